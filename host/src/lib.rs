@@ -9,6 +9,7 @@
 pub mod cli;
 mod commands;
 pub mod config;
+mod exam;
 pub mod legacy;
 pub mod pipeline;
 pub mod plugins;

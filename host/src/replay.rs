@@ -1,20 +1,20 @@
 //! Replay: resends dead letters to their outputs, in the order in which they were written. A dead letter is removed
-//! when its output has accepted it, and written again when it is rejected again. If the output becomes unavailable,
-//! the committed dead letters are removed and the rest are kept.
+//! when its output has committed and published it, and written again when it is rejected again. If the output becomes
+//! unavailable, or the replay is killed, the rest are kept.
+//!
+//! Reports that an output has missed are read again, if their input can do that, and sent to that output alone.
 
-use std::fs;
-use std::io::{self, BufRead, BufReader};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use scanbridge_plugin_api::Purpose;
+use scanbridge_plugin_api::{ErrorKind, Outcome, PluginError, PluginKind, Purpose, ReportKey, Rereads};
 
-use crate::config::{OutputInstance, Pipeline};
-use crate::pipeline::{self, Failure, Settings, Stop, Summary};
+use crate::config::Pipeline;
+use crate::pipeline::{self, Failure, OpenPipeline, RunResult, Settings, Stop, Summary};
 use crate::plugins::Registry;
 use crate::session;
-use crate::state::{DeadLetterFile, Ledger, Lock, StateError, StateFolder, list_dead_letter_files};
+use crate::state::{DeadLetterReader, Ledger, Lock, MissedReport, StateError, StateFolder};
+use crate::telemetry::without_controls;
 
 /// Replays the dead letters of all outputs, or of the output `only`. `None` when there are none.
 ///
@@ -29,33 +29,44 @@ pub fn replay(
 ) -> Result<Option<Summary>, Vec<Failure>> {
     let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
     let _lock = lock_for_dead_letters(&folder, &pipeline.name).map_err(to_failures)?;
-    restore(&folder).map_err(to_failures)?;
-    let mut files = list_dead_letter_files(&folder).map_err(to_failures)?;
-    files.retain(|file| only.is_none_or(|id| file.output == id));
-    let mut total: Option<Summary> = None;
-    pipeline.inputs.clear();
+    if !folder.ledger().exists() {
+        return Ok(None);
+    }
+    let ledger = Arc::new(Ledger::open(&folder.ledger(), &pipeline.file).map_err(to_failures)?);
+    let queues = ledger.dead_letter_counts().map_err(to_failures)?;
+    let missed = ledger.missed().map_err(to_failures)?;
+    let inputs: Vec<String> = pipeline.inputs.iter().map(|input| input.instance.id.clone()).collect();
     let outputs = std::mem::take(&mut pipeline.outputs);
-    for file in &files {
-        if outputs.iter().all(|output| output.instance.id != file.output) {
-            tracing::warn!(
-                "output `{}` no longer exists in the pipeline; its dead letters are kept",
-                file.output
-            );
+    let ids: BTreeSet<&str> = queues
+        .iter()
+        .map(|queue| queue.output.as_str())
+        .chain(missed.iter().map(|missed| missed.output.as_str()))
+        .filter(|id| only.is_none_or(|only| only == *id))
+        .collect();
+    for id in ids.iter().filter(|id| outputs.iter().all(|output| output.instance.id != **id)) {
+        tracing::warn!("output `{id}` no longer exists in the pipeline; its dead letters are kept");
+    }
+    let mut replay = Replay { pipeline, registry, folder, ledger, stop, total: None };
+    for mut output in outputs.into_iter().filter(|output| ids.contains(output.instance.id.as_str())) {
+        let id = output.instance.id.clone();
+        output.delivery.failover = None;
+        // Dead letters have passed the filters already.
+        let filters = std::mem::take(&mut output.filters);
+        replay.pipeline.outputs = vec![output];
+        if queues.iter().any(|queue| queue.output == id && queue.letters > 0) {
+            replay.dead_letters(&id);
+        }
+        replay.pipeline.outputs[0].filters = filters;
+        for input in &inputs {
+            let of_input = |missed: &&MissedReport| missed.output == id && missed.report.input == *input;
+            let reports: Vec<ReportKey> =
+                missed.iter().filter(of_input).map(|missed| missed.report.clone()).collect();
+            if !reports.is_empty() {
+                replay.missed_reports(&id, input, reports);
+            }
         }
     }
-    for mut output in outputs {
-        let Some(file) = files.iter().find(|file| file.output == output.instance.id) else { continue };
-        prepare(&mut output);
-        pipeline.outputs = vec![output];
-        let replayed = replay_one(&pipeline, registry, &folder, file, stop);
-        // A failure of this output must not discard the summaries of the outputs before it.
-        let summary = replayed.unwrap_or_else(|failures| Summary::not_started(&pipeline, failures));
-        total = Some(match total {
-            Some(earlier) => earlier.merge(summary),
-            None => summary,
-        });
-    }
-    Ok(total)
+    Ok(replay.total)
 }
 
 /// Locks the pipeline for a replay or purge of dead letters. Refused after an interrupted run: when it is
@@ -81,110 +92,100 @@ pub fn lock_for_dead_letters(folder: &StateFolder, name: &str) -> Result<Lock, S
     Ok(lock)
 }
 
-/// Removes the filters, which the dead letters have passed already, and the failover.
-fn prepare(output: &mut OutputInstance) {
-    output.filters.clear();
-    output.delivery.failover = None;
+/// A replay in progress.
+struct Replay<'a> {
+    pipeline: Pipeline,
+    registry: &'a Registry,
+    folder: StateFolder,
+    ledger: Arc<Ledger>,
+    stop: &'a Arc<Stop>,
+    /// The result so far: a failure of one output must not discard the summaries of those before it.
+    total: Option<Summary>,
 }
 
-fn replay_one(
-    pipeline: &Pipeline,
-    registry: &Registry,
-    folder: &StateFolder,
-    file: &DeadLetterFile,
-    stop: &Arc<Stop>,
-) -> Result<Summary, Vec<Failure>> {
-    let to_failures = |error: StateError| vec![Failure::of_state(&file.output, &error)];
-    let replaying = replaying_path(&file.path);
-    fs::rename(&file.path, &replaying).map_err(|error| to_failures(StateError::io(&file.path, &error)))?;
-    let source = DeadLetterFile { path: replaying.clone(), ..file.clone() };
-    let recorder = session::record_calls(folder);
-    let settings =
-        Settings { recorder: recorder.clone(), ..Settings::without_run(folder.clone(), Purpose::Replay) };
-    let dead_letters = source.dead_letters().map_err(to_failures)?;
-    let opened = pipeline::build_replay(pipeline, registry, settings, stop, Box::new(dead_letters));
-    let opened = match opened {
-        Ok(opened) => opened,
-        Err(failures) => {
-            fs::rename(&replaying, &file.path)
-                .map_err(|error| to_failures(StateError::io(&replaying, &error)))?;
-            return Err(failures);
+impl Replay<'_> {
+    fn dead_letters(&mut self, id: &str) {
+        let result = DeadLetterReader::new(&self.ledger, id).map_err(|error| of_state(id, &error));
+        let result = result.and_then(|dead_letters| {
+            self.run(Purpose::Replay, None, |pipeline, registry, settings, stop| {
+                let schema = pipeline::schema_of_dead_letters(dead_letters.clone());
+                pipeline::build_replay(pipeline, registry, settings, stop, dead_letters, schema)
+            })
+        });
+        self.add(result.map(|(summary, _)| summary));
+    }
+
+    fn missed_reports(&mut self, id: &str, input: &str, reports: Vec<ReportKey>) {
+        if !self.can_reread(input) {
+            let paths: Vec<_> = reports.iter().map(|report| without_controls(&report.path)).collect();
+            let error = cannot_reread(input, &paths.join(", "));
+            self.add(Err(vec![Failure::new(id, &error)]));
+            return;
         }
-    };
-    let (summary, _) = pipeline::run(opened, Arc::clone(stop), false, None);
-    drop(recorder);
-    // Dead letters are sent in order, and those after the last commit count as undelivered. So the sum of all other
-    // counts is the number of processed dead letters at the start of the file.
-    let done = summary.outputs.iter().map(|output| output.records + output.rejected + output.filtered).sum();
-    remove_done(&replaying, &file.path, done)
-        .map_err(|error| to_failures(StateError::io(&replaying, &error)))?;
-    Ok(summary)
-}
-
-/// File with the dead letters of a replay in progress.
-fn replaying_path(path: &Path) -> PathBuf {
-    path.with_extension("replaying")
-}
-
-/// Restores the dead letters of a replay that was killed. They go before those written since.
-fn restore(folder: &StateFolder) -> Result<(), StateError> {
-    let dead_letters = folder.dead_letters();
-    let entries = match fs::read_dir(&dead_letters) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(StateError::io(&dead_letters, &error)),
-    };
-    for entry in entries {
-        let path = entry.map_err(|error| StateError::io(&dead_letters, &error))?.path();
-        if path.extension().is_some_and(|extension| extension == "replaying") {
-            let target = path.with_extension("ndjson");
-            join(&path, &target).map_err(|error| StateError::io(&path, &error))?;
-        }
+        let result = self.run(Purpose::Run, Some((input.to_owned(), reports)), pipeline::build);
+        let result = result.and_then(|(summary, result)| {
+            let delivered = result.settled.into_iter().filter(|report| report.outcome == Outcome::Delivered);
+            let delivered: Vec<ReportKey> = delivered.map(|report| report.key).collect();
+            let settled = self.ledger.count_dead_letters(&result.end.dead_letters);
+            let settled =
+                settled.and_then(|()| self.ledger.settle_missed(id, &delivered, Outcome::Delivered));
+            settled.map(|()| summary).map_err(|error| of_state(id, &error))
+        });
+        self.add(result);
     }
-    Ok(())
-}
 
-/// Removes the first `done` dead letters of the replay. The rest go back to the dead letter file, before
-/// those written during the replay.
-fn remove_done(replaying: &Path, dead_letters: &Path, done: u64) -> io::Result<()> {
-    drop_first(replaying, done)?;
-    match fs::metadata(replaying)?.len() {
-        0 => fs::remove_file(replaying),
-        _ => join(replaying, dead_letters),
+    fn can_reread(&self, input: &str) -> bool {
+        let instance = self.pipeline.inputs.iter().find(|known| known.instance.id == input);
+        let claim =
+            instance.and_then(|input| self.registry.claim(PluginKind::Input, &input.instance.plugin).ok());
+        let descriptor = claim.and_then(|claim| claim.library.descriptor(claim.kind, claim.name).ok());
+        descriptor.is_some_and(|descriptor| descriptor.input_capabilities().rereads == Rereads::Yes)
+    }
+
+    /// Runs the current output with the dead letters, or with some reports of an input.
+    fn run(
+        &self,
+        purpose: Purpose,
+        reports: Option<(String, Vec<ReportKey>)>,
+        build: impl FnOnce(&Pipeline, &Registry, Settings, &Arc<Stop>) -> Result<OpenPipeline, Vec<Failure>>,
+    ) -> Result<(Summary, RunResult), Vec<Failure>> {
+        let recorder = session::record_calls(&self.folder);
+        let settings = Settings {
+            ledger: Some(Arc::clone(&self.ledger)),
+            recorder: recorder.clone(),
+            reports,
+            ..Settings::without_run(self.folder.clone(), purpose)
+        };
+        let opened = build(&self.pipeline, self.registry, settings, self.stop)?;
+        let result = pipeline::run(opened, Arc::clone(self.stop), false);
+        drop(recorder);
+        Ok(result)
+    }
+
+    fn add(&mut self, result: Result<Summary, Vec<Failure>>) {
+        let not_started = |failures| {
+            let summary = Summary::not_started(&self.pipeline, failures);
+            Summary { inputs: Vec::new(), ..summary }
+        };
+        let summary = result.unwrap_or_else(not_started);
+        self.total = Some(match self.total.take() {
+            Some(earlier) => earlier.merge(summary),
+            None => summary,
+        });
     }
 }
 
-/// Removes the first `count` dead letters from the file.
-fn drop_first(path: &Path, count: u64) -> io::Result<()> {
-    let rest = path.with_extension("rest");
-    let mut from = BufReader::new(fs::File::open(path)?);
-    let mut line = Vec::new();
-    let mut remaining = count;
-    while remaining > 0 && from.read_until(b'\n', &mut line)? > 0 {
-        remaining -= u64::from(line != b"\n");
-        line.clear();
-    }
-    let mut file = create(&rest)?;
-    io::copy(&mut from, &mut file)?;
-    file.sync_all()?;
-    fs::rename(&rest, path)
+fn of_state(id: &str, error: &StateError) -> Vec<Failure> {
+    vec![Failure::of_state(id, error)]
 }
 
-/// Joins two files under the name of the second one.
-fn join(first: &Path, second: &Path) -> io::Result<()> {
-    if second.exists() {
-        let joined = first.with_extension("both");
-        let mut file = create(&joined)?;
-        io::copy(&mut fs::File::open(first)?, &mut file)?;
-        io::copy(&mut fs::File::open(second)?, &mut file)?;
-        file.sync_all()?;
-        fs::rename(&joined, second)?;
-        return fs::remove_file(first);
-    }
-    fs::rename(first, second)
-}
-
-/// Creates a dead letter file that only its owner can read.
-fn create(path: &Path) -> io::Result<fs::File> {
-    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+fn cannot_reread(input: &str, paths: &str) -> PluginError {
+    PluginError::new(
+        ErrorKind::Unavailable,
+        format!("misses reports that input `{input}` cannot read again: {paths}"),
+    )
+    .with_hint(
+        "run the pipeline again to read the current reports, or abandon the missing findings with `dead-letters \
+         purge`",
+    )
 }

@@ -11,7 +11,8 @@ use crate::config::{IfRunning, Pipeline};
 use crate::pipeline::{self, Failure, Settings, Stop, Summary};
 use crate::plugins::{CallRecorder, Registry};
 use crate::state::{
-    Checkpoint, Ledger, Lock, RunRecord, RunState, StateError, StateFolder, fingerprint, now,
+    Change, ChangedOptions, Checkpoint, Fingerprint, Ledger, Lock, RunRecord, RunState, StateError,
+    StateFolder, now,
 };
 
 /// Options of one run, from the command line.
@@ -43,13 +44,22 @@ pub fn run(
     let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
     let ledger = Ledger::open(&folder.ledger(), &pipeline.file).map_err(to_failures)?;
     let ledger = Arc::new(ledger);
-    let fingerprint = fingerprint(pipeline, registry);
-    let (from, number) = resume_point(&ledger, &fingerprint, options.restart).map_err(to_failures)?;
+    let fingerprint = Fingerprint::of(pipeline, registry);
+    let resume = resume_point(&ledger, pipeline, registry, &fingerprint, options.restart);
+    let ResumePoint { from, number, options_changed } = resume.map_err(to_failures)?;
     let recorder = record_calls(&folder);
     let mut start = from.clone().unwrap_or_default();
     start.unconfirmed = ledger.unconfirmed().map_err(to_failures)?;
-    let settings =
-        Settings { folder, from: start, run: number, recorder: recorder.clone(), purpose: Purpose::Run };
+    let settings = Settings {
+        folder,
+        from: start,
+        ledger: Some(Arc::clone(&ledger)),
+        run: number,
+        recorder: recorder.clone(),
+        purpose: Purpose::Run,
+        reports: None,
+        options_changed,
+    };
     let opened = pipeline::build(pipeline, registry, settings, stop)?;
     let mut record = RunRecord {
         number,
@@ -61,13 +71,12 @@ pub fn run(
         findings: 0,
     };
     ledger.begin(&record, from.as_ref()).map_err(to_failures)?;
-    let (mut summary, result) =
-        pipeline::run(opened, Arc::clone(stop), options.bar, Some(Arc::clone(&ledger)));
+    let (mut summary, result) = pipeline::run(opened, Arc::clone(stop), options.bar);
     record.state = result.state;
     record.ended = Some(now());
     record.exit_code = Some(summary.exit_code());
     record.findings = summary.inputs.iter().map(|input| input.findings.total()).sum();
-    if let Err(error) = ledger.end(&record, &result.reports, &result.unconfirmed) {
+    if let Err(error) = ledger.end(&record, &result.end) {
         summary.failures.push(Failure::of_state("state", &error));
     }
     drop(recorder);
@@ -112,33 +121,49 @@ pub fn lock(folder: &StateFolder, pipeline: &str, waits: bool, stop: &Stop) -> R
 /// Interval between attempts to acquire the lock.
 const LOCK_POLL: Duration = Duration::from_millis(250);
 
-/// The checkpoint to resume from, if any, and the number of this run.
-///
+/// Where a run starts.
+struct ResumePoint {
+    /// The checkpoint to resume from; `None` for the beginning.
+    from: Option<Checkpoint>,
+    /// The number of the run.
+    number: u64,
+    /// Options that differ from those of the run that is resumed.
+    options_changed: ChangedOptions,
+}
+
 /// # Errors
-/// When the pipeline file has changed since the interrupted run, or the ledger cannot be read.
+/// When the pipeline has changed since the interrupted run, or the ledger cannot be read.
 fn resume_point(
     ledger: &Ledger,
-    fingerprint: &str,
+    pipeline: &Pipeline,
+    registry: &Registry,
+    fingerprint: &Fingerprint,
     restart: bool,
-) -> Result<(Option<Checkpoint>, u64), StateError> {
+) -> Result<ResumePoint, StateError> {
     let last = ledger.last_run()?;
     let number = last.as_ref().map_or(1, |last| last.number + 1);
-    let (Some(checkpoint), Some(last)) = (ledger.checkpoint()?, last) else { return Ok((None, number)) };
+    let from_the_beginning = ResumePoint { from: None, number, options_changed: ChangedOptions::new() };
+    let (Some(checkpoint), Some(last)) = (ledger.checkpoint()?, last) else { return Ok(from_the_beginning) };
     let since = last.ended.as_deref().unwrap_or(&last.started);
     if restart {
         tracing::warn!("--restart: discarding the interrupted run {} ({since})", last.number);
-        return Ok((None, number));
+        return Ok(from_the_beginning);
     }
-    if last.fingerprint != fingerprint {
-        return Err(StateError {
-            message: format!(
-                "cannot resume run {} (interrupted {since}): the pipeline file has changed since",
-                last.number
-            ),
-            hint: Some("undo the change to resume, or use --restart to start from the beginning".to_owned()),
-            exit_code: 78,
-        });
-    }
+    let sent = ledger.reports()?.iter().any(|report| report.sent >= last.started);
+    let is_safe = |change: &Change| change.is_safe(pipeline, registry, &checkpoint, sent);
+    let changed = fingerprint.changed_since(&last.fingerprint, is_safe);
+    let options_changed = match changed {
+        Ok(changed) => changed,
+        Err(what) => {
+            return Err(StateError {
+                message: format!("cannot resume run {} (interrupted {since}): {what} since", last.number),
+                hint: Some(
+                    "undo the change to resume, or use --restart to start from the beginning".to_owned(),
+                ),
+                exit_code: 78,
+            });
+        }
+    };
     tracing::info!("resuming run {} (interrupted {since})", last.number);
-    Ok((Some(checkpoint), number))
+    Ok(ResumePoint { from: Some(checkpoint), number, options_changed })
 }

@@ -105,6 +105,9 @@ pub struct OptionDescriptor {
     /// Old names that are still accepted, with a warning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deprecated_names: Vec<String>,
+    /// Whether an interrupted run can be resumed after the value was changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume_safe: bool,
 }
 
 impl From<&OptionSpec> for OptionDescriptor {
@@ -117,6 +120,7 @@ impl From<&OptionSpec> for OptionDescriptor {
             secret: spec.secret,
             help: spec.help.to_owned(),
             deprecated_names: spec.deprecated_names.iter().map(|name| (*name).to_owned()).collect(),
+            resume_safe: spec.resume_safe,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::batch::{BatchBuilder, RawBatch};
+use crate::batch::{BatchBuilder, RawBatch2};
 use crate::capabilities::InputCapabilities;
 use crate::check::CheckReport;
 use crate::error::Result;
@@ -37,7 +37,7 @@ pub enum Event {
         continued: bool,
     },
     /// Findings of the current report, from [`BatchBuilder::finish`].
-    Batch(RawBatch),
+    Batch(RawBatch2),
     /// The current report ends.
     ReportEnd(ReportEnd),
     /// A report that is not delivered. Only between reports.
@@ -97,7 +97,7 @@ impl Step {
 
     /// Findings of the current report.
     #[must_use]
-    pub fn batch(batch: RawBatch) -> Self {
+    pub fn batch(batch: RawBatch2) -> Self {
         Event::Batch(batch).into()
     }
 

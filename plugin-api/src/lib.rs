@@ -13,6 +13,7 @@ mod options;
 mod output;
 mod secret;
 mod services;
+mod state;
 
 pub use abi::unacknowledged_bytes;
 pub use capabilities::{
@@ -32,4 +33,7 @@ pub use options::{OptionKind, OptionSpec, Options, ValueSpec, show_size};
 pub use output::{Begin, CommitPoint, Committed, LateRow, OpenedOutput, Output, Receipt, Rejection, Written};
 pub use secret::Secret;
 pub use services::Services;
+pub use state::State;
+#[doc(hidden)]
+pub use state::check_length as check_key_length;
 pub use tracing;

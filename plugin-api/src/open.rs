@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::batch::Schema;
+use crate::input::ReportKey;
 use crate::options::Options;
 use crate::services::Services;
 
@@ -118,9 +119,10 @@ pub struct OpenFrame {
     pub state_folder: PathBuf,
     /// The limits of the host.
     pub limits: Limits,
-    /// Inputs: the keys of the reports to read; absent for all reports.
+    /// Inputs that can reread (capability `rereads: yes`): the reports to read, because an output has missed them;
+    /// absent for all reports. Other reports, and what was delivered before, are not touched.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reports: Option<Vec<serde_json::Value>>,
+    pub reports: Option<Vec<ReportKey>>,
     /// Names of options that differ from those of the run that is resumed.
     pub options_changed: Vec<String>,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::abi::HostHandle;
 use crate::descriptor::PluginKind;
 use crate::error::{ErrorKind, PluginError, Result};
+use crate::state::State;
 
 /// The host's services for one instance. Cheap to clone and usable from any thread.
 ///
@@ -169,7 +170,17 @@ impl Services {
         }
     }
 
-    /// The instance's own directory, kept between runs and readable by its owner only. It is created at the first
+    /// The instance's own keys, which the host stores together with positions and receipts.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.inner.host {
+            Some(host) => State::of_host(host),
+            None => State::in_memory(&self.inner.state_folder),
+        }
+    }
+
+    /// The instance's own directory, for large files such as downloads. Small values belong to [`Services::state`],
+    /// because a crash cannot separate those from the position. Kept between runs and readable by its owner only. It is created at the first
     /// call, so a plugin that stores nothing leaves no directory.
     ///
     /// # Errors

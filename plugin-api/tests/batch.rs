@@ -1,12 +1,13 @@
-//! A batch from a stranger is either refused or can be read to its last cell.
+//! An invalid batch is rejected, or all its cells can be read.
 
 use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use scanbridge_plugin_api::batch::{
-    AssetRow, BadBatch, BadCode, Batch, BatchBuilder, Columns, DefinitionRow, FindingColumn, FindingRow,
-    Known, RawBatch, RawDefinitions, Schema, ValidBatch,
+    AssetRow, BadBatch, BadCode, BadPack, Batch, BatchBuilder, Column, ColumnType, Columns, DefinitionRow,
+    DefinitionTable, FindingColumn, FindingRow, FindingView, RawBatch2, Schema, Selection, ValidBatch, pack,
+    unpack,
 };
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, FindingStatus, Protocol, Severity,
@@ -14,6 +15,10 @@ use scanbridge_plugin_api::model::{
 
 fn columns() -> Columns {
     Columns::of(Schema::default())
+}
+
+fn text_column(name: &str) -> Column {
+    Column { name: name.to_owned(), column_type: ColumnType::Text, title: String::new() }
 }
 
 fn read_everything(batch: Batch<'_>) -> usize {
@@ -32,7 +37,7 @@ fn read_everything(batch: Batch<'_>) -> usize {
     bytes
 }
 
-fn small_batch() -> RawBatch {
+fn small_batch() -> RawBatch2 {
     let mut batch = BatchBuilder::default();
     let mut asset = AssetRow::default();
     asset.set(AssetField::Address, "192.0.2.1");
@@ -59,7 +64,7 @@ fn information() -> FindingRow {
 }
 
 #[test]
-fn cells_are_read_as_written() {
+fn cells_are_read_as_they_were_set() {
     let (raw, columns) = (small_batch(), columns());
     let batch = Batch::of(&raw, &columns).unwrap();
     let finding = batch.findings().next().unwrap();
@@ -90,14 +95,14 @@ fn rows_and_key(titles: &[&str]) -> (usize, u128) {
     }
     let (raw, columns) = (batch.finish(), columns());
     let batch = Batch::of(&raw, &columns).expect("the builder builds in order");
-    let mut rows: Vec<u32> = batch.findings().map(|finding| finding.definition().number()).collect();
+    let mut rows: Vec<u32> = batch.findings().map(|finding| finding.definition().row()).collect();
     rows.sort_unstable();
     rows.dedup();
     (rows.len(), batch.findings().next().expect("a finding").definition().key())
 }
 
 #[test]
-fn definition_is_in_a_batch_once_and_keeps_its_key() {
+fn definition_is_sent_once_in_a_batch_and_has_the_same_key_in_the_next() {
     let (rows, key) = rows_and_key(&["x", "y", "x"]);
     assert_eq!(rows, 2);
     assert_eq!(rows_and_key(&["x"]).1, key);
@@ -105,36 +110,38 @@ fn definition_is_in_a_batch_once_and_keeps_its_key() {
 }
 
 #[test]
-fn a_text_in_another_cell_is_another_definition() {
+fn text_in_another_cell_is_another_definition() {
     let key = |field| {
         let mut batch = BatchBuilder::default();
         let mut row = DefinitionRow::default();
         row.set(field, "same");
         batch.push_definition(&row);
-        batch.finish().definitions.table[..4].to_vec()
+        batch.finish().keys.to_vec()
     };
     assert_ne!(key(DefinitionField::Diagnosis), key(DefinitionField::Solution));
 }
 
 #[test]
-fn fields_travel_by_name_and_unknown_ones_ride_along() {
+fn fields_are_found_by_name_and_unknown_ones_are_kept() {
     let schema = Schema {
-        assets: vec!["dns".into(), "colour".into(), "address".into()],
+        assets: ["dns", "colour", "address"].map(text_column).to_vec(),
         definitions: vec![],
-        findings: vec!["size".into()],
+        findings: vec![text_column("size")],
     };
-    let raw = RawBatch {
-        bytes: b"a.example.testgreen192.0.2.7large".to_vec().into(),
+    let raw = RawBatch2 {
+        text: b"a.example.testgreen192.0.2.7large".to_vec().into(),
         assets: vec![0, 0, 14, 19, 28].into(),
         findings: vec![0, 0, 1, 0, 28, 33].into(),
-        definitions: RawDefinitions { table: vec![0, 0, 0, 0, 0].into(), ..RawDefinitions::default() },
+        keys: vec![0, 0, 0, 0].into(),
+        new_rows: vec![0, 0].into(),
+        ..RawBatch2::default()
     };
     let columns = Columns::of(schema);
     let batch = Batch::of(&raw, &columns).unwrap();
     let asset = batch.assets().next().unwrap();
     assert_eq!((asset.get(AssetField::Dns), asset.address()), ("a.example.test", "192.0.2.7"));
     assert_eq!(asset.get(AssetField::Os), "", "a column that the sender lacks is empty");
-    let colour = batch.schema().assets.iter().position(|name| name == "colour");
+    let colour = batch.schema().assets.iter().position(|column| column.name == "colour");
     assert_eq!(asset.column(colour), "green");
     let finding = batch.findings().next().unwrap();
     assert_eq!(finding.kind(), FindingKind::Vulnerability);
@@ -198,14 +205,14 @@ fn unknown_code_is_found() {
     }
 }
 
-fn refusal(change: fn(&mut RawBatch)) -> Option<BadBatch> {
+fn refusal(change: fn(&mut RawBatch2)) -> Option<BadBatch> {
     let mut raw = small_batch();
     change(&mut raw);
     ValidBatch::alone(raw, Arc::new(columns())).err()
 }
 
 #[test]
-fn invalid_batches_are_rejected_with_the_reason() {
+fn error_names_the_fault() {
     assert!(matches!(
         refusal(|raw| raw.findings = raw.findings[..5].to_vec().into()),
         Some(BadBatch::Shape { table: "findings", .. })
@@ -215,60 +222,87 @@ fn invalid_batches_are_rejected_with_the_reason() {
         Some(BadBatch::Offsets { table: "assets", row: 0 })
     ));
     assert!(matches!(refusal(|raw| raw.findings[1] = 1), Some(BadBatch::Reference { row: 0 })));
-    assert_eq!(refusal(|raw| raw.bytes[0] = 0xff), Some(BadBatch::Utf8));
-    assert_eq!(refusal(|raw| raw.definitions.bytes[0] = 0xff), Some(BadBatch::Utf8));
-    let gap = Some(BadBatch::Numbering { first: 7, expected: 0 });
-    assert_eq!(refusal(|raw| raw.definitions.first = 7), gap);
+    assert_eq!(refusal(|raw| raw.text[0] = 0xff), Some(BadBatch::Utf8));
+    assert_eq!(refusal(|raw| raw.new_text[0] = 0xff), Some(BadBatch::Utf8));
+    assert_eq!(refusal(|raw| raw.new_rows[0] = 7), Some(BadBatch::NewRow { row: 0 }));
+    assert_eq!(refusal(|raw| raw.keys[0] ^= 1), Some(BadBatch::Key { row: 0 }));
+    assert_eq!(refusal(|raw| raw.new_rows = Vec::new().into()), Some(BadBatch::UnknownKey { row: 0 }));
+    assert!(matches!(
+        refusal(|raw| raw.keys = raw.keys[..3].to_vec().into()),
+        Some(BadBatch::Shape { table: "keys", .. })
+    ));
 }
 
-/// A batch with one finding of the definition `title`, as an input of the second batch and later sends it.
-fn later_batch(first: u32, titles: &[&str], number: u32) -> RawBatch {
+/// A batch with one finding of this definition.
+fn batch_of(title: &str) -> RawBatch2 {
     let mut batch = BatchBuilder::default();
     let asset = batch.push_asset(&AssetRow::default(), false);
     let mut row = DefinitionRow::default();
-    for title in titles {
-        row.set(DefinitionField::Title, title);
-        batch.push_definition(&row);
-    }
-    let any = batch.push_definition(&row);
-    batch.push_finding(asset, any, &information());
-    let mut raw = batch.finish();
-    raw.findings[1] = number;
-    if titles.is_empty() {
-        raw.definitions = RawDefinitions::default();
-    }
-    raw.definitions.first = first;
-    raw
+    row.set(DefinitionField::Title, title);
+    let definition = batch.push_definition(&row);
+    batch.push_finding(asset, definition, &information());
+    batch.finish()
 }
 
 #[test]
-fn definitions_are_found_until_the_sender_restarts() {
+fn a_definition_is_found_by_its_key_until_the_next_epoch() {
     let columns = Arc::new(columns());
-    let mut known = Known::default();
-    let mut title = |mut raw: RawBatch| {
-        known.take(&mut raw, columns.schema())?;
-        let batch = ValidBatch::new(raw, known.clone(), Arc::clone(&columns))?;
+    let mut table = DefinitionTable::default();
+    let mut title = |mut raw: RawBatch2| {
+        let resolved = table.resolve(&mut raw, columns.schema())?;
+        let batch = ValidBatch::new(raw, resolved, Arc::clone(&columns))?;
+        let mut new = 0;
+        batch.read_new_definitions(|definition| new += definition.get(DefinitionField::Title).len());
         Ok(batch.read(|batch| {
             let finding = batch.findings().next().expect("one finding");
-            finding.definition().get(DefinitionField::Title).to_owned()
+            (finding.definition().get(DefinitionField::Title).to_owned(), new)
         }))
     };
-    assert_eq!(title(later_batch(0, &["a", "b"], 1)).as_deref(), Ok("b"));
-    assert_eq!(title(later_batch(2, &["c"], 0)).as_deref(), Ok("a"));
-    assert_eq!(title(later_batch(3, &[], 2)).as_deref(), Ok("c"));
-    assert_eq!(title(later_batch(3, &[], 3)), Err(BadBatch::Reference { row: 0 }));
-    assert_eq!(title(later_batch(5, &["x"], 0)), Err(BadBatch::Numbering { first: 5, expected: 3 }));
-    assert_eq!(title(later_batch(0, &["new"], 0)).as_deref(), Ok("new"));
-    assert_eq!(title(later_batch(1, &[], 1)), Err(BadBatch::Reference { row: 0 }));
+    // Later batches of an epoch have the key without the cells.
+    let later = |title: &str, epoch| RawBatch2 {
+        epoch,
+        new_rows: Vec::new().into(),
+        new_text: Vec::new().into(),
+        ..batch_of(title)
+    };
+    assert_eq!(title(batch_of("abc")), Ok(("abc".to_owned(), 3)));
+    assert_eq!(title(batch_of("d")), Ok(("d".to_owned(), 1)));
+    assert_eq!(title(later("abc", 0)), Ok(("abc".to_owned(), 0)));
+    assert_eq!(title(later("e", 0)), Err(BadBatch::UnknownKey { row: 0 }));
+    assert_eq!(title(later("abc", 3)), Err(BadBatch::UnknownKey { row: 0 }), "another epoch begins empty");
+    assert_eq!(title(RawBatch2 { epoch: 3, ..batch_of("abc") }), Ok(("abc".to_owned(), 3)));
+    assert_eq!(title(batch_of("abc")), Err(BadBatch::Epoch { epoch: 0, current: 3 }));
+}
+
+#[test]
+fn a_batch_keeps_the_definitions_of_its_epoch() {
+    let columns = Arc::new(columns());
+    let mut table = DefinitionTable::default();
+    let mut raw = batch_of("old");
+    let resolved = table.resolve(&mut raw, columns.schema()).unwrap();
+    let batch = ValidBatch::new(raw, resolved, Arc::clone(&columns)).unwrap();
+    let mut next = RawBatch2 { epoch: 1, ..batch_of("new") };
+    table.resolve(&mut next, columns.schema()).unwrap();
+    let title = batch
+        .read(|batch| batch.findings().next().unwrap().definition().get(DefinitionField::Title).to_owned());
+    assert_eq!(title, "old");
+}
+
+#[test]
+fn other_cells_under_a_key_are_refused() {
+    let mut raw = batch_of("abc");
+    raw.new_text[0] = b'x';
+    let refused = DefinitionTable::default().resolve(&mut raw, &Schema::default());
+    assert_eq!(refused.err(), Some(BadBatch::Key { row: 0 }));
 }
 
 #[test]
 fn offset_inside_a_character_is_rejected() {
     let found = refusal(|raw| {
-        // The title begins with a character of two bytes; its cell now ends between them.
-        let title = 4 + 1 + DefinitionField::Title as usize;
-        let start = raw.definitions.table[title - 1];
-        for end in &mut raw.definitions.table[title..] {
+        // The title begins with a letter of two bytes; the offset at which its cell ends now lies between them.
+        let title = 1 + 1 + DefinitionField::Title as usize;
+        let start = raw.new_rows[title - 1];
+        for end in &mut raw.new_rows[title..] {
             *end = start + 1;
         }
     });
@@ -301,8 +335,145 @@ fn memory_of_a_huge_finding_is_not_kept() {
     let mut row = AssetRow::default();
     row.set(AssetField::Os, &"x".repeat(64 << 20));
     batch.push_asset(&row, false);
-    let again = BatchBuilder::recycle(batch.finish()).finish();
+    let again = BatchBuilder::recycle(&Schema::default(), batch.finish()).finish();
     assert!(again.capacity_bytes() < 1 << 20);
+}
+
+/// A batch with two assets, three findings, and two definitions.
+fn larger_batch() -> RawBatch2 {
+    let mut batch = BatchBuilder::default();
+    let mut finding = information();
+    for (address, titles) in [("192.0.2.1", &["a", "b"][..]), ("192.0.2.2", &["b"])] {
+        let mut asset = AssetRow::default();
+        asset.set(AssetField::Address, address);
+        let asset = batch.push_asset(&asset, false);
+        for title in titles {
+            let mut row = DefinitionRow::default();
+            row.set(DefinitionField::Title, title);
+            let definition = batch.push_definition(&row);
+            finding.set(FindingField::Result, &format!("{title} on {address}"));
+            batch.push_finding(asset, definition, &finding);
+        }
+    }
+    batch.finish()
+}
+
+/// The address, the title and the result of each finding.
+fn lines(batch: Batch<'_>) -> Vec<String> {
+    let line = |finding: FindingView<'_>| {
+        let title = finding.definition().get(DefinitionField::Title);
+        format!("{} {title}: {}", finding.asset().address(), finding.get(FindingField::Result))
+    };
+    batch.findings().map(line).collect()
+}
+
+#[test]
+fn packed_batch_contains_everything() {
+    let columns = Arc::new(columns());
+    for raw in [small_batch(), larger_batch(), RawBatch2::default()] {
+        let original = ValidBatch::alone(raw, Arc::clone(&columns)).unwrap();
+        let bytes = original.read(|batch| pack(batch, |_| false));
+        let copy = ValidBatch::alone(unpack(&bytes).unwrap(), Arc::clone(&columns)).unwrap();
+        assert_eq!(original.read(lines), copy.read(lines));
+        assert_eq!(original.read(read_everything), copy.read(read_everything));
+        let continued =
+            |batch: Batch<'_>| batch.assets().map(|asset| asset.is_continued()).collect::<Vec<_>>();
+        assert_eq!(original.read(continued), copy.read(continued));
+    }
+}
+
+#[test]
+fn only_selected_rows_are_packed() {
+    let (raw, columns) = (larger_batch(), columns());
+    let selection = Selection { assets: Some(&[]), findings: Some(&[2]) };
+    let bytes = pack(Batch::of(&raw, &columns).unwrap().select(selection), |_| false);
+    let copy = unpack(&bytes).unwrap();
+    let batch = Batch::of(&copy, &columns).unwrap();
+    assert_eq!(lines(batch), ["192.0.2.2 b: b on 192.0.2.2"]);
+    assert_eq!((batch.assets().count(), copy.keys.len()), (1, 4));
+}
+
+#[test]
+fn packed_batch_without_the_definitions_that_the_receiver_has() {
+    let columns = Arc::new(columns());
+    let first = ValidBatch::alone(larger_batch(), Arc::clone(&columns)).unwrap();
+    let known = first.read(|batch| batch.findings().next().unwrap().definition().key());
+    let packed = first.read(|batch| unpack(&pack(batch, |key| key == known)).unwrap());
+    assert_eq!(&packed.new_text[..], b"b");
+    assert_eq!(ValidBatch::alone(packed, Arc::clone(&columns)).err(), Some(BadBatch::UnknownKey { row: 0 }));
+
+    let mut table = DefinitionTable::default();
+    table.resolve(&mut larger_batch(), columns.schema()).unwrap();
+    let mut packed = first.read(|batch| unpack(&pack(batch, |_| true)).unwrap());
+    let definitions = table.resolve(&mut packed, columns.schema()).unwrap();
+    let copy = ValidBatch::new(packed, definitions, columns).unwrap();
+    assert_eq!(copy.read(lines), first.read(lines));
+}
+
+#[test]
+fn bytes_of_another_length_are_not_a_packed_batch() {
+    let bytes = Batch::of(&larger_batch(), &columns()).map(|batch| pack(batch, |_| false)).unwrap();
+    for length in 0..bytes.len() {
+        assert_eq!(unpack(&bytes[..length]).err(), Some(BadPack), "{length}");
+    }
+    let longer = [&bytes[..], b"x"].concat();
+    assert_eq!(unpack(&longer).err(), Some(BadPack));
+    assert_eq!(unpack(&[b"SBB1", &bytes[4..]].concat()).err(), Some(BadPack));
+}
+
+#[test]
+fn own_columns_and_columns_in_another_order_are_written_and_read() {
+    let mut schema = Schema::default();
+    let owner = schema.add_column("acme:owner", ColumnType::Text, "owner").unwrap();
+    let epss = schema.add_column("acme:epss", ColumnType::Decimal, "EPSS score").unwrap();
+    let fixes = schema.add_column("acme:fixes", ColumnType::List, "fixes").unwrap();
+    let mut mixed = schema.clone();
+    for columns in [&mut mixed.assets, &mut mixed.definitions, &mut mixed.findings] {
+        columns.reverse();
+    }
+    // A sender with a smaller model.
+    mixed.definitions.retain(|column| column.name != "category");
+    for schema in [schema, mixed] {
+        let mut batch = BatchBuilder::new(&schema);
+        let mut asset = AssetRow::default();
+        asset.set_own(owner, "team");
+        asset.set(AssetField::Address, "192.0.2.1");
+        let asset = batch.push_asset(&asset, false);
+        let mut definition = DefinitionRow::default();
+        definition.append_own_item(fixes, "p1");
+        definition.set(DefinitionField::Title, "title");
+        definition.append_own_item(fixes, "p2");
+        let definition = batch.push_definition(&definition);
+        let mut finding = information();
+        finding.set_own(epss, "0.1");
+        finding.set_own(epss, "0.97");
+        batch.push_finding(asset, definition, &finding);
+        // Rows without own cells.
+        let asset = batch.push_asset(&AssetRow::default(), false);
+        let definition = batch.push_definition(&DefinitionRow::default());
+        batch.push_finding(asset, definition, &information());
+        let (raw, columns) = (batch.finish(), Columns::of(schema));
+        let batch = Batch::of(&raw, &columns).unwrap();
+        let [owner, fixes, epss] =
+            ["acme:owner", "acme:fixes", "acme:epss"].map(|name| batch.column(name).unwrap());
+        let finding = batch.findings().next().unwrap();
+        assert_eq!((finding.cell(owner).text(), finding.cell(epss).decimal()), ("team", Some(0.97)));
+        assert_eq!(finding.cell(fixes).items().collect::<Vec<_>>(), ["p1", "p2"]);
+        assert_eq!(finding.asset().address(), "192.0.2.1");
+        assert_eq!(finding.definition().get(DefinitionField::Title), "title");
+        let second = batch.findings().nth(1).unwrap();
+        assert_eq!((second.cell(owner).text(), second.cell(epss).decimal()), ("", None));
+        assert_eq!((batch.column("acme:other"), batch.column("result")), (None, None));
+    }
+}
+
+#[test]
+#[should_panic(expected = "a column that the schema does not have")]
+fn own_cell_of_another_schema_is_not_dropped_silently() {
+    let epss = Schema::default().add_column("acme:epss", ColumnType::Decimal, "").unwrap();
+    let mut row = AssetRow::default();
+    row.set_own(epss, "0.97");
+    BatchBuilder::default().push_asset(&row, false);
 }
 
 proptest! {
@@ -314,15 +485,14 @@ proptest! {
         findings in vec(0_u32..70, 0..60),
     ) {
         let (definition_bytes, bytes) = bytes.split_at(bytes.len() / 2);
-        let raw = RawBatch {
-            bytes: bytes.to_vec().into(),
+        let raw = RawBatch2 {
+            text: bytes.to_vec().into(),
             assets: assets.into(),
             findings: findings.into(),
-            definitions: RawDefinitions {
-                first: 0,
-                bytes: definition_bytes.to_vec().into(),
-                table: definitions.into(),
-            },
+            keys: vec![0; definitions.len()].into(),
+            new_rows: definitions.into(),
+            new_text: definition_bytes.to_vec().into(),
+            ..RawBatch2::default()
         };
         let columns = columns();
         if let Ok(batch) = Batch::of(&raw, &columns) {
@@ -335,7 +505,7 @@ proptest! {
         let mut raw = small_batch();
         let table = match table {
             0 => &mut raw.assets[..],
-            1 => &mut raw.definitions.table[..],
+            1 => &mut raw.new_rows[..],
             _ => &mut raw.findings[..],
         };
         let at = at % table.len();

@@ -42,6 +42,9 @@ const CHECK_EXIT_CODES: &str = "\
 Exit codes: 0 if the pipeline is valid, 78 if it is not; otherwise the code with which a run would end.
 List: scanbridge --help";
 
+const TEST_EXIT_CODES: &str = "\
+Exit codes: 0 if all checks were made and passed, 70 if a check failed, 78 if checks could not be made.";
+
 /// Commands of `scanbridge`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
@@ -79,7 +82,7 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
-    /// List plugins and their options
+    /// List, describe, create and examine plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Show the effective configuration or its JSON Schema
@@ -192,6 +195,53 @@ pub enum PluginCommand {
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
+    /// Write the crate of a new plugin that passes the exam
+    New {
+        /// Directory to create; its name is that of the crate
+        name: PathBuf,
+        /// Input or output
+        #[command(flatten)]
+        kind: NewKind,
+        /// Directory `plugin-api` of a Scanbridge checkout
+        #[arg(long, value_name = "DIR")]
+        api: PathBuf,
+    },
+    /// Examine a finished plugin library: does it keep the promises of the plugin contract?
+    ///
+    /// Runs the plugin in child processes, kills them, and compares what was delivered or read. Checks: G1 to G8 for
+    /// every plugin, O1 to O8 for outputs, I1 to I7 for inputs.
+    #[command(after_help = TEST_EXIT_CODES)]
+    Test {
+        /// The shared library
+        library: PathBuf,
+        /// Exam file (YAML): per plugin its options, samples, and where its records are found
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Only this check, for example O2
+        #[arg(long, value_name = "ID")]
+        only: Option<String>,
+        /// Output format
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// A child process of `test`
+    #[command(hide = true)]
+    Examine {
+        /// Job file
+        job: PathBuf,
+    },
+}
+
+/// The kind of a new plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+#[group(required = true, multiple = false)]
+pub struct NewKind {
+    /// A plugin that reads findings from a source
+    #[arg(long)]
+    pub input: bool,
+    /// A plugin that writes findings to a destination
+    #[arg(long)]
+    pub output: bool,
 }
 
 /// `scanbridge config …`

@@ -1,41 +1,17 @@
 //! Output of `dead-letters list` and `dead-letters show`.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::arguments::Format;
 use super::plugin_view::pretty;
 use super::table::render;
-use crate::state::DeadLetter;
+use crate::state::{DeadLetter, DeadLetterCount, MissedReport};
 use crate::telemetry::without_controls;
-
-/// Number, size and age of the dead letters of one output.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeadLetterCount {
-    /// The `id:` of the output.
-    pub output: String,
-    /// Number of dead letters.
-    pub dead_letters: u64,
-    /// Size of the dead letter file, in bytes.
-    pub bytes: u64,
-    /// Time of the first dead letter, in UTC; empty when there is none.
-    pub oldest: String,
-    /// Time of the last dead letter, in UTC; empty when there is none.
-    pub newest: String,
-}
 
 /// The counts, one line per output. Text is wrapped to `width` columns.
 #[must_use]
 pub fn list_dead_letter_counts(counts: &[DeadLetterCount], format: Format, width: usize) -> String {
     if format == Format::Json {
-        let counts: Vec<Value> = counts
-            .iter()
-            .map(|count| {
-                let DeadLetterCount { output, dead_letters, bytes, oldest, newest } = count;
-                json!({
-                    "output": output, "letters": dead_letters, "bytes": bytes, "oldest": oldest, "newest": newest,
-                })
-            })
-            .collect();
         return pretty(&json!(counts));
     }
     if counts.is_empty() {
@@ -44,13 +20,14 @@ pub fn list_dead_letter_counts(counts: &[DeadLetterCount], format: Format, width
     let rows = counts.iter().map(|count| {
         [
             count.output.clone(),
-            count.dead_letters.to_string(),
+            count.letters.to_string(),
             count.bytes.to_string(),
             count.oldest.clone(),
             count.newest.clone(),
+            count.missed_reports.to_string(),
         ]
     });
-    render(["OUTPUT", "LETTERS", "BYTES", "OLDEST", "NEWEST"], rows, width)
+    render(["OUTPUT", "LETTERS", "BYTES", "OLDEST", "NEWEST", "MISSED REPORTS"], rows, width)
 }
 
 /// Message for an empty list, optionally of one output.
@@ -58,6 +35,18 @@ pub fn list_dead_letter_counts(counts: &[DeadLetterCount], format: Format, width
 pub fn no_dead_letters(output: Option<&str>) -> String {
     let of_output = output.map(|id| format!(" of output `{id}`")).unwrap_or_default();
     format!("no dead letters{of_output}\n")
+}
+
+/// A report of which an output lacks findings that are not in the dead letters.
+#[must_use]
+pub fn show_missed_report(missed: &MissedReport, format: Format) -> String {
+    if format == Format::Json {
+        let line = json!({ "output": missed.output, "missed_report": missed });
+        return line.to_string() + "\n";
+    }
+    let MissedReport { output, report, run, time } = missed;
+    let (path, input) = (without_controls(&report.path), &report.input);
+    format!("{time} {output}: lacks findings of the report {path} (run {run}, input {input})\n")
 }
 
 /// One dead letter: time, output, finding, rejection reason, run, attempts and report.
@@ -71,12 +60,14 @@ pub fn show_dead_letter(letter: &DeadLetter, format: Format) -> String {
         without_controls(text).into_owned()
     };
     let record = &letter.record;
+    let scheme = record.definition.get("scheme").unwrap_or(&letter.report.source.scheme);
     format!(
-        "{} {}: {} QID {} port {}: {} (run {}, attempts {}, report {})\n",
+        "{} {}: {} {} {} port {}: {} (run {}, attempts {}, report {})\n",
         letter.time,
         letter.output,
         field(&record.asset, "address"),
-        field(&record.definition, "qid"),
+        scheme.to_uppercase(),
+        field(&record.definition, "id"),
         field(&record.finding, "port"),
         without_controls(&letter.reason),
         letter.run,

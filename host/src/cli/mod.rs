@@ -9,10 +9,10 @@ mod state_view;
 mod table;
 
 pub use arguments::{
-    Arguments, CheckDepth, Command, CommonOptions, ConfigCommand, DeadLettersCommand, Format, PluginCommand,
-    StateCommand, Usage, parse,
+    Arguments, CheckDepth, Command, CommonOptions, ConfigCommand, DeadLettersCommand, Format, NewKind,
+    PluginCommand, StateCommand, Usage, parse,
 };
-pub use dead_letters_view::{DeadLetterCount, list_dead_letter_counts, no_dead_letters, show_dead_letter};
+pub use dead_letters_view::{list_dead_letter_counts, no_dead_letters, show_dead_letter, show_missed_report};
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 pub use settings_view::show_settings;
 pub use state_view::{KnownState, export_state, show_state};

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::plugin_view::pretty;
 use super::table::render;
 use crate::plugins::InterruptedCall;
-use crate::state::{Checkpoint, DeadLetterFile, OutputState, RunRecord, RunState, SentReport};
+use crate::state::{Checkpoint, DeadLetterCount, OutputState, RunRecord, RunState, SentReport};
 
 /// Saved state of one pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,8 +30,10 @@ pub struct KnownState {
     pub runs: Vec<RunRecord>,
     /// The last delivered reports, oldest first.
     pub reports: Vec<SentReport>,
-    /// Dead letter files, one per output.
-    pub dead_letter_files: Vec<DeadLetterFile>,
+    /// The dead letters of each output that has any.
+    pub dead_letters: Vec<DeadLetterCount>,
+    /// Number of keys of each input and output that has any.
+    pub keys: BTreeMap<String, u64>,
     /// Plugin calls in progress: of the run, or of one that was killed.
     pub calls: Vec<InterruptedCall>,
     /// Reports that an input has not confirmed yet, by the `id` of the input.
@@ -44,14 +46,25 @@ const SHOWN: usize = 10;
 /// Text output: what the next run does, then the last runs and reports. Wrapped to `width` columns.
 #[must_use]
 pub fn show_state(known: &KnownState, width: usize) -> String {
-    let dead_letters = known
-        .dead_letter_files
-        .iter()
-        .map(|file| format!("dead letters of {}: {} bytes\n", file.output, file.bytes))
-        .collect::<String>();
+    let count = |count: &DeadLetterCount| {
+        let DeadLetterCount { output, letters, bytes, missed_reports, .. } = count;
+        let mut lines = String::new();
+        if *letters > 0 {
+            lines = format!("dead letters of {output}: {letters} ({bytes} bytes)\n");
+        }
+        if *missed_reports > 0 {
+            let reports = if *missed_reports == 1 { "report" } else { "reports" };
+            lines.push_str(&format!(
+                "{output} lacks findings of {missed_reports} {reports}: send them with `scanbridge dead-letters replay`, \
+                 or abandon them with `purge`\n"
+            ));
+        }
+        lines
+    };
+    let dead_letters = known.dead_letters.iter().map(count).collect::<String>();
     let Some(pipeline) = &known.pipeline else {
         let nothing = format!("no saved state for pipeline {} in {}\n", known.name, known.folder.display());
-        return nothing + &dead_letters;
+        return nothing;
     };
     let mut text = format!(
         "pipeline {} ({})\nstate directory: {}\n{}{}{dead_letters}{}",
@@ -96,11 +109,6 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
 /// The complete state as JSON.
 #[must_use]
 pub fn export_state(known: &KnownState) -> String {
-    let dead_letters: Vec<Value> = known
-        .dead_letter_files
-        .iter()
-        .map(|file| json!({ "output": file.output, "path": file.path, "bytes": file.bytes }))
-        .collect();
     pretty(&json!({
         "name": known.name,
         "folder": known.folder,
@@ -110,7 +118,8 @@ pub fn export_state(known: &KnownState) -> String {
         "checkpoint": known.checkpoint.as_ref().map(checkpoint),
         "runs": known.runs,
         "reports": known.reports,
-        "dead_letters": dead_letters,
+        "dead_letters": known.dead_letters,
+        "keys": known.keys,
         "calls": known.calls.iter().map(call).collect::<Vec<_>>(),
         "unconfirmed": known.unconfirmed,
     }))
@@ -199,7 +208,7 @@ fn output(state: &OutputState) -> Value {
         "has_gap": state.has_gap,
         "report": state.report,
         "ahead": state.ahead,
-        "dead_letter_bytes": state.dead_letters,
+        "dead_letter_bytes": state.dead_letters.bytes,
     })
 }
 

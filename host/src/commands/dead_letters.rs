@@ -1,35 +1,41 @@
 //! `scanbridge dead-letters`.
 
-use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+
+use scanbridge_plugin_api::Outcome;
 
 use super::run::{print_failures, print_summary, state_folder, stoppable};
 use super::state::{known_id, print_text, with_folder};
 use super::terminal::{print_output, width};
 use super::{NOTHING_STARTED, checked, registry};
 use crate::cli::{
-    CommonOptions, DeadLetterCount, DeadLettersCommand, Format, list_dead_letter_counts, no_dead_letters,
-    show_dead_letter,
+    CommonOptions, DeadLettersCommand, Format, list_dead_letter_counts, no_dead_letters, show_dead_letter,
+    show_missed_report,
 };
 use crate::config::Document;
 use crate::pipeline::{Failure, Summary};
 use crate::replay;
-use crate::state::{DeadLetterFile, StateError, StateFolder, list_dead_letter_files};
+use crate::state::{DeadLetterCount, DeadLetterReader, Ledger, StateError, StateFolder};
 
 pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u8 {
     match command {
         DeadLettersCommand::List { file, format } => with_folder(file, common, |_, folder| {
-            let counts = list_dead_letter_files(folder)?.iter().map(count).collect::<Result<Vec<_>, _>>()?;
+            let (_, counts) = read(folder)?;
             print_text(&list_dead_letter_counts(&counts, *format, width()))
         }),
         DeadLettersCommand::Show { file, output, format } => with_folder(file, common, |document, folder| {
-            let files = selected(document, folder, output.as_deref())?;
-            if files.is_empty() && *format == Format::Text {
+            let (ledger, counts) = read(folder)?;
+            let counts = selected(document, counts, output.as_deref())?;
+            if counts.is_empty() && *format == Format::Text {
                 return print_text(&no_dead_letters(output.as_deref()));
             }
-            for file in files {
-                for letter in file.dead_letters()? {
-                    print_text(&show_dead_letter(&letter?, *format))?;
+            for (count, ledger) in counts.iter().zip(ledger.iter().cycle()) {
+                for letter in DeadLetterReader::new(ledger, &count.output)? {
+                    print_text(&show_dead_letter(&letter?.1, *format))?;
+                }
+                for missed in ledger.missed()?.iter().filter(|missed| missed.output == count.output) {
+                    print_text(&show_missed_report(missed, *format))?;
                 }
             }
             Ok(())
@@ -39,15 +45,23 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
         }
         DeadLettersCommand::Purge { file, output } => with_folder(file, common, |document, folder| {
             let _lock = replay::lock_for_dead_letters(folder, &document.name())?;
-            let files = selected(document, folder, output.as_deref())?;
-            if files.is_empty() {
+            let counts = selected(document, read(folder)?.1, output.as_deref())?;
+            if counts.is_empty() {
                 return print_text(&no_dead_letters(output.as_deref()));
             }
-            for file in files {
-                let counted =
-                    count(&file).map_or_else(|_| "all".to_owned(), |count| count.dead_letters.to_string());
-                fs::remove_file(&file.path).map_err(|error| StateError::io(&file.path, &error))?;
-                print_text(&format!("{}: removed {counted} dead letters\n", file.output))?;
+            let ledger = Ledger::open(&folder.ledger(), file)?;
+            let missed = ledger.missed()?;
+            for DeadLetterCount { output, missed_reports, .. } in counts {
+                let removed = ledger.remove_dead_letters(&output, u64::MAX, 0)?;
+                print_text(&format!("{output}: removed {removed} dead letters\n"))?;
+                if missed_reports > 0 {
+                    let of_output = missed.iter().filter(|missed| missed.output == output);
+                    let reports: Vec<_> = of_output.map(|missed| missed.report.clone()).collect();
+                    ledger.settle_missed(&output, &reports, Outcome::Waived)?;
+                    print_text(&format!(
+                        "{output}: abandoned the missing findings of {missed_reports} reports\n"
+                    ))?;
+                }
             }
             Ok(())
         }),
@@ -61,8 +75,8 @@ fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOpti
         Err(code) => return code,
     };
     let folder = StateFolder::of(&state_folder(common), &pipeline.name);
-    let checked_id = list_dead_letter_files(&folder).and_then(|files| {
-        known_output(output, pipeline.outputs.iter().map(|output| output.instance.id.as_str()), &files)
+    let checked_id = read(&folder).and_then(|(_, counts)| {
+        known_output(output, pipeline.outputs.iter().map(|output| output.instance.id.as_str()), &counts)
     });
     if let Err(error) = checked_id {
         print_failures(&[Failure::of_state("state", &error)], NOTHING_STARTED);
@@ -82,40 +96,35 @@ fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOpti
     }
 }
 
-/// The dead letter files of all outputs, or of one.
+/// A copy of the ledger, if there is one, and the counts of its dead letters.
+fn read(folder: &StateFolder) -> Result<(Option<Arc<Ledger>>, Vec<DeadLetterCount>), StateError> {
+    if !folder.ledger().exists() {
+        return Ok((None, Vec::new()));
+    }
+    let ledger = Ledger::read_copy(&folder.ledger())?;
+    let counts = ledger.dead_letter_counts()?;
+    Ok((Some(Arc::new(ledger)), counts))
+}
+
+/// The counts of all outputs, or of one.
 ///
 /// # Errors
 /// When the output is unknown. An output that was removed from the pipeline file is known while it has dead letters.
 fn selected(
     document: &Document,
-    folder: &StateFolder,
+    mut counts: Vec<DeadLetterCount>,
     output: Option<&str>,
-) -> Result<Vec<DeadLetterFile>, StateError> {
-    let mut files = list_dead_letter_files(folder)?;
-    known_output(output, document.output_ids(), &files)?;
-    files.retain(|file| output.is_none_or(|id| file.output == id));
-    Ok(files)
+) -> Result<Vec<DeadLetterCount>, StateError> {
+    known_output(output, document.output_ids(), &counts)?;
+    counts.retain(|count| output.is_none_or(|id| count.output == id));
+    Ok(counts)
 }
 
 fn known_output<'a>(
     output: Option<&str>,
     ids: impl Iterator<Item = &'a str>,
-    files: &'a [DeadLetterFile],
+    counts: &'a [DeadLetterCount],
 ) -> Result<(), StateError> {
     let Some(id) = output else { return Ok(()) };
-    known_id("output", "outputs", id, ids.chain(files.iter().map(|file| file.output.as_str())))
-}
-
-fn count(file: &DeadLetterFile) -> Result<DeadLetterCount, StateError> {
-    let mut count =
-        DeadLetterCount { output: file.output.clone(), bytes: file.bytes, ..DeadLetterCount::default() };
-    for letter in file.dead_letters()? {
-        let time = letter?.time;
-        if count.dead_letters == 0 {
-            count.oldest.clone_from(&time);
-        }
-        count.dead_letters += 1;
-        count.newest = time;
-    }
-    Ok(count)
+    known_id("output", "outputs", id, ids.chain(counts.iter().map(|count| count.output.as_str())))
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod dead_letters;
+mod new_plugin;
 mod plugin;
 mod run;
 mod settings;
@@ -10,8 +11,11 @@ pub(crate) mod terminal;
 
 use std::path::Path;
 
+use scanbridge_plugin_api::PluginKind;
+
 use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, PluginCommand};
 use crate::config::{self, Pipeline, Problems};
+use crate::exam;
 use crate::plugins::guard::ExitGuard;
 use crate::plugins::instance_thread::end_command;
 use crate::plugins::{FilePermissionCheck, Registry, folders, signals};
@@ -29,7 +33,10 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
-    telemetry::start(format, verbosity(common));
+    // A child of the exam prints nothing: what it prints comes from the plugin.
+    if !matches!(arguments.command, Command::Plugin(PluginCommand::Examine { .. })) {
+        telemetry::start(format, verbosity(common));
+    }
     if !common.allow_core_dumps {
         signals::disable_core_dumps();
     }
@@ -44,6 +51,20 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Command::Plugin(PluginCommand::Describe { name, format }) => {
             plugin::describe(name, *format, &registry(common))
         }
+        Command::Plugin(PluginCommand::New { name, kind, api }) => {
+            let kind = if kind.input { PluginKind::Input } else { PluginKind::Output };
+            new_plugin::new(name, kind, api)
+        }
+        Command::Plugin(PluginCommand::Test { library, config, only, format }) => {
+            let request = exam::Request {
+                library: library.clone(),
+                config: config.clone(),
+                only: only.clone(),
+                allow_world_writable: common.allow_world_writable_plugins,
+            };
+            plugin::test(&request, *format)
+        }
+        Command::Plugin(PluginCommand::Examine { job }) => exam::serve(job),
         Command::Config(ConfigCommand::Show { file, format, .. }) => settings::show(file, *format, common),
         Command::Config(ConfigCommand::Schema) => settings::schema(&registry(common)),
         Command::State(command) => state::execute(command, common),

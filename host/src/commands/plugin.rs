@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
-use super::terminal::{print_error, print_output, width};
+use super::terminal::{error_style, print_error, print_output, width};
 use crate::cli::{Format, ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 use crate::config::{Problems, nearest};
+use crate::exam::{self, Refused};
 use crate::plugins::{Claim, Refusal, Registry, Unavailable};
 
 const NOTE_ABORT: &str =
@@ -60,6 +61,36 @@ pub(super) fn describe(name: &str, format: Format, registry: &Registry) -> u8 {
     }
     code
 }
+
+pub(super) fn test(request: &exam::Request, format: Format) -> u8 {
+    let (message, code) = match exam::examine(request) {
+        Ok(outcome) => {
+            let text = match format {
+                Format::Text => outcome.text,
+                Format::Json => format!("{:#}\n", outcome.json),
+            };
+            return print_output(&text, outcome.exit_code);
+        }
+        Err(Refused::Config(problems)) => {
+            print_error(&problems.render_with_outcome(error_style(), "; nothing was examined"));
+            return Problems::EXIT_CODE;
+        }
+        Err(Refused::Library(reason)) => (reason, Problems::EXIT_CODE),
+        Err(Refused::UnknownCheck(id)) => {
+            (format!("unknown check `{id}`; there are G1 to G8, O1 to O8 and I1 to I7"), USAGE)
+        }
+        Err(Refused::Io(error)) => {
+            (format!("{} cannot be examined: {error}", request.library.display()), NO_INPUT)
+        }
+    };
+    print_error(&format!("error: {message}\n"));
+    code
+}
+
+/// `EX_USAGE`.
+const USAGE: u8 = 64;
+/// `EX_NOINPUT`.
+const NO_INPUT: u8 = 66;
 
 fn unknown(name: &str, registry: &Registry) -> u8 {
     let known: BTreeSet<&str> = registry.claims().iter().map(|claim| claim.name).collect();

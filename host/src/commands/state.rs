@@ -1,8 +1,9 @@
 //! `scanbridge state`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::run::{print_failures, state_folder};
 use super::terminal::{error_style, print, print_error, width};
@@ -11,7 +12,7 @@ use crate::config::{self, Document};
 use crate::pipeline::{Failure, Stop};
 use crate::plugins::CallRecorder;
 use crate::session;
-use crate::state::{Ledger, Lock, StateError, StateFolder, list_dead_letter_files};
+use crate::state::{Ledger, Lock, StateError, StateFolder};
 
 pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
     match command {
@@ -26,7 +27,7 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
             print_text(&export_state(&known(&document.name(), folder)?))
         }),
         StateCommand::Reset { file, instance } => {
-            with_folder(file, common, |document, folder| reset(document, folder, instance.as_deref()))
+            with_folder(file, common, |document, folder| reset(file, document, folder, instance.as_deref()))
         }
     }
 }
@@ -65,7 +66,6 @@ pub(super) fn with_folder(
 fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
     let mut known =
         KnownState { name: name.to_owned(), folder: folder.path().to_owned(), ..KnownState::default() };
-    known.dead_letter_files = list_dead_letter_files(folder)?;
     known.holder = Lock::holder(folder)?.map(|occupied| occupied.to_string());
     known.calls = CallRecorder::read(&folder.calls());
     if folder.ledger().exists() {
@@ -76,13 +76,20 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
         known.runs = ledger.runs()?;
         known.reports = ledger.reports()?;
         known.unconfirmed = ledger.unconfirmed()?;
+        known.dead_letters = ledger.dead_letter_counts()?;
+        known.keys = ledger.key_counts()?;
     }
     Ok(known)
 }
 
-/// Archives the complete state, or only the private data of one input or output; in the latter case an
+/// Archives the complete state except the dead letters, or only the data of one input or output; in the latter case an
 /// interrupted run can still be resumed.
-fn reset(document: &Document, folder: &StateFolder, instance: Option<&str>) -> Result<(), StateError> {
+fn reset(
+    file: &Path,
+    document: &Document,
+    folder: &StateFolder,
+    instance: Option<&str>,
+) -> Result<(), StateError> {
     let name = &document.name();
     if let Some(id) = instance {
         let with_data = with_data(folder);
@@ -94,46 +101,72 @@ fn reset(document: &Document, folder: &StateFolder, instance: Option<&str>) -> R
     }
     let held = session::lock(folder, name, false, &Stop::default());
     let _lock = held.map_err(|failures| StateError::of_failures(&failures))?;
-    let (paths, effect) = match instance {
-        None => (
-            vec![folder.ledger(), folder.instances()],
-            format!("state of pipeline {name} was reset: its next run starts from the beginning"),
-        ),
-        Some(id) => {
-            let path = instance_folder(folder, id)?;
-            (vec![path], format!("data of `{id}` in pipeline {name} was reset"))
-        }
-    };
-    match archive(folder, &paths)? {
-        None => print_text(&format!("no saved state for pipeline {name}\n")),
-        Some(archive) => {
-            print_text(&format!("{effect}; the previous state was archived in {}\n", archive.display()))
-        }
+    match instance {
+        None => reset_all(file, name, folder),
+        Some(id) => reset_instance(file, name, folder, id),
     }
 }
 
-/// Directory with the private data of this input or output.
-///
-/// # Errors
-/// When it does not exist; the hint lists the inputs and outputs that have one.
-fn instance_folder(folder: &StateFolder, id: &str) -> Result<PathBuf, StateError> {
-    let mut known = with_data(folder);
-    if known.iter().any(|known| known == id) {
-        return Ok(folder.instance(id));
+fn reset_all(file: &Path, name: &str, folder: &StateFolder) -> Result<(), StateError> {
+    // A ledger that cannot be read is archived too.
+    let dead_letters = Ledger::read_copy(&folder.ledger()).and_then(|ledger| {
+        let has_any = !ledger.dead_letter_counts()?.is_empty();
+        Ok(has_any.then(|| Arc::new(ledger)))
+    });
+    let Some(archive) = archive(folder, &[folder.ledger(), folder.instances()])? else {
+        return print_text(&format!("no saved state for pipeline {name}\n"));
+    };
+    let mut effect = format!("state of pipeline {name} was reset: its next run starts from the beginning");
+    match dead_letters {
+        Ok(Some(earlier)) => {
+            Ledger::open(&folder.ledger(), file)?.copy_dead_letters(&earlier)?;
+            effect.push_str("; its dead letters are kept");
+        }
+        Ok(None) => {}
+        Err(_) => effect.push_str("; its dead letters are in the archive, because the ledger cannot be read"),
     }
-    known.sort();
+    print_text(&format!("{effect}; the previous state was archived in {}\n", archive.display()))
+}
+
+fn reset_instance(file: &Path, name: &str, folder: &StateFolder, id: &str) -> Result<(), StateError> {
+    let has_keys = keys(folder).contains_key(id);
+    if !has_keys && !with_data(folder).iter().any(|known| known == id) {
+        return Err(no_data(folder, id));
+    }
+    let mut effect = format!("data of `{id}` in pipeline {name} was reset");
+    if has_keys {
+        let deleted = Ledger::open(&folder.ledger(), file)?.delete_keys(id)?;
+        let keys = if deleted == 1 { "key was" } else { "keys were" };
+        effect.push_str(&format!("; {deleted} {keys} deleted"));
+    }
+    if let Some(archive) = archive(folder, &[folder.instance(id)])? {
+        effect.push_str(&format!("; the previous files were archived in {}", archive.display()));
+    }
+    print_text(&(effect + "\n"))
+}
+
+/// The error for an input or output without data of its own; the hint lists those that have some.
+fn no_data(folder: &StateFolder, id: &str) -> StateError {
+    let known = with_data(folder);
     let hint = match known.is_empty() {
         true => "no input or output of this pipeline has data of its own".to_owned(),
         false => format!("inputs and outputs with data of their own: {}", known.join(", ")),
     };
-    Err(StateError { message: format!("`{id}` has no data of its own"), hint: Some(hint), exit_code: 64 })
+    StateError { message: format!("`{id}` has no data of its own"), hint: Some(hint), exit_code: 64 }
+}
+
+/// The number of keys of each input and output; none if the ledger is missing or cannot be read.
+fn keys(folder: &StateFolder) -> BTreeMap<String, u64> {
+    Ledger::read_copy(&folder.ledger()).and_then(|ledger| ledger.key_counts()).unwrap_or_default()
 }
 
 /// IDs of the inputs and outputs that have private data, which may include some that were removed from the pipeline
 /// file.
 fn with_data(folder: &StateFolder) -> Vec<String> {
     let entries = fs::read_dir(folder.instances()).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)).collect()
+    let with_files = entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned));
+    let with_data: BTreeSet<String> = with_files.chain(keys(folder).into_keys()).collect();
+    with_data.into_iter().collect()
 }
 
 /// Checks an ID from the command line against those of the pipeline.

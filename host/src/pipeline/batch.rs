@@ -6,7 +6,9 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use scanbridge_plugin_api::ReportKey;
-use scanbridge_plugin_api::batch::{BadBatch, Columns, Known, RawBatch, Selection, ValidBatch};
+use scanbridge_plugin_api::batch::{
+    BadBatch, Columns, RawBatch2, ResolvedDefinitions, Selection, ValidBatch,
+};
 use scanbridge_plugin_api::model::{AssetField, FindingKind, ReportEnd, ReportStart};
 
 use super::summary::KindCounts;
@@ -76,12 +78,11 @@ impl Item {
 #[derive(Debug)]
 pub(super) struct SharedBatch {
     /// The batch before validation, and the history of its dead letters by row.
-    unvalidated: Mutex<(RawBatch, Vec<DeadLetterHistory>)>,
+    unvalidated: Mutex<(RawBatch2, ResolvedDefinitions, Vec<DeadLetterHistory>)>,
     validated: OnceLock<Result<ValidatedBatch, BadBatch>>,
-    known: Known,
     columns: Arc<Columns>,
     counts: Arc<InputCounts>,
-    recycle: Sender<RawBatch>,
+    recycle: Sender<RawBatch2>,
     /// Bytes and findings, computed from the lengths of the tables; known before validation.
     size: (u64, u64),
 }
@@ -156,7 +157,7 @@ impl InputCounts {
     /// Invalid rows by reason, and odd cells by column.
     pub(super) fn rows(&self) -> (InvalidRows, OddCells) {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        (rows.invalid, rows.odd_cells)
+        (rows.invalid, rows.odd_cells.clone())
     }
 
     /// Logs the first invalid rows; logging all could hide everything else.
@@ -185,16 +186,16 @@ impl InputCounts {
 
 impl SharedBatch {
     pub(super) fn new(
-        raw: RawBatch,
+        raw: RawBatch2,
+        definitions: ResolvedDefinitions,
         history: Vec<DeadLetterHistory>,
-        known: Known,
         columns: Arc<Columns>,
         counts: Arc<InputCounts>,
-        recycle: Sender<RawBatch>,
+        recycle: Sender<RawBatch2>,
     ) -> Self {
         let size = size(&raw, &columns);
-        let (unvalidated, validated) = (Mutex::new((raw, history)), OnceLock::new());
-        Self { unvalidated, validated, known, columns, counts, recycle, size }
+        let (unvalidated, validated) = (Mutex::new((raw, definitions, history)), OnceLock::new());
+        Self { unvalidated, validated, columns, counts, recycle, size }
     }
 
     /// The `id` of the input that sent it.
@@ -218,8 +219,8 @@ impl SharedBatch {
 
     fn validate_once(&self) -> Result<ValidatedBatch, BadBatch> {
         let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
-        let (raw, history) = std::mem::take(&mut *unvalidated);
-        let batch = ValidBatch::new(raw, self.known.clone(), Arc::clone(&self.columns))?;
+        let (raw, definitions, history) = std::mem::take(&mut *unvalidated);
+        let batch = ValidBatch::new(raw, definitions, Arc::clone(&self.columns))?;
         let report = check_rows(&batch, |row| self.counts.show_invalid(row));
         self.counts.add(&report);
         Ok(ValidatedBatch { batch, findings: report.findings, valid: report.valid, history })
@@ -252,9 +253,7 @@ impl Drop for SharedBatch {
     }
 }
 
-fn size(raw: &RawBatch, columns: &Columns) -> (u64, u64) {
-    // A row of findings begins with its asset, its definition, two numbers of codes and the start of its first cell.
-    let row = 5 + columns.schema().findings.len();
-    let bytes = raw.bytes.len() + 4 * (raw.assets.len() + raw.findings.len());
-    (bytes.max(1) as u64, (raw.findings.len() / row) as u64)
+fn size(raw: &RawBatch2, columns: &Columns) -> (u64, u64) {
+    let bytes = raw.text.len() + 4 * (raw.assets.len() + raw.findings.len());
+    (bytes.max(1) as u64, raw.finding_count(columns.schema()) as u64)
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use scanbridge_plugin_api::batch::Schema;
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Partial, PluginError, PluginKind, Position, Purpose, Receipt,
+    CheckReport, ErrorKind, Partial, PluginError, PluginKind, Position, Purpose, Receipt, ReportKey,
 };
 
 use super::dead_letter_source::DeadLetterSource;
@@ -17,7 +18,7 @@ use crate::config::{
     CheckpointInterval, Delivery, InputInstance, Instance, OutputInstance, Pipeline, RetryPolicy,
 };
 use crate::plugins::{CallRecorder, Registry};
-use crate::state::{Checkpoint, DeadLetter, DeadLetterWriter, StateError, StateFolder};
+use crate::state::{ChangedOptions, Checkpoint, DeadLetterReader, DeadLetterWriter, Ledger, StateFolder};
 
 /// State directory of a run and the checkpoint that it resumes.
 #[derive(Debug, Clone)]
@@ -26,19 +27,40 @@ pub struct Settings {
     pub folder: StateFolder,
     /// The checkpoint to resume; empty for a run from the beginning.
     pub from: Checkpoint,
+    /// The ledger; `None` for commands that deliver nothing.
+    pub ledger: Option<Arc<Ledger>>,
     /// Number of the run, for dead letters.
     pub run: u64,
     /// Records the calls in progress for the next run; `None` for a check.
     pub recorder: Option<Arc<CallRecorder>>,
     /// Why the instances are opened.
     pub purpose: Purpose,
+    /// The reports that are read again, and the `id` of their input, which is opened alone. `None` for a run that reads
+    /// everything.
+    pub reports: Option<(String, Vec<ReportKey>)>,
+    /// Options that differ from those of the run that is resumed.
+    pub options_changed: ChangedOptions,
 }
 
 impl Settings {
+    /// Whether the run stores checkpoints.
+    pub(super) fn has_checkpoints(&self) -> bool {
+        self.ledger.is_some() && self.purpose == Purpose::Run && self.reports.is_none()
+    }
+
     /// Settings for a command that delivers nothing.
     #[must_use]
     pub fn without_run(folder: StateFolder, purpose: Purpose) -> Self {
-        Self { folder, from: Checkpoint::default(), run: 0, recorder: None, purpose }
+        Self {
+            folder,
+            from: Checkpoint::default(),
+            ledger: None,
+            run: 0,
+            recorder: None,
+            purpose,
+            reports: None,
+            options_changed: ChangedOptions::new(),
+        }
     }
 }
 
@@ -58,6 +80,8 @@ pub(super) struct AbsentOutput {
     pub(super) index: usize,
     pub(super) id: String,
     pub(super) plugin: String,
+    /// The `id` of its failover output.
+    pub(super) failover: Option<String>,
     pub(super) failure: Failure,
 }
 
@@ -114,7 +138,9 @@ pub fn build(
 ) -> Result<OpenPipeline, Vec<Failure>> {
     let mut failures = Vec::new();
     let (mut inputs, mut absent) = (Vec::new(), Vec::new());
-    for input in &pipeline.inputs {
+    let is_read =
+        |input: &&InputInstance| settings.reports.as_ref().is_none_or(|(id, _)| *id == input.instance.id);
+    for input in pipeline.inputs.iter().filter(is_read) {
         match open_input(input, registry, pipeline, &settings, stop) {
             Ok(source) => inputs.push(OpenInput { source, retry: input.retry }),
             Err(error) => {
@@ -130,7 +156,8 @@ pub fn build(
             Ok(output) => outputs.push(output),
             Err(failure) if output.required => failures.push(failure),
             Err(failure) => {
-                absent.push(AbsentOutput { index, id: id.clone(), plugin: plugin.clone(), failure });
+                let (id, plugin, failover) = (id.clone(), plugin.clone(), output.delivery.failover.clone());
+                absent.push(AbsentOutput { index, id, plugin, failover, failure });
             }
         }
     }
@@ -141,7 +168,8 @@ pub fn build(
     Err(failures)
 }
 
-/// Opens the outputs of a pipeline for a replay of dead letters.
+/// Opens the only output of a pipeline for a replay of its dead letters. `schema` is that of
+/// [`schema_of_dead_letters`](super::schema_of_dead_letters).
 ///
 /// # Errors
 /// As for [`build`].
@@ -150,7 +178,8 @@ pub fn build_replay(
     registry: &Registry,
     settings: Settings,
     stop: &Arc<Stop>,
-    dead_letters: Box<dyn Iterator<Item = Result<DeadLetter, StateError>> + Send>,
+    dead_letters: DeadLetterReader,
+    schema: Schema,
 ) -> Result<OpenPipeline, Vec<Failure>> {
     let (mut outputs, mut failures) = (Vec::new(), Vec::new());
     for (index, output) in pipeline.outputs.iter().enumerate() {
@@ -163,7 +192,7 @@ pub fn build_replay(
     if !failures.is_empty() {
         return Err(failures);
     }
-    let source = Source::DeadLetters(DeadLetterSource::new(dead_letters));
+    let source = Source::DeadLetters(Box::new(DeadLetterSource::new(dead_letters, schema)));
     let inputs = vec![OpenInput { source, retry: RetryPolicy::default() }];
     Ok(OpenPipeline { inputs, outputs, absent: Vec::new(), interval: pipeline.run.checkpoint, settings })
 }
@@ -182,7 +211,7 @@ fn open_input(
     let declared = descriptor.input_capabilities();
     let opener = Opener::new(table, declared, PluginKind::Input, &input.instance, claim, run);
     let start = settings.from.positions.get(&input.instance.id).cloned().unwrap_or_default();
-    PluginSource::open(opener, Position(start)).map(Source::Plugin)
+    PluginSource::open(opener, Position(start)).map(|source| Source::Plugin(Box::new(source)))
 }
 
 fn open_output(
@@ -204,11 +233,10 @@ fn open_output(
     let run = RunOfInstance { pipeline, settings, stop, hang: delivery.hang };
     let opener = Opener::new(table, declared, PluginKind::Output, instance, claim, run);
     let stored = settings.from.outputs.get(&instance.id).cloned();
-    let length = stored.as_ref().map(|state| state.dead_letters);
     let mut from = stored.unwrap_or_default();
-    let dead_letters = DeadLetterWriter::open(&settings.folder, &instance.id, length, dead_letter_bytes);
+    let dead_letters = DeadLetterWriter::open(settings.ledger.clone(), &instance.id, dead_letter_bytes);
     let dead_letters = dead_letters.map_err(|error| Failure::of_state(&instance.id, &error))?;
-    from.dead_letters = dead_letters.length();
+    from.dead_letters = dead_letters.end();
     let mut thread = opener.thread();
     let receipt = from.receipt.clone().map(Receipt);
     let (capabilities, open_error) = match opener.open(&mut thread, receipt.as_ref()) {

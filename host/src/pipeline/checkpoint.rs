@@ -13,7 +13,10 @@ use scanbridge_plugin_api::{Outcome, Position, ReportKey, Stored, StoredReport};
 
 use super::batch::Mark;
 use super::destination::Ended;
-use crate::state::{AheadReport, Checkpoint, Ledger, OutputState, SentReport, StateError};
+use crate::state::{
+    AheadReport, Checkpoint, DeadLetterEnd, InstanceKeys, Ledger, MissedChange, MissedReport, OutputState,
+    SentReport, SinceCheckpoint, StateError,
+};
 
 /// The barriers of one run.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub(super) struct OutputIds {
     pub(super) ids: Vec<String>,
     /// Whether it can resume inside a report.
     pub(super) resumes: bool,
+    /// The keys of both.
+    pub(super) keys: Vec<Arc<InstanceKeys>>,
 }
 
 impl OutputIds {
@@ -64,6 +69,8 @@ struct State {
     /// `None` for runs without saved state, and after the run.
     ledger: Option<Arc<Ledger>>,
     input_ids: Vec<String>,
+    /// The keys of the inputs. A replay has none.
+    input_keys: Vec<Arc<InstanceKeys>>,
     /// Barriers that are not stored yet, by number.
     marks: VecDeque<(u64, NewMark)>,
     last_mark: u64,
@@ -75,8 +82,12 @@ struct State {
     checkpoint: Checkpoint,
     /// Inputs that cannot resume at their current position: nothing is stored until they can.
     unresumable_inputs: BTreeSet<usize>,
-    /// Reports that were delivered since the last checkpoint in the ledger.
-    reports: Vec<SentReport>,
+    /// What has happened since the last checkpoint in the ledger, without the changes of keys.
+    since: SinceCheckpoint,
+    /// Number of the run, for missed reports.
+    run: u64,
+    /// The `id:`s of optional outputs that could not be opened: they miss every report.
+    absent: Vec<String>,
     /// Stored barriers that are not published yet: number, input, position, report.
     unpublished: VecDeque<(u64, usize, Option<Position>, Option<StoredReport>)>,
     /// What `stored` must report to each input.
@@ -89,6 +100,8 @@ struct OutputProgress {
     ids: Vec<String>,
     /// Whether it can resume inside a report.
     resumes: bool,
+    /// The keys of the output and of its failover output.
+    keys: Vec<Arc<InstanceKeys>>,
     /// Whether checkpoints wait for this output.
     is_counted: bool,
     /// Barriers committed since the last stored one, with the states of the outputs.
@@ -112,8 +125,9 @@ impl Checkpoints {
     pub(super) fn new(
         ledger: Option<Arc<Ledger>>,
         mut from: Checkpoint,
-        input_ids: Vec<String>,
+        (input_ids, input_keys): (Vec<String>, Vec<Arc<InstanceKeys>>),
         outputs: Vec<OutputIds>,
+        (run, absent): (u64, Vec<String>),
     ) -> Self {
         let outputs = outputs.into_iter().map(|output| OutputProgress::of(output, &from)).collect();
         let notifications = input_ids.iter().map(|id| {
@@ -126,6 +140,7 @@ impl Checkpoints {
         let state = State {
             ledger,
             input_ids,
+            input_keys,
             marks: VecDeque::new(),
             last_mark: 0,
             stored: 0,
@@ -133,18 +148,23 @@ impl Checkpoints {
             outputs,
             checkpoint: from,
             unresumable_inputs: BTreeSet::new(),
-            reports: Vec::new(),
+            since: SinceCheckpoint::default(),
+            run,
+            absent,
             unpublished: VecDeque::new(),
             notifications,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Adds a barrier and returns its number.
+    /// Adds a barrier and returns its number. The changes of the input's keys up to its last position belong to it.
     pub(super) fn mark(&self, mark: NewMark) -> u64 {
         let mut state = self.lock();
         state.last_mark += 1;
         let number = state.last_mark;
+        if let Some(keys) = state.input_keys.get(mark.input) {
+            keys.mark_position(number);
+        }
         state.marks.push_back((number, mark));
         number
     }
@@ -213,12 +233,24 @@ impl Checkpoints {
     pub(super) fn amend(&self, output: &str, committed: OutputState) -> Result<(), StateError> {
         let mut state = self.lock();
         state.checkpoint.outputs.insert(output.to_owned(), committed);
-        if state.checkpoint.positions.is_empty() { Ok(()) } else { state.write_to_ledger() }
+        let stored = state.stored;
+        if state.checkpoint.positions.is_empty() { Ok(()) } else { state.write_to_ledger(stored) }
     }
 
     /// Closes the ledger after the run, so that a hanging call does not keep it open.
     pub(super) fn release(&self) {
-        self.lock().ledger = None;
+        let mut state = self.lock();
+        state.ledger = None;
+        state.all_keys().for_each(|keys| keys.release());
+    }
+
+    /// The last dead letter of each output at its last commit.
+    pub(super) fn dead_letter_ends(&self) -> BTreeMap<String, DeadLetterEnd> {
+        let state = self.lock();
+        let committed = state.outputs.iter().filter_map(|output| output.committed.back());
+        let committed = committed.flat_map(|(_, states)| states.iter().map(|(id, state)| (id, state)));
+        let all = state.checkpoint.outputs.iter().chain(committed);
+        all.map(|(id, state)| (id.clone(), state.dead_letters)).collect()
     }
 
     /// What an input has not been informed about yet.
@@ -270,15 +302,22 @@ impl Checkpoints {
         state.settled == state.last_mark
     }
 
-    /// Reports that were delivered since the last checkpoint in the ledger.
-    pub(super) fn unrecorded_reports(&self) -> Vec<SentReport> {
-        self.lock().reports.clone()
+    /// What has happened since the last checkpoint in the ledger. Of the changes of keys all, or only those that belong
+    /// to any next transaction.
+    pub(super) fn since_checkpoint(&self, all_keys: bool) -> SinceCheckpoint {
+        let state = self.lock();
+        let changes = state.all_keys().map(|keys| {
+            let changes = if all_keys { keys.take_all() } else { keys.take_confirmed() };
+            (keys.instance().to_owned(), changes)
+        });
+        let keys = changes.filter(|(_, changes)| !changes.is_empty()).collect();
+        SinceCheckpoint { keys, ..state.since.clone() }
     }
 
     fn store(&self, state: &mut State) -> Result<(), StateError> {
         if let Some(mark) = state.common_mark() {
             state.advance_to(mark);
-            state.write_to_ledger()?;
+            state.write_to_ledger(mark)?;
             state.stored = mark;
         }
         state.settle();
@@ -294,10 +333,11 @@ impl Checkpoints {
 impl OutputProgress {
     fn of(output: OutputIds, from: &Checkpoint) -> Self {
         let ahead = output.ahead(from);
-        let OutputIds { ids, resumes } = output;
+        let OutputIds { ids, resumes, keys } = output;
         Self {
             ids,
             resumes,
+            keys,
             is_counted: true,
             committed: VecDeque::new(),
             ended: VecDeque::new(),
@@ -330,7 +370,21 @@ impl OutputProgress {
 }
 
 impl State {
-    fn write_to_ledger(&mut self) -> Result<(), StateError> {
+    fn all_keys(&self) -> impl Iterator<Item = &Arc<InstanceKeys>> {
+        self.input_keys.iter().chain(self.outputs.iter().flat_map(|output| &output.keys))
+    }
+
+    /// Keys with the last barrier up to which their changes are stored together with this barrier.
+    fn keys_at(&self, mark: u64) -> impl Iterator<Item = (&Arc<InstanceKeys>, u64)> {
+        let of_outputs = self.outputs.iter().flat_map(move |output| {
+            // The ledger may have a later receipt of this output.
+            output.keys.iter().map(move |keys| (keys, mark.max(output.own_mark)))
+        });
+        self.input_keys.iter().map(move |keys| (keys, mark)).chain(of_outputs)
+    }
+
+    /// Stores the checkpoint, which is at this barrier.
+    fn write_to_ledger(&mut self, mark: u64) -> Result<(), StateError> {
         for output in &self.outputs {
             for id in &output.ids {
                 if let Some(stored) = self.checkpoint.outputs.get_mut(id) {
@@ -341,8 +395,12 @@ impl State {
         if self.unresumable_inputs.is_empty()
             && let Some(ledger) = &self.ledger
         {
-            ledger.store(&self.checkpoint, &self.reports)?;
-            self.reports.clear();
+            let changes =
+                self.keys_at(mark).map(|(keys, mark)| (keys.instance().to_owned(), keys.begin_write(mark)));
+            self.since.keys = changes.filter(|(_, changes)| !changes.is_empty()).collect();
+            ledger.store(&self.checkpoint, &self.since)?;
+            self.all_keys().for_each(|keys| keys.written());
+            self.since = SinceCheckpoint::default();
         }
         Ok(())
     }
@@ -365,7 +423,7 @@ impl State {
         }
         progress.own_mark = mark;
         self.checkpoint.outputs.extend(states);
-        self.write_to_ledger()
+        self.write_to_ledger(self.stored)
     }
 
     /// The latest unstored barrier that every counted output has committed.
@@ -423,18 +481,31 @@ impl State {
     fn report_outcome(&mut self, number: u64, ended: EndedReport) -> StoredReport {
         let EndedReport { key, sent } = ended;
         let (mut missed, mut dead_letters) = (false, 0);
+        let mut by_output = Vec::new();
         for output in &mut self.outputs {
             let ended = output.take_ended(number);
             output.drop_ahead_report(number, &key);
             missed |= ended.missed;
             dead_letters += ended.dead_letters;
+            by_output.push((output.ids[0].clone(), ended.missed));
         }
+        by_output.extend(self.absent.iter().map(|id| (id.clone(), true)));
+        missed |= !self.absent.is_empty();
+        let by_output = by_output.into_iter().filter(|_| sent.is_some());
+        self.since.missed.extend(by_output.map(|(output, missed)| {
+            let report = ReportKey::clone(&key);
+            if missed {
+                MissedChange::Add(MissedReport { output, report, run: self.run, time: crate::state::now() })
+            } else {
+                MissedChange::Remove { output, report }
+            }
+        }));
         let outcome = match (&sent, missed) {
             (None, _) => Outcome::Withdrawn,
             (Some(_), true) => Outcome::Missed,
             (Some(_), false) => Outcome::Delivered,
         };
-        self.reports.extend(sent);
+        self.since.reports.extend(sent);
         StoredReport { key: ReportKey::clone(&key), outcome, dead_letters }
     }
 

@@ -1,21 +1,26 @@
 //! Dead letters as an input: sent in the order in which they were written, report by report.
 
+use std::collections::BTreeMap;
 use std::iter::Peekable;
 
 use scanbridge_plugin_api::batch::{
-    AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch, Row, Schema,
+    AssetRow, BatchBuilder, ColumnType, DefinitionRow, FindingRow, RawBatch2, Row, Schema,
 };
-use scanbridge_plugin_api::model::{Field, ReportEnd};
-use scanbridge_plugin_api::{ErrorKind, PluginError, Step};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, ReportEnd};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Position, Step, Stored};
 
-use crate::state::{DeadLetter, DeadLetterHistory, Record, ReportRecord, StateError};
-
-type DeadLetters = Box<dyn Iterator<Item = Result<DeadLetter, StateError>> + Send>;
+use crate::state::{
+    DeadLetter, DeadLetterEnd, DeadLetterHistory, DeadLetterReader, Record, ReportRecord, StateError,
+};
 
 /// Builds reports from dead letters. They are partial and never complete, so outputs do not replace or remove
-/// anything because of them.
+/// anything because of them. Dead letters that the output has accepted, or has rejected again, are removed when that
+/// is stored and published.
 pub(super) struct DeadLetterSource {
-    dead_letters: Box<Peekable<DeadLetters>>,
+    reader: DeadLetterReader,
+    dead_letters: Peekable<DeadLetterReader>,
+    /// Number of the last dead letter that was sent.
+    last: u64,
     schema: Schema,
     report: Option<ReportRecord>,
     /// History of the findings of the last batch, by row.
@@ -32,10 +37,13 @@ impl DeadLetterSource {
     /// Its ID in summaries.
     pub(super) const ID: &'static str = "dead-letters";
 
-    pub(super) fn new(dead_letters: DeadLetters) -> Self {
+    /// `schema` is that of [`schema_of`] these dead letters.
+    pub(super) fn new(reader: DeadLetterReader, schema: Schema) -> Self {
         Self {
-            dead_letters: Box::new(dead_letters.peekable()),
-            schema: Schema::default(),
+            dead_letters: reader.clone().peekable(),
+            reader,
+            last: 0,
+            schema,
             report: None,
             history: Vec::new(),
         }
@@ -50,14 +58,14 @@ impl DeadLetterSource {
         std::mem::take(&mut self.history)
     }
 
-    pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
+    pub(super) fn next(&mut self, recycled: RawBatch2) -> Result<Step, PluginError> {
         if let Some(Err(error)) = self.dead_letters.peek() {
             return Err(PluginError::new(ErrorKind::BadData, error.message.clone()));
         }
         let next_report = self
             .dead_letters
             .peek()
-            .and_then(|dead_letter| Some(&dead_letter.as_ref().ok()?.report))
+            .and_then(|dead_letter| Some(&dead_letter.as_ref().ok()?.1.report))
             .cloned();
         match (&self.report, next_report) {
             (Some(report), Some(next)) if *report == next => Ok(self.batch(recycled)),
@@ -68,7 +76,7 @@ impl DeadLetterSource {
                     reason: "replayed dead letters: single findings, not a complete report".to_owned(),
                     ..ReportEnd::default()
                 };
-                Ok(Step::report_end(end))
+                Ok(Step::report_end(end).at(Some(self.position())))
             }
             (None, Some(next)) => {
                 self.report = Some(next.clone());
@@ -78,48 +86,102 @@ impl DeadLetterSource {
         }
     }
 
+    fn position(&self) -> Position {
+        Position(self.last.to_le_bytes().to_vec())
+    }
+
+    /// Removes the dead letters up to this position. Of those that the output has rejected again, the ones up to its
+    /// last commit count from now on.
+    pub(super) fn stored(
+        &self,
+        stored: &Stored,
+        ends: &BTreeMap<String, DeadLetterEnd>,
+    ) -> Result<(), PluginError> {
+        let Ok(number) = <[u8; 8]>::try_from(stored.position.0.as_slice()) else { return Ok(()) };
+        let last = ends.get(self.reader.output()).map_or(0, |end| end.number);
+        let removed = self.reader.remove_up_to(u64::from_le_bytes(number), last);
+        removed.map_err(|error| PluginError::new(ErrorKind::Io, error.message))
+    }
+
     /// Dead letters of one report, up to a full batch. Consecutive findings of one asset share its row.
-    fn batch(&mut self, recycled: RawBatch) -> Step {
-        let mut batch = BatchBuilder::recycle(recycled);
+    fn batch(&mut self, recycled: RawBatch2) -> Step {
+        let mut batch = BatchBuilder::recycle(&self.schema, recycled);
         let mut asset = None;
         let report = self.report.clone();
-        let is_next = |dead_letter: &Result<DeadLetter, StateError>| {
-            dead_letter.as_ref().is_ok_and(|dead_letter| Some(&dead_letter.report) == report.as_ref())
+        let is_next = |dead_letter: &Result<(u64, DeadLetter), StateError>| {
+            dead_letter.as_ref().is_ok_and(|(_, dead_letter)| Some(&dead_letter.report) == report.as_ref())
         };
         while !batch.is_full() {
-            let Some(Ok(dead_letter)) = self.dead_letters.next_if(is_next) else { break };
+            let Some(Ok((number, dead_letter))) = self.dead_letters.next_if(is_next) else { break };
+            self.last = number;
             self.history.push(DeadLetterHistory { run: dead_letter.run, attempts: dead_letter.attempts });
-            let Record { asset: fields, definition, finding } = dead_letter.record;
+            let Record { asset: fields, definition, finding, .. } = dead_letter.record;
             let row = match &asset {
                 Some((previous, row)) if *previous == fields => *row,
-                _ => batch.push_asset(&row::<_>(&fields) as &AssetRow, false),
+                _ => batch.push_asset(&row::<_>(&fields, &self.schema) as &AssetRow, false),
             };
             asset = Some((fields, row));
-            let definition: DefinitionRow = self::row(&definition);
+            let definition: DefinitionRow = self::row(&definition, &self.schema);
             let definition = batch.push_definition(&definition);
-            let finding = finding_row(&finding);
+            let finding = finding_row(&finding, &self.schema);
             batch.push_finding(row, definition, &finding);
         }
-        Step::batch(batch.finish())
+        Step::batch(batch.finish()).at(Some(self.position()))
     }
 }
 
-/// A row with these fields; names that are not in the model are skipped.
-fn row<F: Field>(fields: &std::collections::BTreeMap<String, String>) -> Row<F> {
+/// The columns of these dead letters: those of the model, and those that the inputs have added.
+pub fn schema_of(dead_letters: DeadLetterReader) -> Schema {
+    let mut schema = Schema::default();
+    // An invalid dead letter is reported when it is replayed.
+    for Record { asset, definition, finding, types } in
+        dead_letters.flatten().map(|(_, letter)| letter.record)
+    {
+        let type_of = |name: &str| types.get(name).copied().unwrap_or_default();
+        add_own_columns::<AssetField>(&mut schema, &asset, type_of);
+        add_own_columns::<DefinitionField>(&mut schema, &definition, type_of);
+        add_own_columns::<FindingField>(&mut schema, &finding, type_of);
+    }
+    schema
+}
+
+fn add_own_columns<F: Field>(
+    schema: &mut Schema,
+    fields: &BTreeMap<String, String>,
+    type_of: impl Fn(&str) -> ColumnType,
+) {
+    for name in fields.keys().filter(|name| name.contains(':')) {
+        if schema.own_column::<F>(name).is_some() {
+            continue;
+        }
+        if let Err(error) = schema.add_column::<F>(name, type_of(name), "") {
+            tracing::warn!("the replayed dead letters lose the column `{name}`: {}", error.message);
+        }
+    }
+}
+
+/// A row with these fields. Names that are neither in the model nor in the schema are skipped.
+fn row<F: Field>(fields: &BTreeMap<String, String>, schema: &Schema) -> Row<F> {
     let mut row = Row::default();
     for (name, text) in fields {
         if let Some(index) = F::NAMES.iter().position(|field| field == name) {
             row.set(F::ALL[index], text);
+        } else if let Some(column) = schema.own_column(name) {
+            row.set_own(column, text);
         }
     }
     row
 }
 
-/// A row with these values; names that the model does not have, and texts that are not a value, are skipped.
-fn finding_row(values: &std::collections::BTreeMap<String, String>) -> FindingRow {
+/// A row with these values. Names that are neither in the model nor in the schema, and texts that are not a value, are
+/// skipped.
+fn finding_row(values: &BTreeMap<String, String>, schema: &Schema) -> FindingRow {
     let mut row = FindingRow::default();
     for (name, text) in values {
-        row.set_printed(name, text);
+        match schema.own_column(name) {
+            Some(column) => row.set_own(column, text),
+            None => drop(row.set_printed(name, text)),
+        }
     }
     row
 }

@@ -18,7 +18,8 @@ use crate::config::Filter;
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
 use crate::state::{
-    DeadLetter, DeadLetterHistory, DeadLetterWriter, OutputState, Record, ReportRecord, StateError,
+    DeadLetter, DeadLetterEnd, DeadLetterHistory, DeadLetterWriter, OutputState, Record, ReportRecord,
+    StateError,
 };
 use crate::telemetry::without_controls;
 
@@ -61,7 +62,7 @@ struct Account {
     has_gap: bool,
     /// Receipt of the last commit.
     receipt: Option<Receipt>,
-    dead_letters: u64,
+    dead_letters: DeadLetterEnd,
     /// Outcome of the last report that ended.
     ended: Ended,
 }
@@ -109,14 +110,14 @@ impl Destination {
             plugin: opener.plugin().to_owned(),
             ..OutputSummary::default()
         };
-        let OutputState { receipt, has_gap, dead_letters: length, report, .. } = from;
+        let OutputState { receipt, has_gap, dead_letters: end, report, .. } = from;
         let report = report.map(|report| OpenReport {
             has_findings: true,
             ..OpenReport::new(ReportBegin::of_state(report))
         });
         let receipt = receipt.map(Receipt);
         let account =
-            Account { summary, report, has_gap, receipt, dead_letters: length, ended: Ended::default() };
+            Account { summary, report, has_gap, receipt, dead_letters: end, ended: Ended::default() };
         Self {
             opener,
             thread,
@@ -223,6 +224,7 @@ impl Destination {
         self.drop_instance();
         self.current = self.committed.clone();
         self.late.clear();
+        self.context().keys().roll_back();
         self.dead_letters.roll_back_to(self.committed.dead_letters).map_err(|error| io_error(&error))?;
         self.capabilities = self.opener.open(&mut self.thread, self.committed.receipt.as_ref())?;
         if probe {

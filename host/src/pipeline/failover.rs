@@ -125,6 +125,7 @@ fn commit_partial_report(destination: &mut Destination) -> Result<OutputState, P
             destination.move_to_dead_letters(validated, &rows, "not accepted at the end of the part", 1);
         }
     }
+    destination.context().keys().commit();
     destination.keep_commit()
 }
 

@@ -1,11 +1,12 @@
 //! The thread of one input.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::batch::{Columns, Known, RawBatch};
+use scanbridge_plugin_api::batch::{Columns, DefinitionTable, RawBatch2};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     CheckpointRequest, ErrorKind, Event, PluginError, Position, ReportKey, Step, Stored,
@@ -71,7 +72,7 @@ impl InputThread {
             control: &control,
             checkpoints: &checkpoints,
             columns,
-            known: Known::default(),
+            definitions: DefinitionTable::default(),
             counts,
             recycle,
             recycled_batches,
@@ -101,10 +102,10 @@ struct InputWorker<'a> {
     control: &'a Control,
     checkpoints: &'a Checkpoints,
     columns: Arc<Columns>,
-    known: Known,
+    definitions: DefinitionTable,
     counts: Arc<InputCounts>,
-    recycle: Sender<RawBatch>,
-    recycled_batches: Receiver<RawBatch>,
+    recycle: Sender<RawBatch2>,
+    recycled_batches: Receiver<RawBatch2>,
     report: Option<OpenReport<'a>>,
     since_mark: SinceMark,
     last_mark: u64,
@@ -168,7 +169,7 @@ impl<'a> InputWorker<'a> {
                 return Err(PluginError::cancelled());
             }
             match self.source.reopen(&position) {
-                Ok(()) => self.known = Known::default(),
+                Ok(()) => self.definitions = DefinitionTable::default(),
                 Err(error) if is_retryable(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -310,7 +311,7 @@ impl<'a> InputWorker<'a> {
 
     fn batch(
         &mut self,
-        mut raw: RawBatch,
+        mut raw: RawBatch2,
         position: Option<Position>,
         request: CheckpointRequest,
     ) -> Result<(), PluginError> {
@@ -319,13 +320,13 @@ impl<'a> InputWorker<'a> {
         };
         report.has_sent = true;
         // Definitions stay in memory as long as a batch that refers to them.
-        self.since_mark.bytes += raw.definitions.bytes.len() as u64;
-        let accepted = self.known.take(&mut raw, self.columns.schema());
-        accepted
+        self.since_mark.bytes += raw.new_text.len() as u64;
+        let definitions = self.definitions.resolve(&mut raw, self.columns.schema());
+        let definitions = definitions
             .map_err(|bad| PluginError::bug(format!("plugin bug: the input sent an invalid batch: {bad}")))?;
         let (columns, counts) = (Arc::clone(&self.columns), Arc::clone(&self.counts));
         let history = self.source.take_history();
-        let batch = SharedBatch::new(raw, history, self.known.clone(), columns, counts, self.recycle.clone());
+        let batch = SharedBatch::new(raw, definitions, history, columns, counts, self.recycle.clone());
         let item = Item::Batch(Arc::new(batch));
         self.since_mark.bytes += item.size().0;
         self.send(&item);
@@ -448,6 +449,9 @@ impl<'a> InputWorker<'a> {
     /// Handles the end of the input: the outputs finish, or keep their state for a later run.
     fn end_input(&mut self, result: &Result<(), PluginError>) {
         if let Err(error) = result {
+            if let Some(context) = self.source.context() {
+                context.keys().roll_back();
+            }
             self.control.input_ended(&self.summary.id, error);
             if self.control.is_resumable() {
                 self.keep_unfinished();
@@ -503,6 +507,9 @@ impl<'a> InputWorker<'a> {
 
     /// Informs the input about what is stored. A failed call is repeated later, and by the next run.
     fn notify_stored(&mut self) {
+        if self.source.rereads() {
+            return;
+        }
         if let Some(notification) = self.checkpoints.take_notification(self.number) {
             self.unconfirmed = Some(match self.unconfirmed.take() {
                 Some((mut unconfirmed, next)) => {
@@ -518,7 +525,9 @@ impl<'a> InputWorker<'a> {
             self.unconfirmed = Some((stored, next));
             return;
         }
-        match self.source.stored(stored.clone()) {
+        let ends =
+            if self.source.is_replay() { self.checkpoints.dead_letter_ends() } else { BTreeMap::new() };
+        match self.source.stored(stored.clone(), &ends) {
             Ok(()) => self.checkpoints.confirmed(self.number, &stored.reports),
             Err(error) => {
                 self.control.input_failed(&self.summary.id, &error);

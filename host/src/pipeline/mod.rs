@@ -32,7 +32,9 @@ mod validate;
 mod worker;
 
 pub use build::{OpenPipeline, Settings, build, build_replay};
+pub use dead_letter_source::schema_of as schema_of_dead_letters;
 pub use run::{RunResult, run};
 pub use stop::{ABORT, DRAIN, Stop};
 pub(crate) use summary::exit_code;
 pub use summary::{Failure, InputSummary, KindCounts, OutputSummary, RunStatus, Summary};
+pub(crate) use validate::{check_rows, is_time};

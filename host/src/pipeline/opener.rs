@@ -16,6 +16,7 @@ use crate::plugins::Claim;
 use crate::plugins::context::Context;
 use crate::plugins::guard::Caller;
 use crate::plugins::instance_thread::{CallLimits, InstanceThread};
+use crate::state::InstanceKeys;
 
 /// Opens instances of one input.
 pub(super) type InputOpener = Opener<InputTable2, InputCapabilities>;
@@ -55,12 +56,13 @@ impl<T, C> Opener<T, C> {
         let settings = run.settings;
         let caller = Caller::new(name, settings.recorder.as_deref());
         let limits = CallLimits::of(run.hang);
+        let keys = InstanceKeys::new(&instance.id, settings.ledger.clone(), settings.purpose);
         Self {
             table,
             declared,
             plugin: claim.name.to_owned(),
-            frame: Arc::new(frame(run.pipeline, instance, settings, limits)),
-            context: Context::leaked(&instance.id, caller, run.stop),
+            frame: Arc::new(frame(kind, instance, run, limits)),
+            context: Context::leaked(keys, caller, run.stop),
             limits,
         }
     }
@@ -71,6 +73,11 @@ impl<T, C> Opener<T, C> {
 
     pub(super) fn plugin(&self) -> &str {
         &self.plugin
+    }
+
+    /// Whether the instance reads only some reports, which an output has missed.
+    pub(super) fn rereads(&self) -> bool {
+        self.frame.reports.is_some()
     }
 
     pub(super) fn context(&self) -> &'static Context {
@@ -97,7 +104,8 @@ pub(super) struct RunOfInstance<'a> {
     pub(super) hang: Duration,
 }
 
-fn frame(pipeline: &Pipeline, instance: &Instance, settings: &Settings, limits: CallLimits) -> OpenFrame {
+fn frame(kind: PluginKind, instance: &Instance, run: RunOfInstance<'_>, limits: CallLimits) -> OpenFrame {
+    let RunOfInstance { pipeline, settings, .. } = run;
     let mut frame = OpenFrame::default();
     API.clone_into(&mut frame.api);
     frame.host = format!("Scanbridge {}", env!("CARGO_PKG_VERSION"));
@@ -106,6 +114,10 @@ fn frame(pipeline: &Pipeline, instance: &Instance, settings: &Settings, limits: 
     frame.run = settings.run;
     frame.purpose = settings.purpose;
     frame.options.clone_from(&instance.options);
+    frame.options_changed = settings.options_changed.get(&instance.id).cloned().unwrap_or_default();
+    if kind == PluginKind::Input {
+        frame.reports = settings.reports.as_ref().map(|(_, reports)| reports.clone());
+    }
     frame.state_folder = settings.folder.instance(&instance.id);
     frame.limits.hang_ms = u64::try_from(limits.hang.as_millis()).unwrap_or(u64::MAX);
     frame

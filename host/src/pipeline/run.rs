@@ -20,28 +20,23 @@ use super::retry_buffer::RetryBuffer;
 use super::stop::Stop;
 use super::summary::{InputSummary, OutputSummary, RunStatus, Summary};
 use super::worker::{OutputWorker, Skipping};
-use crate::state::{AheadReport, Ledger, RunState, SentReport};
+use crate::state::{AheadReport, EndOfRun, RunState};
 
 /// Result of a run, for the ledger.
 #[derive(Debug)]
 pub struct RunResult {
     /// State of the run.
     pub state: RunState,
-    /// Reports that were delivered since the last checkpoint.
-    pub reports: Vec<SentReport>,
-    /// Reports that their inputs have not confirmed, by the `id` of the input.
-    pub unconfirmed: BTreeMap<String, Vec<StoredReport>>,
+    /// What is to be stored with it.
+    pub end: EndOfRun,
+    /// Reports that every output has published, if their inputs were not informed.
+    pub settled: Vec<StoredReport>,
 }
 
-/// Runs the pipeline to its end. `stop` ends it early: data already read is delivered, and with a ledger a later run
-/// resumes there.
+/// Runs the pipeline to its end. `stop` ends it early: data already read is delivered, and a later run resumes there.
+/// A replay stores no checkpoints.
 #[must_use]
-pub fn run(
-    mut opened: OpenPipeline,
-    stop: Arc<Stop>,
-    progress_bar: bool,
-    ledger: Option<Arc<Ledger>>,
-) -> (Summary, RunResult) {
+pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, progress_bar: bool) -> (Summary, RunResult) {
     let started = Instant::now();
     let absent = std::mem::take(&mut opened.absent);
     let progress = Progress::of(&opened.inputs, progress_bar);
@@ -50,7 +45,8 @@ pub fn run(
         .iter()
         .map(|input| opened.settings.from.positions.contains_key(input.source.id()))
         .collect();
-    let (control, checkpoints, workers) = prepare(&mut opened, stop, ledger);
+    let missing = outputs_without_substitute(&absent, &opened.outputs);
+    let (control, checkpoints, workers) = prepare(&mut opened, stop, missing);
     for output in &absent {
         control.record_failure(output.failure.clone());
         tracing::warn!(
@@ -92,9 +88,17 @@ pub fn run(
         false if control.is_resumable() => RunState::Interrupted,
         _ => RunState::Finished,
     };
-    let (reports, unconfirmed) = (checkpoints.unrecorded_reports(), checkpoints.unconfirmed());
+    let is_finished = state == RunState::Finished;
+    let end = EndOfRun {
+        since: checkpoints.since_checkpoint(is_finished),
+        unconfirmed: checkpoints.unconfirmed(),
+        dead_letters: if is_finished { checkpoints.dead_letter_ends() } else { BTreeMap::new() },
+    };
+    let inputs = 0..summary.inputs.len();
+    let settled = inputs.filter_map(|input| checkpoints.take_notification(input));
+    let settled = settled.flat_map(|stored| stored.reports).collect();
     checkpoints.release();
-    (summary, RunResult { state, reports, unconfirmed })
+    (summary, RunResult { state, end, settled })
 }
 
 /// An output worker with the indexes of its outputs in the pipeline file.
@@ -103,17 +107,27 @@ type IndexedWorker = (Vec<usize>, OutputWorker);
 fn prepare(
     opened: &mut OpenPipeline,
     stop: Arc<Stop>,
-    ledger: Option<Arc<Ledger>>,
+    absent: Vec<String>,
 ) -> (Arc<Control>, Arc<Checkpoints>, Vec<IndexedWorker>) {
     let from = std::mem::take(&mut opened.settings.from);
     let ids: Vec<String> = opened.inputs.iter().map(|input| input.source.id().to_owned()).collect();
+    let input_keys = opened.inputs.iter().filter_map(|input| input.source.context());
+    let input_keys = input_keys.map(|context| Arc::clone(context.keys())).collect();
+    let has_checkpoints = opened.settings.has_checkpoints();
+    let ledger = opened.settings.ledger.take().filter(|_| has_checkpoints);
     let first = from.active_input.as_ref().and_then(|id| ids.iter().position(|input| input == id));
     let pairs = pair_with_failover_outputs(std::mem::take(&mut opened.outputs));
     let control = Arc::new(Control::new(stop, ReportLock::new(first), pairs.len(), ledger.is_some()));
     let output_ids: Vec<OutputIds> = pairs.iter().map(output_ids).collect();
     let ahead: Vec<_> = output_ids.iter().map(|output| output.ahead(&from)).collect();
     let interval_bytes = opened.interval.bytes;
-    let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, output_ids));
+    let checkpoints = Arc::new(Checkpoints::new(
+        ledger,
+        from,
+        (ids, input_keys),
+        output_ids,
+        (opened.settings.run, absent),
+    ));
     let workers = pairs.into_iter().zip(ahead).enumerate().map(|(number, ((output, standby), ahead))| {
         let indexes =
             [output.index].into_iter().chain(standby.as_ref().map(|standby| standby.index)).collect();
@@ -122,6 +136,16 @@ fn prepare(
     });
     let workers = workers.collect();
     (control, checkpoints, workers)
+}
+
+/// The outputs that could not be opened and that no other output replaces: they miss every report.
+fn outputs_without_substitute(absent: &[AbsentOutput], opened: &[OpenOutput]) -> Vec<String> {
+    let is_open = |id: &String| opened.iter().any(|output| output.destination.id() == id);
+    let is_standby = |id: &String| opened.iter().any(|output| output.delivery.failover.as_ref() == Some(id));
+    let missing = absent
+        .iter()
+        .filter(|output| !output.failover.as_ref().is_some_and(is_open) && !is_standby(&output.id));
+    missing.map(|output| output.id.clone()).collect()
 }
 
 /// Pairs each output with its failover output, which has no worker of its own.
@@ -145,6 +169,7 @@ fn output_ids((output, standby): &(OpenOutput, Option<OpenOutput>)) -> OutputIds
     OutputIds {
         ids: destinations().map(|destination| destination.id().to_owned()).collect(),
         resumes: destinations().all(|destination| destination.capabilities().resume != Resume::None),
+        keys: destinations().map(|destination| Arc::clone(destination.context().keys())).collect(),
     }
 }
 

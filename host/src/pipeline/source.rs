@@ -1,7 +1,9 @@
 //! A source of findings: an input plugin, or dead letters.
 
+use std::collections::BTreeMap;
+
 use scanbridge_plugin_api::abi::InputHandle;
-use scanbridge_plugin_api::batch::{RawBatch, Schema};
+use scanbridge_plugin_api::batch::{RawBatch2, Schema};
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Event, InputCapabilities, PluginError, Position, Resumes, Step, Stored,
 };
@@ -10,13 +12,13 @@ use super::dead_letter_source::DeadLetterSource;
 use super::opener::{InputOpener, too_long};
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
-use crate::state::DeadLetterHistory;
+use crate::state::{DeadLetterEnd, DeadLetterHistory};
 
 /// One input of a run.
 #[derive(Debug)]
 pub(super) enum Source {
-    Plugin(PluginSource),
-    DeadLetters(DeadLetterSource),
+    Plugin(Box<PluginSource>),
+    DeadLetters(Box<DeadLetterSource>),
 }
 
 /// An instance of an input plugin that can be reopened.
@@ -58,7 +60,7 @@ impl PluginSource {
         self.thread.call("close", limits, |handle| handle.take().map_or(Ok(()), InputHandle::close))
     }
 
-    fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
+    fn next(&mut self, recycled: RawBatch2) -> Result<Step, PluginError> {
         let mut step = self.call("next", move |handle| handle.next(recycled))?;
         if let Some(position) = &step.position {
             if position.0.len() > Position::MAX_BYTES {
@@ -74,6 +76,9 @@ impl PluginSource {
             _ => true,
         };
         step.position = step.position.filter(|_| is_usable);
+        if step.position.is_some() || matches!(step.event, Event::Finished) {
+            self.opener.context().keys().reached();
+        }
         // A report may begin again only directly after the source was reopened.
         self.reopened &= matches!(step.event, Event::ReportStart { .. });
         Ok(step)
@@ -105,6 +110,11 @@ impl Source {
     /// Whether the source is dead letters.
     pub(super) fn is_replay(&self) -> bool {
         matches!(self, Self::DeadLetters(_))
+    }
+
+    /// Whether the source reads reports again. Then the input is not informed: another output may still miss them.
+    pub(super) fn rereads(&self) -> bool {
+        matches!(self, Self::Plugin(plugin) if plugin.opener.rereads())
     }
 
     /// History of the findings of the last batch, by row; empty for new findings.
@@ -139,7 +149,7 @@ impl Source {
         }
     }
 
-    pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
+    pub(super) fn next(&mut self, recycled: RawBatch2) -> Result<Step, PluginError> {
         match self {
             Self::Plugin(plugin) => plugin.next(recycled),
             Self::DeadLetters(dead_letters) => dead_letters.next(recycled),
@@ -161,6 +171,7 @@ impl Source {
         };
         // It has failed already; a second error is of no interest.
         let _ = plugin.close();
+        plugin.opener.context().keys().roll_back();
         let (schema, _) = plugin.opener.open(&mut plugin.thread, position)?;
         if schema != plugin.schema {
             return Err(PluginError::bug("plugin bug: the input changed its columns when it was reopened"));
@@ -176,11 +187,21 @@ impl Source {
         }
     }
 
-    /// Informs the input about what is stored.
-    pub(super) fn stored(&mut self, stored: Stored) -> Result<(), PluginError> {
+    /// Informs the input about what is stored. `ends`: the last dead letter of each output.
+    pub(super) fn stored(
+        &mut self,
+        stored: Stored,
+        ends: &BTreeMap<String, DeadLetterEnd>,
+    ) -> Result<(), PluginError> {
         match self {
-            Self::Plugin(plugin) => plugin.call("stored", move |handle| handle.stored(&stored)),
-            Self::DeadLetters(_) => Ok(()),
+            Self::Plugin(plugin) => {
+                let keys = plugin.opener.context().keys();
+                keys.set_in_stored(true);
+                let informed = plugin.call("stored", move |handle| handle.stored(&stored));
+                keys.set_in_stored(false);
+                informed
+            }
+            Self::DeadLetters(dead_letters) => dead_letters.stored(&stored, ends),
         }
     }
 

@@ -96,7 +96,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(instance: &str, error: &PluginError) -> Self {
+    pub(crate) fn new(instance: &str, error: &PluginError) -> Self {
         Self {
             instance: instance.to_owned(),
             // Contains file names and responses of peers: line breaks and escape sequences are escaped.

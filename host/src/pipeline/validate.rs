@@ -1,10 +1,12 @@
 //! Checks the rows and cells of a batch. An invalid row goes to no output; a row with an odd cell does.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
 use scanbridge_plugin_api::batch::{
-    AssetView, BadCode, Batch, DefinitionView, FindingView, Selection, ValidBatch,
+    AssetView, BadCode, Batch, Cell, Column, ColumnType, DefinitionView, FindingView, Schema, Selection,
+    ValidBatch,
 };
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, list_items};
 use serde::{Serialize, Serializer};
@@ -13,7 +15,7 @@ use super::summary::KindCounts;
 
 /// Why a row is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RowFault {
+pub(crate) enum RowFault {
     Code(BadCode),
     /// An asset without an address, a name and an ID.
     Nameless,
@@ -101,9 +103,9 @@ impl Serialize for InvalidRows {
 }
 
 /// Shows counts by name.
-fn fmt_counts(
+fn fmt_counts<'a>(
     f: &mut fmt::Formatter<'_>,
-    counts: impl Iterator<Item = (&'static str, u64)>,
+    counts: impl Iterator<Item = (&'a str, u64)>,
     separator: &str,
 ) -> fmt::Result {
     for (index, (name, count)) in counts.enumerate() {
@@ -115,21 +117,21 @@ fn fmt_counts(
 
 /// What the check of a batch found.
 #[derive(Debug, Default)]
-pub(super) struct RowReport {
+pub(crate) struct RowReport {
     /// Valid findings by kind.
     pub(super) findings: KindCounts,
     /// Valid assets that begin in the batch.
     pub(super) assets: u64,
-    pub(super) invalid: InvalidRows,
+    pub(crate) invalid: InvalidRows,
     /// The valid rows; `None`: all.
     pub(super) valid: Option<ValidRows>,
     /// Cells that are not of the form of their column, by column: assets, definitions, findings.
-    pub(super) odd_cells: OddCells,
+    pub(crate) odd_cells: OddCells,
 }
 
 /// The rows that outputs may get.
 #[derive(Debug, Default)]
-pub(super) struct ValidRows {
+pub(crate) struct ValidRows {
     assets: Vec<u32>,
     findings: Vec<u32>,
 }
@@ -142,13 +144,20 @@ impl ValidRows {
 
 /// Checks all rows of a batch, and the cells of the rows and definitions that are new in it. `report` is called for
 /// each invalid row.
-pub(super) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<'_>)) -> RowReport {
+pub(crate) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<'_>)) -> RowReport {
     let mut found = RowReport::default();
-    batch.read_new_definitions(|definition| found.odd_cells.of_definition(&definition));
+    let Schema { assets, definitions, findings } = batch.columns().schema();
+    let own = [assets, definitions, findings].map(|columns| own_typed(columns));
+    let [own_assets, own_definitions, own_findings] = &own;
+    batch.read_new_definitions(|definition| {
+        found.odd_cells.of_definition(&definition);
+        found.odd_cells.check_own(own_definitions, |column| definition.column(column));
+    });
     batch.read(|view| {
         let mut bad_assets = Vec::new();
         for asset in view.assets() {
             found.odd_cells.of_asset(&asset);
+            found.odd_cells.check_own(own_assets, |column| asset.column(column));
             match fault_of_asset(&asset) {
                 None => found.assets += u64::from(!asset.is_continued()),
                 Some(fault) => {
@@ -164,6 +173,7 @@ pub(super) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<
         let mut bad_findings = Vec::new();
         for finding in view.findings() {
             found.odd_cells.of_finding(&finding);
+            found.odd_cells.check_own(own_findings, |column| finding.column(column));
             match fault_of_finding(&finding, &bad_assets) {
                 None => found.findings.add(finding.kind(), 1),
                 Some(fault) => {
@@ -180,8 +190,16 @@ pub(super) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<
     found
 }
 
+/// The columns that an input has added and whose cells must have a form, with their positions.
+fn own_typed(columns: &[Column]) -> Vec<(usize, &Column)> {
+    let is_checked = |column: &Column| {
+        column.is_own() && !matches!(column.column_type, ColumnType::Text | ColumnType::List)
+    };
+    columns.iter().enumerate().filter(|(_, column)| is_checked(column)).collect()
+}
+
 /// An invalid row, for the log.
-pub(super) struct InvalidRow<'a> {
+pub(crate) struct InvalidRow<'a> {
     pub(super) asset: AssetView<'a>,
     pub(super) finding: Option<FindingView<'a>>,
     pub(super) fault: RowFault,
@@ -226,8 +244,13 @@ fn is_address(text: &str) -> bool {
 }
 
 /// Cells that are not of the form of their column.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OddCells([u64; OddCells::COLUMNS.len()]);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OddCells {
+    /// In the order of [`OddCells::COLUMNS`].
+    model: [u64; OddCells::COLUMNS.len()],
+    /// In columns that an input has added, by name.
+    own: BTreeMap<String, u64>,
+}
 
 impl OddCells {
     const COLUMNS: [&'static str; 12] = [
@@ -270,24 +293,44 @@ impl OddCells {
 
     fn check(&mut self, index: usize, text: &str, is_valid: impl Fn(&str) -> bool) {
         if !text.is_empty() && !is_valid(text) {
-            self.0[index] += 1;
+            self.model[index] += 1;
+        }
+    }
+
+    /// Checks the cells of own columns: `columns` are those of a table that have a type, with their positions.
+    fn check_own<'a>(&mut self, columns: &[(usize, &Column)], cell: impl Fn(Option<usize>) -> &'a str) {
+        for (index, column) in columns {
+            if !Cell::new(cell(Some(*index))).has_type(column.column_type) {
+                self.add_own(&column.name, 1);
+            }
+        }
+    }
+
+    fn add_own(&mut self, name: &str, count: u64) {
+        match self.own.get_mut(name) {
+            Some(sum) => *sum += count,
+            None => drop(self.own.insert(name.to_owned(), count)),
         }
     }
 
     pub(super) fn add_all(&mut self, other: &Self) {
-        for (sum, count) in self.0.iter_mut().zip(other.0) {
+        for (sum, count) in self.model.iter_mut().zip(other.model) {
             *sum += count;
+        }
+        for (name, count) in &other.own {
+            self.add_own(name, *count);
         }
     }
 
     /// Number of such cells.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.model.iter().chain(self.own.values()).sum()
     }
 
-    fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Self::COLUMNS.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+    fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        let model = Self::COLUMNS.into_iter().zip(self.model).filter(|(_, count)| *count > 0);
+        model.chain(self.own.iter().map(|(name, count)| (name.as_str(), *count)))
     }
 }
 
@@ -304,19 +347,8 @@ impl Serialize for OddCells {
 }
 
 /// A time in UTC: `2026-01-31T12:00:00Z`, with or without a fraction of up to three digits.
-fn is_time(text: &str) -> bool {
-    const FORM: &[u8; 19] = b"0000-00-00T00:00:00";
-    let Some((time, rest)) = text.as_bytes().split_first_chunk::<19>() else { return false };
-    let has_form = time.iter().zip(FORM).all(|(byte, form)| match form {
-        b'0' => byte.is_ascii_digit(),
-        mark => byte == mark,
-    });
-    let fraction = match rest {
-        [b'Z'] => return has_form,
-        [b'.', fraction @ .., b'Z'] => fraction,
-        _ => return false,
-    };
-    has_form && (1..=3).contains(&fraction.len()) && fraction.iter().all(u8::is_ascii_digit)
+pub(crate) fn is_time(text: &str) -> bool {
+    Cell::new(text).time().is_some()
 }
 
 /// A decimal number, which a vector in parentheses may follow: `9.3 (AV:N/AC:M/Au:N/C:C/I:C/A:C)`.
@@ -341,7 +373,7 @@ mod tests {
     use std::sync::Arc;
 
     use scanbridge_plugin_api::batch::{
-        AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema,
+        AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2, Schema,
     };
     use scanbridge_plugin_api::model::FindingKind;
 
@@ -350,7 +382,7 @@ mod tests {
     const ADDRESS: usize = 2;
 
     /// One batch: an asset with these cells and a finding on it, then a valid one.
-    fn batch(asset: &[(AssetField, &str)], id: &str, last_found: &str) -> RawBatch {
+    fn batch(asset: &[(AssetField, &str)], id: &str, last_found: &str) -> RawBatch2 {
         let mut builder = BatchBuilder::default();
         for (cells, id) in [(asset, id), (&[(AssetField::Address, "192.0.2.1")][..], "1")] {
             let mut row = AssetRow::default();
@@ -368,7 +400,7 @@ mod tests {
         builder.finish()
     }
 
-    fn check(raw: RawBatch) -> (RowReport, Vec<String>) {
+    fn check(raw: RawBatch2) -> (RowReport, Vec<String>) {
         let columns = Arc::new(Columns::of(Schema::default()));
         let batch = ValidBatch::alone(raw, columns).unwrap();
         let mut reported = Vec::new();

@@ -199,6 +199,7 @@ impl OutputWorker {
             late = self.active().commit()?;
         }
         let state = self.active().keep_commit()?;
+        self.active().context().keys().mark_commit(mark.number);
         let mut states = vec![(self.active().id().to_owned(), state)];
         states.extend(self.idle_state());
         let skipped = self.skipping.ended.take();
@@ -363,6 +364,7 @@ impl OutputWorker {
         let is_resumable = self.control.is_resumable() && self.required;
         self.active().drop_instance();
         self.active().roll_back_dead_letters();
+        self.active().context().keys().roll_back();
         let is_aborted = self.control.stop.level() >= ABORT;
         if !is_resumable && !is_retryable(error) && !is_aborted {
             self.active().discard();

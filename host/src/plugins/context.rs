@@ -10,6 +10,7 @@ use scanbridge_plugin_api::abi::HostTable2;
 use super::guard::Caller;
 use super::services;
 use crate::pipeline::Stop;
+use crate::state::InstanceKeys;
 
 /// The host's side of one instance. Never freed, because a plugin's thread may call at any time.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Context {
     phase: Mutex<String>,
     notes: Mutex<BTreeMap<(u32, String), u64>>,
     woken: AtomicBool,
+    keys: Arc<InstanceKeys>,
     table: HostTable2,
 }
 
@@ -34,9 +36,9 @@ pub(crate) struct Context {
 const MAX_NOTES: usize = 200;
 
 impl Context {
-    pub(crate) fn leaked(instance: &str, caller: Caller, stop: &Arc<Stop>) -> &'static Self {
+    pub(crate) fn leaked(keys: InstanceKeys, caller: Caller, stop: &Arc<Stop>) -> &'static Self {
         let context = Box::leak(Box::new(Self {
-            instance: instance.to_owned(),
+            instance: keys.instance().to_owned(),
             caller,
             stop: Arc::clone(stop),
             own_level: AtomicU32::new(0),
@@ -47,6 +49,7 @@ impl Context {
             phase: Mutex::default(),
             notes: Mutex::default(),
             woken: AtomicBool::new(false),
+            keys: Arc::new(keys),
             table: services::table(std::ptr::null()),
         }));
         context.table = services::table(std::ptr::from_ref(context).cast());
@@ -61,6 +64,11 @@ impl Context {
     /// The caller that names the instance in messages.
     pub(crate) fn caller(&'static self) -> &'static Caller {
         &self.caller
+    }
+
+    /// The keys of the instance.
+    pub(crate) fn keys(&self) -> &Arc<InstanceKeys> {
+        &self.keys
     }
 
     /// Bytes processed and total bytes; 0 of 0 while unknown.

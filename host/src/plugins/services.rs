@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::abi::{
-    ALIVE_1, AliveTable1, BytesRef, CANCEL_1, CancelTable1, HostTable2, LOG_1, LogTable1, MASK_1, MaskTable1,
-    NOTES_1, NotesTable1, TOTAL_IS_KNOWN, WAKE_1, WakeTable1, mask, masked,
+    ALIVE_1, AliveTable1, Bytes, BytesRef, CANCEL_1, CancelTable1, HostTable2, LOG_1, LogTable1, MASK_1,
+    MaskTable1, NOTES_1, NotesTable1, STATE_1, StateTable1, Status, TOTAL_IS_KNOWN, WAKE_1, WakeTable1, mask,
+    masked,
 };
 
 use super::context::Context;
@@ -23,6 +25,8 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
     static NOTES: NotesTable1 = NotesTable1 { note };
     static WAKE: WakeTable1 = WakeTable1 { wake };
     static MASK: MaskTable1 = MaskTable1 { mask: mask_text };
+    static STATE: StateTable1 =
+        StateTable1 { get: get_key, put: put_key, delete: delete_key, list: list_keys };
     match id.to_text().as_str() {
         LOG_1 => std::ptr::from_ref(&LOG).cast(),
         CANCEL_1 => std::ptr::from_ref(&CANCEL).cast(),
@@ -30,6 +34,7 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
         NOTES_1 => std::ptr::from_ref(&NOTES).cast(),
         WAKE_1 => std::ptr::from_ref(&WAKE).cast(),
         MASK_1 => std::ptr::from_ref(&MASK).cast(),
+        STATE_1 => std::ptr::from_ref(&STATE).cast(),
         _ => std::ptr::null(),
     }
 }
@@ -96,4 +101,41 @@ extern "C" fn wake(context: *const ()) {
 
 extern "C" fn mask_text(_: *const (), text: BytesRef<'_>) {
     mask(&text.to_text());
+}
+
+extern "C" fn get_key(context: *const (), key: BytesRef<'_>, value: &mut Bytes, found: &mut u32) -> Status {
+    // SAFETY: as above.
+    let context = unsafe { context_of(context) };
+    let read = text_of(key).and_then(|key| context.keys().get(key));
+    Status::from(read.map(|stored| {
+        *found = u32::from(stored.is_some());
+        *value = stored.unwrap_or_default().into();
+    }))
+}
+
+extern "C" fn put_key(context: *const (), key: BytesRef<'_>, value: BytesRef<'_>) -> Status {
+    // SAFETY: as above.
+    let context = unsafe { context_of(context) };
+    text_of(key).and_then(|key| context.keys().change(key, Some(value.as_slice()))).into()
+}
+
+extern "C" fn delete_key(context: *const (), key: BytesRef<'_>) -> Status {
+    // SAFETY: as above.
+    let context = unsafe { context_of(context) };
+    text_of(key).and_then(|key| context.keys().change(key, None)).into()
+}
+
+extern "C" fn list_keys(context: *const (), prefix: BytesRef<'_>, keys: &mut Bytes) -> Status {
+    // SAFETY: as above.
+    let context = unsafe { context_of(context) };
+    let listed = text_of(prefix).and_then(|prefix| context.keys().list(prefix));
+    Status::from(listed.map(|listed| {
+        *keys = serde_json::to_vec(&listed).expect("texts can be serialized").into();
+    }))
+}
+
+/// A key as text. Other keys are refused, because two of them could be equal after a conversion.
+fn text_of(key: BytesRef<'_>) -> Result<&str, PluginError> {
+    std::str::from_utf8(key.as_slice())
+        .map_err(|_| PluginError::bug("plugin bug: a key of state/1 is not valid UTF-8"))
 }

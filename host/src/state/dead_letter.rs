@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use scanbridge_plugin_api::batch::{Columns, FindingView};
+use scanbridge_plugin_api::batch::{Column, ColumnType, Columns, FindingView, Schema};
 use scanbridge_plugin_api::model::{Hints, ReportSource, ReportStart};
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,9 @@ pub struct Record {
     pub definition: BTreeMap<String, String>,
     /// The finding.
     pub finding: BTreeMap<String, String>,
+    /// The types of the columns that the input has added, except text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, ColumnType>,
 }
 
 impl Record {
@@ -111,11 +114,19 @@ impl Record {
             asset: fields(&schema.assets, |column| asset.column(column)),
             definition: fields(&schema.definitions, |column| definition.column(column)),
             finding: values.filter(|(_, text)| !text.is_empty()).collect(),
+            types: own_types(schema),
         }
     }
 }
 
-fn fields<'a>(names: &[String], cell: impl Fn(Option<usize>) -> &'a str) -> BTreeMap<String, String> {
-    let cells = names.iter().enumerate().map(|(column, name)| (name.clone(), cell(Some(column)).to_owned()));
+fn own_types(schema: &Schema) -> BTreeMap<String, ColumnType> {
+    let columns = [&schema.assets, &schema.definitions, &schema.findings].into_iter().flatten();
+    let typed = columns.filter(|column| column.is_own() && column.column_type != ColumnType::Text);
+    typed.map(|column| (column.name.clone(), column.column_type)).collect()
+}
+
+fn fields<'a>(columns: &[Column], cell: impl Fn(Option<usize>) -> &'a str) -> BTreeMap<String, String> {
+    let cells =
+        columns.iter().enumerate().map(|(index, column)| (column.name.clone(), cell(Some(index)).to_owned()));
     cells.filter(|(_, text)| !text.is_empty()).collect()
 }

@@ -1,32 +1,194 @@
 //! Detects whether a pipeline changed since an interrupted run.
 
+use std::collections::BTreeMap;
+
 use scanbridge_plugin_api::PluginKind;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::record::Checkpoint;
 use crate::config::{Catalogue, Instance, Pipeline};
 
-/// A hash of everything that decides what is delivered: instances, their options without secrets, and filters.
-/// Settings for how and when (retries, queues) are excluded, so that an operator can fix them before a run resumes.
-#[must_use]
-pub fn fingerprint(pipeline: &Pipeline, catalogue: &dyn Catalogue) -> String {
-    let inputs =
-        pipeline.inputs.iter().map(|input| without_secrets(PluginKind::Input, &input.instance, catalogue));
-    let outputs = pipeline.outputs.iter().map(|output| {
-        let instance = without_secrets(PluginKind::Output, &output.instance, catalogue);
-        json!([instance, format!("{:?}", output.filters), output.delivery.failover])
-    });
-    let all = json!([inputs.collect::<Vec<_>>(), outputs.collect::<Vec<_>>()]);
-    format!("{:032x}", xxh3_128(all.to_string().as_bytes()))
+/// Everything that decides what a pipeline delivers: instances, their options without secrets, and filters. Settings
+/// for how and when (retries, queues) are excluded, so that an operator can fix them before a run resumes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    inputs: BTreeMap<String, InstanceFingerprint>,
+    outputs: BTreeMap<String, InstanceFingerprint>,
 }
 
-fn without_secrets(kind: PluginKind, instance: &Instance, catalogue: &dyn Catalogue) -> Value {
-    let plugin = catalogue.find(kind, &instance.plugin);
-    let is_secret = |name: &String| {
-        plugin.and_then(|plugin| plugin.option(name)).is_none_or(|option| option.secret)
-            || instance.origins.get(name).is_some_and(|origin| origin.is_credential)
-    };
-    let public = instance.options.iter().filter(|(name, _)| !is_secret(name));
-    let options: Map<String, Value> = public.map(|(name, value)| (name.clone(), value.clone())).collect();
-    json!([instance.id, instance.plugin, options])
+/// Hashes of one instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct InstanceFingerprint {
+    /// Of the plugin, the filters and the failover.
+    rest: String,
+    /// Of the value of each option that is set.
+    options: BTreeMap<String, String>,
+}
+
+/// The names of changed options by the `id` of the instance.
+pub type ChangedOptions = BTreeMap<String, Vec<String>>;
+
+impl Fingerprint {
+    /// The fingerprint of this pipeline.
+    #[must_use]
+    pub fn of(pipeline: &Pipeline, catalogue: &dyn Catalogue) -> Self {
+        let inputs = pipeline.inputs.iter().map(|input| {
+            InstanceFingerprint::of(PluginKind::Input, &input.instance, &json!(null), catalogue)
+        });
+        let outputs = pipeline.outputs.iter().map(|output| {
+            let rest = json!([format!("{:?}", output.filters), output.delivery.failover]);
+            InstanceFingerprint::of(PluginKind::Output, &output.instance, &rest, catalogue)
+        });
+        Self { inputs: inputs.collect(), outputs: outputs.collect() }
+    }
+
+    /// The options that differ from those of an interrupted run. They may differ if the plugin declares that, or if
+    /// the output has not delivered anything yet.
+    ///
+    /// # Errors
+    /// What was changed, if the run cannot be resumed after it.
+    pub fn changed_since(
+        &self,
+        earlier: &Self,
+        may_change: impl Fn(&Change) -> bool,
+    ) -> Result<ChangedOptions, String> {
+        let mut changed = ChangedOptions::new();
+        for (kind, now, before) in [
+            (PluginKind::Input, &self.inputs, &earlier.inputs),
+            (PluginKind::Output, &self.outputs, &earlier.outputs),
+        ] {
+            let word = kind.word();
+            if let Some(id) = before.keys().find(|id| !now.contains_key(*id)) {
+                return Err(format!("{word} `{id}` was removed"));
+            }
+            for (id, instance) in now {
+                let Some(before) = before.get(id) else { return Err(format!("{word} `{id}` was added")) };
+                let change = |option| Change { kind, id: id.clone(), option };
+                if instance.rest != before.rest && !may_change(&change(None)) {
+                    return Err(format!(
+                        "the plugin, the filters or the failover of {word} `{id}` were changed"
+                    ));
+                }
+                for option in instance.changed_options(before) {
+                    if !may_change(&change(Some(option.clone()))) {
+                        return Err(format!("option `{option}` of {word} `{id}` was changed"));
+                    }
+                    changed.entry(id.clone()).or_default().push(option);
+                }
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// A difference between two fingerprints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The kind of the instance.
+    pub kind: PluginKind,
+    /// The `id:` of the instance.
+    pub id: String,
+    /// The name of the option; `None` for the plugin, the filters and the failover.
+    pub option: Option<String>,
+}
+
+impl Change {
+    /// Whether an interrupted run can be resumed with this change: the plugin declares that the option is safe, or the
+    /// output has not delivered anything. `sent`: whether a report was delivered since the interrupted run began.
+    #[must_use]
+    pub fn is_safe(
+        &self,
+        pipeline: &Pipeline,
+        catalogue: &dyn Catalogue,
+        checkpoint: &Checkpoint,
+        sent: bool,
+    ) -> bool {
+        if self.kind == PluginKind::Output && !sent {
+            let state = checkpoint.outputs.get(&self.id);
+            if state.is_none_or(|state| state.receipt.is_none() && state.report.is_none()) {
+                return true;
+            }
+        }
+        let inputs = pipeline.inputs.iter().map(|input| &input.instance);
+        let mut instances = inputs.chain(pipeline.outputs.iter().map(|output| &output.instance));
+        let Some(instance) = instances.find(|instance| instance.id == self.id) else { return false };
+        let plugin = catalogue.find(self.kind, &instance.plugin);
+        let option = plugin.zip(self.option.as_deref()).and_then(|(plugin, name)| plugin.option(name));
+        option.is_some_and(|option| option.resume_safe)
+    }
+}
+
+impl InstanceFingerprint {
+    fn of(kind: PluginKind, instance: &Instance, rest: &Value, catalogue: &dyn Catalogue) -> (String, Self) {
+        let plugin = catalogue.find(kind, &instance.plugin);
+        let is_secret = |name: &String| {
+            plugin.and_then(|plugin| plugin.option(name)).is_none_or(|option| option.secret)
+                || instance.origins.get(name).is_some_and(|origin| origin.is_credential)
+        };
+        let public = instance.options.iter().filter(|(name, _)| !is_secret(name));
+        let options = public.map(|(name, value)| (name.clone(), hash(value))).collect();
+        (instance.id.clone(), Self { rest: hash(&json!([instance.plugin, rest])), options })
+    }
+
+    /// The options that were set, removed, or set to another value.
+    fn changed_options(&self, before: &Self) -> Vec<String> {
+        let all =
+            self.options.keys().chain(before.options.keys().filter(|name| !self.options.contains_key(*name)));
+        all.filter(|name| self.options.get(*name) != before.options.get(*name)).cloned().collect()
+    }
+}
+
+fn hash(value: &Value) -> String {
+    format!("{:032x}", xxh3_128(value.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(rest: &str, options: &[(&str, &str)]) -> InstanceFingerprint {
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        InstanceFingerprint { rest: rest.to_owned(), options }
+    }
+
+    fn of(output: InstanceFingerprint) -> Fingerprint {
+        let outputs = [("out".to_owned(), output)].into();
+        Fingerprint { outputs, ..Fingerprint::default() }
+    }
+
+    #[test]
+    fn change_is_named() {
+        let before = of(instance("csv", &[("path", "1"), ("columns", "2")]));
+        for (now, message) in [
+            (
+                instance("csv", &[("path", "9"), ("columns", "2")]),
+                "option `path` of output `out` was changed",
+            ),
+            (instance("csv", &[("path", "1")]), "option `columns` of output `out` was changed"),
+            (
+                instance("json", &[("path", "1"), ("columns", "2")]),
+                "the plugin, the filters or the failover of output `out` were changed",
+            ),
+        ] {
+            assert_eq!(of(now.clone()).changed_since(&before, |_| false), Err(message.to_owned()));
+            assert!(of(now).changed_since(&before, |_| true).is_ok());
+        }
+        assert_eq!(before.changed_since(&before, |_| false), Ok(ChangedOptions::new()));
+        let removed = Fingerprint::default().changed_since(&before, |_| true);
+        assert_eq!(removed, Err("output `out` was removed".to_owned()));
+        assert_eq!(
+            before.changed_since(&Fingerprint::default(), |_| true),
+            Err("output `out` was added".to_owned())
+        );
+    }
+
+    #[test]
+    fn changed_options_are_listed() {
+        let before = of(instance("csv", &[("path", "1"), ("columns", "2")]));
+        let now = of(instance("csv", &[("path", "9"), ("delimiter", "3"), ("columns", "2")]));
+        let changed = now.changed_since(&before, |_| true).unwrap();
+        assert_eq!(changed["out"], ["delimiter", "path"]);
+    }
 }

@@ -9,16 +9,27 @@ use std::time::Duration;
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
-    TableDefinition, WriteTransaction,
+    Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageBackend,
+    StorageError, TableDefinition, WriteTransaction,
 };
 use scanbridge_plugin_api::StoredReport;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use dead_letters::{DeadLetterCount, DeadLetterEnd, DeadLetterReader};
+pub use keys::KeyChanges;
+use missed::put_unconfirmed;
+pub use missed::{MissedChange, MissedReport};
+
 use super::dead_letter::ReportRecord;
 use super::error::StateError;
-use super::record::{AheadReport, Checkpoint, OutputState, RunRecord, RunState, SentReport};
+use super::record::{
+    AheadReport, Checkpoint, EndOfRun, OutputState, RunRecord, RunState, SentReport, SinceCheckpoint,
+};
+
+mod dead_letters;
+mod keys;
+mod missed;
 
 /// The ledger of one pipeline. When a change returns, it is either completely on disk or did not happen.
 #[derive(Debug)]
@@ -62,7 +73,6 @@ struct About {
 #[derive(Debug, Serialize, Deserialize)]
 struct OutputRow {
     has_gap: bool,
-    dead_letters: u64,
     report: Option<ReportRecord>,
     #[serde(default)]
     ahead: Vec<AheadReport>,
@@ -205,9 +215,19 @@ impl Ledger {
 
     fn initialize(&self, pipeline: PathBuf) -> Result<(), StateError> {
         self.change(|transaction| {
-            for table in [ABOUT, POSITIONS, OUTPUTS, RECEIPTS, UNCONFIRMED] {
+            for table in [
+                ABOUT,
+                POSITIONS,
+                OUTPUTS,
+                RECEIPTS,
+                UNCONFIRMED,
+                dead_letters::DEAD_LETTER_ENDS,
+                missed::MISSED,
+            ] {
                 transaction.open_table(table)?;
             }
+            transaction.open_table(dead_letters::DEAD_LETTERS)?;
+            transaction.open_table(keys::KEYS)?;
             transaction.open_table(REPORTS)?;
             transaction.open_table(RUNS)?;
             put(transaction, ABOUT, "about", &About { format: FORMAT, pipeline })
@@ -240,9 +260,11 @@ impl Ledger {
         let mut checkpoint = Checkpoint { active_input, ..Checkpoint::default() };
         checkpoint.positions.extend(positions);
         let mut receipts: BTreeMap<String, Vec<u8>> = self.all(RECEIPTS)?.into_iter().collect();
+        let ends = self.dead_letter_ends()?;
         for (id, row) in self.all(OUTPUTS)? {
-            let OutputRow { has_gap, dead_letters, report, ahead } = self.parse(&row)?;
+            let OutputRow { has_gap, report, ahead } = self.parse(&row)?;
             let receipt = receipts.remove(&id);
+            let dead_letters = ends.get(&id).copied().unwrap_or_default();
             checkpoint.outputs.insert(id, OutputState { receipt, has_gap, dead_letters, report, ahead });
         }
         checkpoint.unconfirmed = self.unconfirmed()?;
@@ -278,11 +300,11 @@ impl Ledger {
         })
     }
 
-    /// Stores a checkpoint and the reports that were delivered since the previous one.
+    /// Stores a checkpoint, and what has happened since the previous one.
     ///
     /// # Errors
     /// When the ledger cannot be written. Then the previous checkpoint remains.
-    pub fn store(&self, checkpoint: &Checkpoint, reports: &[SentReport]) -> Result<(), StateError> {
+    pub fn store(&self, checkpoint: &Checkpoint, since: &SinceCheckpoint) -> Result<(), StateError> {
         self.change(|transaction| {
             put(transaction, ABOUT, "under_way", &checkpoint.active_input)?;
             put(transaction, ABOUT, "stored", &super::now())?;
@@ -297,30 +319,29 @@ impl Ledger {
                     Some(receipt) => receipts.insert(output.as_str(), receipt.as_slice())?,
                     None => receipts.remove(output.as_str())?,
                 };
-                let OutputState { has_gap, dead_letters, .. } = *state;
                 let (report, ahead) = (state.report.clone(), state.ahead.clone());
-                put(transaction, OUTPUTS, output, &OutputRow { has_gap, dead_letters, report, ahead })?;
+                put(transaction, OUTPUTS, output, &OutputRow { has_gap: state.has_gap, report, ahead })?;
             }
+            let ends = checkpoint.outputs.iter().map(|(output, state)| (output.as_str(), state.dead_letters));
+            dead_letters::put_ends(transaction, ends)?;
             put_unconfirmed(transaction, &checkpoint.unconfirmed)?;
-            append_all(transaction, reports)
+            apply(transaction, since)
         })
     }
 
-    /// Records the end of a run, the reports that were delivered since the last checkpoint, and the unconfirmed
-    /// reports. If the run finished, the checkpoint is deleted.
+    /// Records the end of a run. If the run finished, the checkpoint is deleted.
     ///
     /// # Errors
     /// When the ledger cannot be written. The next run then resumes at the last checkpoint and repeats nothing.
-    pub fn end(
-        &self,
-        run: &RunRecord,
-        reports: &[SentReport],
-        unconfirmed: &BTreeMap<String, Vec<StoredReport>>,
-    ) -> Result<(), StateError> {
+    pub fn end(&self, run: &RunRecord, end: &EndOfRun) -> Result<(), StateError> {
         self.change(|transaction| {
             append(transaction, RUNS, run.number, run, MAX_RUNS)?;
-            put_unconfirmed(transaction, unconfirmed)?;
-            append_all(transaction, reports)?;
+            put_unconfirmed(transaction, &end.unconfirmed)?;
+            dead_letters::put_ends(
+                transaction,
+                end.dead_letters.iter().map(|(id, end)| (id.as_str(), *end)),
+            )?;
+            apply(transaction, &end.since)?;
             if run.state == RunState::Finished { delete_checkpoint(transaction) } else { Ok(()) }
         })
     }
@@ -397,8 +418,17 @@ impl Ledger {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), StateError> {
+        self.change_with(Durability::Immediate, change)
+    }
+
+    fn change_with(
+        &self,
+        durability: Durability,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), StateError> {
         let commit_change = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_durability(durability)?;
             change(&transaction)?;
             transaction.commit()?;
             Ok(())
@@ -436,6 +466,12 @@ fn append<T: Serialize>(
     Ok(())
 }
 
+fn apply(transaction: &WriteTransaction, since: &SinceCheckpoint) -> Result<(), redb::Error> {
+    keys::apply(transaction, &since.keys)?;
+    missed::apply(transaction, &since.missed)?;
+    append_all(transaction, &since.reports)
+}
+
 fn append_all(transaction: &WriteTransaction, reports: &[SentReport]) -> Result<(), redb::Error> {
     let first = next_number(transaction, REPORTS)?;
     for (number, report) in (first..).zip(reports) {
@@ -457,18 +493,6 @@ fn put<T: Serialize>(
     value: &T,
 ) -> Result<(), redb::Error> {
     transaction.open_table(table)?.insert(key, to_json(value).as_slice())?;
-    Ok(())
-}
-
-fn put_unconfirmed(
-    transaction: &WriteTransaction,
-    unconfirmed: &BTreeMap<String, Vec<StoredReport>>,
-) -> Result<(), redb::Error> {
-    let mut table = transaction.open_table(UNCONFIRMED)?;
-    table.retain(|input, _| unconfirmed.get(input).is_some_and(|reports| !reports.is_empty()))?;
-    for (input, reports) in unconfirmed.iter().filter(|(_, reports)| !reports.is_empty()) {
-        table.insert(input.as_str(), to_json(reports).as_slice())?;
-    }
     Ok(())
 }
 

@@ -1,29 +1,34 @@
 //! State that is kept between runs: one directory per pipeline.
 //!
 //! ```text
-//! STATE_DIR/NAME/ledger.redb            positions, receipts, sent reports, run history
-//!               /lock                   held while the pipeline runs
-//!               /dead-letters/ID.ndjson findings that an output rejected
-//!               /instances/ID/          private data of a plugin
+//! STATE_DIR/NAME/ledger.redb     positions, receipts, keys, dead letters, sent reports, run history
+//!               /lock            held while the pipeline runs
+//!               /instances/ID/   private data of a plugin
 //! ```
 
 mod dead_letter;
-mod dead_letter_file;
+mod dead_letter_writer;
 mod error;
 mod fingerprint;
 mod folder;
+mod instance_keys;
 mod ledger;
 mod lock;
 mod record;
 
 pub use dead_letter::{DeadLetter, DeadLetterHistory, Record, ReportRecord};
-pub use dead_letter_file::{DeadLetterFile, DeadLetterWriter, list_dead_letter_files};
+pub use dead_letter_writer::DeadLetterWriter;
 pub use error::StateError;
-pub use fingerprint::fingerprint;
+pub use fingerprint::{Change, ChangedOptions, Fingerprint};
 pub use folder::StateFolder;
-pub use ledger::Ledger;
+pub use instance_keys::InstanceKeys;
+pub use ledger::{
+    DeadLetterCount, DeadLetterEnd, DeadLetterReader, KeyChanges, Ledger, MissedChange, MissedReport,
+};
 pub use lock::{Lock, Occupied};
-pub use record::{AheadReport, Checkpoint, OutputState, RunRecord, RunState, SentReport};
+pub use record::{
+    AheadReport, Checkpoint, EndOfRun, OutputState, RunRecord, RunState, SentReport, SinceCheckpoint,
+};
 
 /// The current time in UTC, in the format of the state.
 #[must_use]

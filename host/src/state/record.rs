@@ -6,6 +6,8 @@ use scanbridge_plugin_api::{ReportKey, StoredReport};
 use serde::{Deserialize, Serialize};
 
 use super::dead_letter::ReportRecord;
+use super::fingerprint::Fingerprint;
+use super::ledger::{DeadLetterEnd, KeyChanges, MissedChange};
 
 /// A position in the stream that every output has delivered, so that a later run can resume there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,8 +30,8 @@ pub struct OutputState {
     /// Whether the output misses findings of the report in progress. If so, it must not remove old findings at the
     /// end of the report.
     pub has_gap: bool,
-    /// Length of its dead letter file, in bytes.
-    pub dead_letters: u64,
+    /// Its last dead letter.
+    pub dead_letters: DeadLetterEnd,
     /// The report whose findings the output had received. If it differs from the report in progress, the output
     /// receives only the rest of that report.
     pub report: Option<ReportRecord>,
@@ -49,6 +51,28 @@ pub struct AheadReport {
     pub dead_letters: u64,
 }
 
+/// What has happened since the last checkpoint in the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SinceCheckpoint {
+    /// Reports that were delivered.
+    pub reports: Vec<SentReport>,
+    /// Changes of keys, by the `id` of the instance.
+    pub keys: Vec<(String, KeyChanges)>,
+    /// Reports of which an output lacks findings, or no longer does.
+    pub missed: Vec<MissedChange>,
+}
+
+/// What the end of a run stores.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndOfRun {
+    /// What has happened since the last checkpoint.
+    pub since: SinceCheckpoint,
+    /// Reports that their inputs have not confirmed, by the `id` of the input.
+    pub unconfirmed: BTreeMap<String, Vec<StoredReport>>,
+    /// The last dead letter of each output, if the run has finished.
+    pub dead_letters: BTreeMap<String, DeadLetterEnd>,
+}
+
 /// A run in the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -60,8 +84,8 @@ pub struct RunRecord {
     pub ended: Option<String>,
     /// State of the run.
     pub state: RunState,
-    /// Hash of the pipeline without secrets: a later run resumes only with the same pipeline.
-    pub fingerprint: String,
+    /// What the pipeline delivers: decides whether a later run can resume.
+    pub fingerprint: Fingerprint,
     /// The exit code. `None` as for `ended`.
     pub exit_code: Option<u8>,
     /// Number of findings read.

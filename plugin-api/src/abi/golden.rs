@@ -13,10 +13,13 @@ use serde_json::Value;
 
 use super::StepKind;
 use super::frames::{Answer, StoredFrame};
-use super::{AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, NotesTable1, WakeTable1};
+use super::{
+    AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, NotesTable1, StateTable1, WakeTable1,
+};
+use super::{BatchRef, DefinitionRef, RawBatch2, TextRef};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
 use super::{CommittedFrame, InputTable2, OutputTable2, Status, StepFrame, WriteFrame, WrittenFrame};
-use crate::batch::{RawBatch, RawDefinitions, Schema};
+use crate::batch::{Column, ColumnType, Schema};
 use crate::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Hints, Note, Protocol,
     ReportEnd, ReportSource, ReportStart,
@@ -39,6 +42,7 @@ fn released_tables_are_unchanged() {
         (super::NOTES_1, <NotesTable1 as StableAbi>::LAYOUT),
         (super::WAKE_1, <WakeTable1 as StableAbi>::LAYOUT),
         (super::MASK_1, <MaskTable1 as StableAbi>::LAYOUT),
+        (super::STATE_1, <StateTable1 as StableAbi>::LAYOUT),
         ("input/2", <InputTable2 as StableAbi>::LAYOUT),
         ("input/2 step", <StepFrame as StableAbi>::LAYOUT),
         ("output/2", <OutputTable2 as StableAbi>::LAYOUT),
@@ -51,8 +55,10 @@ fn released_tables_are_unchanged() {
         ("bytes reference", <BytesRef<'static> as StableAbi>::LAYOUT),
         ("words reference", <WordsRef<'static> as StableAbi>::LAYOUT),
         ("status", <Status as StableAbi>::LAYOUT),
-        ("batch", <RawBatch as StableAbi>::LAYOUT),
-        ("batch definitions", <RawDefinitions as StableAbi>::LAYOUT),
+        ("batch/2", <RawBatch2 as StableAbi>::LAYOUT),
+        ("text reference", <TextRef<'static> as StableAbi>::LAYOUT),
+        ("output/2 batch", <BatchRef<'static> as StableAbi>::LAYOUT),
+        ("output/2 definition", <DefinitionRef<'static> as StableAbi>::LAYOUT),
     ];
     let dump: String = tables.into_iter().map(|(id, layout)| table(id, layout)).collect();
     assert!(
@@ -92,10 +98,15 @@ fn forms() -> Vec<(&'static str, Value)> {
     fn form<T: Serialize>(value: &T) -> Value {
         serde_json::to_value(value).unwrap()
     }
+    let column = |name: &str, column_type, title: &str| Column {
+        name: name.to_owned(),
+        column_type,
+        title: title.to_owned(),
+    };
     let schema = Schema {
-        assets: vec!["address".to_owned()],
-        definitions: vec!["id".to_owned()],
-        findings: vec!["result".to_owned()],
+        assets: vec![column("address", ColumnType::Text, "")],
+        definitions: vec![column("acme:fixes", ColumnType::List, "fixes")],
+        findings: vec![column("acme:epss", ColumnType::Decimal, "EPSS score")],
     };
     let start = ReportStart {
         id: "scan/1".to_owned(),
@@ -138,6 +149,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         secret: true,
         help: "help".to_owned(),
         deprecated_names: vec!["old".to_owned()],
+        resume_safe: true,
     };
     let descriptor = Descriptor {
         name: "Name".to_owned(),
@@ -163,7 +175,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         purpose: Purpose::Run,
         options: [("path".to_owned(), Value::from("a.csv"))].into_iter().collect(),
         state_folder: "/var/lib/scanbridge".into(),
-        reports: Some(vec![Value::from("key")]),
+        reports: Some(vec![ReportKey { input: "scans".to_owned(), ..ReportKey::default() }]),
         options_changed: vec!["path".to_owned()],
         ..OpenFrame::default()
     };
@@ -256,6 +268,7 @@ fn released_numbers_and_words_are_unchanged() {
     list("resumes", Resumes::ALL.iter().map(|word| word.word()).collect());
     list("rereads", Rereads::ALL.iter().map(|word| word.word()).collect());
     list("ends", Ends::ALL.iter().map(|word| word.word()).collect());
+    list("column types", ColumnType::ALL.map(ColumnType::word).to_vec());
     list("reserved", vec!["keeper/1", "transform/1", "keeps_checkpoint", "shares", "share"]);
     list("abilities", super::ABILITIES.to_vec());
     for kind in [

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use abi_stable::StableAbi;
 
-use super::memory::BytesRef;
+use super::memory::{Bytes, BytesRef};
+use super::status::{Status, from_json};
+use crate::error::Result;
 
 /// The host's side of one instance. This table and the tables that it returns stay valid for the life of the process.
 /// Every function may be called from any thread at any time, even after the instance was closed.
@@ -39,6 +41,9 @@ pub const NOTES_1: &str = "notes/1";
 pub const WAKE_1: &str = "wake/1";
 /// The ID of [`MaskTable1`].
 pub const MASK_1: &str = "mask/1";
+
+/// The ID of [`StateTable1`].
+pub const STATE_1: &str = "state/1";
 
 /// The host's log.
 #[repr(C)]
@@ -106,6 +111,21 @@ pub struct MaskTable1 {
     pub mask: extern "C" fn(context: *const (), text: BytesRef<'_>),
 }
 
+/// The instance's own keys, kept between runs. Keys are text of 1 to 512 bytes, values have at most 64 KiB.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct StateTable1 {
+    /// Returns the value of a key. `found` is 1 if it exists, else 0.
+    pub get:
+        extern "C" fn(context: *const (), key: BytesRef<'_>, value: &mut Bytes, found: &mut u32) -> Status,
+    /// Sets the value of a key.
+    pub put: extern "C" fn(context: *const (), key: BytesRef<'_>, value: BytesRef<'_>) -> Status,
+    /// Deletes a key, if it exists.
+    pub delete: extern "C" fn(context: *const (), key: BytesRef<'_>) -> Status,
+    /// Returns the keys that begin with `prefix`, as a JSON list of texts in ascending order.
+    pub list: extern "C" fn(context: *const (), prefix: BytesRef<'_>, keys: &mut Bytes) -> Status,
+}
+
 /// Flag of [`AliveTable1::progress`].
 pub const TOTAL_IS_KNOWN: u32 = 1;
 
@@ -119,6 +139,7 @@ pub struct HostHandle {
     notes: Option<&'static NotesTable1>,
     wake: Option<&'static WakeTable1>,
     mask: Option<&'static MaskTable1>,
+    state: Option<&'static StateTable1>,
 }
 
 // SAFETY: the host promises that its functions may be called from any thread. `context` is only passed back to the
@@ -141,6 +162,7 @@ impl HostHandle {
                 notes: get(table, NOTES_1),
                 wake: get(table, WAKE_1),
                 mask: get(table, MASK_1),
+                state: get(table, STATE_1),
             }
         }
     }
@@ -203,6 +225,32 @@ impl HostHandle {
         if let Some(table) = self.mask {
             (table.mask)(self.context, text.into());
         }
+    }
+
+    /// The value of a key. `None` instead of a result if this host has no keys.
+    pub(crate) fn get_key(&self, key: &str) -> Option<Result<Option<Vec<u8>>>> {
+        let table = self.state?;
+        let (mut value, mut found) = (Bytes::default(), 0);
+        let read = (table.get)(self.context, key.into(), &mut value, &mut found);
+        Some(Result::from(read).map(|()| (found != 0).then(|| value.into_vec())))
+    }
+
+    /// Sets the value of a key. `None` as for [`HostHandle::get_key`].
+    pub(crate) fn put_key(&self, key: &str, value: &[u8]) -> Option<Result<()>> {
+        Some((self.state?.put)(self.context, key.into(), value.into()).into())
+    }
+
+    /// Deletes a key. `None` as for [`HostHandle::get_key`].
+    pub(crate) fn delete_key(&self, key: &str) -> Option<Result<()>> {
+        Some((self.state?.delete)(self.context, key.into()).into())
+    }
+
+    /// The keys that begin with this prefix. `None` as for [`HostHandle::get_key`].
+    pub(crate) fn list_keys(&self, prefix: &str) -> Option<Result<Vec<String>>> {
+        let table = self.state?;
+        let mut keys = Bytes::default();
+        let listed = (table.list)(self.context, prefix.into(), &mut keys);
+        Some(Result::from(listed).and_then(|()| from_json(&keys)))
     }
 }
 

@@ -10,7 +10,7 @@ use super::host_table::{HostHandle, HostTable2};
 use super::memory::{Bytes, BytesRef};
 use super::shim::{Instance, guard};
 use super::status::{self, Status, from_json, to_json};
-use crate::batch::{BatchBuilder, RawBatch, Schema, SentDefinitions};
+use crate::batch::{BatchSender, RawBatch2, Schema};
 use crate::capabilities::InputCapabilities;
 use crate::check::CheckReport;
 use crate::descriptor::PluginKind;
@@ -42,7 +42,7 @@ pub struct InputTable2 {
     /// Probes the source; returns a [`CheckReport`] as JSON.
     pub check: extern "C" fn(handle: *mut (), report: &mut Bytes) -> Status,
     /// Receives the memory of a used batch (empty for none) and returns the next step.
-    pub next: extern "C" fn(handle: *mut (), recycled: RawBatch, step: &mut StepFrame) -> Status,
+    pub next: extern "C" fn(handle: *mut (), recycled: RawBatch2, step: &mut StepFrame) -> Status,
     /// Reports that everything up to this position is stored: a list of reports as JSON, and the position.
     pub stored: extern "C" fn(handle: *mut (), frame: BytesRef<'_>, position: BytesRef<'_>) -> Status,
     /// Closes the instance.
@@ -93,7 +93,7 @@ pub struct StepFrame {
     /// [`HAS_POSITION`] and the flags below it.
     flags: u32,
     wait_ms: u64,
-    batch: RawBatch,
+    batch: RawBatch2,
     position: Bytes,
     /// The JSON of the step.
     mark: Bytes,
@@ -213,10 +213,12 @@ impl TryFrom<StepFrame> for Step {
     }
 }
 
-/// An input and the definitions that it has sent.
+/// An input, and what its batches have in common.
 struct PluginState<T> {
     plugin: T,
-    sent: SentDefinitions,
+    sender: BatchSender,
+    /// The size of a batch, as the host has set it.
+    batch_bytes: u64,
 }
 
 /// The table of an input.
@@ -245,13 +247,15 @@ extern "C" fn open<T: Input>(
     guard(|| {
         // SAFETY: null, or valid for this call.
         let resume = unsafe { resume.as_ref() }.map(|position| Position(position.as_slice().to_vec()));
-        let opened =
-            frames::open(PluginKind::Input, frame, T::OPTIONS, host, |open| T::open(open, resume.as_ref()))?;
+        let (opened, batch_bytes) = frames::open(PluginKind::Input, frame, T::OPTIONS, host, |open| {
+            Ok((T::open(open, resume.as_ref())?, open.frame.limits.batch_bytes))
+        })?;
+        if let Some(fault) = opened.schema.fault() {
+            return Err(PluginError::bug(format!("plugin bug: {fault}")));
+        }
+        let sender = BatchSender::new(&opened.schema);
         *answer = to_json(&Answer::of(opened.capabilities, Some(opened.schema)));
-        *handle = Instance::into_handle(
-            PluginState { plugin: opened.plugin, sent: SentDefinitions::default() },
-            host,
-        );
+        *handle = Instance::into_handle(PluginState { plugin: opened.plugin, sender, batch_bytes }, host);
         Ok(())
     })
 }
@@ -266,11 +270,11 @@ extern "C" fn check<T: Input>(handle: *mut (), report: &mut Bytes) -> Status {
     }
 }
 
-extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch, step: &mut StepFrame) -> Status {
+extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch2, step: &mut StepFrame) -> Status {
     // SAFETY: the host follows the rule for handles.
     unsafe {
         Instance::<PluginState<T>>::call(handle, |state| {
-            let batch = BatchBuilder::following(&state.sent, recycled);
+            let batch = state.sender.next_batch(recycled).with_target_bytes(state.batch_bytes);
             *step = state.plugin.next(batch)?.into();
             Ok(())
         })
@@ -324,6 +328,9 @@ impl InputHandle {
         let answer: Answer<InputCapabilities> = from_json(&answer)?;
         opened.capabilities = answer.capabilities;
         opened.schema = answer.schema.unwrap_or_default();
+        if let Some(fault) = opened.schema.fault() {
+            return Err(PluginError::bug(format!("plugin bug: {fault}")));
+        }
         Ok(opened)
     }
 
@@ -353,7 +360,7 @@ impl InputHandle {
     ///
     /// # Errors
     /// The error of the plugin.
-    pub fn next(&mut self, mut recycled: RawBatch) -> Result<Step> {
+    pub fn next(&mut self, mut recycled: RawBatch2) -> Result<Step> {
         loop {
             let mut frame = StepFrame::default();
             Result::from((self.table.next)(self.handle, recycled, &mut frame))?;
@@ -361,7 +368,7 @@ impl InputHandle {
                 return frame.try_into();
             }
             tracing::debug!("ignoring a step of the unknown kind {}", frame.kind);
-            recycled = RawBatch::default();
+            recycled = RawBatch2::default();
         }
     }
 

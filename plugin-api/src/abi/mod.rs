@@ -3,9 +3,10 @@
 //!
 //! A library exports one root module that never changes: [`RootModule::describe`] and [`RootModule::get_table`].
 //! Everything else is in function tables that are frozen under their IDs; a new ability gets a new ID. Text and
-//! structures cross as JSON, findings as [`RawBatch`](crate::batch::RawBatch).
+//! structures cross as JSON, findings as [`RawBatch2`] and [`BatchRef`].
 #![expect(unsafe_code, reason = "an ABI requires raw handles and exported symbols")]
 
+mod batch;
 mod export;
 mod frames;
 mod host_table;
@@ -20,10 +21,12 @@ mod shim;
 mod socket;
 mod status;
 
+pub(crate) use batch::Text;
+pub use batch::{BatchRef, DefinitionRef, RawBatch2, TextRef};
 pub use export::{LIBRARY_RECORD, LibHeader, PluginEntry, Registration, plain_root, root_header};
 pub use host_table::{
     ALIVE_1, AliveTable1, CANCEL_1, CancelTable1, HostHandle, HostTable2, LOG_1, LogTable1, MASK_1,
-    MaskTable1, NOTES_1, NotesTable1, TOTAL_IS_KNOWN, WAKE_1, WakeTable1,
+    MaskTable1, NOTES_1, NotesTable1, STATE_1, StateTable1, TOTAL_IS_KNOWN, WAKE_1, WakeTable1,
 };
 pub use identity::{
     IdentifiedPlugin, Identity, IdentityError, RootKind, SECTION, identity_record, name_record, record_length,
@@ -49,7 +52,7 @@ pub const ABI_MAJOR: u32 = 2;
 pub const API: &str = "2.0";
 
 /// IDs of the abilities that a plugin can require from a host of this version: its services.
-pub const ABILITIES: &[&str] = &[LOG_1, CANCEL_1, ALIVE_1, NOTES_1, WAKE_1, MASK_1];
+pub const ABILITIES: &[&str] = &[LOG_1, CANCEL_1, ALIVE_1, NOTES_1, WAKE_1, MASK_1, STATE_1];
 
 /// The target triple that this crate was built for, and so the host or plugin that contains it.
 pub const TARGET: &str = env!("SCANBRIDGE_TARGET");

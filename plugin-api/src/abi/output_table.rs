@@ -2,12 +2,13 @@
 
 use abi_stable::StableAbi;
 
+use super::batch::BatchRef;
 use super::frames::{self, Answer};
 use super::host_table::{HostHandle, HostTable2};
 use super::memory::{Bytes, BytesRef, Words, WordsRef};
 use super::shim::{Instance, guard};
 use super::status::{Status, from_json, to_json};
-use crate::batch::{Batch, Columns, RawBatch, RawDefinitions, Selection, ValidBatch};
+use crate::batch::{Batch, Columns, Selection, ValidBatch};
 use crate::capabilities::OutputCapabilities;
 use crate::check::CheckReport;
 use crate::descriptor::PluginKind;
@@ -68,10 +69,7 @@ pub struct WriteFrame<'a> {
     flags: u32,
     /// The number of the batch; ascending for each instance.
     number: u64,
-    batch: &'a RawBatch,
-    /// The blocks of definitions, and their count.
-    definitions: *const &'a RawDefinitions,
-    definition_count: usize,
+    batch: &'a BatchRef<'a>,
     assets: WordsRef<'a>,
     findings: WordsRef<'a>,
 }
@@ -283,14 +281,7 @@ extern "C" fn write<T: Output>(
                 assets: (frame.flags & ALL_ASSETS == 0).then(|| frame.assets.as_slice()),
                 findings: (frame.flags & ALL_FINDINGS == 0).then(|| frame.findings.as_slice()),
             };
-            // SAFETY: the host sends only batches that passed `ValidBatch::new`, with the correct number of
-            // definitions.
-            let definitions = if frame.definition_count == 0 {
-                &[]
-            } else {
-                std::slice::from_raw_parts(frame.definitions, frame.definition_count)
-            };
-            let batch = Batch::trusted(frame.batch, definitions, &state.columns, selection);
+            let batch = Batch::resolved(*frame.batch, &state.columns, selection);
             *written = state.plugin.write(batch.with_number(frame.number))?.into();
             Ok(())
         })
@@ -397,20 +388,20 @@ impl OutputHandle {
     /// # Errors
     /// The error of the plugin.
     pub fn write(&mut self, batch: &ValidBatch, selection: Selection<'_>, number: u64) -> Result<Written> {
-        let definitions = batch.definitions();
-        let frame = WriteFrame {
-            size: size_of::<WriteFrame<'_>>() as u32,
-            number,
-            batch: batch.raw(),
-            definitions: definitions.as_ptr(),
-            definition_count: definitions.len(),
-            flags: if selection.assets.is_none() { ALL_ASSETS } else { 0 }
-                | if selection.findings.is_none() { ALL_FINDINGS } else { 0 },
-            assets: selection.assets.unwrap_or_default().into(),
-            findings: selection.findings.unwrap_or_default().into(),
-        };
         let mut written = WrittenFrame::default();
-        Result::from((self.table.write)(self.handle, &frame, &mut written))?;
+        let status = batch.with_reference(|batch| {
+            let frame = WriteFrame {
+                size: size_of::<WriteFrame<'_>>() as u32,
+                number,
+                batch: &batch,
+                flags: if selection.assets.is_none() { ALL_ASSETS } else { 0 }
+                    | if selection.findings.is_none() { ALL_FINDINGS } else { 0 },
+                assets: selection.assets.unwrap_or_default().into(),
+                findings: selection.findings.unwrap_or_default().into(),
+            };
+            (self.table.write)(self.handle, &frame, &mut written)
+        });
+        Result::from(status)?;
         written.try_into()
     }
 

@@ -1,15 +1,20 @@
-//! How an input fills a batch.
+//! Builds batches for an input.
 
-use super::new_definitions::{DefinitionNumber, NewDefinitions, SentDefinitions};
-use super::raw::{ASSET_LEAD, RawBatch, stride};
+use super::layout::{ASSET_LEAD, stride};
+use std::sync::Arc;
+
+use super::new_definitions::{DefinitionIndex, NewDefinitions, SentDefinitions};
 use super::row::{AssetRow, DefinitionRow, FindingRow, offset};
-use crate::model::{AssetField, Field};
+use super::schema::{RowLayout, Schema};
+use crate::abi::RawBatch2;
+use crate::model::{AssetField, DefinitionField, FindingField};
 
 /// The row of an asset in its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowIndex(u32);
 
-/// Fills a batch with the columns of this version's model ([`Schema::default`](super::Schema)).
+/// Fills a batch. The builder that [`Input::next`](crate::Input::next) gets has the columns of the schema that `open`
+/// returned; [`BatchBuilder::new`] makes one for any schema, and the default one has the fields of this version's model.
 ///
 /// ```
 /// use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
@@ -31,96 +36,154 @@ pub struct RowIndex(u32);
 /// finding.set_protocol(Protocol::Tcp);
 /// batch.push_finding(asset, definition, &finding);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BatchBuilder {
+    layouts: Arc<Layouts>,
     bytes: Vec<u8>,
     assets: Vec<u32>,
     findings: Vec<u32>,
     definitions: NewDefinitions,
+    /// The size at which the batch is full, in bytes.
+    target_bytes: usize,
 }
 
-impl BatchBuilder {
-    /// A batch of this many bytes is handed on: large enough to hide the hand-over between threads, small
-    /// enough for the second level cache of a core.
-    pub const TARGET_BYTES: usize = 384 * 1024;
+/// The layouts of the rows of the three tables.
+#[derive(Debug)]
+struct Layouts {
+    assets: RowLayout,
+    definitions: RowLayout,
+    findings: RowLayout,
+}
 
-    /// What a batch that came back may keep of its memory; one huge finding must not stay for ever.
-    const KEPT_BYTES: usize = 4 * Self::TARGET_BYTES;
+/// What the batches of a sender have in common: their columns, and the definitions that were sent. An instance keeps it
+/// between batches.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchSender {
+    layouts: Arc<Layouts>,
+    sent: SentDefinitions,
+}
 
-    /// Reuses the memory of a batch. The new one knows of no definition that was sent before.
-    #[must_use]
-    pub fn recycle(batch: RawBatch) -> Self {
-        Self::following(&SentDefinitions::default(), batch)
+impl BatchSender {
+    pub(crate) fn new(schema: &Schema) -> Self {
+        let layouts = Layouts {
+            assets: RowLayout::of::<AssetField>(schema),
+            definitions: RowLayout::of::<DefinitionField>(schema),
+            findings: RowLayout::of::<FindingField>(schema),
+        };
+        Self { layouts: Arc::new(layouts), sent: SentDefinitions::default() }
     }
 
-    /// Goes on with the numbers of the definitions that were sent, in the memory of a batch that came back.
-    pub(crate) fn following(sent: &SentDefinitions, batch: RawBatch) -> Self {
-        let definitions = NewDefinitions::after(sent);
-        if batch.capacity_bytes() > Self::KEPT_BYTES {
-            return Self { definitions, ..Self::default() };
-        }
-        let (bytes, assets, findings) =
-            (batch.bytes.into_vec(), batch.assets.into_vec(), batch.findings.into_vec());
-        let mut builder = Self { bytes, assets, findings, definitions };
+    /// A builder of the next batch, in the memory of an earlier one. It sends only definitions that were not sent
+    /// before.
+    pub(crate) fn next_batch(&self, recycled: RawBatch2) -> BatchBuilder {
+        let recycled = if recycled.capacity_bytes() > BatchBuilder::KEPT_BYTES {
+            RawBatch2::default()
+        } else {
+            recycled
+        };
+        let mut builder = BatchBuilder {
+            layouts: Arc::clone(&self.layouts),
+            bytes: recycled.text.into_vec(),
+            assets: recycled.assets.into_vec(),
+            findings: recycled.findings.into_vec(),
+            definitions: NewDefinitions::after(&self.sent, recycled.keys.into_vec()),
+            target_bytes: BatchBuilder::TARGET_BYTES,
+        };
         builder.bytes.clear();
         builder.assets.clear();
         builder.findings.clear();
         builder
     }
+}
 
-    /// Adds an asset. `continued` says that its first findings went with an earlier batch: an asset that is
-    /// larger than a batch is repeated at the head of the next one.
+impl Default for BatchBuilder {
+    fn default() -> Self {
+        Self::new(&Schema::default())
+    }
+}
+
+impl BatchBuilder {
+    /// A batch is passed on when it has this many bytes, unless the host sets another size
+    /// ([`Limits::batch_bytes`](crate::Limits::batch_bytes)): large enough to make the cost of the transfer between threads
+    /// negligible, small enough for the second level cache of a core.
+    pub const TARGET_BYTES: usize = 384 * 1024;
+
+    /// The memory that a recycled batch may keep. More is freed, so that the memory of one huge finding is not kept.
+    const KEPT_BYTES: usize = 4 * Self::TARGET_BYTES;
+
+    /// An empty batch with these columns. It sends all its definitions.
+    #[must_use]
+    pub fn new(schema: &Schema) -> Self {
+        Self::recycle(schema, RawBatch2::default())
+    }
+
+    /// An empty batch with these columns, in the memory of an earlier one. It sends all its definitions.
+    #[must_use]
+    pub fn recycle(schema: &Schema, batch: RawBatch2) -> Self {
+        BatchSender::new(schema).next_batch(batch)
+    }
+
+    /// Sets the size at which the batch is full, in bytes.
+    #[must_use]
+    pub(crate) fn with_target_bytes(mut self, bytes: u64) -> Self {
+        self.target_bytes = usize::try_from(bytes).unwrap_or(Self::TARGET_BYTES).max(1);
+        self
+    }
+
+    /// Adds an asset. `continued` means that its first findings were in an earlier batch: an asset that is larger than a
+    /// batch is repeated at the beginning of the next one.
     pub fn push_asset(&mut self, row: &AssetRow, continued: bool) -> RowIndex {
-        let index = rows(&self.assets, ASSET_LEAD, AssetField::NAMES);
+        let layout = &self.layouts.assets;
+        let index = offset(self.assets.len() / stride(ASSET_LEAD, layout.columns));
         self.assets.push(u32::from(continued));
-        row.write_to(&mut self.bytes, &mut self.assets);
+        row.write_to(layout, &mut self.bytes, &mut self.assets);
         RowIndex(index)
     }
 
-    /// Gives an asset of this batch other cells, for texts that the source has only after the first findings.
+    /// Replaces the cells of an asset of this batch, for texts that the source has only after the first findings.
     pub fn replace_asset(&mut self, asset: RowIndex, row: &AssetRow) {
-        let start = asset.0 as usize * stride(ASSET_LEAD, AssetField::NAMES.len()) + ASSET_LEAD;
+        let layout = &self.layouts.assets;
+        let start = asset.0 as usize * stride(ASSET_LEAD, layout.columns) + ASSET_LEAD;
         let end = self.assets.len();
-        row.write_to(&mut self.bytes, &mut self.assets);
+        row.write_to(layout, &mut self.bytes, &mut self.assets);
         self.assets.copy_within(end.., start);
         self.assets.truncate(end);
     }
 
-    /// Adds a definition, or finds it when one with the same content was sent already: in this batch, or in an
-    /// earlier one of the same [`BatchBuilder::generation`].
-    pub fn push_definition(&mut self, row: &DefinitionRow) -> DefinitionNumber {
-        self.definitions.push(row)
+    /// Adds a definition. Its cells are sent only if the receiver does not have them from an earlier batch.
+    pub fn push_definition(&mut self, row: &DefinitionRow) -> DefinitionIndex {
+        self.definitions.push(row, &self.layouts.definitions)
     }
 
-    /// Numbers of definitions hold within one generation; it changes between two batches, now and then. An input
-    /// that remembers numbers forgets them when this changes.
+    /// Adds a definition by the key that an earlier [`BatchBuilder::push_definition`] returned, without its cells. None
+    /// when the receiver may not have it any more: then the cells must be added again.
     #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.definitions.generation
+    pub fn push_known(&mut self, key: u128) -> Option<DefinitionIndex> {
+        self.definitions.push_known(key)
     }
 
     /// Adds a finding on an asset of this batch.
-    pub fn push_finding(&mut self, asset: RowIndex, definition: DefinitionNumber, row: &FindingRow) {
+    pub fn push_finding(&mut self, asset: RowIndex, definition: DefinitionIndex, row: &FindingRow) {
         let [first, second] = row.codes().0;
-        self.findings.extend([asset.0, definition.number(), first, second]);
-        row.write_to(&mut self.bytes, &mut self.findings);
+        self.findings.extend([asset.0, definition.row(), first, second]);
+        row.write_to(&self.layouts.findings, &mut self.bytes, &mut self.findings);
     }
 
-    /// Whether the batch should be handed on now: its texts or its tables have reached the target. Rows without
+    /// Whether the batch should be passed on now: its texts or its tables have reached the target. Rows without
     /// any text count through their tables alone.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.load() >= Self::TARGET_BYTES
+        self.load() >= self.target_bytes
     }
 
-    /// Whether the batch should be handed on even inside an asset. The host can commit only where the last asset
-    /// is whole, so an input lets a full batch grow to the end of an asset, but not beyond this.
+    /// Whether the batch should be passed on even inside an asset. The host can commit only where the last asset is
+    /// complete, so an input fills a full batch up to the end of an asset, but not beyond this.
     #[must_use]
     pub fn is_overfull(&self) -> bool {
-        self.load() >= Self::TARGET_BYTES + Self::TARGET_BYTES / 2
+        self.load() >= self.target_bytes + self.target_bytes / 2
     }
 
-    /// Whether the batch holds nothing.
+    /// Whether the batch has neither assets nor findings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.assets.is_empty() && self.findings.is_empty()
@@ -135,16 +198,17 @@ impl BatchBuilder {
 
     /// The batch, ready to cross the ABI.
     #[must_use]
-    pub fn finish(self) -> RawBatch {
-        RawBatch {
-            bytes: self.bytes.into(),
+    pub fn finish(self) -> RawBatch2 {
+        let definitions = self.definitions.finish();
+        RawBatch2 {
+            epoch: definitions.epoch,
+            text: self.bytes.into(),
             assets: self.assets.into(),
             findings: self.findings.into(),
-            definitions: self.definitions.finish(),
+            keys: definitions.keys.into(),
+            new_rows: definitions.rows.into(),
+            new_text: definitions.text.into(),
+            ..RawBatch2::default()
         }
     }
-}
-
-fn rows(table: &[u32], lead: usize, names: &[&str]) -> u32 {
-    offset(table.len() / stride(lead, names.len()))
 }

@@ -2,7 +2,7 @@
 
 use crate::model::{FindingKind, FindingStatus, Protocol, Severity};
 
-/// The codes of a finding, packed as they cross: `kind | severity << 8 | port << 16` and
+/// The codes of a finding in their ABI form: `kind | severity << 8 | port << 16` and
 /// `status | protocol << 8 | flags << 16`. 0 means none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FindingCodes(pub(super) [u32; 2]);
@@ -27,7 +27,7 @@ pub enum BadCode {
 
 /// The service was reached over TLS.
 const OVER_TLS: u32 = 1;
-/// The scanner says that the service was reached without TLS.
+/// The service was reached without TLS.
 const WITHOUT_TLS: u32 = 2;
 
 impl FindingCodes {

@@ -1,30 +1,36 @@
-//! The flat batch: how assets, definitions and findings travel.
+//! Batches: assets, definitions and findings in transit.
 //!
-//! A batch is text and small tables of offsets into it: assets, findings, and the definitions that the findings
-//! point at. A definition is sent once, however many findings of however many batches share it. A batch is built
-//! by an input, crosses the ABI without being copied, is shared by reference among the outputs and goes back to
-//! the input that made it, so that in the steady state nothing is allocated for a finding. Values travel by field
-//! name in a [`Schema`]; a new field changes no ABI, and fields that a reader does not know ride along.
+//! A batch consists of text and tables of offsets into it: assets, findings, and the content keys of the definitions
+//! that the findings refer to. A definition is sent once in an epoch, however many findings and batches share it; the
+//! host keeps it and gives outputs every definition of a batch ([`DefinitionTable`]). An input builds a batch, which
+//! crosses the ABI without being copied, is read by all outputs, and returns to the input for reuse, so that no memory
+//! is allocated per finding. A [`Schema`] names the columns: a new field does not change the ABI, and a reader can pass
+//! on columns that it does not know. An input may add columns of its own ([`Schema::add_column`]).
 
 mod builder;
+mod cell;
 mod codes;
+mod key;
+mod layout;
 mod new_definitions;
+mod pack;
 mod printed;
-mod raw;
 mod received;
 mod row;
 mod schema;
 mod validation;
 mod view;
 
+pub use crate::abi::RawBatch2;
+pub(crate) use builder::BatchSender;
 pub use builder::{BatchBuilder, RowIndex};
+pub use cell::{Cell, ColumnType};
 pub use codes::{BadCode, FindingCodes};
-pub use new_definitions::DefinitionNumber;
-pub(crate) use new_definitions::SentDefinitions;
+pub use new_definitions::DefinitionIndex;
+pub use pack::{BadPack, pack, unpack};
 pub use printed::FindingColumn;
-pub use raw::{RawBatch, RawDefinitions};
-pub use received::{Known, ValidBatch};
+pub use received::{DefinitionTable, ResolvedDefinitions, ValidBatch};
 pub use row::{AssetRow, DefinitionRow, FindingRow, Row};
-pub use schema::{Columns, Schema};
+pub use schema::{Column, Columns, OwnColumn, Schema, TableColumn};
 pub use validation::BadBatch;
 pub use view::{AssetView, Batch, DefinitionView, FindingView, Selection};

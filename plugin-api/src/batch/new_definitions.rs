@@ -1,201 +1,276 @@
-//! Which definitions a batch brings, and which the receiver has already.
+//! The definitions that a batch refers to, and those of them that the receiver does not have yet.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use xxhash_rust::xxh3::xxh3_128;
-
-use super::raw::{DEFINITION_LEAD, RawDefinitions};
+use super::key::{self, KeyHasher};
+use super::layout::{DEFINITION_LEAD, KEY_WORDS};
 use super::row::{DefinitionRow, offset};
-use crate::model::{DefinitionField, Field};
+use super::schema::RowLayout;
 
-/// The number of a definition among those that were sent in its generation.
+/// A definition that findings of the batch can refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct DefinitionNumber(u32);
+pub struct DefinitionIndex {
+    row: u32,
+    key: u128,
+}
 
-impl DefinitionNumber {
-    pub(super) fn number(self) -> u32 {
-        self.0
+impl DefinitionIndex {
+    /// The content key, for [`BatchBuilder::push_known`](super::BatchBuilder::push_known) in later batches.
+    #[must_use]
+    pub fn key(self) -> u128 {
+        self.key
+    }
+
+    /// The row in the keys of the batch.
+    pub(super) fn row(self) -> u32 {
+        self.row
     }
 }
 
-/// Numbers by content key. A look-up is made for every finding of a scan, and the keys are hashes already.
+/// Numbers of definitions in their epoch. Read once for each finding, and the keys are hashes already.
 type Numbers = HashMap<u128, u32, foldhash::fast::RandomState>;
 
 /// What an input has sent. Its instance keeps this between batches.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SentDefinitions(Arc<Mutex<Sent>>);
 
-#[derive(Debug)]
+/// The definitions of an epoch.
+#[derive(Debug, Default)]
 struct Sent {
-    numbers: Numbers,
+    epoch: u32,
+    /// By the hash of a row under construction, which requires no copy of the cells in column order.
+    by_row: Numbers,
+    by_key: Numbers,
+    definitions: Vec<SentDefinition>,
+    hasher: KeyHasher,
     bytes: usize,
-    /// In how many batches.
+    /// Number of batches that brought definitions.
     batches: usize,
-    generation: u64,
+    /// Number of batches begun, also those that were not finished.
+    begun: u32,
 }
 
-impl Default for Sent {
-    /// A generation that nothing else in the process has, so that a number is never taken for one of another sender.
-    fn default() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self {
-            numbers: Numbers::default(),
-            bytes: 0,
-            batches: 0,
-            generation: NEXT.fetch_add(1, Ordering::Relaxed),
-        }
-    }
+#[derive(Debug, Clone, Copy)]
+struct SentDefinition {
+    key: u128,
+    /// The number of the last batch that refers to it, and the row of its key there.
+    batch: u32,
+    row: u32,
 }
 
-/// When this many bytes have been sent, the numbers start anew: it bounds what the receivers hold.
-const GENERATION_BYTES: usize = 4 << 20;
-/// As above, for what the receivers hold and look through for each batch that brought definitions.
-const GENERATION_BATCHES: usize = 1024;
+/// After this many bytes of definitions a new epoch begins: it bounds what the receivers keep.
+const EPOCH_BYTES: usize = 4 << 20;
+/// The same for batches that brought definitions.
+const EPOCH_BATCHES: usize = 1024;
 
 /// The definitions of the batch that is being filled.
 #[derive(Debug)]
 pub(super) struct NewDefinitions {
-    sent: SentDefinitions,
-    /// What was sent before this batch, taken over from `sent` while the batch is being filled.
-    numbers: Numbers,
-    pub(super) generation: u64,
-    raw: RawDefinitionsUnderway,
+    shared: SentDefinitions,
+    /// Taken from `shared` while the batch is being filled.
+    sent: Sent,
+    /// Number of definitions that were sent before this batch.
+    before: usize,
+    keys: Vec<u32>,
+    rows: Vec<u32>,
+    text: Vec<u8>,
 }
 
-#[derive(Debug, Default)]
-struct RawDefinitionsUnderway {
-    first: u32,
-    bytes: Vec<u8>,
-    table: Vec<u32>,
-}
-
-impl Default for NewDefinitions {
-    fn default() -> Self {
-        Self::after(&SentDefinitions::default())
-    }
+/// The definitions of a finished batch.
+pub(super) struct FinishedDefinitions {
+    pub(super) epoch: u32,
+    pub(super) keys: Vec<u32>,
+    pub(super) rows: Vec<u32>,
+    pub(super) text: Vec<u8>,
 }
 
 impl NewDefinitions {
-    pub(super) fn after(sent: &SentDefinitions) -> Self {
-        let shared = Arc::clone(&sent.0);
-        let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.bytes >= GENERATION_BYTES || state.batches >= GENERATION_BATCHES {
-            *state = Sent::default();
+    /// Fills `keys`, which is the memory of an earlier batch.
+    pub(super) fn after(shared: &SentDefinitions, mut keys: Vec<u32>) -> Self {
+        keys.clear();
+        let mut state = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.bytes >= EPOCH_BYTES || state.batches >= EPOCH_BATCHES {
+            *state = Sent { epoch: state.epoch + 1, ..Sent::default() };
         }
-        let first = offset(state.numbers.len());
+        // A batch that is never finished must leave no definition behind, so it changes what it will give back.
+        let mut sent = std::mem::take(&mut *state);
+        // Kept, so that a batch that begins meanwhile does not send with the keys of this epoch.
+        state.epoch = sent.epoch;
+        sent.begun += 1;
         Self {
-            sent: sent.clone(),
-            // A batch that is never finished must leave no number behind, so it works on what it will give back.
-            numbers: std::mem::take(&mut state.numbers),
-            generation: state.generation,
-            raw: RawDefinitionsUnderway { first, ..RawDefinitionsUnderway::default() },
+            shared: shared.clone(),
+            before: sent.definitions.len(),
+            sent,
+            keys,
+            rows: Vec::new(),
+            text: Vec::new(),
         }
     }
 
-    pub(super) fn push(&mut self, row: &DefinitionRow) -> DefinitionNumber {
-        let key = content_key(row);
-        let next = offset(self.numbers.len());
-        let number = *self.numbers.entry(key).or_insert(next);
-        if number == next {
-            for part in 0..DEFINITION_LEAD {
-                self.raw.table.push((key >> (32 * part)) as u32);
+    /// The definition with these cells; the cells are added if they are new in the epoch.
+    pub(super) fn push(&mut self, row: &DefinitionRow, layout: &RowLayout) -> DefinitionIndex {
+        let (bytes, spans) = row.content();
+        let hash = self.sent.hasher.hash_of_row(bytes, spans);
+        let number = match self.sent.by_row.get(&hash) {
+            Some(number) => *number,
+            None => {
+                let number = self.add(row, layout);
+                self.sent.by_row.insert(hash, number);
+                number
             }
-            row.write_to(&mut self.raw.bytes, &mut self.raw.table);
+        };
+        self.refer_to(number)
+    }
+
+    /// The definition with this key, if its cells were sent in this epoch.
+    pub(super) fn push_known(&mut self, key: u128) -> Option<DefinitionIndex> {
+        let number = *self.sent.by_key.get(&key)?;
+        Some(self.refer_to(number))
+    }
+
+    /// Adds the cells, unless a row with equal ones was built in another order.
+    fn add(&mut self, row: &DefinitionRow, layout: &RowLayout) -> u32 {
+        let (text_end, rows_end) = (self.text.len(), self.rows.len());
+        self.rows.push(0);
+        row.write_to(layout, &mut self.text, &mut self.rows);
+        let key = self.sent.hasher.key_of(&self.text, &self.rows[rows_end + DEFINITION_LEAD..]);
+        if let Some(number) = self.sent.by_key.get(&key) {
+            self.text.truncate(text_end);
+            self.rows.truncate(rows_end);
+            // Rows with the same cells in ever different orders must end the epoch as well.
+            self.sent.bytes += size_of::<(u128, u32)>();
+            return *number;
         }
-        DefinitionNumber(number)
+        let number = offset(self.sent.definitions.len());
+        self.sent.by_key.insert(key, number);
+        self.sent.definitions.push(SentDefinition { key, batch: 0, row: 0 });
+        self.rows[rows_end] = self.refer_to(number).row;
+        number
     }
 
-    /// How many bytes of text the batch brings.
+    /// The row of the definition's key in this batch.
+    fn refer_to(&mut self, number: u32) -> DefinitionIndex {
+        let batch = self.sent.begun;
+        let definition = &mut self.sent.definitions[number as usize];
+        if definition.batch != batch {
+            (definition.batch, definition.row) = (batch, offset(self.keys.len() / KEY_WORDS));
+            self.keys.extend(key::to_words(definition.key));
+        }
+        DefinitionIndex { row: definition.row, key: definition.key }
+    }
+
+    /// The bytes of text that the batch brings.
     pub(super) fn len(&self) -> usize {
-        self.raw.bytes.len()
+        self.text.len()
     }
 
-    /// How many bytes their table takes.
+    /// The bytes of the tables.
     pub(super) fn table_bytes(&self) -> usize {
-        4 * self.raw.table.len()
+        4 * (self.rows.len() + self.keys.len())
     }
 
-    pub(super) fn finish(mut self) -> RawDefinitions {
-        let raw = std::mem::take(&mut self.raw);
-        let mut state = self.sent.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.numbers = std::mem::take(&mut self.numbers);
-        state.bytes += raw.bytes.len() + 4 * raw.table.len();
-        state.batches += usize::from(!raw.table.is_empty());
-        drop(state);
-        // What is sent is held for a while: no more of it than is needed.
-        let (mut bytes, mut table) = (raw.bytes, raw.table);
-        bytes.shrink_to_fit();
-        table.shrink_to_fit();
-        RawDefinitions { first: raw.first, bytes: bytes.into(), table: table.into() }
+    pub(super) fn finish(mut self) -> FinishedDefinitions {
+        let mut sent = std::mem::take(&mut self.sent);
+        sent.bytes += self.text.len() + 4 * self.rows.len();
+        sent.batches += usize::from(!self.rows.is_empty());
+        let epoch = sent.epoch;
+        self.give_back(sent);
+        let [mut rows, keys] = [std::mem::take(&mut self.rows), std::mem::take(&mut self.keys)];
+        let mut text = std::mem::take(&mut self.text);
+        // The receiver keeps the new definitions for the epoch.
+        text.shrink_to_fit();
+        rows.shrink_to_fit();
+        FinishedDefinitions { epoch, keys, rows, text }
+    }
+
+    fn give_back(&self, sent: Sent) {
+        *self.shared.0.lock().unwrap_or_else(PoisonError::into_inner) = sent;
     }
 }
 
 impl Drop for NewDefinitions {
-    /// A batch that is given up: what was sent before stays sent.
+    /// A batch that was not finished: only the definitions of earlier ones were sent.
     fn drop(&mut self) {
-        if self.numbers.is_empty() {
+        if self.sent.begun == 0 {
             return;
         }
-        let first = self.raw.first;
-        self.numbers.retain(|_, number| *number < first);
-        let mut state = self.sent.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.numbers = std::mem::take(&mut self.numbers);
+        let mut sent = std::mem::take(&mut self.sent);
+        let before = self.before;
+        sent.definitions.truncate(before);
+        sent.by_key.retain(|_, number| (*number as usize) < before);
+        sent.by_row.retain(|_, number| (*number as usize) < before);
+        self.give_back(sent);
     }
-}
-
-/// Equal keys mean equal cells, so that an output can keep what it made of a text (cleaned, cut, escaped) and
-/// use it for the next finding. Not a defence against somebody who builds collisions on purpose: XXH3 is no
-/// cryptographic hash.
-fn content_key(row: &DefinitionRow) -> u128 {
-    let (bytes, spans) = row.content();
-    let mut places = [0; 8 * DefinitionField::NAMES.len()];
-    for (place, (start, end)) in places.chunks_exact_mut(8).zip(spans) {
-        place[..4].copy_from_slice(&start.to_le_bytes());
-        place[4..].copy_from_slice(&end.to_le_bytes());
-    }
-    xxh3_128(bytes).rotate_left(64) ^ xxh3_128(&places)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::layout::stride;
+    use crate::batch::schema::Schema;
+    use crate::model::{DefinitionField, Field};
 
-    fn send(sent: &SentDefinitions, title: &str) -> (u64, RawDefinitions) {
+    fn row(title: &str) -> DefinitionRow {
         let mut row = DefinitionRow::default();
         row.set(DefinitionField::Title, title);
-        let mut definitions = NewDefinitions::after(sent);
-        definitions.push(&row);
-        (definitions.generation, definitions.finish())
+        row
+    }
+
+    fn layout() -> RowLayout {
+        RowLayout::of::<DefinitionField>(&Schema::default())
+    }
+
+    fn send(sent: &SentDefinitions, title: &str) -> FinishedDefinitions {
+        let mut definitions = NewDefinitions::after(sent, Vec::new());
+        definitions.push(&row(title), &layout());
+        definitions.finish()
     }
 
     #[test]
-    fn what_was_sent_is_not_sent_again_until_enough_was_sent() {
+    fn cells_are_sent_once_in_an_epoch() {
         let sent = SentDefinitions::default();
-        let (first, raw) = send(&sent, "a");
-        assert_eq!((raw.first, raw.bytes.len()), (0, 1));
-        let (again, raw) = send(&sent, "a");
-        assert_eq!((raw.first, raw.bytes.len(), again), (1, 0, first));
-        send(&sent, &"x".repeat(GENERATION_BYTES));
-        let (anew, raw) = send(&sent, "a");
-        assert_eq!((raw.first, raw.bytes.len()), (0, 1));
-        assert_ne!(anew, first);
-        for number in 0..GENERATION_BATCHES {
+        let first = send(&sent, "a");
+        assert_eq!((first.epoch, first.text.as_slice(), first.keys.len()), (0, &b"a"[..], 4));
+        let again = send(&sent, "a");
+        assert_eq!((again.epoch, again.text.len(), again.rows.len()), (0, 0, 0));
+        assert_eq!(again.keys, first.keys);
+        send(&sent, &"x".repeat(EPOCH_BYTES));
+        let next = send(&sent, "a");
+        assert_eq!((next.epoch, next.text.as_slice()), (1, &b"a"[..]));
+        for number in 0..EPOCH_BATCHES {
             send(&sent, &number.to_string());
         }
-        assert_ne!(send(&sent, "a").0, anew, "many small batches end a generation as well");
+        assert_eq!(send(&sent, "a").epoch, 2, "many small batches end an epoch as well");
     }
 
     #[test]
-    fn a_batch_that_is_given_up_has_sent_nothing() {
+    fn batch_that_is_not_finished_has_sent_nothing() {
         let sent = SentDefinitions::default();
         send(&sent, "a");
-        let mut row = DefinitionRow::default();
-        row.set(DefinitionField::Title, "b");
-        NewDefinitions::after(&sent).push(&row);
-        let (_, raw) = send(&sent, "b");
-        assert_eq!((raw.first, raw.bytes.len()), (1, 1));
-        assert_eq!(send(&sent, "a").1.bytes.len(), 0);
+        let mut lost = NewDefinitions::after(&sent, Vec::new());
+        let key = lost.push(&row("b"), &layout()).key();
+        drop(lost);
+        let mut next = NewDefinitions::after(&sent, Vec::new());
+        assert_eq!(next.push_known(key), None);
+        next.push(&row("b"), &layout());
+        assert_eq!(next.finish().text, b"b");
+        assert!(send(&sent, "a").text.is_empty());
+    }
+
+    #[test]
+    fn order_of_the_cells_under_construction_does_not_matter() {
+        let mut other = DefinitionRow::default();
+        other.set(DefinitionField::Category, "c");
+        other.set(DefinitionField::Title, "t");
+        let mut definitions = NewDefinitions::after(&SentDefinitions::default(), Vec::new());
+        let mut first = row("t");
+        first.set(DefinitionField::Category, "c");
+        let known = definitions.push(&first, &layout());
+        assert_eq!(definitions.push(&other, &layout()), known);
+        assert_eq!(definitions.push_known(known.key()), Some(known));
+        let finished = definitions.finish();
+        assert_eq!(finished.rows.len(), stride(DEFINITION_LEAD, DefinitionField::NAMES.len()));
+        assert_eq!((finished.text.len(), finished.keys.len()), (2, 4));
     }
 }

@@ -1,6 +1,6 @@
 //! The values of a finding under one name each, codes and cells alike, for outputs that print them.
 
-use super::schema::Columns;
+use super::schema::{Column, Columns};
 use super::view::FindingView;
 use crate::model::FindingField;
 
@@ -42,7 +42,7 @@ impl Columns {
                 }
             }
         };
-        for (index, name) in self.schema().findings.iter().enumerate() {
+        for (index, Column { name, .. }) in self.schema().findings.iter().enumerate() {
             add_codes(&mut columns, Some(index));
             // The protocol is a code with a name in the cell, if it has no number.
             if self.finding(FindingField::Protocol) != Some(index) {
@@ -68,7 +68,7 @@ const CODES: [(&str, FindingColumn, FindingField); 3] = [
 ];
 
 impl<'a> FindingView<'a> {
-    /// The text of a value; empty when the scanner said nothing. `scratch` is used for numbers.
+    /// The text of a value; empty if the scanner did not report it. `scratch` is used for numbers.
     #[must_use]
     pub fn printed<'s>(&self, column: FindingColumn, scratch: &'s mut String) -> &'s str
     where

@@ -1,119 +1,177 @@
 //! What a receiver makes of the batches of one sender.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::raw::{RawBatch, RawDefinitions};
+use super::key::{self, KeyHasher};
+use super::layout::{DEFINITION_LEAD, KEY_WORDS, stride};
 use super::schema::{Columns, Schema};
-use super::validation::{BadBatch, definition_count, definitions, rows};
+use super::validation::{BadBatch, definitions, key_count, rows};
 use super::view::{Batch, DefinitionView, Selection};
+use crate::abi::{BatchRef, DefinitionRef, RawBatch2, Text, Words};
 
-/// The definitions that one sender has sent, as its receiver keeps them.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    blocks: Vec<Arc<Block>>,
-    count: u32,
-    /// The number of the first definition that came with the last batch.
-    first_new: u32,
+/// The definitions that one sender has sent in its epoch, by content key. A receiver keeps one table for each instance
+/// of an input, and begins with an empty one when the instance is opened again.
+#[derive(Debug, Default)]
+pub struct DefinitionTable {
+    epoch: u32,
+    hasher: KeyHasher,
+    known: HashMap<u128, Definition, foldhash::fast::RandomState>,
 }
 
-/// The definitions of one batch, validated when they are first looked at.
+/// A definition: a row of the new rows of a batch. It stays in memory as long as the epoch or a batch that refers to it.
+#[derive(Debug, Clone)]
+struct Definition {
+    key: [u32; KEY_WORDS],
+    block: Arc<Block>,
+    /// Where the offsets of the row begin and end in the table.
+    row: (usize, usize),
+}
+
+/// The new definitions of one batch.
 #[derive(Debug)]
 struct Block {
-    raw: RawDefinitions,
-    verdict: OnceLock<Result<(), BadBatch>>,
+    text: Text,
+    rows: Words,
 }
 
-impl Known {
-    /// Takes the definitions out of a batch that came, before anything else is done with it. What was known
-    /// before is forgotten when the sender starts anew.
+impl Definition {
+    fn reference(&self) -> DefinitionRef<'_> {
+        let row = &self.block.rows[self.row.0..self.row.1];
+        DefinitionRef { key: self.key, text: self.block.text.as_str().into(), row: row.into() }
+    }
+}
+
+/// The definitions of a batch, in the order of its keys.
+#[derive(Debug, Clone, Default)]
+pub struct ResolvedDefinitions {
+    definitions: Vec<Definition>,
+    /// The rows of those whose cells came with the batch.
+    new: Vec<u32>,
+}
+
+impl DefinitionTable {
+    /// Takes the new definitions out of a batch, and finds those that its keys name. Call it for each batch in the
+    /// order in which the sender sent them.
     ///
     /// # Errors
-    /// When they do not follow what came before; their content is not looked at yet.
-    pub fn take(&mut self, batch: &mut RawBatch, schema: &Schema) -> Result<(), BadBatch> {
-        let raw = std::mem::take(&mut batch.definitions);
-        let rows = definition_count(&raw, schema)?;
-        if raw.first == 0 {
-            *self = Self::default();
+    /// When a table is invalid, a key is not that of its cells, or a key was not sent in the epoch.
+    pub fn resolve(
+        &mut self,
+        batch: &mut RawBatch2,
+        schema: &Schema,
+    ) -> Result<ResolvedDefinitions, BadBatch> {
+        let keys = key_count(batch)?;
+        if batch.epoch < self.epoch {
+            return Err(BadBatch::Epoch { epoch: batch.epoch, current: self.epoch });
         }
-        if raw.first != self.count {
-            return Err(BadBatch::Numbering { first: raw.first, expected: self.count });
+        if batch.epoch > self.epoch {
+            *self = Self { epoch: batch.epoch, ..Self::default() };
         }
-        self.first_new = raw.first;
-        let too_many = BadBatch::Numbering { first: raw.first, expected: 0 };
-        self.count = self.count.checked_add(rows).ok_or(too_many)?;
-        batch.definitions.first = self.count;
-        if rows > 0 {
-            self.blocks.push(Arc::new(Block { raw, verdict: OnceLock::new() }));
+        let new = self.add(batch, keys, schema)?;
+        let mut resolved = Vec::with_capacity(keys);
+        let offsets = schema.definitions.len() + 1;
+        for (row, words) in batch.keys.chunks_exact(KEY_WORDS).enumerate() {
+            let known = self.known.get(&key::from_words(words));
+            // An earlier report of the epoch may have had another number of columns.
+            let known = known.filter(|known| known.row.1 - known.row.0 == offsets);
+            resolved.push(known.ok_or(BadBatch::UnknownKey { row })?.clone());
         }
-        Ok(())
+        Ok(ResolvedDefinitions { definitions: resolved, new })
     }
 
-    fn validate(&self, schema: &Schema) -> Result<(), BadBatch> {
-        let verdict =
-            |block: &Arc<Block>| block.verdict.get_or_init(|| definitions(&block.raw, schema)).clone();
-        self.blocks.iter().try_for_each(verdict)
+    /// Adds the definitions that came with the batch. Returns the rows of their keys.
+    fn add(&mut self, batch: &mut RawBatch2, keys: usize, schema: &Schema) -> Result<Vec<u32>, BadBatch> {
+        if batch.new_rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text = Text::new(std::mem::take(&mut batch.new_text)).ok_or(BadBatch::Utf8)?;
+        definitions(text.as_str(), &batch.new_rows, schema)?;
+        let block = Arc::new(Block { text, rows: std::mem::take(&mut batch.new_rows) });
+        let stride = stride(DEFINITION_LEAD, schema.definitions.len());
+        let mut new = Vec::with_capacity(block.rows.len() / stride);
+        for (row, numbers) in block.rows.chunks_exact(stride).enumerate() {
+            let key_row = numbers[0];
+            if key_row as usize >= keys {
+                return Err(BadBatch::NewRow { row });
+            }
+            let words = &batch.keys[key_row as usize * KEY_WORDS..][..KEY_WORDS];
+            let key = key::from_words(words);
+            if key != self.hasher.key_of(block.text.as_str().as_bytes(), &numbers[DEFINITION_LEAD..]) {
+                return Err(BadBatch::Key { row });
+            }
+            let row = (row * stride + DEFINITION_LEAD, (row + 1) * stride);
+            let definition = Definition { key: key::to_words(key), block: Arc::clone(&block), row };
+            self.known.insert(key, definition);
+            new.push(key_row);
+        }
+        Ok(new)
     }
 }
 
-/// A batch that has been checked, with the definitions that its findings point at: the only kind that the host
-/// hands to outputs.
+/// A batch that has been checked, with the definitions that its findings refer to. The host gives outputs only these.
 #[derive(Debug)]
 pub struct ValidBatch {
-    raw: RawBatch,
-    known: Known,
+    text: Text,
+    /// The rest of the batch, without its text.
+    raw: RawBatch2,
+    definitions: ResolvedDefinitions,
     columns: Arc<Columns>,
 }
 
 impl ValidBatch {
-    /// Checks everything that reading relies on: shape, offsets, references, UTF-8. `known` has taken the batch's
-    /// definitions ([`Known::take`]) and nothing since.
+    /// Checks everything that reading relies on: shape, offsets, references, UTF-8. `definitions` is the result of
+    /// [`DefinitionTable::resolve`] for this batch.
     ///
     /// # Errors
-    /// The first thing found wrong.
-    pub fn new(raw: RawBatch, known: Known, columns: Arc<Columns>) -> Result<Self, BadBatch> {
-        known.validate(columns.schema())?;
-        rows(&raw, known.count, columns.schema())?;
-        Ok(Self { raw, known, columns })
+    /// The first fault that was found.
+    pub fn new(
+        mut raw: RawBatch2,
+        definitions: ResolvedDefinitions,
+        columns: Arc<Columns>,
+    ) -> Result<Self, BadBatch> {
+        let text = Text::new(std::mem::take(&mut raw.text)).ok_or(BadBatch::Utf8)?;
+        rows(text.as_str(), &raw, definitions.definitions.len(), columns.schema())?;
+        Ok(Self { text, raw, definitions, columns })
     }
 
-    /// Checks a batch that stands for itself: for tests, whose batches are the first of their senders.
+    /// Checks a batch that contains all its definitions: for tests, whose batches are the first of their senders.
     ///
     /// # Errors
-    /// As for [`ValidBatch::new`].
-    pub fn alone(mut raw: RawBatch, columns: Arc<Columns>) -> Result<Self, BadBatch> {
-        let mut known = Known::default();
-        known.take(&mut raw, columns.schema())?;
-        Self::new(raw, known, columns)
+    /// As for [`DefinitionTable::resolve`] and [`ValidBatch::new`].
+    pub fn alone(mut raw: RawBatch2, columns: Arc<Columns>) -> Result<Self, BadBatch> {
+        let definitions = DefinitionTable::default().resolve(&mut raw, columns.schema())?;
+        Self::new(raw, definitions, columns)
+    }
+
+    /// The columns of the batch.
+    #[must_use]
+    pub fn columns(&self) -> &Columns {
+        &self.columns
     }
 
     /// Calls `read` with a view of all rows.
-    #[expect(unsafe_code, reason = "the check was made when the value was")]
     pub fn read<T>(&self, read: impl FnOnce(Batch<'_>) -> T) -> T {
-        let blocks = self.definitions();
-        // SAFETY: everything passed the checks, and they include UTF-8.
-        read(unsafe { Batch::trusted(&self.raw, &blocks, &self.columns, Selection::default()) })
+        self.with_reference(|reference| read(Batch::resolved(reference, &self.columns, Selection::default())))
     }
 
-    /// Calls `read` with each definition that came with this batch.
+    /// Calls `read` with each definition whose cells came with this batch.
     pub fn read_new_definitions(&self, mut read: impl FnMut(DefinitionView<'_>)) {
-        let numbers = self.known.first_new..self.known.count;
-        if !numbers.is_empty() {
-            self.read(|batch| numbers.for_each(|number| read(batch.definition(number))));
+        if !self.definitions.new.is_empty() {
+            self.read(|batch| self.definitions.new.iter().for_each(|row| read(batch.definition(*row))));
         }
     }
 
-    /// The definitions that the findings point at, in the order of their numbers.
-    pub(crate) fn definitions(&self) -> Vec<&RawDefinitions> {
-        self.known.blocks.iter().map(|block| &block.raw).collect()
+    /// Calls `read` with the batch in its ABI form.
+    pub(crate) fn with_reference<T>(&self, read: impl FnOnce(BatchRef<'_>) -> T) -> T {
+        let definitions: Vec<DefinitionRef<'_>> =
+            self.definitions.definitions.iter().map(Definition::reference).collect();
+        read(BatchRef::new(self.text.as_str(), &self.raw.assets, &self.raw.findings, &definitions))
     }
 
-    pub(crate) fn raw(&self) -> &RawBatch {
-        &self.raw
-    }
-
-    /// The batch's memory, for reuse. Its definitions stay with [`Known`].
+    /// The memory of the batch, for reuse, without its new definitions.
     #[must_use]
-    pub fn into_raw(self) -> RawBatch {
-        self.raw
+    pub fn into_raw(self) -> RawBatch2 {
+        RawBatch2 { text: self.text.into_bytes(), ..self.raw }
     }
 }

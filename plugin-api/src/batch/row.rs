@@ -1,12 +1,13 @@
 //! Rows under construction.
 
 use super::codes::FindingCodes;
+use super::schema::{OwnColumn, RowLayout};
 use crate::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Protocol, Severity,
 };
 
-/// A row under construction: cells are given in any order, and whoever parses keeps one row and clears it
-/// for each use, so that nothing is allocated a finding.
+/// A row under construction. Cells are set in any order. A parser keeps one row of each table and clears it for each
+/// use, so that no memory is allocated per finding.
 #[derive(Debug, Clone)]
 pub struct Row<F: Field> {
     bytes: Vec<u8>,
@@ -42,17 +43,47 @@ impl<F: Field> Row<F> {
         self.open = None;
     }
 
-    /// Gives a cell its whole text, in place of what it had.
+    /// Replaces the text of a cell.
     pub fn set(&mut self, field: F, text: &str) {
         self.spans[field.index()] = (offset(self.bytes.len()), offset(self.bytes.len()));
         self.open = Some(field.index());
         self.append(field, text);
     }
 
-    /// Adds text to the end of a cell. Pieces of one cell are best added without another cell's in between:
-    /// only then are they not copied again.
+    /// Replaces the text of a cell in a column of the input's own. Its form must be that of the column's type.
+    pub fn set_own(&mut self, column: OwnColumn<F>, text: &str) {
+        let index = self.own(column);
+        let end = offset(self.bytes.len());
+        self.spans[index] = (end, end);
+        self.open = Some(index);
+        self.append_at(index, text);
+    }
+
+    /// Adds an item to a list cell in a column of the input's own.
+    pub fn append_own_item(&mut self, column: OwnColumn<F>, item: &str) {
+        let index = self.own(column);
+        if !self.cell(index).is_empty() {
+            self.append_at(index, "\n");
+        }
+        self.append_at(index, item);
+    }
+
+    /// The index of the cell in an own column: these come after the fields of the model.
+    fn own(&mut self, column: OwnColumn<F>) -> usize {
+        let index = F::NAMES.len() + column.index();
+        if index >= self.spans.len() {
+            self.spans.resize(index + 1, (0, 0));
+        }
+        index
+    }
+
+    /// Adds text to the end of a cell. Add the pieces of one cell without another cell's in between: otherwise they
+    /// are copied again.
     pub fn append(&mut self, field: F, text: &str) {
-        let index = field.index();
+        self.append_at(field.index(), text);
+    }
+
+    fn append_at(&mut self, index: usize, text: &str) {
         if self.open != Some(index) {
             let (start, end) = self.spans[index];
             let moved = offset(self.bytes.len());
@@ -75,11 +106,11 @@ impl<F: Field> Row<F> {
     /// The text of a cell so far.
     #[must_use]
     pub fn get(&self, field: F) -> &str {
-        // The bytes were appended as whole `str`s, so no cell can end inside a character.
+        // The bytes were appended as `str`s, so no cell can end inside a character.
         std::str::from_utf8(self.cell(field.index())).unwrap_or_default()
     }
 
-    /// How many bytes of text a cell holds so far.
+    /// The length of a cell so far, in bytes.
     #[must_use]
     pub fn cell_len(&self, field: F) -> usize {
         self.cell(field.index()).len()
@@ -91,7 +122,7 @@ impl<F: Field> Row<F> {
         self.spans.iter().all(|(start, end)| start == end)
     }
 
-    /// How many bytes of text the row holds.
+    /// The length of all cells, in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.spans.iter().map(|(start, end)| (end - start) as usize).sum()
@@ -102,17 +133,27 @@ impl<F: Field> Row<F> {
         &self.bytes[start as usize..end as usize]
     }
 
-    /// The bytes that were given, with the places of the cells in them: equal pairs mean equal cells.
+    /// The bytes that were added, with the positions of the cells in them. Equal pairs mean equal cells.
     pub(super) fn content(&self) -> (&[u8], &[(u32, u32)]) {
         (&self.bytes, &self.spans)
     }
 
-    /// Appends the cells in column order and their offsets, behind the leading numbers that are there already.
-    pub(super) fn write_to(&self, bytes: &mut Vec<u8>, table: &mut Vec<u32>) {
+    /// Appends the cells in column order and their offsets, after the leading numbers that are in the table already.
+    ///
+    /// # Panics
+    /// When the row has a cell in an own column that the schema of the batch does not have.
+    pub(super) fn write_to(&self, layout: &RowLayout, bytes: &mut Vec<u8>, table: &mut Vec<u32>) {
+        assert!(self.spans.len() <= layout.cells, "the row has a column that the schema does not have");
         table.push(offset(bytes.len()));
-        for index in 0..self.spans.len() {
-            bytes.extend_from_slice(self.cell(index));
+        let mut write = |index: usize| {
+            if index < self.spans.len() {
+                bytes.extend_from_slice(self.cell(index));
+            }
             table.push(offset(bytes.len()));
+        };
+        match &layout.order {
+            None => (0..layout.columns).for_each(write),
+            Some(order) => order.iter().for_each(|index| write(*index)),
         }
     }
 }
@@ -140,7 +181,7 @@ impl Row<FindingField> {
         self.set(FindingField::Protocol, if let Some(Protocol::Other(name)) = protocol { name } else { "" });
     }
 
-    /// Sets whether the service was reached over TLS; without a value the scanner says nothing.
+    /// Sets whether the service was reached over TLS; without a value the scanner did not report it.
     pub fn set_ssl(&mut self, ssl: impl Into<Option<bool>>) {
         self.codes.set_ssl(ssl.into());
     }
@@ -190,7 +231,7 @@ impl Row<FindingField> {
     }
 }
 
-/// Offsets are `u32`: a batch is handed on long before 4 GiB, and a single text is limited by its reader.
+/// Offsets are `u32`: a batch is passed on long before 4 GiB, and its reader limits the length of a text.
 pub(super) fn offset(position: usize) -> u32 {
     u32::try_from(position).expect("a batch stays below 4 GiB")
 }

@@ -1,23 +1,24 @@
-//! The check of what came from a plugin: a plugin's memory is somebody else's until proven.
+//! Validation of batches from plugins. Nothing in a plugin's memory is trusted.
 
 use super::codes::BadCode;
-use super::raw::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, RawBatch, RawDefinitions, stride};
+use super::layout::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, KEY_WORDS, stride};
 use super::schema::Schema;
+use crate::abi::RawBatch2;
 
-/// What is wrong with a batch. It is always a bug of the plugin that made it.
+/// A fault of a batch. It is always a bug of the plugin that made the batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadBatch {
-    /// A table's length is no multiple of its row length under the schema that the plugin announced.
+    /// The length of a table is not a multiple of its row length under the schema that the plugin announced.
     #[error("the {table} table has {length} numbers, which is not a multiple of {stride}")]
     Shape {
         /// Which table.
         table: &'static str,
-        /// How many numbers it holds.
+        /// How many numbers it contains.
         length: usize,
-        /// How many a row takes.
+        /// How many a row has.
         stride: usize,
     },
-    /// The offsets of a row do not ascend within the arena, or cut a character in two.
+    /// The offsets of a row do not ascend within the arena, or one is inside a character.
     #[error("row {row} of the {table} table has offsets outside the text")]
     Offsets {
         /// Which table.
@@ -25,21 +26,40 @@ pub enum BadBatch {
         /// Which row.
         row: usize,
     },
-    /// A finding points at an asset or definition that is not there.
+    /// A finding refers to an asset or definition that does not exist.
     #[error("finding {row} refers to a row that does not exist")]
     Reference {
         /// Which finding.
         row: usize,
     },
-    /// The definitions do not follow those that were sent before.
-    #[error("the definitions start with number {first}, expected {expected} or 0")]
-    Numbering {
-        /// The number that they begin with.
-        first: u32,
-        /// How many were sent before.
-        expected: u32,
+    /// The epoch is older than that of an earlier batch.
+    #[error("epoch {epoch} follows epoch {current}")]
+    Epoch {
+        /// The epoch of the batch.
+        epoch: u32,
+        /// The epoch of an earlier batch.
+        current: u32,
     },
-    /// A finding has an unknown code. The host refuses the finding and keeps the batch.
+    /// A new definition refers to a key that does not exist, or in a batch that contains all its definitions to the key
+    /// of another row.
+    #[error("new definition {row} refers to a key that does not exist")]
+    NewRow {
+        /// Which new definition.
+        row: usize,
+    },
+    /// The key of a new definition is not that of its cells.
+    #[error("the key of new definition {row} is not the content key of its cells")]
+    Key {
+        /// Which new definition.
+        row: usize,
+    },
+    /// The cells of a key were not sent in the epoch.
+    #[error("key {row} was not sent in its epoch")]
+    UnknownKey {
+        /// Which key.
+        row: usize,
+    },
+    /// A finding has an unknown code. The host rejects the finding and keeps the batch.
     #[error("finding {row}: {code}")]
     Code {
         /// Which finding.
@@ -52,43 +72,59 @@ pub enum BadBatch {
     Utf8,
 }
 
-/// Checks a batch that brings all the definitions that it needs.
-pub(super) fn validate_alone(batch: &RawBatch, schema: &Schema) -> Result<(), BadBatch> {
-    if batch.definitions.first != 0 {
-        return Err(BadBatch::Numbering { first: batch.definitions.first, expected: 0 });
+/// Checks a batch that contains all its definitions, each in the row of its key. Returns the text of the batch and that
+/// of its definitions.
+pub(super) fn validate_alone<'a>(batch: &'a RawBatch2, schema: &Schema) -> Result<[&'a str; 2], BadBatch> {
+    let utf8 = |bytes| simdutf8::basic::from_utf8(bytes).map_err(|_| BadBatch::Utf8);
+    let (text, new_text) = (utf8(&batch.text)?, utf8(&batch.new_text)?);
+    let keys = key_count(batch)?;
+    let new = definitions(new_text, &batch.new_rows, schema)?;
+    let stride = stride(DEFINITION_LEAD, schema.definitions.len());
+    for (row, numbers) in batch.new_rows.chunks_exact(stride).enumerate() {
+        if numbers[0] as usize != row || row >= keys {
+            return Err(BadBatch::NewRow { row });
+        }
     }
-    definitions(&batch.definitions, schema)?;
-    rows(batch, definition_count(&batch.definitions, schema)?, schema)
+    if new < keys {
+        return Err(BadBatch::UnknownKey { row: new });
+    }
+    rows(text, batch, keys, schema)?;
+    Ok([text, new_text])
 }
 
-/// Checks assets and findings; `definitions` is how many there are to point at.
-pub(super) fn rows(batch: &RawBatch, definitions: u32, schema: &Schema) -> Result<(), BadBatch> {
-    let text = simdutf8::basic::from_utf8(&batch.bytes).map_err(|_| BadBatch::Utf8)?;
+/// Checks assets and findings; `definitions` is how many there are to refer to.
+pub(super) fn rows(
+    text: &str,
+    batch: &RawBatch2,
+    definitions: usize,
+    schema: &Schema,
+) -> Result<(), BadBatch> {
     let assets = table("assets", text, &batch.assets, ASSET_LEAD, schema.assets.len())?;
     table("findings", text, &batch.findings, FINDING_LEAD, schema.findings.len())?;
     let findings = batch.findings.chunks_exact(stride(FINDING_LEAD, schema.findings.len()));
     for (row, numbers) in findings.enumerate() {
-        if numbers[0] as usize >= assets || numbers[1] >= definitions {
+        if numbers[0] as usize >= assets || numbers[1] as usize >= definitions {
             return Err(BadBatch::Reference { row });
         }
     }
     Ok(())
 }
 
-/// Checks definitions.
-pub(super) fn definitions(raw: &RawDefinitions, schema: &Schema) -> Result<(), BadBatch> {
-    let text = simdutf8::basic::from_utf8(&raw.bytes).map_err(|_| BadBatch::Utf8)?;
-    table("definitions", text, &raw.table, DEFINITION_LEAD, schema.definitions.len()).map(|_| ())
+/// Checks new definitions and returns how many there are.
+pub(super) fn definitions(text: &str, rows: &[u32], schema: &Schema) -> Result<usize, BadBatch> {
+    table("definitions", text, rows, DEFINITION_LEAD, schema.definitions.len())
 }
 
-/// How many definitions there are.
-pub(super) fn definition_count(raw: &RawDefinitions, schema: &Schema) -> Result<u32, BadBatch> {
-    let rows = shape("definitions", &raw.table, DEFINITION_LEAD, schema.definitions.len())?;
-    // A table of more rows than a `u32` counts would take some 100 GiB.
-    Ok(u32::try_from(rows).unwrap_or(u32::MAX))
+/// How many keys there are.
+pub(super) fn key_count(batch: &RawBatch2) -> Result<usize, BadBatch> {
+    let length = batch.keys.len();
+    if !length.is_multiple_of(KEY_WORDS) {
+        return Err(BadBatch::Shape { table: "keys", length, stride: KEY_WORDS });
+    }
+    Ok(length / KEY_WORDS)
 }
 
-/// Checks one table and gives its number of rows.
+/// Checks one table and returns its number of rows.
 fn table(
     name: &'static str,
     text: &str,

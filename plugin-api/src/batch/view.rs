@@ -1,9 +1,12 @@
-//! How an output reads a batch.
+//! Views of a batch, for outputs.
 
+use super::cell::Cell;
 use super::codes::{BadCode, FindingCodes};
-use super::raw::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, RawBatch, RawDefinitions, stride};
-use super::schema::{Columns, Schema};
+use super::key;
+use super::layout::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, KEY_WORDS, stride};
+use super::schema::{Columns, Schema, TableColumn};
 use super::validation::{BadBatch, validate_alone};
+use crate::abi::{BatchRef, DefinitionRef, RawBatch2};
 use crate::model::{
     AssetField, DefinitionField, Fact, FindingField, FindingKind, FindingStatus, Protocol, Severity,
     list_items,
@@ -18,21 +21,61 @@ pub struct Selection<'a> {
     pub findings: Option<&'a [u32]>,
 }
 
-/// A batch that has been validated, with the rows that are meant for the reader. Values are given as typed
+/// A batch that has been validated, with the rows that are meant for the reader. Values are returned as typed
 /// views; an empty cell and a column that the sender does not have look the same.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
-    raw: &'a RawBatch,
-    /// The arena of assets and findings.
-    text: &'a str,
-    /// Definitions that are not in the batch itself, in the order of their numbers.
-    definitions: &'a [&'a RawDefinitions],
-    columns: &'a Columns,
+    pub(super) tables: Tables<'a>,
     selection: Selection<'a>,
     number: u64,
 }
 
+/// All rows of a batch. Offsets and rows outside the tables make a view panic; validation excludes them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tables<'a> {
+    /// The arena of assets and findings.
+    pub(super) text: &'a str,
+    pub(super) assets: &'a [u32],
+    pub(super) findings: &'a [u32],
+    definitions: Definitions<'a>,
+    columns: &'a Columns,
+}
+
+/// Where the definitions of a batch are.
+#[derive(Debug, Clone, Copy)]
+enum Definitions<'a> {
+    /// In the order of the keys.
+    Resolved(&'a [DefinitionRef<'a>]),
+    /// In a batch that contains all of them, each in the row of its key, and their text.
+    Own(&'a RawBatch2, &'a str),
+}
+
 impl<'a> Batch<'a> {
+    /// Validates and views a batch that contains all its definitions: for tests of a plugin, where no host does it.
+    ///
+    /// # Errors
+    /// The fault of the batch, or the first finding with an unknown code.
+    pub fn of(raw: &'a RawBatch2, columns: &'a Columns) -> Result<Self, BadBatch> {
+        let [text, new_text] = validate_alone(raw, columns.schema())?;
+        let definitions = Definitions::Own(raw, new_text);
+        let tables = Tables { text, assets: &raw.assets, findings: &raw.findings, definitions, columns };
+        let batch = Self { tables, selection: Selection::default(), number: 0 };
+        let bad = batch.findings().find_map(|finding| Some((finding.row(), finding.bad_code()?)));
+        bad.map_or(Ok(batch), |(row, code)| Err(BadBatch::Code { row, code }))
+    }
+
+    /// Views a batch that the host has validated.
+    pub(crate) fn resolved(batch: BatchRef<'a>, columns: &'a Columns, selection: Selection<'a>) -> Self {
+        let tables = Tables {
+            text: batch.text(),
+            assets: batch.assets(),
+            findings: batch.findings(),
+            definitions: Definitions::Resolved(batch.definitions()),
+            columns,
+        };
+        Self { tables, selection, number: 0 }
+    }
+
     /// The number of the batch, for answers that come with a later commit
     /// ([`LateRow`](crate::LateRow)). It grows with each batch of an instance.
     #[must_use]
@@ -45,33 +88,6 @@ impl<'a> Batch<'a> {
         Self { number, ..self }
     }
 
-    /// Validates and views a batch that contains all its definitions: for tests of a plugin, which have no host to do it.
-    ///
-    /// # Errors
-    /// What is wrong with the batch, or the first finding with an unknown code.
-    #[expect(unsafe_code, reason = "the check is made here")]
-    pub fn of(raw: &'a RawBatch, columns: &'a Columns) -> Result<Self, BadBatch> {
-        validate_alone(raw, columns.schema())?;
-        // SAFETY: the check passed, and it includes UTF-8.
-        let batch = unsafe { Self::trusted(raw, &[], columns, Selection::default()) };
-        let bad = batch.findings().find_map(|finding| Some((finding.row(), finding.bad_code()?)));
-        bad.map_or(Ok(batch), |(row, code)| Err(BadBatch::Code { row, code }))
-    }
-
-    /// Views a batch whose arenas, that of the batch and those of the definitions, are known to be UTF-8. Offsets
-    /// and numbers that lead nowhere make a view panic, nothing worse.
-    #[expect(unsafe_code, reason = "the UTF-8 check of an arena is done once per batch, not once per output")]
-    pub(crate) unsafe fn trusted(
-        raw: &'a RawBatch,
-        definitions: &'a [&'a RawDefinitions],
-        columns: &'a Columns,
-        selection: Selection<'a>,
-    ) -> Self {
-        // SAFETY: the caller vouches for the bytes.
-        let text = unsafe { std::str::from_utf8_unchecked(&raw.bytes) };
-        Self { raw, text, definitions, columns, selection, number: 0 }
-    }
-
     /// The same batch, showing only these rows.
     #[must_use]
     pub fn select(self, selection: Selection<'a>) -> Self {
@@ -81,59 +97,83 @@ impl<'a> Batch<'a> {
     /// The columns, with the positions of those that the model knows.
     #[must_use]
     pub fn columns(&self) -> &'a Columns {
-        self.columns
+        self.tables.columns
     }
 
     /// The columns' names.
     #[must_use]
     pub fn schema(&self) -> &'a Schema {
-        self.columns.schema()
+        self.tables.columns.schema()
+    }
+
+    /// The input's own column with this name (`acme:epss`), in whichever table it is; `None` if the report does not have
+    /// it. [`FindingView::cell`] reads it.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<TableColumn> {
+        self.tables.columns.own_column(name)
     }
 
     /// The assets, in the order in which they were scanned. An asset may have no findings here.
     pub fn assets(self) -> impl Iterator<Item = AssetView<'a>> {
-        let rows = rows(self.raw.assets.len(), ASSET_LEAD, self.schema().assets.len());
-        selected(self.selection.assets, rows).map(move |row| AssetView { batch: self, row })
+        let rows = rows(self.tables.assets.len(), ASSET_LEAD, self.schema().assets.len());
+        selected(self.selection.assets, rows).map(move |row| AssetView { tables: self.tables, row })
     }
 
-    /// The findings; those of one asset stand together, in the order of the assets.
+    /// The findings; those of one asset are consecutive, in the order of the assets.
     pub fn findings(self) -> impl Iterator<Item = FindingView<'a>> {
-        let rows = rows(self.raw.findings.len(), FINDING_LEAD, self.schema().findings.len());
-        selected(self.selection.findings, rows).map(move |row| FindingView { batch: self, row })
+        let rows = self.all_findings();
+        selected(self.selection.findings, rows).map(move |row| FindingView { tables: self.tables, row })
     }
 
-    /// The finding in this row, selected or not; none when the batch has no such row.
+    /// The finding in this row, selected or not; `None` when the batch has no such row.
     #[must_use]
     pub fn finding(self, row: u32) -> Option<FindingView<'a>> {
-        let rows = rows(self.raw.findings.len(), FINDING_LEAD, self.schema().findings.len());
-        (row < rows).then_some(FindingView { batch: self, row })
+        (row < self.all_findings()).then_some(FindingView { tables: self.tables, row })
     }
 
-    /// How many findings [`Batch::findings`] gives.
+    /// The number of findings that [`Batch::findings`] returns.
     #[must_use]
     pub fn finding_count(&self) -> usize {
-        let all = rows(self.raw.findings.len(), FINDING_LEAD, self.schema().findings.len()) as usize;
-        self.selection.findings.map_or(all, <[u32]>::len)
+        self.selection.findings.map_or_else(|| self.all_findings() as usize, <[u32]>::len)
     }
 
+    fn all_findings(&self) -> u32 {
+        rows(self.tables.findings.len(), FINDING_LEAD, self.schema().findings.len())
+    }
+
+    /// The number of definitions that findings of the batch can refer to, selected or not.
+    pub(super) fn definition_count(&self) -> usize {
+        match self.tables.definitions {
+            Definitions::Resolved(definitions) => definitions.len(),
+            Definitions::Own(raw, _) => raw.keys.len() / KEY_WORDS,
+        }
+    }
+
+    /// The definition in this row of the keys.
+    pub(super) fn definition(self, row: u32) -> DefinitionView<'a> {
+        self.tables.definition(row)
+    }
+}
+
+impl<'a> Tables<'a> {
     fn cell(self, table: &'a [u32], base: usize, column: Option<usize>) -> &'a str {
         cell(self.text, table, base, column)
     }
 
-    /// The definition with this number.
-    #[expect(unsafe_code, reason = "as for the arena of the batch")]
-    pub(super) fn definition(self, number: u32) -> DefinitionView<'a> {
-        let block = if number >= self.raw.definitions.first {
-            &self.raw.definitions
-        } else {
-            let after = self.definitions.partition_point(|block| block.first <= number);
-            self.definitions[after - 1]
+    fn definition(self, row: u32) -> DefinitionView<'a> {
+        let index = row as usize;
+        let (key, text, table) = match self.definitions {
+            Definitions::Resolved(definitions) => {
+                let DefinitionRef { key, text, row } = &definitions[index];
+                (&key[..], text.as_str(), row.as_slice())
+            }
+            Definitions::Own(raw, text) => {
+                let stride = stride(DEFINITION_LEAD, self.columns.schema().definitions.len());
+                let table = &raw.new_rows[index * stride..][DEFINITION_LEAD..stride];
+                (&raw.keys[index * KEY_WORDS..][..KEY_WORDS], text, table)
+            }
         };
-        // SAFETY: `Batch::trusted` was given definitions whose arenas are UTF-8.
-        let text = unsafe { std::str::from_utf8_unchecked(&block.bytes) };
-        let row = (number - block.first) as usize;
-        let base = row * stride(DEFINITION_LEAD, self.schema().definitions.len()) + DEFINITION_LEAD;
-        DefinitionView { text, table: &block.table, base, number, columns: self.columns }
+        DefinitionView { text, table, key, row, columns: self.columns }
     }
 }
 
@@ -159,7 +199,7 @@ fn selected(rows: Option<&[u32]>, all: u32) -> impl Iterator<Item = u32> {
 /// One asset of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct AssetView<'a> {
-    batch: Batch<'a>,
+    tables: Tables<'a>,
     row: u32,
 }
 
@@ -173,19 +213,25 @@ impl<'a> AssetView<'a> {
     /// Whether the asset began in an earlier batch.
     #[must_use]
     pub fn is_continued(&self) -> bool {
-        self.batch.raw.assets[self.base() - ASSET_LEAD] != 0
+        self.tables.assets[self.base() - ASSET_LEAD] != 0
     }
 
-    /// The text of a cell; empty when the scanner said nothing.
+    /// The text of a cell; empty if the scanner did not report the value.
     #[must_use]
     pub fn get(&self, field: AssetField) -> &'a str {
-        self.column(self.batch.columns.asset(field))
+        self.column(self.tables.columns.asset(field))
+    }
+
+    /// The value of a cell by the type of its column.
+    #[must_use]
+    pub fn typed(&self, field: AssetField) -> Cell<'a> {
+        Cell::new(self.get(field))
     }
 
     /// The text of a column of the batch's schema, also of one that the model does not know.
     #[must_use]
     pub fn column(&self, column: Option<usize>) -> &'a str {
-        self.batch.cell(&self.batch.raw.assets, self.base(), column)
+        self.tables.cell(self.tables.assets, self.base(), column)
     }
 
     /// The address; for an asset without an IPv4 one, its IPv6 address. Empty when it has neither.
@@ -198,7 +244,7 @@ impl<'a> AssetView<'a> {
     }
 
     fn base(&self) -> usize {
-        self.row as usize * stride(ASSET_LEAD, self.batch.schema().assets.len()) + ASSET_LEAD
+        self.row as usize * stride(ASSET_LEAD, self.tables.columns.schema().assets.len()) + ASSET_LEAD
     }
 }
 
@@ -207,24 +253,28 @@ impl<'a> AssetView<'a> {
 pub struct DefinitionView<'a> {
     text: &'a str,
     table: &'a [u32],
-    base: usize,
-    number: u32,
+    key: &'a [u32],
+    row: u32,
     columns: &'a Columns,
 }
 
 impl<'a> DefinitionView<'a> {
-    /// The definition's number. Equal numbers within a batch mean the same definition; in another batch a number
-    /// may mean another one, so across batches compare [`DefinitionView::key`].
+    /// The definition's row in the batch. Equal rows of one batch mean the same definition; across batches compare
+    /// [`DefinitionView::key`].
     #[must_use]
-    pub fn number(&self) -> u32 {
-        self.number
+    pub fn row(&self) -> u32 {
+        self.row
     }
 
-    /// The content key: equal keys mean equal cells, across batches and reports.
+    /// The content key: equal keys mean equal cells, across batches and reports of one schema.
     #[must_use]
     pub fn key(&self) -> u128 {
-        let parts = &self.table[self.base - DEFINITION_LEAD..self.base];
-        parts.iter().rev().fold(0, |key, part| key << 32 | u128::from(*part))
+        key::from_words(self.key)
+    }
+
+    /// The key, the arena, and the offsets of the cells.
+    pub(super) fn parts(&self) -> (&'a [u32], &'a str, &'a [u32]) {
+        (self.key, self.text, self.table)
     }
 
     /// The scanner's ID for the definition.
@@ -248,23 +298,29 @@ impl<'a> DefinitionView<'a> {
         (self.scheme() == "qid").then(|| self.id())
     }
 
-    /// The text of a cell; empty when the scanner said nothing.
+    /// The text of a cell; empty if the scanner did not report the value.
     #[must_use]
     pub fn get(&self, field: DefinitionField) -> &'a str {
         self.column(self.columns.definition(field))
     }
 
+    /// The value of a cell by the type of its column.
+    #[must_use]
+    pub fn typed(&self, field: DefinitionField) -> Cell<'a> {
+        Cell::new(self.get(field))
+    }
+
     /// The text of a column of the batch's schema, also of one that the model does not know.
     #[must_use]
     pub fn column(&self, column: Option<usize>) -> &'a str {
-        cell(self.text, self.table, self.base, column)
+        cell(self.text, self.table, 0, column)
     }
 }
 
 /// One finding of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct FindingView<'a> {
-    batch: Batch<'a>,
+    tables: Tables<'a>,
     row: u32,
 }
 
@@ -278,25 +334,41 @@ impl<'a> FindingView<'a> {
     /// The asset that it was found on.
     #[must_use]
     pub fn asset(&self) -> AssetView<'a> {
-        AssetView { batch: self.batch, row: self.batch.raw.findings[self.base() - FINDING_LEAD] }
+        AssetView { tables: self.tables, row: self.tables.findings[self.base() - FINDING_LEAD] }
     }
 
     /// What was found.
     #[must_use]
     pub fn definition(&self) -> DefinitionView<'a> {
-        self.batch.definition(self.batch.raw.findings[self.base() - FINDING_LEAD + 1])
+        self.tables.definition(self.tables.findings[self.base() - FINDING_LEAD + 1])
     }
 
-    /// The text of a cell; empty when the scanner said nothing.
+    /// The text of a cell; empty if the scanner did not report the value.
     #[must_use]
     pub fn get(&self, field: FindingField) -> &'a str {
-        self.column(self.batch.columns.finding(field))
+        self.column(self.tables.columns.finding(field))
+    }
+
+    /// The value of a cell by the type of its column.
+    #[must_use]
+    pub fn typed(&self, field: FindingField) -> Cell<'a> {
+        Cell::new(self.get(field))
     }
 
     /// The text of a column of the batch's schema, also of one that the model does not know.
     #[must_use]
     pub fn column(&self, column: Option<usize>) -> &'a str {
-        self.batch.cell(&self.batch.raw.findings, self.base(), column)
+        self.tables.cell(self.tables.findings, self.base(), column)
+    }
+
+    /// A cell of the finding, of its definition or of its asset, for a column that [`Batch::column`] has found.
+    #[must_use]
+    pub fn cell(&self, column: TableColumn) -> Cell<'a> {
+        Cell::new(match column {
+            TableColumn::Asset(column) => self.asset().column(Some(column)),
+            TableColumn::Definition(column) => self.definition().column(Some(column)),
+            TableColumn::Finding(column) => self.column(Some(column)),
+        })
     }
 
     /// What kind of finding it is. The host gives outputs only findings of a known kind; any other is shown as
@@ -306,25 +378,25 @@ impl<'a> FindingView<'a> {
         self.codes().kind().unwrap_or(FindingKind::Information)
     }
 
-    /// The severity; none when the scanner gave none.
+    /// The severity; `None` if the scanner did not report one.
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
         self.codes().severity()
     }
 
-    /// The port; none when the finding concerns the whole asset.
+    /// The port; `None` if the finding concerns the whole asset.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.codes().port()
     }
 
-    /// The transport protocol; none when the scanner gave none.
+    /// The transport protocol; `None` if the scanner did not report one.
     #[must_use]
     pub fn protocol(&self) -> Option<Protocol<'a>> {
         self.codes().protocol(self.get(FindingField::Protocol))
     }
 
-    /// Whether the service was reached over TLS; none when the scanner said nothing.
+    /// Whether the service was reached over TLS; none if the scanner did not report the value.
     #[must_use]
     pub fn ssl(&self) -> Option<bool> {
         self.codes().ssl()
@@ -355,10 +427,10 @@ impl<'a> FindingView<'a> {
 
     fn codes(&self) -> FindingCodes {
         let base = self.base();
-        FindingCodes([self.batch.raw.findings[base - 2], self.batch.raw.findings[base - 1]])
+        FindingCodes([self.tables.findings[base - 2], self.tables.findings[base - 1]])
     }
 
     fn base(&self) -> usize {
-        self.row as usize * stride(FINDING_LEAD, self.batch.schema().findings.len()) + FINDING_LEAD
+        self.row as usize * stride(FINDING_LEAD, self.tables.columns.schema().findings.len()) + FINDING_LEAD
     }
 }

@@ -5,7 +5,7 @@ use super::fields;
 fields! {
     /// The columns of the table of assets. Every value is text; empty means that the scanner gave no value.
     /// A list has one item per line.
-    AssetField (()) {
+    AssetField (()) in assets {
         /// The scanner's ID of the asset.
         Id = "id",
         /// The IP address as the scanner wrote it, IPv4 or IPv6. Assets reported by agents may have none.
@@ -27,15 +27,15 @@ fields! {
         /// The ID of the scanner's agent on the asset.
         AgentId = "agent_id",
         /// Titles of the groups that the asset belongs to: a list.
-        Groups = "groups",
+        Groups = "groups" as List,
         /// Tags of the asset: a list.
-        Tags = "tags",
+        Tags = "tags" as List,
         /// All addresses of the asset: a list.
-        Interfaces = "interfaces",
+        Interfaces = "interfaces" as List,
         /// The ID of the asset at its cloud provider.
         CloudId = "cloud_id",
         /// When the asset was last scanned, in UTC (`2026-01-31T12:00:00Z`).
-        LastScan = "last_scan",
+        LastScan = "last_scan" as Time,
         /// The scanner's status of the scan of this asset, for example `Finish` or `down`.
         Status = "status",
     }

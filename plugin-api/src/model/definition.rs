@@ -5,7 +5,7 @@ use super::fields;
 fields! {
     /// The columns of the table of definitions. A batch contains each definition once, whatever the number of
     /// findings that refer to it. Texts are as the scanner wrote them and often contain HTML.
-    DefinitionField (()) {
+    DefinitionField (()) in definitions {
         /// The scanner's ID for the definition, for example a QID. A definition without one is invalid: the host
         /// passes its findings to no output.
         Id = "id",
@@ -17,11 +17,11 @@ fields! {
         /// The category, for example `CGI` or `TCP/IP`.
         Category = "category",
         /// CVE IDs, a list: `CVE-2014-0160`.
-        Cves = "cves",
+        Cves = "cves" as List,
         /// BugTraq IDs, a list of numbers.
-        Bugtraqs = "bugtraqs",
+        Bugtraqs = "bugtraqs" as List,
         /// Vendor references, a list of [`Reference`](super::Reference) lines: ID, tab, address.
-        VendorReferences = "vendor_references",
+        VendorReferences = "vendor_references" as List,
         /// The description of the vulnerability.
         Diagnosis = "diagnosis",
         /// Its impact.
@@ -39,16 +39,16 @@ fields! {
         /// The version of CVSS 3: `3.0` or `3.1`.
         Cvss3Version = "cvss3_version",
         /// Whether it is relevant for PCI: `0` or `1`.
-        PciFlag = "pci_flag",
+        PciFlag = "pci_flag" as Flag,
         /// Whether a patch exists: `0` or `1`.
-        Patchable = "patchable",
+        Patchable = "patchable" as Flag,
         /// When the definition was last changed, in UTC.
-        LastUpdate = "last_update",
+        LastUpdate = "last_update" as Time,
         /// Known exploits, a list of [`Exploit`](super::Exploit) lines: source, reference, description, link.
-        Exploits = "exploits",
+        Exploits = "exploits" as List,
         /// Malware that exploits it, a list of names.
-        Malware = "malware",
+        Malware = "malware" as List,
         /// Compliance rules that it violates, a list of lines: kind, section, description.
-        Compliance = "compliance",
+        Compliance = "compliance" as List,
     }
 }

@@ -57,6 +57,8 @@ pub struct OptionSpec {
     pub help: &'static str,
     /// Old names that are still accepted, with a warning.
     pub deprecated_names: &'static [&'static str],
+    /// Whether an interrupted run can be resumed after the value was changed.
+    pub resume_safe: bool,
     default: DefaultSpec,
 }
 
@@ -78,6 +80,7 @@ impl OptionSpec {
             secret: false,
             help: "",
             deprecated_names: &[],
+            resume_safe: false,
             default: DefaultSpec::None,
         }
     }
@@ -149,6 +152,14 @@ impl OptionSpec {
     #[must_use]
     pub const fn deprecated_names(mut self, names: &'static [&'static str]) -> Self {
         self.deprecated_names = names;
+        self
+    }
+
+    /// Declares that an interrupted run can be resumed after the value was changed: the option decides how data is read
+    /// or sent, and not which. [`OpenFrame::options_changed`](crate::OpenFrame::options_changed) names it.
+    #[must_use]
+    pub const fn resume_safe(mut self) -> Self {
+        self.resume_safe = true;
         self
     }
 

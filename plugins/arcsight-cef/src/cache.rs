@@ -143,7 +143,7 @@ mod tests {
     }
 
     /// A batch with this many definitions of about a kilobyte, each used by one finding.
-    fn batch_of(count: usize) -> scanbridge_plugin_api::batch::RawBatch {
+    fn batch_of(count: usize) -> scanbridge_plugin_api::batch::RawBatch2 {
         let mut batch = BatchBuilder::default();
         let asset = batch.push_asset(&AssetRow::default(), false);
         let (mut definition, mut finding) = (DefinitionRow::default(), FindingRow::default());

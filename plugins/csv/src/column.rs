@@ -1,6 +1,8 @@
 //! Columns: their names in the options, and the position of their cells in the batches of a report.
 
-use scanbridge_plugin_api::batch::{Columns, FindingColumn, FindingView, Schema};
+use scanbridge_plugin_api::batch::{
+    Column as SchemaColumn, ColumnType, Columns, FindingColumn, FindingView, Schema,
+};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, ReportStart};
 use scanbridge_plugin_api::{PluginError, Result};
 
@@ -68,11 +70,12 @@ impl ColumnName {
     /// Finds the column in a report.
     ///
     /// # Errors
-    /// Neither the report nor this version's model has such a column. If only the model has it, the input is older
-    /// than the column, and its cells are empty.
+    /// Neither the report nor this version's model has such a column, and it is not an own column of an input. If only
+    /// the model has it, the input is older than the column, and its cells are empty. So are those of an own column of
+    /// another input.
     pub(crate) fn locate(&self, report: &ReportStart, columns: &Columns) -> Result<Column> {
         let schema = columns.schema();
-        let position = |names: &[String]| names.iter().position(|name| *name == self.name);
+        let position = |columns: &[SchemaColumn]| columns.iter().position(|column| column.name == self.name);
         let source = match self.table {
             TableName::Asset if self.name == "address" => ColumnSource::Address,
             TableName::Asset => ColumnSource::Asset(self.known(position(&schema.assets), columns)?),
@@ -86,7 +89,29 @@ impl ColumnName {
             }
             TableName::Report => ColumnSource::Report(report_text(report, &self.name).to_owned()),
         };
-        Ok(Column { source, is_list: LISTS.contains(&self.heading().as_str()) })
+        let column = self.columns_of(schema).iter().find(|column| column.name == self.name);
+        let is_list = column.is_some_and(|column| column.column_type == ColumnType::List);
+        Ok(Column { source, is_list })
+    }
+
+    /// Whether the name is that of an own column, which only the reports of one input have: `finding.acme:epss`.
+    pub(crate) fn is_own(&self) -> bool {
+        self.name.contains(':')
+    }
+
+    /// The columns of the table in this schema; none for the values of the report.
+    fn columns_of<'a>(&self, schema: &'a Schema) -> &'a [SchemaColumn] {
+        match self.table {
+            TableName::Asset => &schema.assets,
+            TableName::Definition => &schema.definitions,
+            TableName::Finding => &schema.findings,
+            TableName::Report => &[],
+        }
+    }
+
+    /// Whether the report lacks this own column, so that its cells are empty.
+    pub(crate) fn is_missing_in(&self, schema: &Schema) -> bool {
+        self.is_own() && self.columns_of(schema).iter().all(|column| column.name != self.name)
     }
 
     pub(crate) fn is_of_model(&self) -> bool {
@@ -101,14 +126,13 @@ impl ColumnName {
 
     /// The column, if the report or the model has it.
     fn known<T>(&self, column: Option<T>, columns: &Columns) -> Result<Option<T>> {
-        if column.is_some() || self.is_of_model() {
+        if column.is_some() || self.is_of_model() || self.is_own() {
             return Ok(column);
         }
         let schema = columns.schema();
         let names: Vec<&str> = match self.table {
-            TableName::Asset => schema.assets.iter().map(String::as_str).collect(),
-            TableName::Definition => schema.definitions.iter().map(String::as_str).collect(),
-            _ => columns.finding_columns().into_iter().map(|(name, _)| name).collect(),
+            TableName::Finding => columns.finding_columns().into_iter().map(|(name, _)| name).collect(),
+            _ => self.columns_of(schema).iter().map(|column| column.name.as_str()).collect(),
         };
         let error = PluginError::config(format!("option `columns`: unknown column `{}`", self.heading()));
         Err(error.with_hint(format!("valid columns of this table: {}", names.join(", "))))
@@ -175,20 +199,6 @@ fn report_text<'a>(report: &'a ReportStart, name: &str) -> &'a str {
 const REPORT_NAMES: &[&str] =
     &["id", "kind", "title", "time", "path", "vendor", "product", "product_version", "scanner"];
 
-/// The columns of the model that contain lists.
-const LISTS: [&str; 10] = [
-    "asset.groups",
-    "asset.tags",
-    "asset.interfaces",
-    "definition.cves",
-    "definition.bugtraqs",
-    "definition.vendor_references",
-    "definition.exploits",
-    "definition.malware",
-    "definition.compliance",
-    "finding.facts",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,8 +206,10 @@ mod tests {
     #[test]
     fn columns_of_the_schema_or_the_model_are_found_and_others_refused() {
         let mut report = ReportStart::default();
-        report.schema.assets.push("rack".to_owned());
-        report.schema.findings.retain(|name| name != "ticket");
+        let rack =
+            SchemaColumn { name: "rack".to_owned(), column_type: ColumnType::List, title: String::new() };
+        report.schema.assets.push(rack);
+        report.schema.findings.retain(|column| column.name != "ticket");
         let columns = Columns::of(report.schema.clone());
         for name in [
             "asset.rack",
@@ -215,15 +227,24 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_columns_of_that_type_in_the_report() {
+        let report = ReportStart::default();
+        let columns = Columns::of(report.schema.clone());
+        let is_list =
+            |name: &str| ColumnName::parse(name).unwrap().locate(&report, &columns).unwrap().is_list();
+        for name in ["asset.tags", "definition.cves", "finding.facts"] {
+            assert!(is_list(name), "{name}");
+        }
+        for name in ["asset.dns", "definition.qid", "finding.port", "report.title"] {
+            assert!(!is_list(name), "{name}");
+        }
+    }
+
+    #[test]
     fn qid_is_the_id_of_its_scheme_only() {
         let of = |name: &str, scheme: &str| ColumnName::parse(name).unwrap().for_scheme(scheme).heading();
         assert_eq!(of("definition.qid", "qid"), "definition.qid");
         assert_eq!(of("definition.qid", "nessus"), "definition.id");
         assert_eq!(of("definition.title", "nessus"), "definition.title");
-    }
-
-    #[test]
-    fn every_list_is_a_column_of_the_model() {
-        assert!(LISTS.iter().all(|name| ColumnName::parse(name).unwrap().is_of_model()));
     }
 }

@@ -3,6 +3,7 @@
 use scanbridge_durable_file::{ReportFile, StartMode};
 use scanbridge_plugin_api::batch::{Batch, Columns, FindingView};
 use scanbridge_plugin_api::model::{ReportStart, list_items};
+use scanbridge_plugin_api::tracing::warn;
 use scanbridge_plugin_api::{Begin, Result};
 
 use crate::column::{Column, ColumnName};
@@ -49,6 +50,9 @@ impl Table {
         } else {
             names.cloned().collect()
         };
+        for name in self.names.iter().filter(|name| name.is_missing_in(&report.schema)) {
+            warn!("the report {} has no column `{}`; its cells are empty", report.path, name.heading());
+        }
         self.columns = self.names.iter().map(|name| name.locate(report, &columns)).collect::<Result<_>>()?;
         self.rows.clear();
         if file.begin(report, how.continued)? == StartMode::Empty {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use scanbridge_plugin_api::batch::{AssetView, Columns, DefinitionView, FindingColumn, FindingView, Schema};
+use scanbridge_plugin_api::batch::{
+    AssetView, Column, Columns, DefinitionView, FindingColumn, FindingView, Schema,
+};
 use scanbridge_plugin_api::model::ReportStart;
 
 use crate::object::{self, JsonType, ObjectWriter};
@@ -37,11 +39,16 @@ const KEPT_BYTES: usize = 8 << 20;
 impl Lines {
     pub(crate) fn begin(&mut self, report: &ReportStart) {
         let Schema { assets, definitions, .. } = &report.schema;
-        let of = |names: &[String]| names.iter().map(|name| JsonType::of(name)).collect();
+        let of = |columns: &[Column]| columns.iter().map(JsonType::of_column).collect();
         self.types = ColumnTypes { assets: of(assets), definitions: of(definitions) };
         let columns = Columns::of_report(report);
         let finding = columns.finding_columns().into_iter();
-        self.finding = finding.map(|(name, column)| (name.to_owned(), JsonType::of(name), column)).collect();
+        let json_type = |name: &str, column| match column {
+            FindingColumn::Cell(index) => JsonType::of_column(&report.schema.findings[index]),
+            _ => JsonType::of(name),
+        };
+        let finding = finding.map(|(name, column)| (name.to_owned(), json_type(name, column), column));
+        self.finding = finding.collect();
         // Content keys are comparable only within one schema, and the scheme of an ID may be that of the report.
         self.definitions.clear();
         self.definition_bytes = 0;
@@ -94,12 +101,12 @@ impl Lines {
         let is_qid = definition.scheme() == QID;
         let mut object = ObjectWriter::begin(out);
         let columns = schema.definitions.iter().zip(&self.types.definitions).enumerate();
-        for (column, (name, json_type)) in columns {
+        for (index, (Column { name, .. }, json_type)) in columns {
             match name.as_str() {
                 "id" if is_qid => object.cell(QID, *json_type, definition.id()),
                 "scheme" if is_qid => {}
                 "scheme" => object.cell(name, *json_type, definition.scheme()),
-                _ => object.cell(name, *json_type, definition.column(Some(column))),
+                _ => object.cell(name, *json_type, definition.column(Some(index))),
             }
         }
         object.end();
@@ -115,10 +122,10 @@ impl Lines {
 
 /// The cells of a row with their names and types.
 fn cells<'a>(
-    names: &'a [String],
+    columns: &'a [Column],
     types: &'a [JsonType],
     cell: impl Fn(Option<usize>) -> &'a str + 'a,
 ) -> impl Iterator<Item = (&'a str, JsonType, &'a str)> {
-    let columns = names.iter().zip(types).enumerate();
-    columns.map(move |(column, (name, json_type))| (name.as_str(), *json_type, cell(Some(column))))
+    let columns = columns.iter().zip(types).enumerate();
+    columns.map(move |(index, (column, json_type))| (column.name.as_str(), *json_type, cell(Some(index))))
 }

@@ -1,14 +1,17 @@
 //! Encodes the cells of a row as a JSON object.
 
+use scanbridge_plugin_api::batch::{Cell, Column, ColumnType};
 use scanbridge_plugin_api::model::{Exploit, Fact, Reference, list_items};
 
-/// JSON type of a column. Derived from the column name, once per report.
+/// JSON type of a column. Derived from the column, once per report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JsonType {
     /// A string; also the type of columns that this version does not know.
     Text,
-    /// A number if the cell is an unsigned integer, otherwise a string.
+    /// A number if the cell is an integer, otherwise a string.
     Number,
+    /// A number if the cell is a decimal number, otherwise a string.
+    Decimal,
     /// `true` for 1, `false` for 0, otherwise a string.
     Flag,
     /// A list of strings.
@@ -22,8 +25,22 @@ pub(crate) enum JsonType {
 }
 
 impl JsonType {
-    pub(crate) fn of(column: &str) -> Self {
-        match column {
+    /// The type of a column of the schema: by its type if the input has added it, otherwise by its name.
+    pub(crate) fn of_column(column: &Column) -> Self {
+        if !column.is_own() {
+            return Self::of(&column.name);
+        }
+        match column.column_type {
+            ColumnType::Integer => Self::Number,
+            ColumnType::Decimal => Self::Decimal,
+            ColumnType::Flag => Self::Flag,
+            ColumnType::List => Self::List,
+            _ => Self::Text,
+        }
+    }
+
+    pub(crate) fn of(name: &str) -> Self {
+        match name {
             "severity" | "port" | "times_found" | "detection_score" => Self::Number,
             "ssl" | "pci_flag" | "patchable" => Self::Flag,
             "cves" | "bugtraqs" | "malware" | "compliance" | "groups" | "tags" | "interfaces" => Self::List,
@@ -75,10 +92,15 @@ impl<'a> ObjectWriter<'a> {
 fn push_cell(out: &mut Vec<u8>, json_type: JsonType, cell: &str) {
     match json_type {
         JsonType::Text => push_text(out, cell),
-        JsonType::Number => match cell.parse::<u32>() {
-            Ok(number) => out.extend_from_slice(number.to_string().as_bytes()),
-            Err(_) => push_text(out, cell),
+        JsonType::Number => match Cell::new(cell).integer() {
+            Some(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            None => push_text(out, cell),
         },
+        // The digits as they are: a conversion could change them. JSON has no leading zeros.
+        JsonType::Decimal if Cell::new(cell).decimal().is_some() && !has_leading_zero(cell) => {
+            out.extend_from_slice(cell.as_bytes());
+        }
+        JsonType::Decimal => push_text(out, cell),
         JsonType::Flag => match cell {
             "1" => out.extend_from_slice(b"true"),
             "0" => out.extend_from_slice(b"false"),
@@ -97,6 +119,12 @@ fn push_cell(out: &mut Vec<u8>, json_type: JsonType, cell: &str) {
         }),
         JsonType::Facts => push_list(out, cell, push_fact),
     }
+}
+
+/// Whether a zero comes before another digit: `00.5`.
+fn has_leading_zero(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number).as_bytes();
+    digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit()
 }
 
 fn push_fact(out: &mut Vec<u8>, item: &str) {

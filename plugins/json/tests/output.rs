@@ -5,14 +5,14 @@ use std::path::Path;
 
 use scanbridge_json::Json;
 use scanbridge_plugin_api::batch::{
-    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch,
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2,
 };
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, ReportEnd, ReportSource, ReportStart};
 use scanbridge_plugin_api::{Begin, CommitPoint, Open, OpenFrame, Options, Output, Services, Written};
 use serde_json::{Value, json};
 
 /// One asset with two findings of one definition, and one asset without findings.
-fn batch() -> RawBatch {
+fn batch() -> RawBatch2 {
     let mut batch = BatchBuilder::default();
     let mut asset = AssetRow::default();
     asset.set(AssetField::Address, "192.0.2.10");

@@ -1,157 +1,170 @@
-//! Files that need not be read again, because this run has read them or earlier runs delivered them.
+//! Files that need not be read again, because this run has read them or earlier runs delivered them. They are keys of
+//! the instance, so they are stored together with the position at the end of their report.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use scanbridge_delivery_journal::Journal;
-use scanbridge_plugin_api::{PluginError, Result, tracing};
+use scanbridge_plugin_api::{PluginError, Result, State, StoredReport, tracing};
+use serde::{Deserialize, Serialize};
 
 use crate::done::{Disposition, OnDone};
-use crate::fingerprint::{FileKey, path_of};
-use crate::position::{Hash, Inside, ParsedPosition};
+use crate::fingerprint::FileKey;
 
-/// Files that are delivered, and files that count as delivered once the host confirms it.
+/// Files whose reports ended and were delivered.
 #[derive(Debug)]
 pub(crate) struct Delivered {
-    journal: Journal,
+    state: State,
     on_done: OnDone,
-    /// Files whose reports ended in this run and are not committed yet.
-    ended: BTreeMap<Hash, DeliveredReport>,
-    /// Files that are delivered according to the position at which the run resumes, each with whether its report was
-    /// complete. The journal may lack them: a crash can happen before the host calls `committed`. The position is
-    /// always a committed one, because this input never reports itself as unavailable.
-    resumed: HashMap<Hash, bool>,
+    is_empty: bool,
 }
 
-/// A report that was delivered completely.
-#[derive(Debug)]
-struct DeliveredReport {
-    key: FileKey,
+/// A file, as stored under a key.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    /// The text of its [`FileKey`].
+    file: String,
+    /// Whether its report was complete.
     complete: bool,
+    delivery: Delivery,
+}
+
+/// What the host has said about the delivery of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Delivery {
+    /// Nothing yet.
+    Unconfirmed,
+    /// An output lacks findings: the file is needed to send them.
+    Missed,
+    /// The file may be moved or deleted.
+    Settled,
 }
 
 impl Delivered {
-    /// Reads the list of delivered files of earlier runs. Changes nothing.
-    pub(crate) fn open(folder: &Path, on_done: OnDone, resumed: &ParsedPosition) -> Result<Self> {
-        let of =
-            |hashes: &[Hash], complete| hashes.iter().map(move |hash| (hash.clone(), complete)).collect();
-        let mut by_hash: HashMap<Hash, bool> = of(&resumed.complete, true);
-        by_hash.extend::<HashMap<_, _>>(of(&resumed.incomplete, false));
-        Ok(Self { journal: Journal::open(folder)?, on_done, ended: BTreeMap::new(), resumed: by_hash })
+    /// The files of earlier runs.
+    pub(crate) fn open(state: State, on_done: OnDone) -> Result<Self> {
+        let is_empty = state.list(PREFIX)?.is_empty();
+        Ok(Self { state, on_done, is_empty })
     }
 
-    /// Deletes the list of delivered files of earlier runs: this run starts from the beginning.
+    /// The files of earlier runs do not count: some of them are to be read again.
+    pub(crate) fn ignored(self) -> Self {
+        Self { is_empty: true, ..self }
+    }
+
+    /// Deletes the list of earlier runs: this run starts from the beginning.
     pub(crate) fn clear(&mut self) -> Result<()> {
-        self.journal.clear()
+        self.is_empty = true;
+        self.state.list(PREFIX)?.iter().try_for_each(|name| self.state.delete(name))
     }
 
     /// Whether no file was delivered before.
     pub(crate) fn is_empty(&self) -> bool {
-        self.journal.is_empty() && self.resumed.is_empty() && self.ended.is_empty()
+        self.is_empty
     }
 
     /// Whether the file was delivered before. If so, applies `on_done` unless that is done already.
-    pub(crate) fn finish_if_delivered(&mut self, key: &FileKey) -> bool {
-        let hash = Hash::of(key);
-        if self.ended.contains_key(&hash) {
-            return true;
+    pub(crate) fn finish_if_delivered(&mut self, key: &FileKey) -> Result<bool> {
+        let name = name_of(&key.path(), key.revision());
+        let Some(entry) = self.entry(&name)? else { return Ok(false) };
+        if entry.complete && entry.delivery == Delivery::Settled {
+            match self.on_done.apply(key) {
+                Ok(Disposition::Removed) => {
+                    sync_folder(&key.path());
+                    self.state.delete(&name)?;
+                }
+                Ok(Disposition::Kept) => {}
+                // The file was delivered, so a failed action does not stop the run.
+                Err(error) => tracing::error!("{error}"),
+            }
         }
-        let complete = if self.journal.contains(key.text()) {
-            true
-        } else if self.journal.contains(&incomplete(key)) {
-            false
-        } else if let Some(complete) = self.resumed.get(&hash) {
-            *complete
-        } else {
-            return false;
-        };
-        let ended = DeliveredReport { key: key.clone(), complete };
-        if let Some(error) = self.finish([&ended]).unwrap_or_else(Some) {
-            tracing::error!("{error}"); // The file was delivered, so a failed action does not stop the run.
-        }
-        true
+        Ok(true)
     }
 
     /// Adds a report that was read to its end and will be delivered.
-    pub(crate) fn ended(&mut self, key: FileKey, complete: bool) {
-        self.ended.insert(Hash::of(&key), DeliveredReport { key, complete });
+    pub(crate) fn ended(&mut self, key: &FileKey, complete: bool) -> Result<()> {
+        self.is_empty = false;
+        let entry = Entry { file: key.text().to_owned(), complete, delivery: Delivery::Unconfirmed };
+        self.put(&name_of(&key.path(), key.revision()), &entry)
     }
 
-    /// The current position: the files that ended, and `report`, the position in the current one.
-    pub(crate) fn position(&self, report: Option<Inside>) -> ParsedPosition {
-        let of = |complete| {
-            let matching = self.ended.iter().filter(move |(_, ended)| ended.complete == complete);
-            matching.map(|(hash, _)| hash.clone()).collect()
-        };
-        ParsedPosition { complete: of(true), incomplete: of(false), report }
-    }
-
-    /// Everything up to this position is stored: moves or deletes its files, and records them. Files with one of the
-    /// revisions `kept` stay in place, because an output lacks some of their findings.
-    pub(crate) fn stored(&mut self, position: &ParsedPosition, kept: &HashSet<&str>) -> Result<()> {
-        let delivered = position.complete.iter().chain(&position.incomplete);
-        let mut settled: BTreeMap<Hash, DeliveredReport> =
-            delivered.filter_map(|hash| self.ended.remove_entry(hash)).collect();
-        for report in settled.values_mut() {
-            report.complete &= !kept.contains(report.key.revision());
-        }
-        match self.finish(settled.values()) {
-            Ok(problem) => problem.map_or(Ok(()), Err),
-            Err(error) => {
-                // Later positions name the files that could not be recorded.
-                self.ended.extend(settled);
-                Err(error)
+    /// These reports are stored: moves or deletes their files. A file stays in place if its report was incomplete, or
+    /// an output lacks some of its findings. Returns the first error of moving or deleting.
+    pub(crate) fn stored(&mut self, reports: &[StoredReport]) -> Result<()> {
+        let mut problem = Ok(());
+        let mut folders = HashSet::new();
+        for report in reports {
+            let path =
+                std::path::absolute(&report.key.path).unwrap_or_else(|_| report.key.path.clone().into());
+            let name = name_of(&path, &report.key.revision);
+            let Some(mut entry) = self.entry(&name)? else { continue };
+            let is_settled = report.outcome.is_settled();
+            entry.delivery = if is_settled { Delivery::Settled } else { Delivery::Missed };
+            let key = FileKey::from_text(entry.file.clone());
+            let is_done = entry.complete && is_settled;
+            let disposition = if is_done { self.on_done.apply(&key) } else { Ok(Disposition::Kept) };
+            if let Ok(Disposition::Removed) = disposition {
+                folders.extend(key.path().parent().map(Path::to_owned));
+                self.state.delete(&name)?;
+                continue;
             }
+            self.put(&name, &entry)?;
+            problem = problem.and(disposition.map(|_| ()));
         }
+        folders.iter().for_each(|folder| sync(folder));
+        problem
     }
 
-    /// Removes files that no longer exist from the list, so that new files of the same name are read, and memory is
+    /// Removes files that no longer exist from the list, so that new files of the same name are read, and its size is
     /// limited.
     pub(crate) fn remove_missing(&mut self) -> Result<()> {
         let mut full = HashMap::new();
-        self.journal.retain(|key| !is_gone(&path_of(key), &mut full))
-    }
-
-    /// Moves or deletes delivered files, and records those that are kept. Returns the first error of moving or
-    /// deleting as a value; an error result means that nothing could be recorded.
-    fn finish<'a>(
-        &mut self,
-        files: impl IntoIterator<Item = &'a DeliveredReport>,
-    ) -> Result<Option<PluginError>> {
-        let mut problem: Option<PluginError> = None;
-        let mut kept = Vec::new();
-        let mut folders = HashSet::new();
-        for file in files {
-            let path = file.key.path();
-            let disposition =
-                if file.complete { self.on_done.apply(&file.key) } else { Ok(Disposition::Kept) };
-            match disposition {
-                Ok(Disposition::Removed) => folders.extend(path.parent().map(Path::to_owned)),
-                Ok(Disposition::Kept) => kept.push(journal_key(file)),
-                Err(error) => {
-                    kept.push(journal_key(file));
-                    problem.get_or_insert(error);
-                }
+        for name in self.state.list(PREFIX)? {
+            if let Some(entry) = self.entry(&name)?
+                && entry.delivery != Delivery::Unconfirmed
+                && is_gone(&FileKey::from_text(entry.file).path(), &mut full)
+            {
+                self.state.delete(&name)?;
             }
         }
-        for folder in folders {
-            // Without a sync, a file could reappear after a power failure, although it is no longer recorded.
-            let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
-        }
-        self.journal.record(kept)?;
-        Ok(problem)
+        Ok(())
+    }
+
+    fn entry(&self, name: &str) -> Result<Option<Entry>> {
+        let Some(value) = self.state.get(name)? else { return Ok(None) };
+        let entry = serde_json::from_slice(&value);
+        entry.map(Some).map_err(|error| {
+            PluginError::config(format!("the list of delivered files is invalid at {name}: {error}"))
+                .with_hint(
+                    "run `scanbridge state reset FILE --instance ID`; all files are then delivered again",
+                )
+        })
+    }
+
+    fn put(&self, name: &str, entry: &Entry) -> Result<()> {
+        self.state.put(name, &serde_json::to_vec(entry).expect("plain data can be serialized"))
     }
 }
 
-fn journal_key(file: &DeliveredReport) -> String {
-    if file.complete { file.key.text().to_owned() } else { incomplete(&file.key) }
+/// The keys of this list begin with this.
+const PREFIX: &str = "file:";
+
+/// The key of a file. Paths may be longer than keys, so it contains a hash. Paths that are not valid UTF-8 are hashed
+/// as they are shown, because that is what the host reports back.
+fn name_of(path: &Path, revision: &str) -> String {
+    let text = format!("{}\t{revision}", path.display());
+    format!("{PREFIX}{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }
 
-/// The key of an incomplete report: its file is never moved or deleted.
-fn incomplete(key: &FileKey) -> String {
-    format!("{}\tincomplete", key.text())
+fn sync_folder(path: &Path) {
+    path.parent().into_iter().for_each(sync);
+}
+
+/// Without a sync, a file could reappear after a power failure, although it is no longer in the list.
+fn sync(folder: &Path) {
+    let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 /// Whether a file or directory no longer exists. An empty directory proves nothing: a file system that is not mounted

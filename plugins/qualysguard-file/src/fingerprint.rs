@@ -6,7 +6,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use scanbridge_qualys_report::Source;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// The identity of a file when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,15 +49,10 @@ impl FileKey {
     pub(crate) fn revision(&self) -> &str {
         self.text.split_once('\t').map_or("", |(_, fingerprint)| fingerprint)
     }
-
-    /// A short form of the key: positions contain many of them.
-    pub(crate) fn hash(&self) -> u128 {
-        xxh3_128(self.text.as_bytes())
-    }
 }
 
 /// The path in the text of a key.
-pub(crate) fn path_of(text: &str) -> PathBuf {
+fn path_of(text: &str) -> PathBuf {
     from_text(text.split('\t').next().unwrap_or_default())
 }
 

@@ -102,7 +102,7 @@ impl FolderScanner {
             if context.services.is_cancelled() {
                 return Err(PluginError::cancelled());
             }
-            if self.is_to_be_read(&candidate, context) {
+            if self.is_to_be_read(&candidate, context)? {
                 self.queue.push_back(candidate);
             }
         }
@@ -125,10 +125,10 @@ impl FolderScanner {
         self.reported.retain(|message| messages.contains(message));
     }
 
-    fn is_to_be_read(&mut self, candidate: &Candidate, context: &mut ScanContext<'_>) -> bool {
+    fn is_to_be_read(&mut self, candidate: &Candidate, context: &mut ScanContext<'_>) -> Result<bool> {
         let watched = context.settings.poll.is_some();
         let removes_files = context.settings.on_done != OnDone::Keep;
-        match candidate {
+        Ok(match candidate {
             Candidate::StandardInput => true,
             // If files are moved or deleted, a path may match none. A named file may have been read before the
             // interruption.
@@ -138,8 +138,8 @@ impl FolderScanner {
                 !(removes_files && context.resumed && error.kind == ErrorKind::NoInput)
             }
             Candidate::File(path) if context.settings.on_done.is_done(path) => false,
-            Candidate::File(path) => self.is_new(path, watched) && !was_delivered(path, context.delivered),
-        }
+            Candidate::File(path) => self.is_new(path, watched) && !was_delivered(path, context.delivered)?,
+        })
     }
 
     /// Whether the file was not handled in this run, or has changed since then.
@@ -152,11 +152,14 @@ impl FolderScanner {
     }
 }
 
-fn was_delivered(path: &Path, delivered: &mut Delivered) -> bool {
-    let is_delivered =
-        !delivered.is_empty() && FileKey::of(path).is_some_and(|key| delivered.finish_if_delivered(&key));
+fn was_delivered(path: &Path, delivered: &mut Delivered) -> Result<bool> {
+    if delivered.is_empty() {
+        return Ok(false);
+    }
+    let Some(key) = FileKey::of(path) else { return Ok(false) };
+    let is_delivered = delivered.finish_if_delivered(&key)?;
     if is_delivered {
         tracing::debug!(path = %path.display(), "already delivered; skipped");
     }
-    is_delivered
+    Ok(is_delivered)
 }

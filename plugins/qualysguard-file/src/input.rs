@@ -1,13 +1,12 @@
 //! The input plugin: finds the files and reads them one after the other.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{
     CheckReport, Ends, ErrorKind, Event, Input, InputCapabilities, Open, OpenedInput, OptionSpec,
-    PluginError, Position, Result, Resumes, Services, Step, Stored, tracing,
+    PluginError, Position, ReportKey, Rereads, Result, Resumes, Services, Step, Stored, tracing,
 };
 use scanbridge_qualys_report::{FileSpool, OpenReport, ReportContext, refusal};
 use scanbridge_qualys_xml::{Definitions, Kind, Mark};
@@ -25,10 +24,14 @@ use crate::{knowledge_base, probe};
 /// Reads Qualys reports that are stored as XML files.
 pub struct QualysGuardFile {
     settings: Settings,
+    /// The reports to read; `None` for all. Then the list of delivered files is neither used nor changed.
+    wanted: Option<Vec<ReportKey>>,
     services: Services,
     opener: Opener,
-    /// The position at which the run resumes, if it does.
-    resume: Option<ParsedPosition>,
+    /// Whether the run resumes an interrupted one.
+    is_resumed: bool,
+    /// Whether `next` was called.
+    has_started: bool,
     /// The report that was in progress at that position, until it is resumed.
     resumed_report: Option<Inside>,
     /// The list of delivered files. Loaded at the first call that needs it, because a check may run at the same time
@@ -53,22 +56,28 @@ impl Input for QualysGuardFile {
     const NAME: &'static str = "QualysGuardFile";
     const SUMMARY: &'static str = "reads Qualys reports from XML files: scans, template reports, detections";
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
-    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position).ends(Ends::No);
+    const CAPABILITIES: InputCapabilities =
+        InputCapabilities::NONE.resumes(Resumes::Position).rereads(Rereads::Yes).ends(Ends::No);
 
     /// Files that an interrupted run delivered are moved or deleted at the first `next`, not here.
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
         let services = open.services;
-        let settings = Settings::read(open.options)?;
+        let mut settings = Settings::read(open.options)?;
+        let wanted = open.frame.reports.clone();
+        if let Some(reports) = &wanted {
+            settings.read_only(reports.iter().map(|report| report.path.as_str()));
+        }
         let ends = if settings.poll.is_some() { Ends::No } else { Ends::Yes };
         let opener = Opener::new(services, settings.max_unpacked_bytes);
-        let mut resume = resume.map(ParsedPosition::read).transpose()?;
-        let resumed_report = resume.as_mut().and_then(|position| position.report.take());
+        let position = resume.map(ParsedPosition::read).transpose()?;
         let input = Self {
             settings,
+            wanted,
             services: services.clone(),
             opener,
-            resume,
-            resumed_report,
+            is_resumed: position.is_some(),
+            has_started: false,
+            resumed_report: position.and_then(|position| position.report),
             delivered: None,
             scanner: FolderScanner::new(),
             report: None,
@@ -104,34 +113,31 @@ impl Input for QualysGuardFile {
     }
 
     fn stored(&mut self, stored: &Stored) -> Result<()> {
-        let position = ParsedPosition::read(&stored.position)?;
-        let kept = stored.reports.iter().filter(|report| !report.outcome.is_settled());
-        let kept: HashSet<&str> = kept.map(|report| report.key.revision.as_str()).collect();
-        self.delivered()?.stored(&position, &kept)
+        self.delivered()?.stored(&stored.reports)
     }
 }
 
 impl QualysGuardFile {
-    /// The files that earlier runs delivered. A run that starts from the beginning deletes the list, unless it
-    /// watches: then the list prevents a second delivery.
+    /// The files that earlier runs delivered.
     fn delivered(&mut self) -> Result<&mut Delivered> {
         if self.delivered.is_none() {
-            let parsed = self.resume.clone().unwrap_or_default();
-            let on_done = self.settings.on_done.clone();
-            let mut delivered = Delivered::open(self.services.state_folder()?, on_done, &parsed)?;
-            if self.resume.is_none() && self.settings.poll.is_none() {
-                delivered.clear()?;
-            }
-            self.delivered = Some(delivered);
+            let delivered = Delivered::open(self.services.state(), self.settings.on_done.clone())?;
+            self.delivered = Some(if self.wanted.is_some() { delivered.ignored() } else { delivered });
         }
-        self.delivered.as_mut().ok_or_else(|| PluginError::bug("the record of delivered files is missing"))
+        self.delivered.as_mut().ok_or_else(|| PluginError::bug("the list of delivered files is missing"))
     }
 
     fn candidate(&mut self) -> Result<Option<Candidate>> {
+        let starts_over = !self.is_resumed && self.settings.poll.is_none() && self.wanted.is_none();
+        // A run that starts from the beginning deletes the list, unless it watches: then the list prevents a second
+        // delivery. Reports of earlier runs are confirmed before the first step.
+        if !std::mem::replace(&mut self.has_started, true) && starts_over {
+            self.delivered()?.clear()?;
+        }
         self.delivered()?;
         let Some(delivered) = &mut self.delivered else { return Ok(None) };
         let (settings, services) = (&self.settings, &self.services);
-        let mut context = ScanContext { settings, services, delivered, resumed: self.resume.is_some() };
+        let mut context = ScanContext { settings, services, delivered, resumed: self.is_resumed };
         if let Some(inside) = &self.resumed_report {
             let path = inside.key().path();
             if !self.scanner.begin_with(&path, &mut context)? {
@@ -197,7 +203,14 @@ impl QualysGuardFile {
     /// Begins a report, unless its bytes were delivered before: for data from a pipe this is only known now.
     fn begin_ready(&mut self, name: &str, ready: Ready) -> Result<Option<Step>> {
         let Ready { settled, key, is_file } = ready;
-        if self.delivered()?.finish_if_delivered(&key) {
+        if let Some(wanted) = &self.wanted {
+            if !wanted.iter().any(|report| report.revision == key.revision()) {
+                let message = format!("{name} has changed since its report was delivered");
+                let error = PluginError::new(ErrorKind::NoInput, message)
+                    .with_hint("run the pipeline again to deliver the changed report");
+                return Ok(Some(Step::refused(refusal(name, error, false))));
+            }
+        } else if self.delivered()?.finish_if_delivered(&key)? {
             tracing::info!(path = name, "already delivered before the interruption; skipped");
             return Ok(None);
         }
@@ -236,20 +249,18 @@ impl QualysGuardFile {
             _ => Some(&mut self.glossary),
         };
         let step = current.report.next(recycled, definitions, &self.services)?;
-        let delivered = self.delivered()?;
         let position = match &step.event {
             Event::ReportEnd(end) => {
-                if end.complete || end.deliver {
-                    delivered.ended(current.key, end.complete);
+                if (end.complete || end.deliver) && self.wanted.is_none() {
+                    self.delivered()?.ended(&current.key, end.complete)?;
                 }
-                Some(delivered.position(None).write())
+                Some(ParsedPosition::default().write())
             }
             _ => {
                 let mark = current.report.mark().filter(|_| current.is_file);
-                let position =
-                    mark.map(|mark| delivered.position(Some(Inside::new(&current.key, mark))).write());
+                let inside = mark.map(|mark| Inside::new(&current.key, mark));
                 self.report = Some(current);
-                position
+                inside.map(|inside| ParsedPosition { report: Some(inside) }.write())
             }
         };
         Ok(step.at(position))

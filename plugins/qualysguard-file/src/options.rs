@@ -31,6 +31,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
          outputs clear nothing because of it.",
     ),
     OptionSpec::integer("settle_secs", 0, 86_400)
+        .resume_safe()
         .default_integer(10)
         .help("Time an incomplete file must stay unchanged before it is treated as truncated, in seconds."),
     OptionSpec::flag("watch").default_flag(false).help(
@@ -38,13 +39,14 @@ pub(crate) const TABLE: &[OptionSpec] = &[
          runs.",
     ),
     OptionSpec::integer("poll_secs", 1, 86_400)
+        .resume_safe()
         .default_integer(10)
         .help("Interval between two checks for new files, in seconds. Only with `watch: yes`."),
-    OptionSpec::choice("on_done", &["keep", "move", "delete"]).default_text("keep").help(
+    OptionSpec::choice("on_done", &["keep", "move", "delete"]).resume_safe().default_text("keep").help(
         "Action after a report has been delivered completely: keep the file, move it to `done_folder`, or \
          delete it. Other files are not changed.",
     ),
-    OptionSpec::path("done_folder").help(
+    OptionSpec::path("done_folder").resume_safe().help(
         "Directory for delivered files; created if missing. Only with `on_done: move`. Default: the \
          directory `done` next to each file.",
     ),
@@ -100,6 +102,14 @@ impl Settings {
             settle: Duration::from_secs(options.integer("settle_secs")?.unwrap_or(10)),
             max_unpacked_bytes: options.size("max_unpacked_bytes")?.unwrap_or(64 << 30),
         })
+    }
+}
+
+impl Settings {
+    /// Limits them to these files, which are read once and kept.
+    pub(crate) fn read_only<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
+        self.paths = paths.map(str::to_owned).collect();
+        (self.poll, self.on_done) = (None, OnDone::Keep);
     }
 }
 

@@ -1,6 +1,6 @@
-//! The position of this input: the files that an interrupted run has finished, and the position in the current one.
+//! The position of this input: the one in the current report. The files that are finished are keys.
 
-use scanbridge_plugin_api::{ErrorKind, PluginError, Position, Result};
+use scanbridge_plugin_api::{PluginError, Position, Result};
 use scanbridge_qualys_xml::Mark;
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +10,6 @@ use crate::fingerprint::FileKey;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ParsedPosition {
-    /// Files that ended since the last `committed` call: the hashes of their keys, because there may be thousands,
-    /// and every batch has a position.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) complete: Vec<Hash>,
-    /// The same for incomplete reports that were delivered anyway.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) incomplete: Vec<Hash>,
     /// The report that was in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) report: Option<Inside>,
@@ -31,10 +24,6 @@ pub(crate) struct Inside {
     pub(crate) mark: Mark,
 }
 
-/// The hash of a key, in hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct Hash(String);
-
 impl ParsedPosition {
     /// Parses a position. An empty one is the beginning.
     pub(crate) fn read(position: &Position) -> Result<Self> {
@@ -42,8 +31,7 @@ impl ParsedPosition {
             return Ok(Self::default());
         }
         serde_json::from_slice(&position.0).map_err(|error| {
-            let message = format!("the saved position is invalid: {error}");
-            PluginError::new(ErrorKind::Io, message)
+            PluginError::config(format!("cannot resume: the saved position is invalid: {error}"))
                 .with_hint("run `scanbridge state reset FILE`; all reports are then delivered again")
         })
     }
@@ -66,16 +54,11 @@ impl Inside {
     }
 }
 
-impl Hash {
-    /// The hash of this key.
-    pub(crate) fn of(key: &FileKey) -> Self {
-        Self(format!("{:032x}", key.hash()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use scanbridge_plugin_api::ErrorKind;
 
     use super::*;
 
@@ -84,11 +67,7 @@ mod tests {
         let key = FileKey::new(Path::new("/in/a.xml"), "10-20-30");
         let mut mark = Mark::default();
         mark.assets = 7;
-        let position = ParsedPosition {
-            complete: vec![Hash::of(&key)],
-            incomplete: Vec::new(),
-            report: Some(Inside::new(&key, mark)),
-        };
+        let position = ParsedPosition { report: Some(Inside::new(&key, mark)) };
         let read = ParsedPosition::read(&position.write()).unwrap();
         assert_eq!(read, position);
         let inside = read.report.unwrap();
@@ -101,7 +80,7 @@ mod tests {
         let without_offset = br#"{"report":{"key":"/in/a.xml\t1-2-3","assets":7,"late_asset_fields":0}}"#;
         for bytes in [&b"{"[..], b"[]x", br#"{"page": 3}"#, without_offset] {
             let error = ParsedPosition::read(&Position(bytes.to_owned())).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::Io);
+            assert_eq!(error.kind, ErrorKind::Config);
             assert!(error.hint.unwrap().contains("state reset"));
         }
     }

@@ -6,6 +6,7 @@ mod delivery;
 mod detections;
 mod http;
 mod input;
+mod keys;
 mod options;
 mod probe;
 mod scan_reports;

@@ -4,10 +4,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 
-use scanbridge_delivery_journal::Journal;
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::{Refusal, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Event, PluginError, Position, Result, Step, tracing};
+use scanbridge_plugin_api::{ErrorKind, Event, PluginError, Position, Result, State, Step, tracing};
 use scanbridge_qualys_xml::{Mark, StoredScan, clean, read_scans};
 use serde::{Deserialize, Serialize};
 
@@ -15,20 +14,20 @@ use crate::api::{Answer, Call, Failure, unusable_list};
 use crate::delivery::{Delivery, Fetched, Store};
 use crate::http::Keep;
 use crate::options::ScanReports as Wanted;
-use crate::source::{SourceContext, Work, concerns_one_report, end_round, position, read_position};
+use crate::source::{
+    SourceContext, Work, concerns_one_report, end_round, fingerprint, position, read_position,
+};
 
 /// Downloads the scans of one account.
 pub(crate) struct ScanReports {
     wanted: Wanted,
-    journal: Journal,
+    state: State,
     store: Store,
     /// Scans of this round that are not downloaded yet; `None` before they are listed.
     queue: Option<VecDeque<StoredScan>>,
     delivery: Option<Delivery>,
     /// Reference of the scan that is being delivered.
     current: String,
-    /// Scans that were passed on completely, but whose delivery the host has not confirmed yet.
-    ended: Vec<String>,
     /// Scans that were refused; they are tried only once per run.
     refused: HashSet<String>,
     /// Scans whose response was missing or incomplete; they are retried after the others.
@@ -39,8 +38,6 @@ pub(crate) struct ScanReports {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Progress {
-    /// Scans delivered up to this position.
-    ended: Vec<String>,
     /// Reference of the scan that contains this position.
     current: String,
     within: Option<(Fetched, Mark)>,
@@ -48,17 +45,14 @@ struct Progress {
 
 impl ScanReports {
     pub(crate) fn open(wanted: &Wanted, context: &SourceContext, resume: Option<&Position>) -> Result<Self> {
-        let mut journal = Journal::open(context.services.state_folder()?)?;
         let progress = read_position::<Progress>(context, resume).unwrap_or_default();
-        journal.record(progress.ended)?;
         Ok(Self {
             wanted: wanted.clone(),
-            journal,
+            state: context.services.state(),
             store: Store::open(&context.services, progress.within.as_ref().map(|(fetched, _)| fetched))?,
             queue: None,
             delivery: None,
             current: progress.current,
-            ended: Vec::new(),
             refused: HashSet::new(),
             postponed: HashSet::new(),
             resume: progress.within,
@@ -78,13 +72,19 @@ impl ScanReports {
                 "listing scans failed: the response is not a list of scans",
             ));
         };
-        let mut scans =
+        let scans =
             read_scans(body.source.read(None)).map_err(|fault| unusable_list("the list of scans", fault))?;
         let all = scans.len();
         let is_fetched = |status: &str| self.wanted.statuses.iter().any(|it| it.eq_ignore_ascii_case(status));
         let empty = scans.iter().filter(|scan| scan.status.eq_ignore_ascii_case(NOTHING_FOUND));
         let empty = if is_fetched(NOTHING_FOUND) { 0 } else { empty.count() };
-        scans.retain(|scan| is_fetched(&scan.status) && self.is_wanted(&scan.reference));
+        let mut wanted = Vec::new();
+        for scan in scans {
+            if is_fetched(&scan.status) && self.is_wanted(&scan.reference)? {
+                wanted.push(scan);
+            }
+        }
+        let mut scans = wanted;
         scans.sort_by(|a, b| a.date.cmp(&b.date));
         tracing::info!("{all} scans listed, {} of them to download", scans.len());
         if empty > 0 {
@@ -94,19 +94,23 @@ impl ScanReports {
             );
         }
         for reference in &self.wanted.refs {
-            if !scans.iter().any(|scan| scan.reference == *reference) && !self.journal.contains(reference) {
+            if !scans.iter().any(|scan| scan.reference == *reference) && !self.is_delivered(reference)? {
                 tracing::warn!("scan {reference} not found in the list of finished scans");
             }
         }
         Ok(scans.into())
     }
 
-    fn is_wanted(&self, reference: &str) -> bool {
-        !reference.is_empty()
+    fn is_wanted(&self, reference: &str) -> Result<bool> {
+        let is_wanted = !reference.is_empty()
             && (self.wanted.refs.is_empty() || self.wanted.refs.iter().any(|wanted| wanted == reference))
-            && !self.journal.contains(reference)
-            && !self.ended.iter().any(|ended| ended == reference)
-            && !self.refused.contains(reference)
+            && !self.refused.contains(reference);
+        Ok(is_wanted && !self.is_delivered(reference)?)
+    }
+
+    /// Whether this scan was delivered, in this run or an earlier one.
+    fn is_delivered(&self, reference: &str) -> Result<bool> {
+        Ok(self.state.get(&key_of(reference))?.is_some())
     }
 
     /// Starts the next scan of the queue; `None` if the queue is empty.
@@ -183,15 +187,15 @@ impl ScanReports {
                 self.delivery = None;
                 let current = std::mem::take(&mut self.current);
                 if end.deliver {
-                    self.ended.push(current);
+                    self.state.put(&key_of(&current), current.as_bytes())?;
                 } else {
                     self.refused.insert(current);
                 }
-                Some(position(context, &Progress { ended: self.ended.clone(), ..Progress::default() }))
+                Some(position(context, &Progress::default()))
             }
             _ => {
                 let within = point.map(|point| (delivery.fetched.clone(), point));
-                let progress = Progress { ended: self.ended.clone(), current: self.current.clone(), within };
+                let progress = Progress { current: self.current.clone(), within };
                 progress.within.is_some().then(|| position(context, &progress))
             }
         };
@@ -224,15 +228,17 @@ impl Work for ScanReports {
         }))
     }
 
-    fn stored(&mut self, at: &Position, context: &mut SourceContext) -> Result<()> {
-        let Some(progress) = read_position::<Progress>(context, Some(at)) else { return Ok(()) };
-        self.journal.record(progress.ended.iter().cloned())?;
-        self.ended.retain(|ended| !progress.ended.contains(ended));
+    fn stored(&mut self, _: &Position, _: &mut SourceContext) -> Result<()> {
         if self.delivery.is_none() {
             self.store.clear(None);
         }
         Ok(())
     }
+}
+
+/// The key of a delivered scan. References may be longer than keys, so it contains a hash.
+fn key_of(reference: &str) -> String {
+    format!("scan:{}", fingerprint(&reference))
 }
 
 /// The URL of a scan, for messages.

@@ -17,7 +17,7 @@ use crate::packer::Limits;
 pub(crate) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::text("server").required().help("Host name or IP address of the Defense Center."),
     OptionSpec::integer("port", 1, 65_535).default_integer(8307).help("TCP port of the host input service."),
-    OptionSpec::flag("ipv6").default_flag(false).help("Connect over IPv6 instead of IPv4."),
+    OptionSpec::flag("ipv6").resume_safe().default_flag(false).help("Connect over IPv6 instead of IPv4."),
     OptionSpec::flag("ip_fallback")
         .default_flag(false)
         .help("If the connection fails, also try addresses of the other IP version."),
@@ -32,7 +32,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     ),
     tls::CA_FILE,
     tls::FINGERPRINT,
-    OptionSpec::flag("tls_check_name").default_flag(false).help(
+    OptionSpec::flag("tls_check_name").resume_safe().default_flag(false).help(
         "Check that the Defense Center's certificate is issued for `server`. Defense Center certificates \
          are issued for UUIDs, so leave this off; the chain is verified in any case.",
     ),
@@ -56,9 +56,11 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
          imports (several hundred findings) are known to hang Defense Centers.",
     ),
     OptionSpec::integer("connect_timeout_secs", 1, 3600)
+        .resume_safe()
         .default_integer(30)
         .help("Timeout for connecting, including TLS handshake and protocol greeting, in seconds."),
     OptionSpec::integer("reply_timeout_secs", 1, 86_400)
+        .resume_safe()
         .default_integer(600)
         .help("Timeout for the reply to one message, in seconds."),
 ];

@@ -8,7 +8,7 @@ use quick_xml::events::Event;
 use scanbridge_bench::generator::{Counts, Extent, Format, Shape};
 
 fn shape(format: Format, extent: Extent) -> Shape {
-    Shape { format, extent, findings_per_asset: 30, qids: 100, seed: 7 }
+    Shape { format, extent, findings_per_asset: 30, qids: 100, own_texts: false, seed: 7 }
 }
 
 fn written(shape: Shape) -> (String, Counts) {
@@ -44,6 +44,16 @@ fn scan_content_equals_its_counts() {
     let findings = counts.findings;
     for kind in [findings.vulnerability, findings.potential, findings.information, findings.service] {
         assert!(kind > 60, "{findings:?}");
+    }
+}
+
+#[test]
+fn findings_have_texts_of_their_own_on_request() {
+    let (report, counts) = written(Shape { own_texts: true, ..shape(Format::Scan, Extent::Assets(5)) });
+    assert_eq!(elements(&report, "DIAGNOSIS"), counts.findings.total());
+    for number in 1..=counts.findings.total() {
+        let own = format!("<DIAGNOSIS><![CDATA[Instance {number}. ");
+        assert_eq!(report.matches(&own).count(), 1, "{own}");
     }
 }
 

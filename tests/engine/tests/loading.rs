@@ -60,7 +60,8 @@ fn valid_library_is_listed_and_loaded_on_demand() {
     let folder = folder_with(|_| {});
     let registry = discover(folder.path());
     let names: Vec<_> = registry.claims().iter().map(|claim| (claim.kind, claim.name)).collect();
-    assert_eq!(names, [(PluginKind::Input, "Rogue"), (PluginKind::Output, "Rogue")]);
+    let all = [PluginKind::Input, PluginKind::Output].map(|kind| [(kind, "Faulty"), (kind, "Rogue")]);
+    assert_eq!(names, all.concat());
     let descriptor = registry.descriptor(PluginKind::Output, "rOgUe").unwrap();
     assert_eq!(descriptor.name, "Rogue");
     assert!(descriptor.option("act").is_some());
@@ -130,7 +131,9 @@ fn plugin_of_an_unknown_kind_does_not_affect_the_others() {
     let folder = folder_with(|bytes| replace(bytes, b"plugin input Rogue\0", b"plugin inpux Rogue\0"));
     let registry = discover(folder.path());
     let names: Vec<_> = registry.claims().iter().map(|claim| (claim.kind, claim.name)).collect();
-    assert_eq!(names, [(PluginKind::Output, "Rogue")]);
+    let others =
+        [(PluginKind::Input, "Faulty"), (PluginKind::Output, "Faulty"), (PluginKind::Output, "Rogue")];
+    assert_eq!(names, others);
     assert!(registry.descriptor(PluginKind::Output, "Rogue").is_ok());
 }
 
@@ -163,7 +166,7 @@ fn symlink_to_the_same_file_is_not_a_duplicate() {
     let folder = folder_with(|_| {});
     std::os::unix::fs::symlink("libplugin.so", folder.path().join("libagain.so")).unwrap();
     let registry = discover(folder.path());
-    assert_eq!(registry.claims().len(), 2);
+    assert_eq!(registry.claims().len(), 4);
     assert!(registry.claim(PluginKind::Input, "Rogue").is_ok());
 }
 
@@ -176,7 +179,7 @@ fn duplicate_plugin_names_both_libraries() {
     assert!(matches!(error, Unavailable::Duplicate { .. }), "{error}");
     let sentence = error.to_string();
     assert!(sentence.contains("libplugin.so") && sentence.contains("libcopy.so"), "{sentence}");
-    assert_eq!(registry.duplicates().len(), 2, "the input and the output");
+    assert_eq!(registry.duplicates().len(), 4, "both inputs and both outputs");
 }
 
 #[test]
@@ -206,10 +209,10 @@ fn world_writable_plugin_is_rejected_unless_allowed() {
         mode(path, loose);
         let sentence = refusal(folder.path());
         assert!(sentence.contains("is world-writable") && sentence.contains("chmod o-w"), "{sentence}");
-        assert_eq!(discover_trusting(folder.path(), FilePermissionCheck::Disabled).claims().len(), 2);
+        assert_eq!(discover_trusting(folder.path(), FilePermissionCheck::Disabled).claims().len(), 4);
         mode(path, tight);
     }
-    assert_eq!(discover(folder.path()).claims().len(), 2);
+    assert_eq!(discover(folder.path()).claims().len(), 4);
 }
 
 #[test]

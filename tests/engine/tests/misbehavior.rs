@@ -38,7 +38,7 @@ fn run_until(input: &str, outputs: &[(&str, bool)], stop: &Arc<Stop>) -> Result<
     let state = tempfile::tempdir().expect("a temporary directory");
     let settings = Settings::without_run(StateFolder::of(state.path(), &pipeline.name), Purpose::Run);
     let built = pipeline::build(&pipeline, &registry, settings, stop)?;
-    Ok(pipeline::run(built, Arc::clone(stop), false, None).0)
+    Ok(pipeline::run(built, Arc::clone(stop), false).0)
 }
 
 /// Checks that every finding is counted at every output, whatever happens.
@@ -189,7 +189,7 @@ fn rows_with_odd_cells_are_delivered() {
     let summary = run("odd-cells", &[("behave", true)]).unwrap();
     assert_eq!((summary.status, summary.exit_code()), (RunStatus::Ok, 0));
     assert_eq!(summary.outputs[0].records, 9);
-    let odd = serde_json::to_value(summary.inputs[0].odd_cells).unwrap();
+    let odd = serde_json::to_value(&summary.inputs[0].odd_cells).unwrap();
     assert_eq!(odd, json!({ "asset.last_scan": 9 }));
 }
 

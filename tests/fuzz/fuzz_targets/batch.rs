@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, RawDefinitions, Schema};
+use scanbridge_plugin_api::batch::{Batch, Column, ColumnType, Columns, RawBatch2, Schema};
 
 /// Splits the input into the arenas and the three tables. The first three bytes are the lengths of the tables.
-fn batch(input: &[u8]) -> Option<RawBatch> {
+fn batch(input: &[u8]) -> Option<RawBatch2> {
     let (lengths, rest) = input.split_at_checked(3)?;
     let mut rest = rest;
     let mut table = |length: u8| {
@@ -14,23 +14,28 @@ fn batch(input: &[u8]) -> Option<RawBatch> {
         // Small numbers, so that the fuzzer finds almost valid tables.
         table.chunks_exact(4).map(|n| u32::from_le_bytes([n[0], n[1], 0, n[3] >> 7])).collect::<Vec<u32>>()
     };
-    let (assets, definitions, findings) = (table(lengths[0]), table(lengths[1]), table(lengths[2]));
+    let (assets, new_rows, findings) = (table(lengths[0]), table(lengths[1]), table(lengths[2]));
     let (definition_bytes, bytes) = rest.split_at(rest.len() / 2);
-    Some(RawBatch {
-        bytes: bytes.to_vec().into(),
+    Some(RawBatch2 {
+        text: bytes.to_vec().into(),
         assets: assets.into(),
         findings: findings.into(),
-        definitions: RawDefinitions {
-            first: 0,
-            bytes: definition_bytes.to_vec().into(),
-            table: definitions.into(),
-        },
+        // As many keys as the tables can name.
+        keys: vec![0; 4 * (new_rows.len() / 2)].into(),
+        new_rows: new_rows.into(),
+        new_text: definition_bytes.to_vec().into(),
+        ..RawBatch2::default()
     })
 }
 
 fuzz_target!(|input: &[u8]| {
     let Some(raw) = batch(input) else { return };
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let column = |name: &&str| Column {
+        name: (*name).to_owned(),
+        column_type: ColumnType::Text,
+        title: String::new(),
+    };
+    let names = |names: &[&str]| names.iter().map(column).collect();
     for schema in [
         Schema::default(),
         Schema { assets: names(&["address"]), definitions: names(&[]), findings: names(&["facts"]) },
@@ -38,13 +43,13 @@ fuzz_target!(|input: &[u8]| {
         let columns = Columns::of(schema);
         let Ok(batch) = Batch::of(&raw, &columns) else { continue };
         for asset in batch.assets() {
-            assert!(asset.address().len() <= raw.bytes.len());
+            assert!(asset.address().len() <= raw.text.len());
         }
         for finding in batch.findings() {
             let _ = (finding.kind(), finding.severity(), finding.port(), finding.facts().count());
             let _ = (finding.asset().address(), finding.definition().key());
             for column in 0..columns.schema().definitions.len() {
-                assert!(finding.definition().column(Some(column)).len() <= raw.definitions.bytes.len());
+                assert!(finding.definition().column(Some(column)).len() <= raw.new_text.len());
             }
         }
     }

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{
-    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema,
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2, Schema,
 };
 use scanbridge_plugin_api::model::{
     AssetField as A, DefinitionField as D, FindingField as F, FindingKind, FindingStatus, ReportEnd, ReportSource, ReportStart, list_items,
@@ -61,7 +61,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 
     let path = FOLDER.path().join("findings.cef");
     let mut output = open(&path, SETTINGS[settings]).expect("the settings are valid");
-    let mut deliver = |batches: &[RawBatch]| {
+    let mut deliver = |batches: &[RawBatch2]| {
         report(&mut output, &start, batches).expect("the file system in memory is not full");
         let text = fs::read_to_string(&path).expect("the output writes a UTF-8 file");
         fs::remove_file(&path).expect("the file can be removed");
@@ -91,7 +91,7 @@ fn open(path: &Path, settings: &str) -> Result<ArcSightCef> {
     ArcSightCef::open(&Open::new(&options, &services, &frame), None).map(|opened| opened.plugin)
 }
 
-fn report(output: &mut ArcSightCef, start: &ReportStart, batches: &[RawBatch]) -> Result<()> {
+fn report(output: &mut ArcSightCef, start: &ReportStart, batches: &[RawBatch2]) -> Result<()> {
     output.begin(start, Begin::NEW)?;
     for batch in batches {
         let written = output.write(Batch::of(batch, &COLUMNS).expect("a batch of the builder is valid"))?;
@@ -101,7 +101,7 @@ fn report(output: &mut ArcSightCef, start: &ReportStart, batches: &[RawBatch]) -
     Ok(())
 }
 
-fn one_batch(findings: &[Cells]) -> RawBatch {
+fn one_batch(findings: &[Cells]) -> RawBatch2 {
     let mut batch = BatchBuilder::default();
     for of_asset in findings.chunk_by(|one, next| is_same_asset(one, next)) {
         let asset = batch.push_asset(&asset_row(&of_asset[0]), false);
@@ -113,7 +113,7 @@ fn one_batch(findings: &[Cells]) -> RawBatch {
     batch.finish()
 }
 
-fn one_batch_each(findings: &[Cells]) -> Vec<RawBatch> {
+fn one_batch_each(findings: &[Cells]) -> Vec<RawBatch2> {
     let batch = |index: usize| {
         let (mut batch, finding) = (BatchBuilder::default(), &findings[index]);
         let continued = index > 0 && is_same_asset(&findings[index - 1], finding);

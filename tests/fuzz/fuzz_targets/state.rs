@@ -8,11 +8,10 @@ mod folder;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use scanbridge::state::{Ledger, DeadLetter, DeadLetterFile};
-use scanbridge_delivery_journal::Journal;
+use scanbridge::state::{DeadLetter, DeadLetterReader, Ledger};
 use scanbridge_durable_file::{ReportFile, Rotation, Target};
 use scanbridge_plugin_api::Receipt;
 use scanbridge_plugin_api::model::ReportStart;
@@ -22,55 +21,13 @@ use folder::FOLDER;
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
     match first % 8 {
-        0 => journal(rest),
-        1 => damaged_journal(rest),
-        2 => receipt(rest, Rotation::default()),
+        0..=2 => receipt(rest, Rotation::default()),
         3 => receipt(rest, Rotation { max_bytes: Some(1024), max_age: None }),
         4 | 5 => dead_letters(rest),
         _ => ledger(rest),
     }
     Corpus::Keep
 });
-
-fn journal(bytes: &[u8]) {
-    let folder = FOLDER.path().join("journal");
-    fs::create_dir_all(&folder).expect("the file system in memory is not full");
-    fs::write(folder.join("delivered"), bytes).expect("the file system in memory is not full");
-    let Ok(mut journal) = Journal::open(&folder) else { return };
-    // All complete lines are read. A journal without any line is invalid.
-    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
-    assert!(journal.len() < lines && lines <= journal.len() + bytes.len());
-    let before = journal.len() + usize::from(!journal.contains("/in/new\n.xml"));
-    journal.record(["/in/new\n.xml"]).expect("the file system in memory is not full");
-    for _ in 0..2 {
-        let again = Journal::open(&folder).expect("its own file");
-        assert!(again.len() == before && again.contains("/in/new\n.xml"));
-        // After it is rewritten, it has the same content.
-        journal.record(["gone"]).expect("the file system in memory is not full");
-        journal.retain(|key| key != "gone").expect("the file system in memory is not full");
-    }
-}
-
-/// Changes one byte of a valid journal with one key: the change is detected.
-fn damaged_journal(bytes: &[u8]) {
-    let [high, low, change, key @ ..] = bytes else { return };
-    let folder = FOLDER.path().join("damaged");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("the file system in memory is not full");
-    let key = String::from_utf8_lossy(key);
-    Journal::open(&folder)
-        .and_then(|mut journal| journal.record([key.as_ref()]))
-        .expect("the file system in memory is not full");
-    assert!(Journal::open(&folder).is_ok_and(|journal| journal.contains(&key) && journal.len() == 1));
-    let path = folder.join("delivered");
-    let mut written = fs::read(&path).expect("it was written");
-    let position = usize::from(u16::from_be_bytes([*high, *low])) % written.len();
-    written[position] ^= change;
-    fs::write(&path, &written).expect("the file system in memory is not full");
-    // A crash during a call can leave a last line without its end; that is not an error.
-    let is_torn = position == written.len() - 1;
-    assert!(*change == 0 || is_torn || Journal::open(&folder).is_err(), "byte {position} of {written:?}");
-}
 
 /// Opens an output file with a stored receipt.
 fn receipt(bytes: &[u8], rotate: Rotation) {
@@ -105,24 +62,30 @@ fn receipt(bytes: &[u8], rotate: Rotation) {
     );
 }
 
+/// Each line is a dead letter in the ledger.
 fn dead_letters(bytes: &[u8]) {
-    let path = FOLDER.path().join("siem.ndjson");
-    let read = |bytes: &[u8]| -> Vec<Option<DeadLetter>> {
-        fs::write(&path, bytes).expect("the file system in memory is not full");
-        let file = DeadLetterFile { output: "siem".to_owned(), path: path.clone(), bytes: bytes.len() as u64 };
-        file.dead_letters().expect("the file exists").map(Result::ok).collect()
+    let ledger = &*LETTERS;
+    let read = |letters: &[Vec<u8>]| -> Vec<Option<DeadLetter>> {
+        let first = ledger.dead_letter_end("siem").expect("the ledger is valid").number + 1;
+        let last = first + letters.len() as u64 - 1;
+        ledger.write_dead_letters("siem", first, letters).expect("the file system in memory is not full");
+        ledger.remove_dead_letters("siem", first - 1, last).expect("the file system in memory is not full");
+        let reader = DeadLetterReader::new(ledger, "siem").expect("the ledger is valid");
+        reader.map(|letter| letter.ok().map(|(_, letter)| letter)).collect()
     };
-    let found = read(bytes);
-    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
-    assert_eq!(found.len(), lines, "every line must be a dead letter or an error");
+    let lines: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    let found = read(&lines);
+    assert_eq!(found.len(), lines.len(), "every dead letter must be read or be an error");
     let good: Vec<DeadLetter> = found.into_iter().flatten().collect();
-    let mut written = Vec::new();
-    for letter in &good {
-        serde_json::to_writer(&mut written, letter).expect("plain data can be serialized");
-        written.push(b'\n');
-    }
-    assert_eq!(read(&written), good.into_iter().map(Some).collect::<Vec<_>>());
+    let to_json = |letter| serde_json::to_vec(letter).expect("plain data can be serialized");
+    let written: Vec<Vec<u8>> = good.iter().map(to_json).collect();
+    assert!(written.is_empty() || read(&written) == good.into_iter().map(Some).collect::<Vec<_>>());
 }
+
+static LETTERS: LazyLock<Arc<Ledger>> = LazyLock::new(|| {
+    let path = FOLDER.path().join("letters.redb");
+    Arc::new(Ledger::open(&path, Path::new("letters.yaml")).expect("the file system in memory is not full"))
+});
 
 /// A valid ledger, and its content as text.
 static LEDGER: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| {
@@ -134,14 +97,14 @@ static LEDGER: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| {
         started: "2026-01-31T12:00:00Z".to_owned(),
         ended: None,
         state: scanbridge::state::RunState::Running,
-        fingerprint: "f".to_owned(),
+        fingerprint: scanbridge::state::Fingerprint::default(),
         exit_code: None,
         findings: 7,
     };
     ledger.begin(&run, None).expect("the file system in memory is not full");
     let mut checkpoint = scanbridge::state::Checkpoint::default();
     checkpoint.positions.insert("scans".to_owned(), b"position".to_vec());
-    ledger.store(&checkpoint, &[]).expect("the file system in memory is not full");
+    ledger.store(&checkpoint, &scanbridge::state::SinceCheckpoint::default()).expect("the file system in memory is not full");
     let content = content(&ledger).expect("the ledger is valid");
     drop(ledger);
     (fs::read(&path).expect("it was written"), content)

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns, RawBatch, Schema};
+use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns, RawBatch2, Schema};
 use scanbridge_qualys_xml::tail::{self, Ending};
 use scanbridge_qualys_xml::test_support::{MemorySpool, Pieces};
 use scanbridge_qualys_xml::{
@@ -127,9 +127,9 @@ impl Outcome {
         }
         let mut reader = ReportReader::new(kind, source(), LIMITS, &mut preface);
         let mut store = (*kind != Kind::Detections || with_knowledge_base).then_some(&mut definitions);
-        let (mut sum, mut recycled) = (Sum::default(), RawBatch::default());
+        let (mut sum, mut recycled) = (Sum::default(), RawBatch2::default());
         let end = loop {
-            let mut batch = BatchBuilder::recycle(recycled);
+            let mut batch = BatchBuilder::recycle(COLUMNS.schema(), recycled);
             let progress = reader.fill(&mut batch, store.as_deref_mut());
             recycled = sum.add(batch.finish());
             match progress {
@@ -163,7 +163,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, raw: RawBatch) -> RawBatch {
+    fn add(&mut self, raw: RawBatch2) -> RawBatch2 {
         assert!(raw.capacity_bytes() <= MAX_BATCH_BYTES, "a batch has {} bytes", raw.capacity_bytes());
         let batch = Batch::of(&raw, &COLUMNS).expect("the reader makes valid batches");
         let schema = COLUMNS.schema();

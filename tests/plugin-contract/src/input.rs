@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::abi::{InputHandle, input_table};
-use scanbridge_plugin_api::batch::{Batch, Columns, Known, RawBatch, ValidBatch};
+use scanbridge_plugin_api::batch::{Batch, Columns, DefinitionTable, RawBatch2, ValidBatch};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Event, Input, PluginError, Position};
 use serde_json::Value;
@@ -63,10 +63,11 @@ pub fn collect<T: Input>(options: &Value) -> Result<Collected, PluginError> {
 /// An open instance, called step by step.
 pub(crate) struct Run {
     pub(crate) handle: InputHandle,
+    pub(crate) host: &'static ExamHost,
     columns: Arc<Columns>,
-    known: Known,
+    definitions: DefinitionTable,
     pub(crate) collected: Collected,
-    recycled: RawBatch,
+    recycled: RawBatch2,
     pub(crate) in_report: bool,
     /// The position of the last step, if it has one.
     pub(crate) position: Option<Position>,
@@ -87,9 +88,17 @@ impl Run {
     ) -> Result<Self, PluginError> {
         let handle = InputHandle::open(input_table::<T>(), &frame(options, folder), position, host.table())?;
         let columns = Arc::new(Columns::of(handle.schema().clone()));
-        let (known, collected, recycled) = (Known::default(), Collected::default(), RawBatch::default());
-        let position = None;
-        Ok(Self { handle, columns, known, collected, recycled, in_report: false, position, previous: None })
+        Ok(Self {
+            handle,
+            host,
+            columns,
+            definitions: DefinitionTable::default(),
+            collected: Collected::default(),
+            recycled: RawBatch2::default(),
+            in_report: false,
+            position: None,
+            previous: None,
+        })
     }
 
     /// Calls `next` once. Returns false if the input has finished or is idle.
@@ -106,10 +115,11 @@ impl Run {
             Event::Batch(batch) => {
                 assert!(self.in_report, "a batch is delivered outside a report");
                 let mut batch = batch;
-                self.known
-                    .take(&mut batch, self.columns.schema())
-                    .expect("the definitions of a batch continue those of the batch before");
-                let batch = ValidBatch::new(batch, self.known.clone(), Arc::clone(&self.columns));
+                let definitions = self
+                    .definitions
+                    .resolve(&mut batch, self.columns.schema())
+                    .expect("a batch contains the definitions that are new in its epoch");
+                let batch = ValidBatch::new(batch, definitions, Arc::clone(&self.columns));
                 let batch = batch.expect("a batch is valid");
                 batch.read(|batch| {
                     let codes = batch.findings().find_map(|finding| finding.bad_code());

@@ -5,7 +5,7 @@ use std::path::Path;
 use scanbridge_plugin_api::{Input, Position, Stored};
 use serde_json::Value;
 
-use crate::host::ExamHost;
+use crate::host::{ExamHost, Keys};
 use crate::input::{Collected, Run};
 
 /// Maximum number of positions at which a run is interrupted. Of more positions, only some are tested.
@@ -29,7 +29,7 @@ pub(crate) fn check<T: Input>(options: &Value, complete: &Collected) {
 /// The numbers of the steps after which the input provides a position.
 fn resumable_steps<T: Input>(options: &Value) -> Vec<usize> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut run = open::<T>(options, folder.path(), None);
+    let mut run = open::<T>(options, folder.path(), None, Keys::new());
     let mut steps = Vec::new();
     for step in 1.. {
         if !run.step().expect("the input delivers") {
@@ -45,12 +45,12 @@ fn resumable_steps<T: Input>(options: &Value) -> Vec<usize> {
 /// The host stored the position and was killed before it could call `stored`.
 fn interrupted_once<T: Input>(options: &Value, complete: &Collected, steps: usize) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut first = open::<T>(options, folder.path(), None);
+    let mut first = open::<T>(options, folder.path(), None, Keys::new());
     for _ in 0..steps {
         first.step().expect("the input delivers");
     }
-    let (position, mut parts) = end(first);
-    let mut second = open::<T>(options, folder.path(), position.as_ref());
+    let (position, keys, mut parts) = end(first);
+    let mut second = open::<T>(options, folder.path(), position.as_ref(), keys);
     while second.step().expect("the input resumes") {}
     append(&mut parts, second.collected);
     same::<T>(&parts, complete);
@@ -59,9 +59,9 @@ fn interrupted_once<T: Input>(options: &Value, complete: &Collected, steps: usiz
 /// Interrupts the run at every position: each instance resumes at the position of the one before.
 fn interrupted_everywhere<T: Input>(options: &Value, complete: &Collected, stored: bool) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (mut position, mut parts) = (None, Collected::default());
+    let (mut position, mut keys, mut parts) = (None, Keys::new(), Collected::default());
     loop {
-        let mut run = open::<T>(options, folder.path(), position.as_ref());
+        let mut run = open::<T>(options, folder.path(), position.as_ref(), keys);
         let mut running = true;
         while running && run.position.is_none() {
             running = run.step().expect("the input resumes");
@@ -70,7 +70,7 @@ fn interrupted_everywhere<T: Input>(options: &Value, complete: &Collected, store
             let stored = Stored { position, reports: Vec::new() };
             run.handle.stored(&stored).expect("the input accepts the call of `stored`");
         }
-        let (reached, part) = end(run);
+        let (reached, stored, part) = end(run);
         append(&mut parts, part);
         assert!(
             complete.findings.starts_with(&parts.findings),
@@ -85,21 +85,22 @@ fn interrupted_everywhere<T: Input>(options: &Value, complete: &Collected, store
         if !running {
             break;
         }
-        position = reached;
+        (position, keys) = (reached, stored);
     }
     same::<T>(&parts, complete);
 }
 
-fn open<T: Input>(options: &Value, folder: &Path, position: Option<&Position>) -> Run {
-    Run::resume::<T>(options, folder, ExamHost::new(), position).expect("the input opens at its own position")
+fn open<T: Input>(options: &Value, folder: &Path, position: Option<&Position>, keys: Keys) -> Run {
+    Run::resume::<T>(options, folder, ExamHost::with_keys(keys), position)
+        .expect("the input opens at its own position")
 }
 
-/// The position of an instance, and the data that it has delivered so far.
-fn end(run: Run) -> (Option<Position>, Collected) {
+/// The position of an instance, its keys, and the data that it has delivered so far.
+fn end(run: Run) -> (Option<Position>, Keys, Collected) {
     let length = run.position.as_ref().map_or(0, |position| position.0.len());
     let limit = Position::MAX_BYTES;
     assert!(length <= limit, "a position has {length} bytes, more than {limit}");
-    (run.position, run.collected)
+    (run.position, run.host.keys(), run.collected)
 }
 
 /// Adds the data that was delivered after an interruption. An interrupted report must be continued, not begun again.

@@ -18,7 +18,7 @@ mod resume;
 pub mod rows;
 mod table;
 
-pub use host::{ExamHost, frame};
+pub use host::{ExamHost, Keys, frame};
 pub use input::{Collected, collect, input};
 pub use output::{hostile_batch, output, output_that_repeats};
 pub use table::readme;

@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch};
+use scanbridge_plugin_api::batch::{
+    AssetRow, BatchBuilder, ColumnType, DefinitionRow, FindingRow, OwnColumn, RawBatch2, Schema,
+};
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart,
 };
@@ -19,6 +21,7 @@ struct Rogue {
     services: Services,
     confirmed: Option<PathBuf>,
     findings: u64,
+    own_columns: Option<OwnColumns>,
     steps: u32,
     /// The next step is the start of the report that is resumed.
     resumes: bool,
@@ -26,6 +29,24 @@ struct Rogue {
 }
 
 register_input!(Rogue);
+
+/// Columns that the model does not have, for the act `own-columns`.
+#[derive(Clone, Copy)]
+struct OwnColumns {
+    owner: OwnColumn<AssetField>,
+    fixes: OwnColumn<DefinitionField>,
+    epss: OwnColumn<FindingField>,
+}
+
+impl OwnColumns {
+    fn add_to(schema: &mut Schema) -> Result<Self> {
+        Ok(Self {
+            owner: schema.add_column("acme:owner", ColumnType::Text, "owner of the asset")?,
+            fixes: schema.add_column("acme:fixes", ColumnType::List, "fixes")?,
+            epss: schema.add_column("acme:epss", ColumnType::Decimal, "EPSS score")?,
+        })
+    }
+}
 
 const ACTS: &[&str] = &[
     "behave",
@@ -43,6 +64,7 @@ const ACTS: &[&str] = &[
     "invalid-rows",
     "no-vendor",
     "odd-cells",
+    "own-columns",
     "long-position",
     "batch-outside-report",
     "nested-report",
@@ -75,7 +97,11 @@ impl Input for Rogue {
         let steps = resume.and_then(|position| position.0.first()).map_or(0, |step| u32::from(*step));
         let resumes = (1..11).contains(&steps);
         let findings = options.integer("findings")?.unwrap_or(1);
-        Ok(Self { act, services: services.clone(), confirmed, findings, steps, resumes, runtime }.into())
+        let mut schema = Schema::default();
+        let own_columns = if act == "own-columns" { Some(OwnColumns::add_to(&mut schema)?) } else { None };
+        let services = services.clone();
+        let rogue = Self { act, services, confirmed, findings, own_columns, steps, resumes, runtime };
+        Ok(OpenedInput::from(rogue).with_schema(schema))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -124,7 +150,8 @@ impl Input for Rogue {
             (_, 1..=10) => {
                 // Shows that the library's own tokio works on a thread of the host.
                 self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
-                push_findings(&mut batch, self.steps, self.findings, &self.act);
+                self.push_findings(&mut batch);
+                self.services.state().put(&format!("batch:{:02}", self.steps), b"")?;
                 let mut batch = batch.finish();
                 if self.act == "invalid-rows" {
                     make_codes_invalid(&mut batch, self.steps);
@@ -143,6 +170,9 @@ impl Input for Rogue {
     fn stored(&mut self, stored: &Stored) -> Result<()> {
         if self.act == "fail-stored" && first_time(&self.services)? {
             return Err(PluginError::new(ErrorKind::Io, "the source cannot be moved"));
+        }
+        for report in &stored.reports {
+            self.services.state().put(&format!("stored:{}", report.key.path), b"")?;
         }
         let Some(confirmed) = &self.confirmed else { return Ok(()) };
         let mut file =
@@ -172,7 +202,7 @@ fn first_time(services: &Services) -> Result<bool> {
 }
 
 /// A kind, a severity and a status that this version does not know, in the batches of the steps 2 to 4.
-fn make_codes_invalid(batch: &mut RawBatch, step: u32) {
+fn make_codes_invalid(batch: &mut RawBatch2, step: u32) {
     const CODES: usize = 2;
     match step {
         2 => batch.findings[CODES] = 7,
@@ -182,30 +212,44 @@ fn make_codes_invalid(batch: &mut RawBatch, step: u32) {
     }
 }
 
-fn push_findings(batch: &mut BatchBuilder, number: u32, findings: u64, act: &str) {
-    let is_due = |step: u32| act == "invalid-rows" && number == step;
-    let mut asset = AssetRow::default();
-    let address = if is_due(5) { "10.0.0.999".to_owned() } else { format!("192.0.2.{number}") };
-    if !is_due(6) {
-        asset.set(AssetField::Address, &address);
-    }
-    if act == "odd-cells" {
-        asset.set(AssetField::LastScan, "yesterday");
-    }
-    let asset = batch.push_asset(&asset, false);
-    let mut definition = DefinitionRow::default();
-    if !is_due(7) {
-        definition.set(DefinitionField::Id, "1000");
-    }
-    let definition = batch.push_definition(&definition);
-    let mut finding = FindingRow::default();
-    finding.set_kind(FindingKind::Vulnerability);
-    // Long enough for a checkpoint after every batch, if the pipeline sets `checkpoint: { bytes: 1 KiB }`.
-    finding.set(FindingField::Result, &"x".repeat(2000));
-    for port in 1..=findings {
-        if findings > 1 {
-            finding.set_port(u16::try_from(port).unwrap_or_default());
+impl Rogue {
+    fn push_findings(&self, batch: &mut BatchBuilder) {
+        let (number, act) = (self.steps, self.act.as_str());
+        let is_due = |step: u32| act == "invalid-rows" && number == step;
+        let mut asset = AssetRow::default();
+        let address = if is_due(5) { "10.0.0.999".to_owned() } else { format!("192.0.2.{number}") };
+        if !is_due(6) {
+            asset.set(AssetField::Address, &address);
         }
-        batch.push_finding(asset, definition, &finding);
+        if act == "odd-cells" {
+            asset.set(AssetField::LastScan, "yesterday");
+        }
+        if let Some(own) = self.own_columns {
+            asset.set_own(own.owner, "team 1");
+        }
+        let asset = batch.push_asset(&asset, false);
+        let mut definition = DefinitionRow::default();
+        if !is_due(7) {
+            definition.set(DefinitionField::Id, "1000");
+        }
+        if let Some(own) = self.own_columns {
+            definition.append_own_item(own.fixes, "patch 1");
+            definition.append_own_item(own.fixes, "patch 2");
+        }
+        let definition = batch.push_definition(&definition);
+        let mut finding = FindingRow::default();
+        finding.set_kind(FindingKind::Vulnerability);
+        // Long enough for a checkpoint after every batch, if the pipeline sets `checkpoint: { bytes: 1 KiB }`.
+        finding.set(FindingField::Result, &"x".repeat(2000));
+        if let Some(own) = self.own_columns {
+            // The second one is not a number.
+            finding.set_own(own.epss, if number == 3 { "high" } else { "0.97" });
+        }
+        for port in 1..=self.findings {
+            if self.findings > 1 {
+                finding.set_port(u16::try_from(port).unwrap_or_default());
+            }
+            batch.push_finding(asset, definition, &finding);
+        }
     }
 }

@@ -78,6 +78,7 @@ const ACTS: &[&str] = &[
     "hang",
     "random",
     "unavailable-later",
+    "unavailable-after-writing",
 ];
 
 /// Ends the process with success, as a C library may do on an error.
@@ -288,11 +289,17 @@ impl Output for Rogue {
         let rejected_row =
             if fault == 3 { batch.findings().map(|finding| finding.row()).next() } else { None };
         let accepted = accepted.filter(|finding| Some(finding.row()) != rejected_row);
-        self.pending.extend(accepted.map(|finding| {
-            let address = finding.asset().address();
-            finding.port().map_or_else(|| address.to_owned(), |port| format!("{address} {port}"))
-        }));
-        if fault == 4 {
+        let accepted: Vec<String> = accepted
+            .map(|finding| {
+                let address = finding.asset().address();
+                finding.port().map_or_else(|| address.to_owned(), |port| format!("{address} {port}"))
+            })
+            .collect();
+        for line in &accepted {
+            self.services.state().put(&format!("written:{line}"), b"")?;
+        }
+        self.pending.extend(accepted);
+        if fault == 4 || self.act == "unavailable-after-writing" {
             // The findings were accepted, but the host does not know.
             return Err(unavailable());
         }

@@ -199,8 +199,10 @@ fn run(
             }
         }
     }
-    let ids = ["0", "1"].map(|id| OutputIds { ids: vec![id.to_owned()], resumes: true }).into();
-    let checkpoints = Checkpoints::new(Some(ledger), from, vec!["in".to_owned()], ids);
+    let ids =
+        ["0", "1"].map(|id| OutputIds { ids: vec![id.to_owned()], resumes: true, keys: Vec::new() }).into();
+    let checkpoints =
+        Checkpoints::new(Some(ledger), from, (vec!["in".to_owned()], Vec::new()), ids, (1, Vec::new()));
     if !checkpoints.has_first_checkpoint() {
         store_first_checkpoint(&checkpoints)?;
     }

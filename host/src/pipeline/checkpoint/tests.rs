@@ -111,7 +111,7 @@ struct File {
 }
 
 fn outputs(ids: [&str; 2]) -> Vec<OutputIds> {
-    ids.map(|id| OutputIds { ids: vec![id.to_owned()], resumes: true }).into()
+    ids.map(|id| OutputIds { ids: vec![id.to_owned()], resumes: true, keys: Vec::new() }).into()
 }
 
 /// A barrier inside a report.
@@ -144,7 +144,13 @@ fn run(
         file.durable.truncate(length);
         (file.buffer, file.next) = (Vec::new(), 0);
     }
-    let checkpoints = Checkpoints::new(Some(ledger), from, vec!["in".to_owned()], outputs(["0", "1"]));
+    let checkpoints = Checkpoints::new(
+        Some(ledger),
+        from,
+        (vec!["in".to_owned()], Vec::new()),
+        outputs(["0", "1"]),
+        (1, Vec::new()),
+    );
     let steps: Vec<Step> = (first..RECORDS)
         .flat_map(|record| {
             let mark = checkpoints.mark(NewMark {
@@ -210,8 +216,13 @@ proptest! {
 
 #[test]
 fn late_output_gets_a_gap_and_unavailable_output_is_not_awaited() {
-    let checkpoints =
-        Checkpoints::new(None, Checkpoint::default(), vec!["in".to_owned()], outputs(["a", "b"]));
+    let checkpoints = Checkpoints::new(
+        None,
+        Checkpoint::default(),
+        (vec!["in".to_owned()], Vec::new()),
+        outputs(["a", "b"]),
+        (1, Vec::new()),
+    );
     let new_mark = || NewMark { input: 0, position: Some(Position(vec![1])), in_report: true, ended: None };
     let (first, second) = (checkpoints.mark(new_mark()), checkpoints.mark(new_mark()));
     let state = |id: &str| vec![(id.to_owned(), OutputState::default())];

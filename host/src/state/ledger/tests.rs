@@ -3,6 +3,7 @@ use std::fs;
 use scanbridge_plugin_api::{Outcome, ReportKey};
 
 use super::*;
+use crate::state::Fingerprint;
 
 fn run(number: u64, state: RunState) -> RunRecord {
     RunRecord {
@@ -10,7 +11,7 @@ fn run(number: u64, state: RunState) -> RunRecord {
         started: "2026-01-31T12:00:00Z".to_owned(),
         ended: None,
         state,
-        fingerprint: "f".to_owned(),
+        fingerprint: Fingerprint::default(),
         exit_code: None,
         findings: 7,
     }
@@ -20,7 +21,7 @@ fn checkpoint(step: u8) -> Checkpoint {
     let state = OutputState {
         receipt: Some(vec![step; 100]),
         has_gap: !step.is_multiple_of(2),
-        dead_letters: step.into(),
+        dead_letters: DeadLetterEnd { number: step.into(), bytes: 0 },
         report: step.is_multiple_of(2).then(ReportRecord::default),
         ahead: vec![AheadReport { key: key(step), missed: step.is_multiple_of(2), dead_letters: 3 }],
     };
@@ -51,6 +52,10 @@ fn report(step: u8) -> SentReport {
     SentReport { input: "scans".to_owned(), id: step.to_string(), ..SentReport::default() }
 }
 
+fn since(reports: &[SentReport]) -> SinceCheckpoint {
+    SinceCheckpoint { reports: reports.to_vec(), ..SinceCheckpoint::default() }
+}
+
 #[test]
 fn stored_checkpoint_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -58,20 +63,22 @@ fn stored_checkpoint_is_read_back() {
     let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
     assert_eq!(ledger.checkpoint().unwrap(), None);
     ledger.begin(&run(1, RunState::Running), None).unwrap();
-    ledger.store(&checkpoint(1), &[report(1), report(2)]).unwrap();
-    ledger.store(&checkpoint(2), &[report(3)]).unwrap();
+    ledger.store(&checkpoint(1), &since(&[report(1), report(2)])).unwrap();
+    ledger.store(&checkpoint(2), &since(&[report(3)])).unwrap();
     drop(ledger);
 
     let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
     let stored = ledger.checkpoint().unwrap().unwrap();
     assert_eq!(stored, checkpoint(2));
-    ledger.store(&checkpoint(3), &[]).unwrap();
+    ledger.store(&checkpoint(3), &since(&[])).unwrap();
     assert_eq!(ledger.checkpoint().unwrap(), Some(checkpoint(3)), "between reports");
-    ledger.store(&checkpoint(2), &[]).unwrap();
+    ledger.store(&checkpoint(2), &since(&[])).unwrap();
     assert_eq!(ledger.reports().unwrap(), [report(1), report(2), report(3)]);
     ledger.begin(&run(2, RunState::Running), Some(&stored)).unwrap();
     assert_eq!(ledger.checkpoint().unwrap(), Some(checkpoint(2)));
-    ledger.end(&run(2, RunState::Finished), &[report(4)], &BTreeMap::new()).unwrap();
+    ledger
+        .end(&run(2, RunState::Finished), &EndOfRun { since: since(&[report(4)]), ..EndOfRun::default() })
+        .unwrap();
     assert_eq!(ledger.reports().unwrap().len(), 4);
     assert_eq!(ledger.checkpoint().unwrap(), None);
     assert_eq!(ledger.runs().unwrap(), [run(1, RunState::Running), run(2, RunState::Finished)]);
@@ -134,7 +141,7 @@ fn corrupt_ledger_is_refused_and_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
     let ledger = ledger_with_run(&path);
-    ledger.store(&checkpoint(1), &[report(1)]).unwrap();
+    ledger.store(&checkpoint(1), &since(&[report(1)])).unwrap();
     drop(ledger);
     let valid = fs::read(&path).unwrap();
     let mut refused = 0;
@@ -175,7 +182,7 @@ fn changed_byte_is_refused_or_harmless() {
     let path = folder.path().join("ledger.redb");
     let ledger = ledger_with_run(&path);
     for step in 1..40 {
-        ledger.store(&checkpoint(step), &[report(step)]).unwrap();
+        ledger.store(&checkpoint(step), &since(&[report(step)])).unwrap();
     }
     let valid = content(&ledger).unwrap();
     drop(ledger);
@@ -205,12 +212,12 @@ fn ledger_can_be_read_while_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
     let ledger = ledger_with_run(&path);
-    ledger.store(&checkpoint(0), &[]).unwrap();
+    ledger.store(&checkpoint(0), &since(&[])).unwrap();
     let last = std::sync::atomic::AtomicU8::new(0);
     thread::scope(|scope| {
         scope.spawn(|| {
             for step in 1..=100 {
-                ledger.store(&checkpoint(step), &[report(step)]).unwrap();
+                ledger.store(&checkpoint(step), &since(&[report(step)])).unwrap();
                 last.store(step, std::sync::atomic::Ordering::SeqCst);
             }
         });

@@ -63,7 +63,7 @@ fn write_report(
         ..ReportStart::default()
     };
     output.begin(&report, Begin::NEW)?;
-    let columns = Columns::of(report.schema.clone());
+    let columns = Columns::of_report(&report);
     let mut batch = BatchBuilder::default();
     for number in 0..ASSETS_PER_REPORT {
         let asset = Asset::make(texts, number);

@@ -66,6 +66,7 @@ pub(crate) const MAX_MESSAGE: OptionSpec = OptionSpec::size("max_message_bytes",
 );
 /// `connect_timeout_secs`.
 pub(crate) const CONNECT_TIMEOUT: OptionSpec = OptionSpec::integer("connect_timeout_secs", 1, 300)
+    .resume_safe()
     .default_integer(10)
     .help("Timeout for each DNS lookup and for each connection attempt, in seconds.");
 /// `write_timeout_secs`.

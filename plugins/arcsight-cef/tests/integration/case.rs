@@ -4,7 +4,7 @@ use std::path::Path;
 
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{
-    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, RowIndex,
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2, RowIndex,
 };
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingKind, ReportEnd, ReportSource, ReportStart,
@@ -48,7 +48,7 @@ impl Filling {
         self
     }
 
-    pub(crate) fn done(self) -> RawBatch {
+    pub(crate) fn done(self) -> RawBatch2 {
         self.batch.finish()
     }
 }
@@ -86,7 +86,7 @@ pub(crate) fn open(path: &Path, mut options: Value) -> Result<ArcSightCef> {
 pub(crate) fn deliver(
     output: &mut ArcSightCef,
     report: &ReportStart,
-    batches: &[RawBatch],
+    batches: &[RawBatch2],
 ) -> Result<Vec<Written>> {
     let columns = Columns::of_report(report);
     output.begin(report, Begin::NEW)?;
@@ -101,7 +101,7 @@ pub(crate) fn deliver(
 }
 
 /// The content of the file after one report.
-pub(crate) fn text_of(options: Value, report: &ReportStart, batches: &[RawBatch]) -> String {
+pub(crate) fn text_of(options: Value, report: &ReportStart, batches: &[RawBatch2]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, options).unwrap();
@@ -111,12 +111,12 @@ pub(crate) fn text_of(options: Value, report: &ReportStart, batches: &[RawBatch]
 }
 
 /// The events of one batch of a scan, read back.
-pub(crate) fn events_of(options: Value, batch: RawBatch) -> Vec<Event> {
+pub(crate) fn events_of(options: Value, batch: RawBatch2) -> Vec<Event> {
     text_of(options, &scan(), &[batch]).lines().map(|line| reader::read(line).unwrap()).collect()
 }
 
 /// The one event of a batch with one finding.
-pub(crate) fn event_of(options: Value, batch: RawBatch) -> Event {
+pub(crate) fn event_of(options: Value, batch: RawBatch2) -> Event {
     let mut events = events_of(options, batch);
     assert_eq!(events.len(), 1, "{events:?}");
     events.remove(0)

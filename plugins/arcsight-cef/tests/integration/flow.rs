@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema, Selection};
+use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch2, Schema, Selection};
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Verdict, Written};
 use serde_json::json;
@@ -25,7 +25,7 @@ fn qid(number: &str) -> [(D, &str); 2] {
 }
 
 /// Two assets; the first repeats a port in its third finding.
-fn one_batch() -> Vec<RawBatch> {
+fn one_batch() -> Vec<RawBatch2> {
     let filling = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", FACTS));
     let filling = filling.finding(&qid("2"), &cells("vulnerability", ""));
     let filling = filling.finding(&qid("3"), &cells("service", "port\t80\ttcp\t\t\nos\tBSD\tICMP"));
@@ -33,7 +33,7 @@ fn one_batch() -> Vec<RawBatch> {
 }
 
 /// The same, with a batch boundary after each finding.
-fn small_batches() -> Vec<RawBatch> {
+fn small_batches() -> Vec<RawBatch2> {
     let first = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", FACTS)).done();
     let second = Filling::default().continued(ASSET).finding(&qid("2"), &cells("vulnerability", "")).done();
     let third = Filling::default()
@@ -75,7 +75,7 @@ fn late_asset_fields_are_used() {
     let one = Filling::default().asset(late).finding(&qid("1"), &row).finding(&qid("2"), &row).done();
     let first = Filling::default().asset(early).finding(&qid("1"), &row).done();
     let second = Filling::default().continued(late).finding(&qid("2"), &row).done();
-    let derived = |batches: &[RawBatch]| {
+    let derived = |batches: &[RawBatch2]| {
         let text = text_of(json!({ "asset_events": true }), &scan(), batches);
         let derived = text.lines().filter(|line| !line.contains("Services")).map(str::to_owned);
         derived.collect::<Vec<_>>()

@@ -1,6 +1,6 @@
 //! Over-long texts. Acceptance row A-174.
 
-use scanbridge_plugin_api::batch::RawBatch;
+use scanbridge_plugin_api::batch::RawBatch2;
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D};
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::reader;
 
 const KEY: &str = "ScanbridgeTruncated";
 
-fn with_result(result: &str) -> RawBatch {
+fn with_result(result: &str) -> RawBatch2 {
     let cells = [("kind", "vulnerability"), ("result", result)];
     Filling::default().asset(&[]).finding(&[(D::Id, "7")], &cells).done()
 }

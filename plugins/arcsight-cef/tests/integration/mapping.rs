@@ -1,6 +1,6 @@
 //! The tables of the SmartConnector guide, row by row. Acceptance rows are named as `A-…`.
 
-use scanbridge_plugin_api::batch::RawBatch;
+use scanbridge_plugin_api::batch::RawBatch2;
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportSource, ReportStart};
 use serde_json::json;
 
@@ -27,7 +27,7 @@ const FULL_ASSET: &[(A, &str)] = &[
     (A::Ipv6, "2001:db8::10"),
 ];
 
-fn finding(kind: &str) -> RawBatch {
+fn finding(kind: &str) -> RawBatch2 {
     let cells =
         [("kind", kind), ("severity", "3"), ("port", "443"), ("protocol", "tcp"), ("result", "x\ty=z")];
     Filling::default().asset(FULL_ASSET).finding(DEFINITION, &cells).done()

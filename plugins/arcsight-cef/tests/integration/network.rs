@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use scanbridge_arcsight_cef::ArcSightCef;
-use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch};
+use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch2};
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportEnd};
 use scanbridge_plugin_api::{
     Begin, CommitPoint, ErrorKind, Open, OpenFrame, Options, Output, PluginError, Receipt, Result, Services,
@@ -40,7 +40,7 @@ pub(crate) fn open_with(
 }
 
 /// A batch of one asset with `count` findings. The QIDs number the events, starting at `first`.
-pub(crate) fn numbered(first: usize, count: usize, result: &str) -> RawBatch {
+pub(crate) fn numbered(first: usize, count: usize, result: &str) -> RawBatch2 {
     let mut filling = Filling::default().asset(&[(A::Address, "192.0.2.1"), (A::Dns, "www.example.com")]);
     for number in first..first + count {
         let cells = [("kind", "vulnerability"), ("severity", "5"), ("result", result)];
@@ -68,7 +68,7 @@ pub(crate) struct Run {
 /// other error ends it.
 pub(crate) fn deliver(
     options: &Value,
-    batches: &[RawBatch],
+    batches: &[RawBatch2],
     every: usize,
     mut wait: impl FnMut(usize),
 ) -> Result<Run, PluginError> {
@@ -88,7 +88,7 @@ pub(crate) fn deliver(
 
 fn attempt(
     options: &Value,
-    batches: &[RawBatch],
+    batches: &[RawBatch2],
     every: usize,
     receipt: &mut Option<Receipt>,
     done: &mut usize,

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use scanbridge_arcsight_cef::ArcSightCef;
-use scanbridge_plugin_api::batch::RawBatch;
+use scanbridge_plugin_api::batch::RawBatch2;
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D};
 use scanbridge_plugin_api::{ErrorKind, Output};
 use serde_json::{Value, json};
 
 use crate::case::{Filling, event_of, events_of, open, scan, text_of};
 
-fn vulnerability() -> RawBatch {
+fn vulnerability() -> RawBatch2 {
     let definition = [(D::Id, "7"), (D::Category, "CGI"), (D::Exploits, "\t\tone\t")];
     let cells =
         [("kind", "vulnerability"), ("status", "Active"), ("facts", "port\t22\ttcp\t\t\nos\tLinux\t")];

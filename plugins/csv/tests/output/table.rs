@@ -60,7 +60,7 @@ fn columns_unknown_to_the_model_are_written() {
     let mut report = start();
     // A column that an input of a later version might send instead of a known one.
     let last = report.schema.findings.len() - 1;
-    report.schema.findings[last] = "epss".to_owned();
+    report.schema.findings[last].name = "epss".to_owned();
     let cells = &[("kind", "vulnerability"), ("facts", "0.97")];
     let options = r#""columns": ["finding.epss", "finding.facts"], "header": false"#;
     let mut output = open(&path, options).unwrap();

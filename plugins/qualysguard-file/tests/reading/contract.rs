@@ -24,6 +24,7 @@ fn input_resumes_at_every_position() {
         extent: Extent::Assets(120),
         findings_per_asset: 10,
         qids: 40,
+        own_texts: false,
         seed: 3,
     };
     shape.write(fs::File::create(folder.path().join("large.xml")).unwrap()).unwrap();

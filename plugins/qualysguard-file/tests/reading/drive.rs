@@ -90,7 +90,7 @@ pub(crate) fn read(options: &serde_json::Value) -> Result<Outcome> {
                 let report = outcome.reports.last_mut().unwrap();
                 let columns = Columns::of_report(&report.start);
                 report.add_batch(Batch::of(&batch, &columns).unwrap());
-                recycled = BatchBuilder::recycle(batch);
+                recycled = BatchBuilder::recycle(columns.schema(), batch);
             }
             Event::ReportEnd(end) => outcome.reports.last_mut().unwrap().end = end,
             Event::Refused(refusal) => outcome.refused.push(refusal),

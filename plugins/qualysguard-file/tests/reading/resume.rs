@@ -25,9 +25,10 @@ fn read(options: &Value) -> Session {
 /// After a resume at `position`, the events are the same as those after it in the uninterrupted run. They follow the
 /// start of the report that was in progress. Rows may be in other batches, so assets and findings of a report are
 /// compared separately.
-fn assert_resumes(options: &Value, uninterrupted: &[Event], at: usize, position: &Position) {
+fn assert_resumes(options: &Value, uninterrupted: &Session, at: usize, position: &Position) {
     let state = tempfile::tempdir().unwrap();
-    let mut session = Session::open(options, state.path(), Some(position));
+    let mut session = uninterrupted.resume(options, state.path(), at, position);
+    let uninterrupted = &uninterrupted.events;
     assert_eq!(session.go(), Pause::Finished);
     let started = uninterrupted[..at].iter().rposition(|event| matches!(event, Event::Start(..)));
     let ended = uninterrupted[..at].iter().rposition(|event| matches!(event, Event::End(_)));
@@ -62,7 +63,14 @@ fn by_report(events: &[Event]) -> Vec<Vec<&Event>> {
 
 fn generated(format: Format, findings_per_asset: usize, assets: u64, seed: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let shape = Shape { format, extent: Extent::Assets(assets), findings_per_asset, qids: 60, seed };
+    let shape = Shape {
+        format,
+        extent: Extent::Assets(assets),
+        findings_per_asset,
+        qids: 60,
+        own_texts: false,
+        seed,
+    };
     shape.write(&mut bytes).unwrap();
     bytes
 }
@@ -86,7 +94,7 @@ fn large_report_resumes_at_every_position() {
             uninterrupted.positions.iter().filter(|(_, position)| !position.0.is_empty()).collect();
         assert!(inside.len() > 4, "{format:?} {findings}: {} positions", inside.len());
         for (at, position) in inside {
-            assert_resumes(&options, &uninterrupted.events, *at, position);
+            assert_resumes(&options, &uninterrupted, *at, position);
         }
     }
 }
@@ -109,7 +117,7 @@ fn every_valid_report_resumes_after_every_asset() {
             let assets = uninterrupted.events.iter().filter(|event| matches!(event, Event::Asset(_))).count();
             assert_eq!(inside.len(), assets, "{}", file.display());
             for (at, position) in inside {
-                assert_resumes(&options, &uninterrupted.events, *at, position);
+                assert_resumes(&options, &uninterrupted, *at, position);
                 count += 1;
             }
         }
@@ -179,7 +187,7 @@ fn resumed_run_reads_only_the_rest() {
         let inside = inside(&uninterrupted);
         let (at, position) =
             inside.iter().find(|(at, _)| 10 * findings(&uninterrupted.events[..*at]) >= 6 * total).unwrap();
-        let (rest, ()) = bytes_read(|| assert_resumes(&options, &uninterrupted.events, *at, position));
+        let (rest, ()) = bytes_read(|| assert_resumes(&options, &uninterrupted, *at, position));
         assert!(100 * rest <= 45 * all_bytes, "{name}: {rest} of {all_bytes} bytes");
     }
 }
@@ -208,7 +216,7 @@ fn damage_after_a_resume_has_the_right_line() {
             let inside = inside(&uninterrupted);
             assert!(inside.len() > 1);
             for (at, position) in inside {
-                assert_resumes(&options, &uninterrupted.events, *at, position);
+                assert_resumes(&options, &uninterrupted, *at, position);
             }
         }
     }
@@ -231,7 +239,7 @@ proptest! {
         let options = options(&[&path]);
         let uninterrupted = read(&options);
         for (at, position) in uninterrupted.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
-            assert_resumes(&options, &uninterrupted.events, *at, position);
+            assert_resumes(&options, &uninterrupted, *at, position);
         }
     }
 }
@@ -261,7 +269,7 @@ fn notes_are_kept_after_a_resume() {
     let empty = uninterrupted.positions.iter().filter(|(_, position)| position.0.is_empty()).count();
     assert!(empty >= 2, "a position inside an asset is not empty");
     for (at, position) in uninterrupted.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
-        assert_resumes(&options, &uninterrupted.events, *at, position);
+        assert_resumes(&options, &uninterrupted, *at, position);
     }
 }
 
@@ -367,7 +375,7 @@ fn delivered_truncated_report_resumes_too() {
     let uninterrupted = read(&options);
     assert!(!uninterrupted.ends()[0].complete && uninterrupted.ends()[0].deliver);
     for (at, position) in uninterrupted.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
-        assert_resumes(&options, &uninterrupted.events, *at, position);
+        assert_resumes(&options, &uninterrupted, *at, position);
     }
 }
 

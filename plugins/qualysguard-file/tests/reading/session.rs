@@ -1,12 +1,14 @@
 //! An instance that is called step by step, and can be dropped and reopened at a position.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{AssetField, Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Event as Happened, Input, Open, OpenFrame, Options, Outcome, Position, ReportKey, Result, Services,
-    Stored, StoredReport,
+    State, Stored, StoredReport,
 };
 use scanbridge_plugin_contract::rows::{self, Row};
 use scanbridge_qualysguard_file::QualysGuardFile;
@@ -32,19 +34,49 @@ pub(crate) enum Pause {
 
 pub(crate) struct Session {
     input: QualysGuardFile,
+    keys: KeysOfRuns,
     one_asset_per_batch: bool,
     pub(crate) events: Vec<Event>,
     /// Each position with the number of events before it.
     pub(crate) positions: Vec<(usize, Position)>,
+    /// The keys at each position.
+    keys_at: Vec<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Session {
     pub(crate) fn open(options: &Value, state: &Path, resume: Option<&Position>) -> Self {
+        let position = resume.map(|position| position.0.clone());
+        let keys = SAVED.lock().unwrap().get(&(state.to_owned(), position)).cloned();
+        Self::open_with_keys(&keys.unwrap_or_default(), options, state, resume)
+    }
+
+    /// Resumes this session in another state directory, at the position after this number of events.
+    pub(crate) fn resume(&self, options: &Value, state: &Path, at: usize, position: &Position) -> Self {
+        let index = self.positions.iter().position(|found| *found == (at, position.clone())).unwrap();
+        Self::open_with_keys(&self.keys_at[index], options, state, Some(position))
+    }
+
+    fn open_with_keys(
+        keys: &BTreeMap<String, Vec<u8>>,
+        options: &Value,
+        state: &Path,
+        resume: Option<&Position>,
+    ) -> Self {
+        let saved = keys;
         let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
         let (services, frame) = (Services::without_host(state), OpenFrame::default());
+        let keys = KeysOfRuns { folder: state.to_owned(), state: services.state() };
+        keys.restore(saved);
         let open = Open::new(&options, &services, &frame);
         let input = QualysGuardFile::open(&open, resume).unwrap().plugin;
-        Self { input, one_asset_per_batch: false, events: Vec::new(), positions: Vec::new() }
+        Self {
+            input,
+            keys,
+            one_asset_per_batch: false,
+            events: Vec::new(),
+            positions: Vec::new(),
+            keys_at: Vec::new(),
+        }
     }
 
     /// Every batch ends after one asset, so that there is a position after each.
@@ -84,7 +116,10 @@ impl Session {
             Happened::Finished => return Some(Pause::Finished),
             event => panic!("unexpected step: {event:?}"),
         }
-        self.positions.push((self.events.len(), step.position.unwrap_or_default()));
+        let position = step.position.unwrap_or_default();
+        self.keys.save(Some(&position));
+        self.keys_at.push(self.keys.all());
+        self.positions.push((self.events.len(), position));
         None
     }
 
@@ -116,6 +151,21 @@ impl Session {
 
     /// All up to the last position is stored, with this outcome of every report.
     pub(crate) fn commit_as(&mut self, outcome: Outcome) -> Result<()> {
+        let reports = self.stored_reports(outcome);
+        let position = self.last_position();
+        let result = self.input.stored(&Stored { position: position.clone(), reports });
+        self.keys.save(Some(&position));
+        self.keys.save(None);
+        result
+    }
+
+    /// Reports of an earlier session that was killed before it was informed about them.
+    pub(crate) fn confirm(&mut self, position: &Position, reports: Vec<StoredReport>) -> Result<()> {
+        self.input.stored(&Stored { position: position.clone(), reports })
+    }
+
+    /// The reports so far.
+    pub(crate) fn stored_reports(&self, outcome: Outcome) -> Vec<StoredReport> {
         let reports = self.events.iter().filter_map(|event| match event {
             Event::Start(start, _) => Some(StoredReport {
                 key: ReportKey {
@@ -128,8 +178,14 @@ impl Session {
             }),
             _ => None,
         });
-        let reports = reports.collect();
-        self.input.stored(&Stored { position: self.last_position(), reports })
+        reports.collect()
+    }
+
+    /// The paths of the files in the list of delivered files.
+    pub(crate) fn listed(&self) -> Vec<String> {
+        let values =
+            self.keys.state.list("").unwrap().into_iter().map(|name| self.keys.state.get(&name).unwrap());
+        values.map(|value| String::from_utf8(value.unwrap()).unwrap()).collect()
     }
 
     pub(crate) fn ends(&self) -> Vec<&ReportEnd> {
@@ -150,6 +206,33 @@ impl Session {
 
     pub(crate) fn refusals(&self) -> Vec<&Refusal> {
         self.events.iter().filter_map(Event::refusal).collect()
+    }
+}
+
+/// The keys of the instance as a host stores them: together with a position, and after `stored`.
+struct KeysOfRuns {
+    folder: PathBuf,
+    state: State,
+}
+
+type Saved = BTreeMap<(PathBuf, Option<Vec<u8>>), BTreeMap<String, Vec<u8>>>;
+static SAVED: Mutex<Saved> = Mutex::new(BTreeMap::new());
+
+impl KeysOfRuns {
+    /// Saves the keys for a run that resumes at this position, or that starts after everything was stored.
+    fn save(&self, position: Option<&Position>) {
+        let key = (self.folder.clone(), position.map(|position| position.0.clone()));
+        SAVED.lock().unwrap().insert(key, self.all());
+    }
+
+    fn all(&self) -> BTreeMap<String, Vec<u8>> {
+        let names = self.state.list("").unwrap().into_iter();
+        names.map(|name| (name.clone(), self.state.get(&name).unwrap().unwrap())).collect()
+    }
+
+    fn restore(&self, keys: &BTreeMap<String, Vec<u8>>) {
+        self.state.list("").unwrap().iter().for_each(|name| self.state.delete(name).unwrap());
+        keys.iter().for_each(|(name, value)| self.state.put(name, value).unwrap());
     }
 }
 

@@ -70,12 +70,11 @@ struct Pull {
 
 impl Detections {
     pub(crate) fn open(wanted: &Wanted, context: &SourceContext, resume: Option<&Position>) -> Result<Self> {
-        let watermark = Watermark::open(&context.services)?;
+        let watermark = Watermark::open(&context.services);
         let resumed = read_position::<Pull>(context, resume);
         let cache = CachedPages::open(&context.services)?;
         let (state, pull) = match resumed {
             Some(pull) if pull.ended => {
-                pull.store_watermark(&watermark, context)?;
                 // The end time of that pull is unknown: start the next round at once if there is an interval.
                 let next = if context.settings.interval.is_some() { State::Begin } else { State::Rest };
                 (next, Pull::default())
@@ -101,11 +100,11 @@ impl Detections {
         let is_over = continued && self.pull.first.is_none();
         if !continued {
             self.cache.clear();
-            let since = self
-                .wanted
-                .incremental
-                .then(|| self.watermark.since(&context.fingerprint, self.wanted.overlap));
-            self.pull = Pull { since: since.flatten(), first: Some(0), ..Pull::default() };
+            let since = match self.wanted.incremental {
+                true => self.watermark.since(&context.fingerprint, self.wanted.overlap)?,
+                false => None,
+            };
+            self.pull = Pull { since, first: Some(0), ..Pull::default() };
         }
         if !is_over {
             self.open_page(context)?;
@@ -188,7 +187,7 @@ impl Detections {
                 self.end_page();
                 let reason = format!("invalid page of detections: {damage}");
                 let deliver = context.settings.reading.deliver_incomplete;
-                Ok(self.end(ReportEnd { reason, deliver, ..ReportEnd::default() }, context))
+                self.end(ReportEnd { reason, deliver, ..ReportEnd::default() }, context)
             }
         }
     }
@@ -201,7 +200,7 @@ impl Detections {
         self.state = if page.next.is_some() { State::Pages } else { State::End };
     }
 
-    fn end_pull(&mut self, context: &SourceContext) -> Step {
+    fn end_pull(&mut self, context: &SourceContext) -> Result<Step> {
         tracing::info!(assets = self.pull.assets, "QualysGuard Report Processing Complete");
         if self.pull.assets == 0 && self.pull.since.is_none() {
             self.pull.notes.push(Note { text: "the report contains no assets".to_owned(), count: 1 });
@@ -218,17 +217,17 @@ impl Detections {
         self.end(ReportEnd { complete: count == 0, deliver: true, reason, ..ReportEnd::default() }, context)
     }
 
-    fn end(&mut self, end: ReportEnd, context: &SourceContext) -> Step {
+    fn end(&mut self, end: ReportEnd, context: &SourceContext) -> Result<Step> {
         self.state = State::Rest;
         let mut pull = std::mem::take(&mut self.pull);
         (pull.ended, pull.first) = (true, None);
-        if !end.complete && pull.missing_assets == 0 {
-            // Not a complete pull: must not move the watermark.
-            pull.started.clear();
+        // Only a complete pull without skipped assets moves the watermark.
+        if end.complete && !pull.started.is_empty() {
+            self.watermark.set(&context.fingerprint, &pull.started)?;
         }
         let notes = std::mem::take(&mut pull.notes);
         let end = ReportEnd { notes, bytes: pull.bytes, ..end };
-        Step::report_end(end).at(position(context, &pull))
+        Ok(Step::report_end(end).at(position(context, &pull)))
     }
 }
 
@@ -242,15 +241,6 @@ impl Pull {
         }
         self.notes.truncate(MAX_NOTES);
     }
-
-    /// Moves the watermark after a complete pull without skipped assets; the next pull requests only later
-    /// changes.
-    fn store_watermark(&self, watermark: &Watermark, context: &SourceContext) -> Result<()> {
-        if self.ended && self.missing_assets == 0 && !self.started.is_empty() {
-            watermark.store(&context.fingerprint, &self.started)?;
-        }
-        Ok(())
-    }
 }
 
 impl Work for Detections {
@@ -258,7 +248,7 @@ impl Work for Detections {
         match self.state {
             State::Begin => self.begin(context),
             State::Pages => self.deliver(recycled, context),
-            State::End => Ok(self.end_pull(context)),
+            State::End => self.end_pull(context),
             State::Rest => {
                 let state = &mut self.state;
                 Ok(end_round(&context.settings, &mut self.began, || *state = State::Begin))
@@ -268,16 +258,11 @@ impl Work for Detections {
 
     fn stored(&mut self, at: &Position, context: &mut SourceContext) -> Result<()> {
         match read_position::<Pull>(context, Some(at)) {
-            Some(pull) => {
-                match pull.first {
-                    Some(first) => self.cache.remove_before(first),
-                    None if self.state == State::Rest => self.cache.clear(),
-                    None => {}
-                }
-                pull.store_watermark(&self.watermark, context)
-            }
-            None => Ok(()),
+            Some(Pull { first: Some(first), .. }) => self.cache.remove_before(first),
+            Some(_) if self.state == State::Rest => self.cache.clear(),
+            _ => {}
         }
+        Ok(())
     }
 }
 

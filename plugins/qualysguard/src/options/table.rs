@@ -29,11 +29,12 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "Filter: only assets in these ranges are delivered (192.0.2.0/24, 192.0.2.1-192.0.2.9, single \
          addresses, IPv6). Does not reduce the download; use `target_ips` for that. Default: all.",
     ),
-    OptionSpec::text("proxy").help(
+    OptionSpec::text("proxy").resume_safe().help(
         "HTTP proxy with CONNECT support: `http://ADDRESS:PORT`, or `https://ADDRESS:PORT` for a proxy \
          with TLS. All connections use it, except to `no_proxy`. Proxy environment variables are ignored.",
     ),
     OptionSpec::text("proxy_username")
+        .resume_safe()
         .help("User name for the proxy (Basic authentication). Default: no authentication."),
     OptionSpec::text("proxy_password").secret().help("Password for the proxy."),
     OptionSpec::choice("source", &["template-report", "scan-reports", "host-detections"])
@@ -73,9 +74,10 @@ pub(crate) const TABLE: &[OptionSpec] = &[
          Only for `source: template-report`.",
     ),
     OptionSpec::integer("report_timeout_minutes", 1, 10_080)
+        .resume_safe()
         .default_integer(480)
         .help("Timeout for a launched report to finish, in minutes. Only for `source: template-report`."),
-    OptionSpec::integer("poll_secs", 1, 3_600).default_integer(30).help(
+    OptionSpec::integer("poll_secs", 1, 3_600).resume_safe().default_integer(30).help(
         "First interval between two status checks of a launched report, in seconds; later intervals grow up \
          to four times this time. Only for `source: template-report`.",
     ),
@@ -155,24 +157,27 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"]).default_text("ipv4").help(
         "IP version tried first when a name has several addresses. `any`: order of the system's resolver.",
     ),
-    OptionSpec::list("no_proxy", &ValueSpec::Text).help(
+    OptionSpec::list("no_proxy", &ValueSpec::Text).resume_safe().help(
         "Destinations reached without the proxy: host names, `.domains`, `*.domains`, addresses and \
          ranges. Default: none.",
     ),
     OptionSpec::integer("connect_timeout_secs", 1, 600)
+        .resume_safe()
         .default_integer(30)
         .help("Timeout for connecting, including the TLS handshake, in seconds."),
     OptionSpec::integer("read_timeout_secs", 1, 3_600)
+        .resume_safe()
         .default_integer(300)
         .help("Read timeout, in seconds: longest time without data before and within a response."),
     OptionSpec::integer("request_timeout_minutes", 1, 1_440)
+        .resume_safe()
         .default_integer(240)
         .help("Timeout for one complete response, in minutes."),
     OptionSpec::integer("max_wait_minutes", 0, 10_080).default_integer(120).help(
         "Maximum total wait within one API call for Qualys rate and concurrency limits, in minutes. If \
          more is needed, the run ends with exit code 69 and the next run retries.",
     ),
-    OptionSpec::integer("busy_wait_secs", 1, 600).default_integer(30).help(
+    OptionSpec::integer("busy_wait_secs", 1, 600).resume_safe().default_integer(30).help(
         "First wait when the Qualys concurrency limit is reached, in seconds. Later waits grow up to \
          twice this time.",
     ),

@@ -1,23 +1,26 @@
 //! The reports that this instance launched and has not deleted yet. They use storage quota at Qualys, and a
 //! report of an interrupted run need not be launched a second time.
 //!
-//! A launch is stored with a unique title before its request is sent. If the response is lost, the report is
-//! found by that title.
+//! A launch gets a unique title and is stored in a checkpoint before its request is sent. If the response is lost,
+//! the report is found by that title.
 
 use std::time::{Duration, SystemTime};
 
-use scanbridge_plugin_api::{Result, Services};
+use scanbridge_plugin_api::{Result, Services, State};
 use serde::{Deserialize, Serialize};
 
+use crate::keys;
 use crate::source::fingerprint;
-use crate::state_file::StateFile;
 
-/// The launched reports; each change is written to disk at once.
+/// The launched reports; each is a key of the instance.
 #[derive(Debug)]
 pub(super) struct LaunchedReports {
-    file: StateFile,
+    state: State,
     reports: Vec<Entry>,
 }
+
+/// The keys begin with this.
+const PREFIX: &str = "launched:";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
@@ -42,49 +45,60 @@ const SEARCH_PERIOD: Duration = Duration::from_secs(7 * 86_400);
 
 impl LaunchedReports {
     pub(super) fn open(services: &Services) -> Result<Self> {
-        let file = StateFile::new(services, "launched.json")?;
-        let reports = file.read().unwrap_or_default();
-        Ok(Self { file, reports })
+        let state = services.state();
+        let mut reports = Vec::new();
+        for name in state.list(PREFIX)? {
+            reports.extend(keys::read::<Entry>(&state, &name)?);
+        }
+        reports.sort_by_key(|entry| entry.at);
+        Ok(Self { state, reports })
     }
 
-    /// Stores a launch that is about to be requested, and returns its title. Reuses the entry of an earlier
-    /// launch without a response, so that retries during a long outage do not add thousands of entries.
-    pub(super) fn begin(&mut self, key: &str) -> Result<String> {
+    /// The title of a launch without a response. It is reused, so that retries during a long outage do not add
+    /// thousands of entries.
+    pub(super) fn prepared(&self, key: &str) -> Option<String> {
         let is_same = |entry: &&Entry| entry.is_unanswered() && !entry.ended && entry.key == key;
-        if let Some(entry) = self.reports.iter().find(is_same) {
-            return Ok(entry.title.clone());
-        }
+        self.reports.iter().find(is_same).map(|entry| entry.title.clone())
+    }
+
+    /// Adds a launch that is to be requested, with a unique title. A checkpoint must store it first.
+    pub(super) fn prepare(&mut self, key: &str) -> Result<()> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let title = format!("Scanbridge {}", &fingerprint(&(key, now, std::process::id()))[..16]);
-        self.add("", key, &title)?;
-        Ok(title)
+        self.add("", key, &title)
     }
 
     /// Removes the launch with this title, which was rejected and made no report.
     pub(super) fn refused(&mut self, title: &str) -> Result<()> {
-        self.reports.retain(|entry| !entry.is_unanswered() || entry.title != title);
-        self.file.write(&self.reports)
+        self.retain(|entry| !entry.is_unanswered() || entry.title != title)
     }
 
-    /// Stores the ID of a launched report. The title is empty with `report_title`.
+    /// Sets the ID of a launched report. The title is empty with `report_title`. A checkpoint must store it before
+    /// the input waits for the report.
     pub(super) fn answered(&mut self, id: &str, key: &str, title: &str) -> Result<()> {
-        self.reports.retain(|entry| !entry.is_unanswered() || entry.title != title);
+        self.refused(title)?;
         self.add(id, key, title)
     }
 
     fn add(&mut self, id: &str, key: &str, title: &str) -> Result<()> {
         let [id, key, title] = [id, key, title].map(str::to_owned);
-        self.reports.push(Entry { id, key, title, ended: false, at: now() });
-        self.file.write(&self.reports)
+        let entry = Entry { id, key, title, ended: false, at: now() };
+        keys::write(&self.state, &entry.name(), &entry)?;
+        self.reports.push(entry);
+        Ok(())
+    }
+
+    /// Deletes the entries that `keep` rejects.
+    fn retain(&mut self, keep: impl Fn(&Entry) -> bool) -> Result<()> {
+        for entry in self.reports.extract_if(.., |entry| !keep(entry)) {
+            self.state.delete(&entry.name())?;
+        }
+        Ok(())
     }
 
     /// True if there are launches without a response. Removes those older than [`SEARCH_PERIOD`].
     pub(super) fn has_unanswered(&mut self) -> Result<bool> {
-        let before = self.reports.len();
-        self.reports.retain(|entry| !entry.is_unanswered() || entry.age() < SEARCH_PERIOD);
-        if self.reports.len() < before {
-            self.file.write(&self.reports)?;
-        }
+        self.retain(|entry| !entry.is_unanswered() || entry.age() < SEARCH_PERIOD)?;
         Ok(self.reports.iter().any(Entry::is_unanswered))
     }
 
@@ -92,8 +106,9 @@ impl LaunchedReports {
     pub(super) fn adopt(&mut self, id: &str, title: &str) -> Result<bool> {
         let launch = |entry: &&mut Entry| entry.is_unanswered() && entry.title == title;
         let Some(entry) = self.reports.iter_mut().find(launch) else { return Ok(false) };
+        self.state.delete(&entry.name())?;
         id.clone_into(&mut entry.id);
-        self.file.write(&self.reports)?;
+        keys::write(&self.state, &entry.name(), entry)?;
         Ok(true)
     }
 
@@ -119,14 +134,16 @@ impl LaunchedReports {
         else {
             return Ok(());
         };
-        self.reports.iter_mut().filter(|entry| entry.key == key).for_each(|entry| entry.ended = true);
-        self.file.write(&self.reports)
+        for entry in self.reports.iter_mut().filter(|entry| entry.key == key) {
+            entry.ended = true;
+            keys::write(&self.state, &entry.name(), entry)?;
+        }
+        Ok(())
     }
 
     /// Removes a report, which was deleted at Qualys.
     pub(super) fn remove(&mut self, id: &str) -> Result<()> {
-        self.reports.retain(|entry| entry.id != id);
-        self.file.write(&self.reports)
+        self.retain(|entry| entry.id != id)
     }
 
     /// Reports that are no longer needed: passed on, outdated, or with a key that is not in `wanted`.
@@ -138,6 +155,14 @@ impl LaunchedReports {
 }
 
 impl Entry {
+    /// The key under which it is stored: IDs and titles are unique.
+    fn name(&self) -> String {
+        match self.is_unanswered() {
+            true => format!("{PREFIX}title:{}", self.title),
+            false => format!("{PREFIX}{}", self.id),
+        }
+    }
+
     fn is_unanswered(&self) -> bool {
         self.id.is_empty()
     }

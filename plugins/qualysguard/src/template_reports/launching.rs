@@ -15,6 +15,10 @@ use crate::source::SourceContext;
 pub(super) struct ReportLauncher {
     wanted: Wanted,
     launched: LaunchedReports,
+    /// The ID of the last report that this instance launched.
+    launched_now: Option<String>,
+    /// Whether a launch is stored, but was not requested yet: there is no report to search for.
+    is_prepared: bool,
 }
 
 /// A new report may be missing from the list for this time.
@@ -22,7 +26,12 @@ const LISTED_WITHIN: Duration = Duration::from_secs(900);
 
 impl ReportLauncher {
     pub(super) fn open(wanted: &Wanted, context: &SourceContext) -> Result<Self> {
-        Ok(Self { wanted: wanted.clone(), launched: LaunchedReports::open(&context.services)? })
+        Ok(Self {
+            wanted: wanted.clone(),
+            launched: LaunchedReports::open(&context.services)?,
+            launched_now: None,
+            is_prepared: false,
+        })
     }
 
     /// True if this instance launched the report.
@@ -35,28 +44,48 @@ impl ReportLauncher {
         self.launched.mark_ended(id)
     }
 
-    /// Launches a report, or adopts one that an interrupted run launched, and waits until it is finished.
-    pub(super) fn launch_and_wait(&mut self, context: &mut SourceContext, template: &str) -> Result<String> {
+    /// Launches a report, or adopts one that an interrupted run launched, and waits until it is finished. `None`: a
+    /// checkpoint must store the keys first, then this is called again. So a launch that was requested is known to
+    /// the next run, even if this one is killed.
+    pub(super) fn launch_and_wait(
+        &mut self,
+        context: &mut SourceContext,
+        template: &str,
+    ) -> Result<Option<String>> {
         let key = launch_key(context, template, &self.wanted);
         if let Some(id) = self.launched.pending(&key) {
-            tracing::info!("resuming report {id} of template {template}, launched by an earlier run");
-            if self.wait(context, &id, true)? {
-                return Ok(id);
+            let is_earlier = self.launched_now.as_ref() != Some(&id);
+            if is_earlier {
+                tracing::info!("resuming report {id} of template {template}, launched by an earlier run");
+            }
+            if self.wait(context, &id, is_earlier)? {
+                return Ok(Some(id));
             }
             self.launched.remove(&id)?;
         }
-        let id = self.launch(context, template, &key)?;
+        // A launch can be found again only by a unique title; `report_title` is not unique.
+        let own = match (&self.wanted.title, self.launched.prepared(&key)) {
+            (Some(_), _) => String::new(),
+            (None, Some(title)) => title,
+            (None, None) => {
+                self.launched.prepare(&key)?;
+                self.is_prepared = true;
+                return Ok(None);
+            }
+        };
+        self.is_prepared = false;
+        let id = self.launch(context, template, (&key, own))?;
         tracing::info!("launched report {id} of template {template}");
-        self.wait(context, &id, false)?;
-        Ok(id)
+        self.launched_now = Some(id);
+        Ok(None)
     }
 
-    fn launch(&mut self, context: &mut SourceContext, template: &str, key: &str) -> Result<String> {
-        // A launch can be found again only by a unique title; `report_title` is not unique.
-        let own = match &self.wanted.title {
-            None => self.launched.begin(key)?,
-            Some(_) => String::new(),
-        };
+    fn launch(
+        &mut self,
+        context: &mut SourceContext,
+        template: &str,
+        (key, own): (&str, String),
+    ) -> Result<String> {
         let call = report_call(context, "launching the report", &[])
             .field("action", "launch")
             .field("template_id", template)
@@ -151,7 +180,7 @@ impl ReportLauncher {
 
     /// Searches for reports whose launch got no response.
     fn find_unanswered(&mut self, context: &mut SourceContext) -> Result<()> {
-        if !self.launched.has_unanswered()? {
+        if self.is_prepared || !self.launched.has_unanswered()? {
             return Ok(());
         }
         for report in list(context, &[])? {

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Refusal;
-use scanbridge_plugin_api::{ErrorKind, Event, PluginError, Position, Result, Step, tracing};
+use scanbridge_plugin_api::{
+    CheckpointRequest, ErrorKind, Event, PluginError, Position, Result, Step, tracing,
+};
 use scanbridge_qualys_xml::Mark;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +81,13 @@ impl TemplateReports {
             }
         }
         let (id, title) = match self.wanted.which[self.index].clone() {
-            Which::Launch(template) => (self.launching.launch_and_wait(context, &template)?, String::new()),
+            Which::Launch(template) => match self.launching.launch_and_wait(context, &template)? {
+                Some(id) => (id, String::new()),
+                None => {
+                    let mark = Step::mark(self.position(None, context));
+                    return Ok(Some(mark.with_checkpoint(CheckpointRequest::NowAndWait)));
+                }
+            },
             Which::Id(id) => (id, String::new()),
             Which::NewestTitled(title) => (newest(context, &title)?, title),
             Which::NewestOfTemplate(template) => {

@@ -1,5 +1,6 @@
 //! Opens the input as the host does, runs it to its end, and collects the results.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use scanbridge_doubles::certificates::{Authority, Request};
@@ -124,6 +125,20 @@ impl Bench {
         self.folder.path().join("state")
     }
 
+    /// The keys of the instance.
+    pub(crate) fn keys(&self) -> BTreeMap<String, Vec<u8>> {
+        let state = Services::without_host(&self.state()).state();
+        let names = state.list("").unwrap().into_iter();
+        names.map(|name| (name.clone(), state.get(&name).unwrap().unwrap())).collect()
+    }
+
+    /// Restores the keys of a checkpoint, as the host does after a crash.
+    pub(crate) fn restore_keys(&self, keys: &BTreeMap<String, Vec<u8>>) {
+        let state = Services::without_host(&self.state()).state();
+        state.list("").unwrap().iter().for_each(|name| state.delete(name).unwrap());
+        keys.iter().for_each(|(name, value)| state.put(name, value).unwrap());
+    }
+
     pub(crate) fn open(&self, resume: Option<&Position>) -> Result<QualysGuard> {
         self.open_with(resume, &Services::without_host(&self.state()))
     }
@@ -182,6 +197,7 @@ pub(crate) fn step(input: &mut QualysGuard, outcome: &mut Outcome) -> Result<boo
             outcome.positions.push((position, outcome.findings().len()));
         }
         Event::Refused(refusal) => outcome.refused.push(refusal),
+        Event::Mark => {}
         Event::Idle(_) | Event::Finished => return Ok(false),
         event => panic!("unexpected step: {event:?}"),
     }

@@ -1,5 +1,6 @@
 //! Source `scan-reports`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -79,10 +80,14 @@ fn only_delivered_scans_are_skipped_after_a_crash() {
         assert!(step(&mut input, &mut outcome).unwrap());
     }
     drop(input);
-    // No commit was reported: all scans are delivered again.
+    let keys = bench.keys();
+    assert_eq!(keys.len(), 1, "the first scan was delivered");
+    // No checkpoint was stored: all scans are delivered again.
+    bench.restore_keys(&BTreeMap::new());
     let again = finish(&mut bench.open(None).unwrap()).unwrap();
     assert_eq!(again.reports.len(), 2);
-    // The host stored the position after the first scan, but stopped before it called `committed`.
+    // The host stored the position after the first scan, but stopped before it called `stored`.
+    bench.restore_keys(&keys);
     let (position, _) = outcome.positions.last().unwrap();
     let rest = finish(&mut bench.open(Some(position)).unwrap()).unwrap();
     assert_eq!(rest.reports.len(), 1);

@@ -4,7 +4,9 @@ use std::sync::Mutex;
 
 use scanbridge_doubles::fake_qualys::{ReceivedRequest, Reply, Script};
 use scanbridge_fixtures::good;
-use scanbridge_plugin_api::ErrorKind;
+use scanbridge_plugin_api::batch::BatchBuilder;
+use scanbridge_plugin_api::{CheckpointRequest, ErrorKind, Event, Input};
+use scanbridge_qualysguard::QualysGuard;
 use serde_json::json;
 
 use crate::drive::{Bench, Outcome, PASSWORD, bytes_read, finish, step};
@@ -95,13 +97,36 @@ fn only_assets_in_ip_ranges_are_delivered() {
     assert_eq!(lines(&bench), lines(&unfiltered));
 }
 
+/// Launches a report and begins to deliver it.
+fn begin_report(input: &mut QualysGuard) {
+    let mut outcome = Outcome::default();
+    while outcome.reports.is_empty() {
+        assert!(step(input, &mut outcome).unwrap());
+    }
+}
+
+/// A launch and its ID are stored in a checkpoint before the input continues: neither a lost response nor a kill
+/// launches a report twice.
+#[test]
+fn launch_is_stored_before_it_is_requested_and_before_the_wait() {
+    let bench = Bench::new(complete_run());
+    let mut input = bench.open(None).unwrap();
+    for (launches, key) in [(0, "launched:title:Scanbridge "), (1, "launched:77")] {
+        let step = input.next(BatchBuilder::default()).unwrap();
+        assert!(matches!(step.event, Event::Mark), "{step:?}");
+        assert_eq!(step.checkpoint, CheckpointRequest::NowAndWait);
+        assert!(step.position.is_some_and(|position| !position.0.is_empty()));
+        assert_eq!(bench.qualys.count("action=launch"), launches);
+        assert!(bench.keys().keys().any(|name| name.starts_with(key)), "{:?}", bench.keys());
+    }
+}
+
 #[test]
 fn launched_report_of_interrupted_run_is_adopted() {
     let bench = Bench::new(complete_run());
     // The first run ends before anything is delivered.
     let mut input = bench.open(None).unwrap();
-    let mut outcome = Outcome::default();
-    assert!(step(&mut input, &mut outcome).unwrap());
+    begin_report(&mut input);
     drop(input);
     assert_eq!(bench.run().unwrap().only_report().findings.len(), 8);
     assert_eq!(bench.qualys.count("action=launch"), 1);
@@ -112,7 +137,7 @@ fn launched_report_of_interrupted_run_is_adopted() {
 fn obsolete_report_of_an_interrupted_run_is_deleted() {
     let mut bench = Bench::new(complete_run());
     let mut input = bench.open(None).unwrap();
-    assert!(step(&mut input, &mut Outcome::default()).unwrap());
+    begin_report(&mut input);
     drop(input);
     bench.set(json!({ "report_id": 77 }));
     bench.run().unwrap().only_report();

@@ -342,7 +342,7 @@ fn only_assets_that_were_scanned_to_the_end_are_cleared() {
 #[test]
 fn another_schema_is_read_by_its_names() {
     let mut swapped = Schema::default();
-    let position = |name: &str| swapped.definitions.iter().position(|column| column == name).unwrap();
+    let position = |name: &str| swapped.definitions.iter().position(|column| column.name == name).unwrap();
     let (title, diagnosis) = (position("title"), position("diagnosis"));
     swapped.definitions.swap(title, diagnosis);
     let one = Finding { title: "first".to_owned(), text: "second".to_owned(), ..finding("1") };

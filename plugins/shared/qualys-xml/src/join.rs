@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use scanbridge_plugin_api::batch::{BatchBuilder, DefinitionNumber};
+use scanbridge_plugin_api::batch::{BatchBuilder, DefinitionIndex};
 use scanbridge_plugin_api::model::{DefinitionField, FindingKind};
 
 use crate::batch_writer::{BatchWriter, add_facts, pause_when_overfull};
@@ -18,21 +18,14 @@ pub(crate) struct Joined<'a> {
     pub(crate) definitions: Option<&'a mut Definitions>,
 }
 
-/// Definitions that were already sent, in this batch or earlier. They need neither a lookup nor a copy.
+/// Content keys of the definitions that were already sent, in this batch or earlier. While the receiver has them, they
+/// are neither loaded nor copied.
 #[derive(Debug, Default)]
 pub(crate) struct SentDefinitions {
-    sent: HashMap<u32, DefinitionNumber>,
-    generation: Option<u64>,
+    sent: HashMap<u32, u128, foldhash::fast::RandomState>,
 }
 
 impl SentDefinitions {
-    /// Begins another batch.
-    pub(crate) fn begin_batch(&mut self, batch: &BatchBuilder) {
-        if self.generation.replace(batch.generation()) != Some(batch.generation()) {
-            self.sent.clear();
-        }
-    }
-
     /// Delivers the finding in the cells. `key` is its QID as a number, if it has one.
     pub(crate) fn deliver(
         &mut self,
@@ -64,15 +57,16 @@ impl SentDefinitions {
         key: Option<u32>,
         state: &mut State,
         sink: &mut Joined<'_>,
-    ) -> Result<DefinitionNumber, Box<Fault>> {
+    ) -> Result<DefinitionIndex, Box<Fault>> {
         let known = match (key, &mut sink.definitions) {
             (_, None) => {
                 state.notes.without_knowledge_base += 1;
                 false
             }
             (Some(key), Some(definitions)) => {
-                if let Some(number) = self.sent.get(&key) {
-                    return Ok(*number);
+                let sent = self.sent.get(&key).and_then(|content| sink.batch.push_known(*content));
+                if let Some(definition) = sent {
+                    return Ok(definition);
                 }
                 definitions.load(key, &mut state.cells.definition)?
             }
@@ -81,11 +75,11 @@ impl SentDefinitions {
         if !known && sink.definitions.is_some() {
             state.notes.missing_definitions += 1;
         }
-        let number = sink.batch.push_definition(&state.cells.definition);
+        let definition = sink.batch.push_definition(&state.cells.definition);
         if known && let Some(key) = key {
-            self.sent.insert(key, number);
+            self.sent.insert(key, definition.key());
         }
-        Ok(number)
+        Ok(definition)
     }
 }
 

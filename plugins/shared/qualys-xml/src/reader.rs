@@ -125,7 +125,6 @@ impl<R: Read> ReportReader<R> {
             }
             ByKind::TemplateReport(walk) => {
                 walk.document.writer.begin_batch();
-                walk.document.join.begin_batch(batch);
                 let more = walk.run(&mut Joined { batch, definitions })? && !walk.document.is_done;
                 if !more {
                     end_template_report(walk)?;
@@ -134,7 +133,6 @@ impl<R: Read> ReportReader<R> {
             }
             ByKind::Detections(walk) => {
                 walk.document.writer.begin_batch();
-                walk.document.join.begin_batch(batch);
                 walk.run(&mut Joined { batch, definitions })?
             }
         };

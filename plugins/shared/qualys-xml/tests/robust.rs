@@ -42,8 +42,7 @@ fn read(kind: &Kind, bytes: &[u8], pieces: &[usize]) -> Outcome {
         let batch = batch.finish();
         assert_eq!(Batch::of(&batch, &Columns::of(Schema::default())).err(), None);
         outcome.batches.push(
-            [&batch.bytes[..], &batch.definitions.bytes[..], format!("{:?}", batch.findings).as_bytes()]
-                .concat(),
+            [&batch.text[..], &batch.new_text[..], format!("{:?}", batch.findings).as_bytes()].concat(),
         );
         match progress {
             Ok(Progress::Full) => {}
@@ -55,7 +54,7 @@ fn read(kind: &Kind, bytes: &[u8], pieces: &[usize]) -> Outcome {
         }
     }
     // The number of bytes read, and replaced, after the damage depends on the lengths of the reads.
-    let is_comparable = |text: &str| outcome.damage.is_none() || !text.starts_with("bytes were replaced");
+    let is_comparable = |text: &str| outcome.damage.is_none() || !text.starts_with("invalid bytes replaced");
     let notes = reader.notes().into_iter().filter(|note| is_comparable(&note.text));
     outcome.notes = notes.map(|note| format!("{} {}", note.text, note.count)).collect();
     outcome

@@ -26,6 +26,9 @@ struct Args {
     /// Number of different definitions.
     #[arg(long, default_value_t = 1000)]
     qids: usize,
+    /// Give each finding of a scan texts of its own, as if no two findings had the same definition.
+    #[arg(long)]
+    own_texts: bool,
     /// Seed: another seed gives another report of the same shape.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -61,6 +64,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         extent: args.assets.map_or(Extent::Bytes(args.mb.unwrap_or(10) * 1_000_000), Extent::Assets),
         findings_per_asset: args.per_asset,
         qids: args.qids,
+        own_texts: args.own_texts,
         seed: args.seed,
     };
     let counts = match &args.out {

@@ -6,7 +6,7 @@ use super::Extent;
 use super::counts::CountingWriter;
 use super::definition::Kind;
 use super::markup::{cdata, plain, references, section};
-use super::population::{Asset, Finding, Population};
+use super::population::{Finding, Population};
 
 pub(super) fn write(
     out: &mut CountingWriter<impl Write>,
@@ -17,12 +17,18 @@ pub(super) fn write(
         population.definitions().iter().map(|definition| (definition.qid, definition.severity)).collect();
     out.write_all(HEAD.as_bytes())?;
     while extent.needs_more(population.assets(), out.bytes()) {
-        write_asset(out, &population.next_asset(), &definitions)?;
+        write_asset(out, population, &definitions)?;
     }
     out.write_all(b"</HOST_LIST>\n</RESPONSE>\n</HOST_LIST_VM_DETECTION_OUTPUT>\n")
 }
 
-fn write_asset(out: &mut impl Write, asset: &Asset, definitions: &[(u32, u8)]) -> io::Result<()> {
+/// Writes the findings one at a time, because an asset may have any number of them.
+fn write_asset(
+    out: &mut impl Write,
+    population: &mut Population,
+    definitions: &[(u32, u8)],
+) -> io::Result<()> {
+    let asset = population.begin_asset();
     writeln!(out, "<HOST>\n<ID>{}</ID>", 6_000_000 + asset.number)?;
     plain(out, if asset.is_ipv6 { "IPV6" } else { "IP" }, &asset.address)?;
     plain(out, "TRACKING_METHOD", "IP")?;
@@ -31,8 +37,9 @@ fn write_asset(out: &mut impl Write, asset: &Asset, definitions: &[(u32, u8)]) -
     cdata(out, "NETBIOS", &asset.netbios)?;
     plain(out, "LAST_SCAN_DATETIME", "2026-03-04T10:14:53Z")?;
     out.write_all(b"<DETECTION_LIST>\n")?;
-    for finding in &asset.findings {
-        write_finding(out, finding, definitions[finding.definition])?;
+    for index in 0..population.findings_per_asset() {
+        let finding = population.next_finding(&asset, index);
+        write_finding(out, &finding, definitions[finding.definition])?;
     }
     out.write_all(b"</DETECTION_LIST>\n</HOST>\n")
 }

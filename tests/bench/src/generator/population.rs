@@ -74,26 +74,39 @@ impl Population {
         }
     }
 
-    /// Generates and counts the next asset.
+    /// Generates and counts the next asset with its findings.
     pub(super) fn next_asset(&mut self) -> Asset {
+        let mut asset = self.begin_asset();
+        asset.findings = (0..self.findings_per_asset).map(|index| self.next_finding(&asset, index)).collect();
+        asset
+    }
+
+    /// Generates and counts the next asset without findings. The caller gets them from [`Population::next_finding`],
+    /// one at a time.
+    pub(super) fn begin_asset(&mut self) -> Asset {
         self.counts.assets += 1;
         let number = self.counts.assets;
         let is_ipv6 = number.is_multiple_of(50) || number > BENCHMARK_ADDRESSES;
-        let mut asset = Asset {
+        Asset {
             number,
             address: address(number, is_ipv6),
             is_ipv6,
             dns: format!("asset{number}.dept{}.example.com", number % 17),
             netbios: format!("ASSET{number}"),
             os: self.random.pick(OPERATING_SYSTEMS),
-            findings: Vec::with_capacity(self.findings_per_asset),
-        };
-        for index in 0..self.findings_per_asset {
-            let finding = self.finding(&asset, index);
-            self.counts.findings.add(finding.kind);
-            asset.findings.push(finding);
+            findings: Vec::new(),
         }
-        asset
+    }
+
+    pub(super) fn findings_per_asset(&self) -> usize {
+        self.findings_per_asset
+    }
+
+    /// Generates and counts the finding with this index on the asset.
+    pub(super) fn next_finding(&mut self, asset: &Asset, index: usize) -> Finding {
+        let finding = self.finding(asset, index);
+        self.counts.findings.add(finding.kind);
+        finding
     }
 
     fn finding(&mut self, asset: &Asset, index: usize) -> Finding {

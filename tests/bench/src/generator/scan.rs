@@ -12,7 +12,9 @@ pub(super) fn write(
     out: &mut CountingWriter<impl Write>,
     population: &mut Population,
     extent: Extent,
+    own_texts: bool,
 ) -> io::Result<()> {
+    let mut findings = own_texts.then_some(0);
     // The definition is the same in all findings of a QID, so it is rendered once.
     let rendered = population.definitions().iter().map(Rendered::new).collect::<io::Result<Vec<_>>>()?;
     out.write_all(HEAD.as_bytes())?;
@@ -21,7 +23,7 @@ pub(super) fn write(
         asset
             .findings
             .sort_by_key(|finding| (finding.kind, rendered[finding.definition].category, finding.port));
-        write_asset(out, &asset, &rendered)?;
+        write_asset(out, &asset, &rendered, &mut findings)?;
         if asset.number.is_multiple_of(1000) {
             out.write_all(b"<!-- keep-alive -->\n")?;
         }
@@ -34,6 +36,8 @@ struct Rendered {
     category: &'static str,
     open: String,
     body: Vec<u8>,
+    /// Where the text of the diagnosis begins in the body.
+    diagnosis: usize,
 }
 
 impl Rendered {
@@ -46,12 +50,13 @@ impl Rendered {
         }
         open.push_str(">\n");
         let mut body = Vec::new();
-        write_definition(&mut body, definition)?;
-        Ok(Self { category: definition.category, open, body })
+        let diagnosis = write_definition(&mut body, definition)?;
+        Ok(Self { category: definition.category, open, body, diagnosis })
     }
 }
 
-fn write_definition(out: &mut Vec<u8>, definition: &Definition) -> io::Result<()> {
+/// Writes the definition and returns where the text of the diagnosis begins.
+fn write_definition(out: &mut Vec<u8>, definition: &Definition) -> io::Result<usize> {
     cdata(out, "TITLE", &definition.title)?;
     cdata(out, "LAST_UPDATE", "2026-03-04T05:06:07Z")?;
     if definition.cvss_tenths.is_some() {
@@ -62,10 +67,12 @@ fn write_definition(out: &mut Vec<u8>, definition: &Definition) -> io::Result<()
     }
     plain(out, "PCI_FLAG", u8::from(definition.severity > 2))?;
     write_references(out, definition)?;
+    let diagnosis = out.len() + "<DIAGNOSIS><![CDATA[".len();
     cdata(out, "DIAGNOSIS", &definition.diagnosis)?;
     cdata(out, "CONSEQUENCE", &definition.consequence)?;
     cdata(out, "SOLUTION", &definition.solution)?;
-    write_correlation(out, definition)
+    write_correlation(out, definition)?;
+    Ok(diagnosis)
 }
 
 fn write_references(out: &mut Vec<u8>, definition: &Definition) -> io::Result<()> {
@@ -103,7 +110,13 @@ fn write_correlation(out: &mut Vec<u8>, definition: &Definition) -> io::Result<(
     out.write_all(b"</CORRELATION>\n")
 }
 
-fn write_asset(out: &mut impl Write, asset: &Asset, rendered: &[Rendered]) -> io::Result<()> {
+/// `own_texts` is the number of findings before, if each has texts of its own.
+fn write_asset(
+    out: &mut impl Write,
+    asset: &Asset,
+    rendered: &[Rendered],
+    own_texts: &mut Option<u64>,
+) -> io::Result<()> {
     writeln!(out, "<IP value=\"{}\" name=\"{}\">", asset.address, asset.dns)?;
     cdata(out, "OS", asset.os)?;
     cdata(out, "NETBIOS_HOSTNAME", &asset.netbios)?;
@@ -111,7 +124,7 @@ fn write_asset(out: &mut impl Write, asset: &Asset, rendered: &[Rendered]) -> io
         let section = section_element(findings[0].kind);
         writeln!(out, "<{section}>")?;
         for in_category in findings.chunk_by(|a, b| category_key(a, rendered) == category_key(b, rendered)) {
-            write_category(out, in_category, rendered)?;
+            write_category(out, in_category, rendered, own_texts)?;
         }
         writeln!(out, "</{section}>")?;
     }
@@ -122,7 +135,12 @@ fn category_key(finding: &Finding, rendered: &[Rendered]) -> (&'static str, Opti
     (rendered[finding.definition].category, finding.port)
 }
 
-fn write_category(out: &mut impl Write, findings: &[Finding], rendered: &[Rendered]) -> io::Result<()> {
+fn write_category(
+    out: &mut impl Write,
+    findings: &[Finding],
+    rendered: &[Rendered],
+    own_texts: &mut Option<u64>,
+) -> io::Result<()> {
     write!(out, "<CAT value=\"{}\"", rendered[findings[0].definition].category)?;
     if let Some(port) = findings[0].port {
         let misc = if findings[0].ssl { " misc=\"over ssl\"" } else { "" };
@@ -132,7 +150,13 @@ fn write_category(out: &mut impl Write, findings: &[Finding], rendered: &[Render
     for finding in findings {
         let definition = &rendered[finding.definition];
         out.write_all(definition.open.as_bytes())?;
-        out.write_all(&definition.body)?;
+        let (before, after) = definition.body.split_at(definition.diagnosis);
+        out.write_all(before)?;
+        if let Some(number) = own_texts {
+            *number += 1;
+            write!(out, "Instance {number}. ")?;
+        }
+        out.write_all(after)?;
         write_result(out, finding)?;
         writeln!(out, "</{}>", element(finding.kind))?;
     }

@@ -153,5 +153,5 @@ impl Report {
 
 /// The shape of the reports, with the parameters that all measurements share.
 pub(super) fn shape(format: Format, extent: Extent, qids: usize) -> Shape {
-    Shape { format, extent, findings_per_asset: 30, qids, seed: 1 }
+    Shape { format, extent, findings_per_asset: 30, qids, own_texts: false, seed: 1 }
 }

@@ -76,7 +76,8 @@ fn two_processors_and_two_gigabytes_are_enough() {
     }
     let (_sandbox, archive) = unpacked();
     let extent = Extent::Assets(2_000);
-    let shape = Shape { format: Format::Scan, extent, findings_per_asset: 20, qids: 500, seed: 5 };
+    let shape =
+        Shape { format: Format::Scan, extent, findings_per_asset: 20, qids: 500, own_texts: false, seed: 5 };
     shape.write(fs::File::create(archive.join("scan.xml")).unwrap()).unwrap();
     let processors =
         if std::thread::available_parallelism().is_ok_and(|count| count.get() > 1) { "0,1" } else { "0" };

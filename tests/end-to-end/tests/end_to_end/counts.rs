@@ -148,8 +148,14 @@ fn values_in_table_and_events_are_unchanged() {
 #[test]
 fn counts_of_generated_reports_agree_with_the_generator() {
     for format in [Format::Scan, Format::Template, Format::Detections] {
-        let shape =
-            Shape { format, extent: Extent::Bytes(3_000_000), findings_per_asset: 30, qids: 300, seed: 5 };
+        let shape = Shape {
+            format,
+            extent: Extent::Bytes(3_000_000),
+            findings_per_asset: 30,
+            qids: 300,
+            own_texts: false,
+            seed: 5,
+        };
         let sandbox = Sandbox::new();
         let report = sandbox.path("report.xml");
         let written = shape.write(fs::File::create(&report).unwrap()).unwrap();

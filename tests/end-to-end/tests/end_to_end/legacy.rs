@@ -142,7 +142,14 @@ fn default_log_does_not_grow_with_the_findings() {
     let lines = |assets: u64| {
         let sandbox = laid_out();
         let extent = Extent::Assets(assets);
-        let shape = Shape { format: Format::Scan, extent, findings_per_asset: 10, qids: 50, seed: 5 };
+        let shape = Shape {
+            format: Format::Scan,
+            extent,
+            findings_per_asset: 10,
+            qids: 50,
+            own_texts: false,
+            seed: 5,
+        };
         shape.write(fs::File::create(sandbox.path("scan.xml")).unwrap()).unwrap();
         sandbox.write("own.yaml", "path: scan.xml\nsettle_secs: 0\n");
         run(&sandbox, &["-c=a.csv", "-pl=own.yaml", "QualysGuardFile"]).expect_code(0).stdout.lines().count()

@@ -16,6 +16,7 @@ mod installation;
 mod leaking_plugins;
 mod legacy;
 mod legacy_peers;
+mod missed_reports;
 mod old_connector;
 mod old_settings;
 mod outputs;

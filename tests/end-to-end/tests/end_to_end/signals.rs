@@ -39,7 +39,8 @@ fn pipeline_with(rate_limit: &str) -> String {
 /// Starts the host with a report that takes a while to read, even on a fast machine.
 fn busy_host(sandbox: &Sandbox) -> Child {
     let extent = Extent::Bytes(60_000_000);
-    let shape = Shape { format: Format::Scan, extent, findings_per_asset: 30, qids: 200, seed: 3 };
+    let shape =
+        Shape { format: Format::Scan, extent, findings_per_asset: 30, qids: 200, own_texts: false, seed: 3 };
     let file = fs::File::create(sandbox.path("scan.xml")).unwrap();
     shape.write(std::io::BufWriter::with_capacity(1 << 20, file)).unwrap();
     let mut host = sandbox
@@ -138,7 +139,7 @@ fn changed_pipeline_needs_restart_to_run() {
     Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
     let other = pipeline("path: scan.xml", &[CSV]);
     let refused = sandbox.run(&other).expect_code(78);
-    assert!(refused.stderr.contains("the pipeline file has changed since"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("output `lines` was removed since"), "{}", refused.stderr);
     assert!(refused.stderr.contains("--restart"), "{}", refused.stderr);
     let mut restarted = sandbox.host_running(&other);
     let summary = Outcome::of(restarted.arg("--restart").output().unwrap()).expect_code(0).summary();
@@ -202,6 +203,7 @@ fn disk_full_exits_74_and_next_run_resumes() {
         extent: Extent::Bytes(40_000_000),
         findings_per_asset: 30,
         qids: 200,
+        own_texts: false,
         seed: 3,
     };
     shape.write(fs::File::create(sandbox.path("scan.xml")).unwrap()).unwrap();

@@ -70,14 +70,19 @@ fn state_reset_instance_archives_only_that_instance() {
     for outside in ["..", "../../pipeline", "."] {
         command(&sandbox, &["state", "reset", "--instance", outside]).expect_code(64);
     }
+    // Its list of delivered files is in the ledger; large data would be here.
+    let own = sandbox.path("state/pipeline/instances/reports");
+    fs::create_dir_all(&own).unwrap();
     let reset = command(&sandbox, &["state", "reset", "--instance", "reports"]).expect_code(0).stdout;
     assert!(
         reset.starts_with(
-            "data of `reports` in pipeline pipeline was reset; the previous state was archived in "
+            "data of `reports` in pipeline pipeline was reset; 1 key was deleted; the previous files were archived in "
         ),
         "{reset}"
     );
-    assert!(!sandbox.path("state/pipeline/instances/reports").exists());
+    assert!(!own.exists());
+    let export = command(&sandbox, &["state", "export"]).expect_code(0).stdout;
+    assert_eq!(serde_json::from_str::<Value>(&export).unwrap()["keys"], json!({}), "{export}");
     let shown = command(&sandbox, &["state", "show"]).expect_code(0).stdout;
     assert!(shown.contains("finished"), "the history is kept: {shown}");
     after_a_run(&sandbox);

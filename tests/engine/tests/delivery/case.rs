@@ -8,7 +8,7 @@ use scanbridge::pipeline::{Failure, Stop, Summary};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::replay::replay;
 use scanbridge::session::{self, RunOptions};
-use scanbridge::state::StateFolder;
+use scanbridge::state::{DeadLetter, DeadLetterReader, Ledger, StateFolder};
 use tempfile::TempDir;
 
 /// A pipeline of rogue plugins with a directory for its state and logs.
@@ -70,8 +70,25 @@ impl Case {
         StateFolder::of(self.folder.path(), "rogue").instance(id)
     }
 
-    pub(crate) fn dead_letters_path(&self) -> PathBuf {
-        StateFolder::of(self.folder.path(), "rogue").dead_letters().join("strict.ndjson")
+    /// The ledger after a run.
+    pub(crate) fn ledger(&self) -> Arc<Ledger> {
+        let path = StateFolder::of(self.folder.path(), "rogue").ledger();
+        Arc::new(Ledger::open(&path, Path::new("rogue.yaml")).unwrap())
+    }
+
+    /// The dead letters of this output.
+    pub(crate) fn dead_letters_of(&self, id: &str) -> Vec<DeadLetter> {
+        let letters = DeadLetterReader::new(&self.ledger(), id).unwrap();
+        letters.map(|letter| letter.unwrap().1).collect()
+    }
+
+    /// Adds dead letters, as an earlier run could have written them.
+    pub(crate) fn add_dead_letters(&self, id: &str, letters: &[DeadLetter]) {
+        let ledger = self.ledger();
+        let last = ledger.dead_letter_end(id).unwrap().number;
+        let letters: Vec<_> = letters.iter().map(|letter| serde_json::to_vec(letter).unwrap()).collect();
+        ledger.write_dead_letters(id, last + 1, &letters).unwrap();
+        ledger.remove_dead_letters(id, 0, last + letters.len() as u64).unwrap();
     }
 
     /// Replays the dead letters to the outputs of the current pipeline text.
@@ -85,7 +102,7 @@ impl Case {
     }
 
     pub(crate) fn dead_letters(&self) -> usize {
-        std::fs::read_to_string(self.dead_letters_path()).map_or(0, |text| text.lines().count())
+        self.dead_letters_of("strict").len()
     }
 
     /// The lines that this output has committed, in order.

@@ -6,6 +6,7 @@ mod capabilities;
 mod case;
 mod hang;
 mod interruption;
+mod keys;
 mod random_behavior;
 mod stored;
 
@@ -162,17 +163,14 @@ fn rejected_findings_become_dead_letters() {
     let case = Case::new("behave", &["id: strict, plugin: Rogue, with: { act: reject-all }"]);
     let summary = case.run();
     assert_eq!((summary.exit_code(), summary.outputs[0].rejected), (65, 9), "{summary:?}");
-    let path = case.folder.path().join("rogue/dead-letters/strict.ndjson");
-    let text = std::fs::read_to_string(path).unwrap();
-    let dead_letters: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(dead_letters.len(), 9);
-    for (number, dead_letter) in dead_letters.iter().enumerate() {
-        assert_eq!(dead_letter["output"], "strict");
-        assert_eq!(dead_letter["reason"], "rejected by the rogue output");
-        assert_eq!((dead_letter["attempts"].as_u64(), dead_letter["run"].as_u64()), (Some(1), Some(1)));
-        assert_eq!(dead_letter["record"]["asset"]["address"], format!("192.0.2.{}", number + 2));
-        assert_eq!(dead_letter["report"]["path"], "rogue.xml");
+    let letters = case.dead_letters_of("strict");
+    assert_eq!(letters.len(), 9);
+    for (number, letter) in letters.iter().enumerate() {
+        assert_eq!(letter.output, "strict");
+        assert_eq!(letter.reason, "rejected by the rogue output");
+        assert_eq!((letter.attempts, letter.run), (1, 1));
+        assert_eq!(letter.record.asset["address"], format!("192.0.2.{}", number + 2));
+        assert_eq!(letter.report.path, "rogue.xml");
     }
 }
 
@@ -185,14 +183,8 @@ fn dead_letters_are_replayed_until_accepted() {
     let rejected = case.replay().unwrap();
     assert_eq!((rejected.exit_code(), rejected.outputs[0].rejected), (65, 9), "{rejected:?}");
     assert_eq!(case.dead_letters(), 9, "dead letters that are rejected again are written once");
-    let text = std::fs::read_to_string(case.dead_letters_path()).unwrap();
-    for line in text.lines() {
-        let dead_letter: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!(
-            (dead_letter["attempts"].as_u64(), dead_letter["run"].as_u64()),
-            (Some(2), Some(1)),
-            "{dead_letter}"
-        );
+    for letter in case.dead_letters_of("strict") {
+        assert_eq!((letter.attempts, letter.run), (2, 1), "{letter:?}");
     }
 
     let unavailable = case.text.replace("act: reject-all", "act: unavailable");
@@ -221,19 +213,16 @@ fn dead_letters_are_replayed_until_accepted() {
 fn accepted_dead_letters_are_not_replayed_twice() {
     let mut case = Case::new("behave", &["id: strict, plugin: Rogue, with: { act: reject-all, log: LOG }"]);
     assert_eq!(case.run().exit_code(), 65);
-    let first = std::fs::read_to_string(case.dead_letters_path()).unwrap();
-    let second = first.replace("rogue.xml", "second.xml");
-    std::fs::write(case.dead_letters_path(), first + &second).unwrap();
+    let first = case.dead_letters_of("strict");
+    let mut second = first.clone();
+    second.iter_mut().for_each(|letter| "second.xml".clone_into(&mut letter.report.path));
+    case.add_dead_letters("strict", &second);
 
     let limited = case.text.replace("act: reject-all", "act: unavailable-later, times: 1");
     case.text = limited.replace("id: strict,", "id: strict, retry: { max_elapsed_secs: 0 },");
     let failed = case.replay().unwrap();
     assert_eq!((failed.exit_code(), failed.outputs[0].records), (69, 9), "{failed:?}");
-    assert_eq!(
-        std::fs::read_to_string(case.dead_letters_path()).unwrap(),
-        second,
-        "the remaining dead letters are unchanged"
-    );
+    assert_eq!(case.dead_letters_of("strict"), second, "the remaining dead letters are unchanged");
 
     case.text = case.text.replace("act: unavailable-later", "act: behave");
     let accepted = case.replay().unwrap();
@@ -245,7 +234,7 @@ fn accepted_dead_letters_are_not_replayed_twice() {
     };
     // The lines before are those of the run itself.
     assert_eq!(log[10..], [of("rogue.xml"), of("second.xml")].concat());
-    assert!(!case.dead_letters_path().exists());
+    assert_eq!(case.dead_letters(), 0);
 }
 
 #[test]

@@ -57,15 +57,10 @@ fn balanced(summary: &Summary) {
 
 /// The findings in the dead letters of this output.
 fn dead_letters(case: &Case, id: &str) -> Vec<String> {
-    let path = case.dead_letters_path().with_file_name(format!("{id}.ndjson"));
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let letter = |line: &str| -> String {
-        let letter: serde_json::Value = serde_json::from_str(line).unwrap();
-        let record = &letter["record"];
-        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-        format!("{} {}", text(&record["asset"]["address"]), text(&record["finding"]["port"]))
-    };
-    text.lines().map(letter).collect()
+    let letters = case.dead_letters_of(id).into_iter();
+    letters
+        .map(|letter| format!("{} {}", letter.record.asset["address"], letter.record.finding["port"]))
+        .collect()
 }
 
 /// All findings, sorted as text.

@@ -1,0 +1,5 @@
+//! The checks of the exam.
+
+pub(super) mod general;
+pub(super) mod input;
+pub(super) mod output;

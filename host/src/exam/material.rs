@@ -1,0 +1,174 @@
+//! The reports that the exam sends to outputs. Each finding is unique by the address of its asset and the ID of its
+//! definition, so that records can be compared.
+
+use std::sync::Arc;
+
+use scanbridge_plugin_api::batch::{
+    AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema, ValidBatch,
+};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingField, FindingKind, Protocol, ReportSource, ReportStart, Severity,
+};
+
+/// The report whose texts are hostile.
+pub(super) const HOSTILE: u32 = 100;
+/// A second report on the assets of report 0, with fewer findings.
+pub(super) const AGAIN: u32 = 101;
+/// Findings of the assets of an ordinary report; one asset is larger than most batches.
+const FINDINGS: [u32; 7] = [3, 1, 4, 17, 2, 5, 3];
+
+/// Numbers of findings of the assets of a report.
+fn assets(report: u32) -> &'static [u32] {
+    match report {
+        HOSTILE => &[2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2],
+        AGAIN => &[1, 1],
+        _ => &FINDINGS,
+    }
+}
+
+/// Number of findings of a report.
+pub(super) fn findings(report: u32) -> u32 {
+    assets(report).iter().sum()
+}
+
+/// Whether a report can be continued before this finding: an asset begins there.
+pub(super) fn is_between_assets(report: u32, finding: u32) -> bool {
+    position(report, finding).is_none_or(|(_, within)| within == 0)
+}
+
+/// The asset of a finding, and the number of the finding on it.
+fn position(report: u32, finding: u32) -> Option<(u32, u32)> {
+    let mut first = 0;
+    for (asset, count) in (0..).zip(assets(report)) {
+        if finding < first + count {
+            return Some((asset, finding - first));
+        }
+        first += count;
+    }
+    None
+}
+
+/// The start of a report.
+pub(super) fn start(report: u32) -> ReportStart {
+    if report == AGAIN {
+        return ReportStart { revision: "again".to_owned(), ..start(0) };
+    }
+    let title = if report == HOSTILE { hostile(report).to_owned() } else { format!("Exam report {report}") };
+    ReportStart {
+        id: format!("exam/{report}"),
+        kind: "EXAM".to_owned(),
+        title,
+        time: format!("2026-01-31T12:{:02}:00Z", report % 60),
+        path: format!("exam-{report}.xml"),
+        revision: format!("{report}"),
+        source: ReportSource::new(
+            if report == HOSTILE { "Un|=,\"known" } else { "Example" },
+            "Exam Scanner",
+            "exam",
+        ),
+        ..ReportStart::default()
+    }
+}
+
+/// A valid batch with findings `from` to `to`. An asset that began before `from` is continued.
+pub(super) fn batch(report: u32, from: u32, to: u32) -> ValidBatch {
+    let mut batch = BatchBuilder::default();
+    let mut current = None;
+    for finding in from..to.min(findings(report)) {
+        let Some((number, within)) = position(report, finding) else { break };
+        let asset = match current {
+            Some((known, row)) if known == number => row,
+            _ => batch.push_asset(&asset_row(report, number), within > 0),
+        };
+        current = Some((number, asset));
+        let definition = batch.push_definition(&definition_row(report, number, within));
+        batch.push_finding(asset, definition, &finding_row(report, number, within));
+    }
+    let columns = Arc::new(Columns::of_report(&ReportStart { schema: Schema::default(), ..start(report) }));
+    ValidBatch::alone(batch.finish(), columns).expect("the builder builds valid batches")
+}
+
+fn asset_row(report: u32, asset: u32) -> AssetRow {
+    let mut row = AssetRow::default();
+    let network = if report == AGAIN { 0 } else { report };
+    row.set(AssetField::Address, &format!("10.{network}.0.{}", asset + 1));
+    let name = format!("host-{network}-{asset}.example.com");
+    row.set(AssetField::Dns, if report == HOSTILE { hostile(asset) } else { &name });
+    row.set(AssetField::Os, if report == HOSTILE { hostile(asset) } else { "Linux" });
+    row.set(AssetField::LastScan, "2026-01-31T12:00:00Z");
+    row
+}
+
+fn definition_row(report: u32, asset: u32, within: u32) -> DefinitionRow {
+    let mut row = DefinitionRow::default();
+    row.set(DefinitionField::Id, &format!("{}", 1000 + report * 1000 + asset * 50 + within));
+    let title = format!("Finding {within} of asset {asset}");
+    row.set(DefinitionField::Title, if report == HOSTILE { hostile(asset) } else { &title });
+    row.set(DefinitionField::Solution, if report == HOSTILE { hostile(asset) } else { "Update." });
+    row.set(DefinitionField::Cves, "CVE-2014-0160");
+    row
+}
+
+fn finding_row(report: u32, asset: u32, within: u32) -> FindingRow {
+    let mut row = FindingRow::default();
+    // Most are vulnerabilities; the others come once on each larger asset.
+    row.set_kind(match within {
+        1 => FindingKind::Information,
+        2 => FindingKind::Potential,
+        3 => FindingKind::Service,
+        _ => FindingKind::Vulnerability,
+    });
+    row.set_severity(Severity::new((within % 5 + 1) as u8));
+    row.set_port(8000 + within as u16);
+    row.set_protocol(Protocol::Tcp);
+    row.set(FindingField::FirstFound, "2026-01-30T12:00:00Z");
+    row.set(FindingField::LastFound, "2026-01-31T12:00:00Z");
+    let long;
+    let result = match (report, asset) {
+        (HOSTILE, 0) => {
+            long = "x".repeat(1 << 20);
+            long.as_str()
+        }
+        (HOSTILE, _) => hostile(asset),
+        _ => {
+            long = format!("answer {report}.{asset}.{within} {}", "abcdefgh".repeat(12));
+            long.as_str()
+        }
+    };
+    row.set(FindingField::Result, result);
+    row
+}
+
+fn hostile(number: u32) -> &'static str {
+    const TEXTS: [&str; 10] = [
+        "a=b|c\\d\"e'f,g;h\ti\r\nj",
+        "=cmd|' /C calc'!A0",
+        "\u{0}\u{1}\u{7f}\u{85}\u{2028}\u{2029}\u{feff}",
+        "abc\u{202e}cba\u{2066}",
+        "äöü 漢字 🦀",
+        "<p>&lt;b&gt; CEF:0|x|y|z|1|n|10| dst=203.0.113.9 %41",
+        "null",
+        "-1",
+        "../../etc/passwd",
+        "{dir} ${HOME} $(id) `id`",
+    ];
+    TEXTS[number as usize % TEXTS.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asset_that_is_split_is_continued() {
+        let split = (0..findings(0)).find(|finding| !is_between_assets(0, *finding)).unwrap();
+        batch(0, split, findings(0)).read(|batch| {
+            assert_eq!(
+                batch.assets().map(|asset| asset.is_continued()).take(2).collect::<Vec<_>>(),
+                [true, false]
+            );
+            assert_eq!(batch.finding_count(), (findings(0) - split) as usize);
+        });
+        assert!(is_between_assets(0, findings(0)), "a report can be continued at its end");
+    }
+}

@@ -1,0 +1,17 @@
+//! The exam of a finished plugin library: `scanbridge plugin test`.
+//!
+//! The examiner never loads the library. It writes jobs (lists of calls) for child processes of the host, which run
+//! them and journal each call. A child can be killed at any call. What arrives at the destination, or what an input
+//! read, is then compared with an undisturbed run.
+
+mod checks;
+mod child;
+mod job;
+mod material;
+mod process;
+mod report;
+mod run;
+mod sinks;
+
+pub(crate) use child::serve;
+pub(crate) use run::{Refused, Request, examine};

@@ -1,0 +1,244 @@
+//! Destinations of the exam: a TCP listener and an HTTP server on this machine, and the records that were delivered.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::config::DeliveredRecords;
+
+/// The listeners of one exam.
+#[derive(Debug)]
+pub(super) struct Sinks {
+    tcp: SocketAddr,
+    http: SocketAddr,
+    received: Arc<Received>,
+}
+
+#[derive(Debug, Default)]
+struct Received {
+    lines: Mutex<Vec<String>>,
+    open: AtomicUsize,
+    /// The directory whose files the HTTP server sends.
+    folder: Mutex<PathBuf>,
+}
+
+/// Time for the last bytes of a process that has ended.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Sinks {
+    /// Starts both listeners.
+    ///
+    /// # Errors
+    /// When the system gives no port.
+    pub(super) fn start() -> io::Result<Self> {
+        let received = Arc::new(Received::default());
+        let tcp = listen(&received, |received, stream| {
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                received.add(&line);
+            }
+        })?;
+        let http = listen(&received, |received, stream| {
+            // A client that closes the connection ends the loop; nothing is lost by that.
+            let _ = serve_http(received, stream);
+        })?;
+        Ok(Self { tcp, http, received })
+    }
+
+    /// The address of the TCP listener.
+    pub(super) fn tcp(&self) -> String {
+        self.tcp.to_string()
+    }
+
+    /// The address of the HTTP server.
+    pub(super) fn http(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
+    /// Discards what was received. The HTTP server sends files of this directory from now on.
+    pub(super) fn reset(&self, folder: &Path) {
+        self.wait_until_closed();
+        lock(&self.received.lines).clear();
+        *lock(&self.received.folder) = folder.to_owned();
+    }
+
+    /// The lines received since the last reset, when all connections are closed.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.wait_until_closed();
+        lock(&self.received.lines).clone()
+    }
+
+    /// Whether anything was received or is being received.
+    pub(super) fn is_silent(&self) -> bool {
+        self.lines().is_empty()
+    }
+
+    fn wait_until_closed(&self) {
+        let since = Instant::now();
+        while self.received.open.load(Ordering::SeqCst) > 0 && since.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Received {
+    fn add(&self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        let line = line.strip_suffix('\r').unwrap_or(&line);
+        lock(&self.lines).push(line.to_owned());
+    }
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn listen(received: &Arc<Received>, work: fn(&Received, TcpStream)) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let address = listener.local_addr()?;
+    let received = Arc::clone(received);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            received.open.fetch_add(1, Ordering::SeqCst);
+            let received = Arc::clone(&received);
+            thread::spawn(move || {
+                work(&received, stream);
+                received.open.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    Ok(address)
+}
+
+/// Answers requests of one connection: GET sends a file, everything else is recorded and answered with 200.
+fn serve_http(received: &Received, stream: TcpStream) -> io::Result<()> {
+    let mut answer = stream.try_clone()?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut request = String::new();
+        if reader.read_line(&mut request)? == 0 {
+            return Ok(());
+        }
+        let mut length = 0;
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header)?;
+            if header.trim().is_empty() {
+                break;
+            }
+            if let Some((name, value)) = header.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().unwrap_or(0);
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        let mut words = request.split(' ');
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let content = if method == "GET" {
+            let name = path.split('?').next().unwrap_or_default().trim_start_matches('/');
+            let is_inside = !name.split('/').any(|part| part == "..");
+            is_inside.then(|| fs::read(lock(&received.folder).join(name)).ok()).flatten()
+        } else {
+            body.split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty())
+                .for_each(|line| received.add(line));
+            Some(Vec::new())
+        };
+        let status = if content.is_some() { "200 OK" } else { "404 Not Found" };
+        let content = content.unwrap_or_default();
+        write!(answer, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", content.len())?;
+        answer.write_all(&content)?;
+    }
+}
+
+/// Reads the records that were delivered to files, or that a command prints. The command gets what the listeners
+/// received on its standard input. `dir` replaces `{dir}`.
+///
+/// # Errors
+/// When a file cannot be read, or the command fails.
+pub(super) fn delivered(
+    records: &DeliveredRecords,
+    dir: &Path,
+    received: &[String],
+) -> Result<Vec<String>, String> {
+    match records {
+        DeliveredRecords::Path(path) => {
+            let files = files(&PathBuf::from(in_dir(path, dir)))?;
+            Ok(files.values().flat_map(|content| lines(content)).collect())
+        }
+        DeliveredRecords::Command(command) => {
+            let command = in_dir(command, dir);
+            let output = run_command(&command, dir, received);
+            let output = output.map_err(|error| format!("cannot run `{command}`: {error}"))?;
+            if !output.status.success() {
+                let reason = String::from_utf8_lossy(&output.stderr);
+                return Err(format!("`{command}` failed: {}", reason.trim()));
+            }
+            Ok(lines(&output.stdout))
+        }
+    }
+}
+
+fn run_command(command: &str, dir: &Path, received: &[String]) -> io::Result<Output> {
+    let mut child = Command::new("sh")
+        .arg("-c")
+        .arg(command)
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let stdin = child.stdin.take();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // A command that does not read its input closes it.
+            let mut text = received.join("\n");
+            text.push_str(if received.is_empty() { "" } else { "\n" });
+            let _ = stdin.map(|mut stdin| stdin.write_all(text.as_bytes()));
+        });
+        child.wait_with_output()
+    })
+}
+
+/// Number of bytes of the delivered files; `None` if they are not files.
+pub(super) fn delivered_bytes(records: &DeliveredRecords, dir: &Path) -> Option<u64> {
+    let DeliveredRecords::Path(path) = records else { return None };
+    let files = files(&PathBuf::from(in_dir(path, dir))).ok()?;
+    Some(files.values().map(|content| content.len() as u64).sum())
+}
+
+/// The text with `{dir}` replaced.
+pub(super) fn in_dir(text: &str, dir: &Path) -> String {
+    text.replace(DIR, &dir.display().to_string())
+}
+
+/// Stands for `{dir}` while the exam file is checked: an absolute path that is nowhere else.
+pub(super) const DIR: &str = "/scanbridge-exam-directory";
+
+fn lines(content: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(content);
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The content of a file, or of all files in a directory; names that begin with a dot are private to the output.
+pub(super) fn files(path: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, String> {
+    let fail = |path: &Path, error: io::Error| format!("cannot read {}: {error}", path.display());
+    let mut found = BTreeMap::new();
+    if path.is_dir() {
+        let entries = fs::read_dir(path).map_err(|error| fail(path, error))?;
+        for entry in entries.flatten().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')) {
+            found.extend(files(&entry.path())?);
+        }
+    } else if path.exists() {
+        found.insert(path.to_owned(), fs::read(path).map_err(|error| fail(path, error))?);
+    }
+    Ok(found)
+}

@@ -1,0 +1,26 @@
+//! Lengths of the rows in the tables of a batch.
+
+use super::schema::Schema;
+use crate::abi::RawBatch2;
+
+/// How many numbers come before the offsets in a row of assets.
+pub(super) const ASSET_LEAD: usize = 1;
+/// How many numbers come before the offsets in a row of new definitions.
+pub(super) const DEFINITION_LEAD: usize = 1;
+/// How many numbers come before the offsets in a row of findings.
+pub(super) const FINDING_LEAD: usize = 4;
+/// How many numbers a content key has.
+pub(super) const KEY_WORDS: usize = 4;
+
+/// How many numbers a row has: its leading numbers, the start of the first cell, the end of each cell.
+pub(super) const fn stride(lead: usize, columns: usize) -> usize {
+    lead + 1 + columns
+}
+
+impl RawBatch2 {
+    /// The number of findings, computed from the length of their table.
+    #[must_use]
+    pub fn finding_count(&self, schema: &Schema) -> usize {
+        self.findings.len() / stride(FINDING_LEAD, schema.findings.len())
+    }
+}

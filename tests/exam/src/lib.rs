@@ -1,0 +1,1 @@
+//! Tests of `scanbridge plugin test`, in `tests/`.

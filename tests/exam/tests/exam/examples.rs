@@ -1,0 +1,173 @@
+//! The example plugins of `plugin-api/README.md`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{examine, not_passed, repository, scanbridge};
+
+/// Builds a shared library with Cargo. Returns its path.
+fn built(what: &[&str], name: &str) -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--offline", "--message-format", "json", "--target-dir"])
+        .arg(repository_target())
+        .args(what)
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let file = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let found = messages.split('"').map(PathBuf::from).find(|path| path.file_name() == Some(file.as_ref()));
+    found.expect("Cargo names the library")
+}
+
+/// The directory in which Cargo has built this test.
+fn repository_target() -> PathBuf {
+    let host = Path::new(env!("CARGO_BIN_EXE_scanbridge-for-exams"));
+    host.ancestors().nth(2).unwrap().to_owned()
+}
+
+/// Builds an example of the plugin API as a shared library.
+fn example(name: &str) -> PathBuf {
+    built(&["--package", "scanbridge-plugin-api", "--example", name], name)
+}
+
+#[test]
+fn examples_pass_the_exam() {
+    for (example_name, kind, plugin) in [("lines_output", "output", "Lines"), ("rows_input", "input", "Rows")]
+    {
+        let config = repository().join("plugin-api/examples").join(example_name).join("exam.yaml");
+        let (code, result) = examine(&example(example_name), &config, None);
+        assert_eq!(not_passed(&result, kind, plugin), Vec::<String>::new());
+        assert_eq!(code, 0);
+    }
+}
+
+#[test]
+fn readme_shows_the_examples() {
+    let readme = fs::read_to_string(repository().join("plugin-api/README.md")).unwrap();
+    for name in ["lines_output", "rows_input"] {
+        let folder = repository().join("plugin-api/examples").join(name);
+        for file in [format!("{name}.rs"), "exam.yaml".to_owned()] {
+            let text = fs::read_to_string(folder.join(&file)).unwrap();
+            assert!(readme.contains(&text), "plugin-api/README.md does not contain {name}/{file} as it is");
+        }
+    }
+}
+
+#[test]
+fn new_plugins_compile_and_pass_the_exam() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin_api = repository().join("plugin-api").display().to_string();
+    for (kind, name, plugin) in [("output", "acme-lines", "AcmeLines"), ("input", "acme-rows", "AcmeRows")] {
+        let path = folder.path().join(name);
+        let (shown, option) = (path.display().to_string(), format!("--{kind}"));
+        let arguments = ["plugin", "new", &shown, &option, "--api", &plugin_api];
+        let (code, output, errors) = scanbridge(&arguments);
+        assert_eq!(code, 0, "{output}{errors}");
+        assert_eq!(scanbridge(&arguments).0, 73, "an existing directory is not changed");
+        // The versions of this workspace: the registry is not asked.
+        fs::copy(repository().join("Cargo.lock"), path.join("Cargo.lock")).unwrap();
+        let library = built(&["--manifest-path", &format!("{shown}/Cargo.toml")], &name.replace('-', "_"));
+        let (code, result) = examine(&library, &path.join("exam.yaml"), None);
+        assert_eq!(not_passed(&result, kind, plugin), Vec::<String>::new());
+        assert_eq!(code, 0);
+    }
+}
+
+/// Kills of the crash test.
+const KILLS: u32 = 100;
+
+#[test]
+fn examples_survive_100_kills_in_one_pipeline() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("plugins")).unwrap();
+    for name in ["lines_output", "rows_input"] {
+        let library = example(name);
+        fs::copy(&library, at("plugins").join(library.file_name().unwrap())).unwrap();
+    }
+    let (text, expected) = report();
+    let (mut kills, mut seed, mut rounds) = (0, 20_260_131_u64, 0);
+    while kills < KILLS {
+        rounds += 1;
+        let source = at(&format!("source{rounds}"));
+        fs::create_dir(&source).unwrap();
+        fs::write(source.join("report.ndjson"), &text).unwrap();
+        let (pipeline, output) = (at(&format!("round{rounds}.yaml")), at(&format!("lines{rounds}")));
+        let yaml = format!(
+            "version: 1\ncheckpoint: {{ bytes: 64 KiB }}\ninputs:\n  - {{ id: rows, plugin: Rows, with: {{ folder: \
+             '{}' }} }}\noutputs:\n  - {{ id: lines, plugin: Lines, with: {{ path: '{}' }} }}\n",
+            source.display(),
+            output.display()
+        );
+        fs::write(&pipeline, yaml).unwrap();
+        loop {
+            let mut run = Command::new(env!("CARGO_BIN_EXE_scanbridge-for-exams"))
+                .arg("run")
+                .arg(&pipeline)
+                .arg("--state-dir")
+                .arg(at("state"))
+                .arg("--plugin-dir")
+                .arg(at("plugins"))
+                .arg("-q")
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let wait =
+                if kills < KILLS { Duration::from_millis(10 + (seed >> 33) % 400) } else { Duration::MAX };
+            let status = wait_for(&mut run, wait);
+            match status {
+                Some(status) => {
+                    assert!(status.success(), "round {rounds}: {status}");
+                    break;
+                }
+                None => {
+                    run.kill().unwrap();
+                    run.wait().unwrap();
+                    kills += 1;
+                }
+            }
+        }
+        let found = fs::read_to_string(&output).unwrap();
+        let differs = expected.lines().zip(found.lines()).position(|(expected, found)| expected != found);
+        assert_eq!(differs, None, "first differing line, round {rounds}, after {kills} kills");
+        assert_eq!(found.len(), expected.len(), "round {rounds}, after {kills} kills");
+        assert!(!source.join("report.ndjson").exists(), "the delivered file was removed, round {rounds}");
+        let parts = fs::read_dir(folder.path()).unwrap().flatten();
+        let parts = parts.filter(|entry| entry.file_name().to_string_lossy().ends_with(".part"));
+        assert_eq!(parts.count(), 0, "no part is left, round {rounds}");
+    }
+}
+
+/// Waits for the end of a process, at most for this time.
+fn wait_for(process: &mut Child, time: Duration) -> Option<ExitStatus> {
+    let since = Instant::now();
+    loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            return Some(status);
+        }
+        if since.elapsed() >= time {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A report of 20,000 findings for `Rows`, and the lines that `Lines` makes of it.
+fn report() -> (String, String) {
+    let (mut source, mut lines) = (String::new(), String::new());
+    for asset in 0..5000 {
+        let address = format!("10.0.{}.{}", asset / 250, asset % 250 + 1);
+        for finding in 0..4 {
+            let (id, title) = (format!("EX-{}", asset * 4 + finding), format!("Finding {finding}"));
+            source += &format!(r#"{{"asset":"{address}","id":"{id}","title":"{title}","score":5.0}}"#);
+            source.push('\n');
+            lines += &format!("{address} {id} {title}\n");
+        }
+    }
+    (source + "{\"end\": true}\n", lines)
+}

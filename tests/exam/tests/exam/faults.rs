@@ -1,0 +1,144 @@
+//! Plugins with one fault each, and the check that finds it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::{examine, library, not_passed, repository, scanbridge};
+
+/// Fault of the output `Faulty`, and the checks that find it.
+const OUTPUT_FAULTS: [(&str, &[&str]); 16] = [
+    ("writes-in-open", &["G2"]),
+    ("creates-the-file-in-check", &["G2"]),
+    ("keeps-a-report-that-is-begun-again", &["O6"]),
+    ("constant-receipt", &["O7", "O2"]),
+    ("shared-state", &["G7"]),
+    ("keeps-an-incomplete-report", &["O4"]),
+    ("clears-on-an-incomplete-report", &["O4"]),
+    ("prints", &["G3"]),
+    ("false-byte-count", &["O1"]),
+    ("deaf", &["G5"]),
+    ("exit-in-close", &["G4"]),
+    ("publishes-in-end", &["O5"]),
+    ("truncates-although-continued", &["O2"]),
+    ("repeats-although-exact", &["O2"]),
+    ("drops-rows", &["O1"]),
+    ("secret-in-an-error", &["G3"]),
+];
+
+/// Fault of the input `Faulty`, and the check that finds it.
+const INPUT_FAULTS: [(&str, &[&str]); 21] = [
+    ("never-complete", &["I1"]),
+    ("complete-although-truncated", &["I1"]),
+    ("asset-in-pieces", &["I3"]),
+    ("position-inside-an-asset", &["I3"]),
+    ("each-finding-twice", &["I1"]),
+    ("loses-a-finding-on-resume", &["I4"]),
+    ("resumes-late", &["I4"]),
+    ("resumes-early", &["I4"]),
+    ("invalid-kind", &["I2"]),
+    ("invalid-severity", &["I2"]),
+    ("invalid-address", &["I2"]),
+    ("invalid-time", &["I2"]),
+    ("no-id", &["I2"]),
+    ("no-vendor", &["I2"]),
+    ("deletes-in-next", &["I5"]),
+    ("deletes-for-missed", &["I5"]),
+    ("expects-removed-files", &["I5"]),
+    ("never-returns", &["G5"]),
+    ("long-position", &["I4"]),
+    ("mixes-changed-files", &["I7"]),
+    ("finishes-inside-a-report", &["I1"]),
+];
+
+/// The exam file with this fault for one of the two plugins. Paths of samples are relative to the file.
+fn exam_file(kind: &str, fault: &str) -> (TempDir, PathBuf) {
+    let source = repository().join("tests/rogue-plugins/exam");
+    let text = fs::read_to_string(source.join("exam.yaml")).unwrap();
+    let (inputs, outputs) = text.split_once("outputs:").unwrap();
+    let mut inputs = inputs.to_owned();
+    for key in ["samples: samples", "truncated: truncated.txt", "changed: changed"] {
+        let (name, path) = key.split_once(": ").unwrap();
+        assert!(inputs.contains(key));
+        inputs = inputs.replace(key, &format!("{name}: {}", source.join(path).display()));
+    }
+    let with_fault = |part: &str, is_wanted: bool| {
+        assert!(part.contains("fault: none"));
+        if is_wanted { part.replace("fault: none", &format!("fault: {fault}")) } else { part.to_owned() }
+    };
+    let text = with_fault(&inputs, kind == "input") + "outputs:" + &with_fault(outputs, kind == "output");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exam.yaml");
+    fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+fn are_found(kind: &str, faults: &[(&str, &[&str])]) {
+    let library = library("scanbridge_rogue_plugins");
+    let mut missed = Vec::new();
+    for (fault, checks) in faults {
+        let (_folder, config) = exam_file(kind, fault);
+        for check in *checks {
+            let (code, result) = examine(&library, &config, Some(check));
+            let failed = not_passed(&result, kind, "Faulty");
+            if !failed.iter().any(|line| line.starts_with(&format!("{check} failed"))) || code != 70 {
+                missed.push(format!("{check} does not find {fault}: exit code {code}, {failed:?}"));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
+fn faults_of_outputs_are_found() {
+    are_found("output", &OUTPUT_FAULTS);
+}
+
+#[test]
+fn faults_of_inputs_are_found() {
+    are_found("input", &INPUT_FAULTS);
+}
+
+#[test]
+fn correct_plugins_pass_all_checks() {
+    let (_folder, config) = exam_file("input", "none");
+    let (_, result) = examine(&library("scanbridge_rogue_plugins"), &config, None);
+    for kind in ["input", "output"] {
+        assert_eq!(not_passed(&result, kind, "Faulty"), Vec::<String>::new(), "{kind}");
+    }
+}
+
+#[test]
+fn plugin_without_an_entry_in_the_exam_file_is_not_examined() {
+    let (_folder, config) = exam_file("input", "none");
+    let (code, result) = examine(&library("scanbridge_rogue_plugins"), &config, Some("G8"));
+    let missing = not_passed(&result, "output", "Rogue");
+    assert!(missing[0].starts_with("G8 not examined: "), "{missing:?}");
+    assert_eq!(code, 78, "only an exam that was made completely succeeds");
+}
+
+#[test]
+fn mistakes_in_the_exam_file_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exam.yaml");
+    let library = library("scanbridge_rogue_plugins").display().to_string();
+    for (text, message) in [
+        ("outputs:\n  Faulti: {}\n", "unknown output plugin `Faulti`"),
+        ("outputs:\n  Faulty: { deliverd: x, with: { path: x } }\n", "did you mean `delivered`?"),
+        ("outputs:\n  Faulty: { with: { path: x, fault: none-at-all } }\n", "option `fault` must be one of"),
+        ("inputs:\n  Faulty: { with: {} }\n", "requires option `folder`"),
+        (
+            "inputs:\n  Faulty: { with: { folder: x }, expect: { reports: many } }\n",
+            "`reports` must be a number",
+        ),
+    ] {
+        fs::write(&path, text).unwrap();
+        let config = path.display().to_string();
+        let (code, output, errors) = scanbridge(&["plugin", "test", &library, "--config", &config]);
+        assert_eq!((code, output.as_str()), (78, ""), "{errors}");
+        assert!(errors.contains(message) && errors.contains("nothing was examined"), "{message}: {errors}");
+    }
+    let (code, _, errors) = scanbridge(&["plugin", "test", &library, "--only", "G9"]);
+    assert!(code == 64 && errors.contains("unknown check `G9`"), "{code} {errors}");
+}

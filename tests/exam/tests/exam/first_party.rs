@@ -1,0 +1,47 @@
+//! Scanbridge's own plugins take the exam like any other.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{examine, library, not_passed, repository};
+
+fn passes(folder: &Path, file: &str, kind: &str, plugin: &str, settings: &str) {
+    let config = folder.join("exam.yaml");
+    fs::write(&config, format!("{kind}s:\n  {plugin}:\n{settings}")).unwrap();
+    let (code, result) = examine(&library(file), &config, None);
+    assert_eq!(not_passed(&result, kind, plugin), Vec::<String>::new());
+    assert_eq!(code, 0, "{result:#}");
+}
+
+#[test]
+fn file_outputs_pass() {
+    for (file, plugin) in
+        [("scanbridge_csv", "CSV"), ("scanbridge_json", "JSON"), ("scanbridge_arcsight_cef", "ArcSightCEF")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = "    with: { path: \"{dir}/records\" }\n    delivered: \"{dir}/records\"\n";
+        passes(folder.path(), file, "output", plugin, settings);
+    }
+}
+
+#[test]
+fn qualysguard_file_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| -> PathBuf { folder.path().join(name) };
+    // The example report with its first asset 12 times, so that it gives several batches.
+    let report = fs::read_to_string(repository().join("examples/reports/scan.xml")).unwrap();
+    let (start, end) = (report.find("<IP ").unwrap(), report.find("</IP>").unwrap() + "</IP>".len());
+    let asset = &report[start..end];
+    let assets: String =
+        (100..112).map(|number| asset.replace("192.0.2.10", &format!("192.0.2.{number}"))).collect();
+    let scan = format!("{}{assets}{}", &report[..start], &report[end..]);
+    fs::write(at("scan.xml"), &scan).unwrap();
+    fs::write(at("truncated.xml"), &scan[..scan.len() / 2]).unwrap();
+    fs::write(at("changed.xml"), scan.replace("shop", "store").replace("00042", "00043")).unwrap();
+    let findings = scan.matches(" number=\"").count();
+    let settings = format!(
+        "    with: {{ path: \"{{dir}}/scan.xml\", settle_secs: 0 }}\n    samples: scan.xml\n    expect: {{ reports: 1, \
+         findings: {findings} }}\n    truncated: truncated.xml\n    changed: changed.xml\n"
+    );
+    passes(folder.path(), "scanbridge_qualysguard_file", "input", "QualysGuardFile", &settings);
+}

@@ -1,0 +1,301 @@
+//! The input `Faulty`: files of lines `ADDRESS ID`, correct unless the option `fault` names a fault. For the tests of
+//! the exam.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch2, RowIndex};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart, Severity,
+};
+use scanbridge_plugin_api::{
+    CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError, Position,
+    Result, Resumes, Services, Step, Stored, Verdict, register_input,
+};
+use serde::{Deserialize, Serialize};
+
+/// Each file `*.txt` of the folder is a report; its last line is `end`.
+struct Faulty {
+    fault: String,
+    services: Services,
+    /// Files that are still to be read, the next one last.
+    files: Vec<PathBuf>,
+    report: Option<Report>,
+    resume: Option<Place>,
+    resumed: bool,
+}
+
+struct Report {
+    place: Place,
+    /// Address and IDs of each asset.
+    assets: Vec<(String, Vec<String>)>,
+    complete: bool,
+    begun: bool,
+    /// The second half of an asset that is sent in pieces.
+    later: Option<(String, Vec<String>)>,
+}
+
+/// The content of a position.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Place {
+    path: PathBuf,
+    revision: String,
+    /// Number of assets that are read.
+    assets: usize,
+    ended: bool,
+}
+
+register_input!(Faulty);
+
+const FAULTS: &[&str] = &[
+    "none",
+    "never-complete",
+    "complete-although-truncated",
+    "asset-in-pieces",
+    "position-inside-an-asset",
+    "each-finding-twice",
+    "loses-a-finding-on-resume",
+    "resumes-late",
+    "resumes-early",
+    "invalid-kind",
+    "invalid-severity",
+    "invalid-address",
+    "invalid-time",
+    "no-id",
+    "no-vendor",
+    "deletes-in-next",
+    "deletes-for-missed",
+    "expects-removed-files",
+    "never-returns",
+    "long-position",
+    "mixes-changed-files",
+    "finishes-inside-a-report",
+];
+
+impl Input for Faulty {
+    const NAME: &'static str = "Faulty";
+    const SUMMARY: &'static str = "lines of a directory's files, with one fault on request";
+    const OPTIONS: &'static [OptionSpec] = &[
+        OptionSpec::choice("fault", FAULTS).default_text("none").help("The fault."),
+        OptionSpec::path("folder").required().help("The directory of the files."),
+    ];
+    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position);
+
+    fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
+        let folder = open.options.path("folder")?.unwrap_or_default();
+        let corrupt =
+            |_| PluginError::config("the position is corrupt").with_hint("start from the beginning");
+        let resume: Option<Place> =
+            resume.map(|place| serde_json::from_slice(&place.0)).transpose().map_err(corrupt)?;
+        let entries = fs::read_dir(folder).map_err(io)?;
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+            .filter(|path| resume.as_ref().is_none_or(|place| *path >= place.path))
+            .collect();
+        files.sort_by(|a, b| b.cmp(a));
+        let fault = open.options.text("fault")?.unwrap_or_default().to_owned();
+        Ok(Self { fault, services: open.services.clone(), files, report: None, resume, resumed: false }
+            .into())
+    }
+
+    fn check(&mut self) -> Result<CheckReport> {
+        Ok(CheckReport::default().step("directory", Verdict::Ok, format!("{} files", self.files.len())))
+    }
+
+    fn next(&mut self, batch: BatchBuilder) -> Result<Step> {
+        if self.services.is_cancelled() && !self.is("never-returns") {
+            return Err(PluginError::cancelled());
+        }
+        if self.is("never-returns") {
+            std::thread::sleep(Duration::MAX);
+        }
+        while self.report.is_none() {
+            let Some(path) = self.files.pop() else { return Ok(Step::finished()) };
+            self.report = self.load(path)?;
+        }
+        let fault = self.fault.clone();
+        let is = |name: &str| fault == name;
+        let Some(report) = &mut self.report else { return Ok(Step::finished()) };
+        if !std::mem::replace(&mut report.begun, true) {
+            let vendor = if is("no-vendor") { "" } else { "Example" };
+            let start = ReportStart {
+                path: report.place.path.display().to_string(),
+                revision: report.place.revision.clone(),
+                source: ReportSource::new(vendor, "Faulty", "faulty"),
+                ..ReportStart::default()
+            };
+            let continued = report.place.assets > 0;
+            return Ok(if continued { Step::report_continued(start) } else { Step::report_start(start) });
+        }
+        if is("finishes-inside-a-report") && report.place.assets > 0 {
+            return Ok(Step::finished());
+        }
+        if report.place.assets == report.assets.len() && report.later.is_none() {
+            return self.end();
+        }
+        let step = report.batch(batch, &fault, self.resumed);
+        self.resumed = false;
+        Ok(step)
+    }
+
+    fn stored(&mut self, stored: &Stored) -> Result<()> {
+        for report in &stored.reports {
+            let path = Path::new(&report.key.path);
+            let is_due = report.outcome.is_settled() || self.is("deletes-for-missed");
+            if is_due && revision(path).is_ok_and(|revision| revision == report.key.revision) {
+                fs::remove_file(path).map_err(io)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Faulty {
+    fn is(&self, fault: &str) -> bool {
+        self.fault == fault
+    }
+
+    fn load(&mut self, path: PathBuf) -> Result<Option<Report>> {
+        let text = match fs::read_to_string(&path) {
+            // `stored` has removed it.
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound && !self.is("expects-removed-files") =>
+            {
+                return Ok(None);
+            }
+            text => text.map_err(io)?,
+        };
+        let mut place = Place { revision: revision(&path).map_err(io)?, path, ..Place::default() };
+        let mixes = self.is("mixes-changed-files");
+        let is_same =
+            |resume: &mut Place| resume.path == place.path && (mixes || resume.revision == place.revision);
+        if let Some(resume) = self.resume.take_if(is_same) {
+            if resume.ended {
+                return Ok(None);
+            }
+            place.assets = resume.assets;
+            self.resumed = resume.assets > 0;
+        }
+        let complete = text.ends_with("end\n") || self.is("complete-although-truncated");
+        let mut assets: Vec<(String, Vec<String>)> = Vec::new();
+        for (address, id) in text.lines().filter_map(|line| line.split_once(' ')) {
+            match assets.last_mut() {
+                Some((last, ids)) if last == address => ids.push(id.to_owned()),
+                _ => assets.push((address.to_owned(), vec![id.to_owned()])),
+            }
+        }
+        if self.is("resumes-late") && self.resumed {
+            place.assets = (place.assets + 1).min(assets.len());
+        }
+        if self.is("resumes-early") && self.resumed {
+            place.assets -= 1;
+        }
+        Ok(Some(Report { place, assets, complete, begun: false, later: None }))
+    }
+
+    fn end(&mut self) -> Result<Step> {
+        let Some(report) = self.report.take() else { return Ok(Step::finished()) };
+        if self.is("deletes-in-next") {
+            fs::remove_file(&report.place.path).map_err(io)?;
+        }
+        let complete = report.complete && !self.is("never-complete");
+        let reason = if complete { "" } else { "the last line is missing" };
+        let end =
+            ReportEnd { complete, deliver: complete, reason: reason.to_owned(), ..ReportEnd::default() };
+        let place = Place { ended: true, ..report.place };
+        Ok(Step::report_end(end).at(place.position(&self.fault)))
+    }
+}
+
+impl Report {
+    /// The next assets, until the batch is full.
+    fn batch(&mut self, mut batch: BatchBuilder, fault: &str, resumed: bool) -> Step {
+        if let Some((address, ids)) = self.later.take() {
+            let continued = fault == "position-inside-an-asset";
+            push(&mut batch, &address, &ids, continued, fault);
+        }
+        while !batch.is_full() && self.place.assets < self.assets.len() {
+            let (address, mut ids) = self.assets[self.place.assets].clone();
+            let is_first = batch.is_empty();
+            self.place.assets += 1;
+            if fault == "loses-a-finding-on-resume" && resumed && is_first {
+                ids.pop();
+            }
+            let is_split = matches!(fault, "asset-in-pieces" | "position-inside-an-asset");
+            if is_split && ids.len() > 1 {
+                self.later = Some((address.clone(), ids.split_off(1)));
+            }
+            push(&mut batch, &address, &ids, false, fault);
+            if fault == "position-inside-an-asset" && self.later.is_some() {
+                break;
+            }
+            if self.later.is_some() && batch.is_full() {
+                break;
+            }
+            if let Some((address, ids)) = self.later.take() {
+                // Another asset comes in between, if there is one.
+                if let Some((other, other_ids)) = self.assets.get(self.place.assets).cloned() {
+                    push(&mut batch, &other, &other_ids, false, fault);
+                    self.place.assets += 1;
+                }
+                push(&mut batch, &address, &ids, false, fault);
+            }
+        }
+        let mut raw = batch.finish();
+        if matches!(fault, "invalid-kind" | "invalid-severity") {
+            spoil(&mut raw, fault == "invalid-kind");
+        }
+        Step::batch(raw).at(self.place.position(fault))
+    }
+}
+
+impl Place {
+    fn position(&self, fault: &str) -> Position {
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        if fault == "long-position" {
+            bytes.resize(200 << 10, b' ');
+        }
+        Position(bytes)
+    }
+}
+
+fn push(batch: &mut BatchBuilder, address: &str, ids: &[String], continued: bool, fault: &str) {
+    let mut asset = AssetRow::default();
+    asset.set(AssetField::Address, if fault == "invalid-address" { "10.0.0.999" } else { address });
+    let asset: RowIndex = batch.push_asset(&asset, continued);
+    for id in ids {
+        let mut definition = DefinitionRow::default();
+        definition.set(DefinitionField::Id, if fault == "no-id" { "" } else { id });
+        let definition = batch.push_definition(&definition);
+        let mut finding = FindingRow::default();
+        finding.set_kind(FindingKind::Vulnerability);
+        finding.set_severity(Severity::new(3));
+        finding.set(
+            FindingField::LastFound,
+            if fault == "invalid-time" { "yesterday" } else { "2026-01-31T12:00:00Z" },
+        );
+        finding.set(FindingField::Result, &"answer ".repeat(20));
+        batch.push_finding(asset, definition, &finding);
+        if fault == "each-finding-twice" {
+            batch.push_finding(asset, definition, &finding);
+        }
+    }
+}
+
+/// Kind 7, or else severity 9, in the first finding, as a plugin without types could send them.
+fn spoil(batch: &mut RawBatch2, kind: bool) {
+    const CODES: usize = 2;
+    batch.findings[CODES] = if kind { 7 } else { 1 | 9 << 8 };
+}
+
+fn revision(path: &Path) -> std::io::Result<String> {
+    let data = fs::metadata(path)?;
+    let since = data.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("{}-{}", data.len(), since.as_nanos()))
+}
+
+fn io(error: std::io::Error) -> PluginError {
+    PluginError::new(ErrorKind::Io, format!("the files cannot be read: {error}"))
+}

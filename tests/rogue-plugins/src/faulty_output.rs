@@ -1,0 +1,277 @@
+//! The output `Faulty`: a table of records in a file, correct unless the option `fault` names a fault. For the tests of
+//! the exam.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use scanbridge_plugin_api::batch::Batch;
+use scanbridge_plugin_api::model::{DefinitionField, FindingKind, ReportEnd, ReportStart};
+use scanbridge_plugin_api::{
+    Begin, CheckReport, CommitPoint, Committed, ErrorKind, Open, OpenedOutput, OptionSpec, Output,
+    OutputCapabilities, Partial, PluginError, Purpose, Receipt, Rejection, Replaces, Result, Resume, Verdict,
+    Written, register_output,
+};
+use serde::{Deserialize, Serialize};
+
+/// Records of a report go to a numbered part. `stored` merges them into the table: they replace those of their assets.
+struct Faulty {
+    fault: String,
+    path: PathBuf,
+    password: String,
+    state: State,
+    part: Option<File>,
+}
+
+/// The content of the receipt.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct State {
+    number: u64,
+    length: u64,
+    ended: bool,
+    deliver: bool,
+    complete: bool,
+    partial: bool,
+}
+
+register_output!(Faulty);
+
+const FAULTS: &[&str] = &[
+    "none",
+    "writes-in-open",
+    "creates-the-file-in-check",
+    "keeps-a-report-that-is-begun-again",
+    "constant-receipt",
+    "shared-state",
+    "keeps-an-incomplete-report",
+    "clears-on-an-incomplete-report",
+    "prints",
+    "false-byte-count",
+    "deaf",
+    "exit-in-close",
+    "publishes-in-end",
+    "truncates-although-continued",
+    "repeats-although-exact",
+    "drops-rows",
+    "secret-in-an-error",
+];
+
+/// For the fault `shared-state`: lines that wait for the next call of any instance.
+static SHARED: Mutex<String> = Mutex::new(String::new());
+
+impl Output for Faulty {
+    const NAME: &'static str = "Faulty";
+    const SUMMARY: &'static str = "a table of records in a file, with one fault on request";
+    const OPTIONS: &'static [OptionSpec] = &[
+        OptionSpec::choice("fault", FAULTS).default_text("none").help("The fault."),
+        OptionSpec::path("path").required().help("The file of the table."),
+        OptionSpec::text("password").secret().help("A secret that `secret-in-an-error` shows."),
+    ];
+    const CAPABILITIES: OutputCapabilities =
+        OutputCapabilities::NONE.resume(Resume::Exact).replaces(Replaces::Asset).partial(Partial::Adds);
+
+    fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
+        let options = open.options;
+        let mut output = Self {
+            fault: options.text("fault")?.unwrap_or_default().to_owned(),
+            path: options.path("path")?.unwrap_or_default(),
+            password: options
+                .secret("password")?
+                .map(|secret| secret.expose().to_owned())
+                .unwrap_or_default(),
+            state: State::default(),
+            part: None,
+        };
+        if output.is("writes-in-open") && open.purpose() == Purpose::Check {
+            fs::write(output.path.with_extension("tried"), "").map_err(io)?;
+        }
+        if let Some(receipt) = receipt {
+            output.restore(receipt)?;
+        }
+        Ok(output.into())
+    }
+
+    fn check(&mut self) -> Result<CheckReport> {
+        if self.is("creates-the-file-in-check") {
+            File::create(&self.path).map_err(io)?;
+        }
+        Ok(CheckReport::default().step("table", Verdict::Ok, "can be written"))
+    }
+
+    fn begin(&mut self, _: &ReportStart, how: Begin) -> Result<()> {
+        if how.continued && !self.is("truncates-although-continued") {
+            return Ok(());
+        }
+        if self.is("keeps-a-report-that-is-begun-again") && self.part.is_some() {
+            return Ok(());
+        }
+        let number = self.parts().into_iter().map(|(number, _)| number).max().unwrap_or_default();
+        self.state = State {
+            number: if how.continued { self.state.number } else { number.max(self.state.number) + 1 },
+            partial: how.partial,
+            ..State::default()
+        };
+        self.part = Some(File::create(self.part_path(self.state.number)).map_err(io)?);
+        Ok(())
+    }
+
+    #[expect(clippy::print_stdout, reason = "one of the faults")]
+    fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
+        if self.is("deaf") {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        if self.is("prints") {
+            println!("a batch of {} findings", batch.finding_count());
+        }
+        let (mut text, mut written) = (String::new(), Written::default());
+        for (index, finding) in batch.findings().enumerate() {
+            if finding.kind() == FindingKind::Service {
+                written.left_out.push(finding.row());
+                continue;
+            }
+            let definition = finding.definition();
+            if definition.id().ends_with("7") && self.is("drops-rows") {
+                let reason = "an ID that ends with 7".to_owned();
+                written.rejected.push(Rejection { row: finding.row(), reason });
+                continue;
+            }
+            if index % 2 == 1 && self.is("drops-rows") {
+                continue;
+            }
+            let title = definition.get(DefinitionField::Title).replace(|c: char| c.is_control(), " ");
+            text += &format!("{} {} {title}\n", finding.asset().address(), definition.id());
+        }
+        written.bytes = text.len() as u64 + u64::from(self.is("false-byte-count"));
+        self.append(text)?;
+        Ok(written)
+    }
+
+    fn end(&mut self, end: &ReportEnd) -> Result<Written> {
+        self.append(String::new())?;
+        self.state.ended = true;
+        self.state.deliver = end.deliver || self.is("keeps-an-incomplete-report");
+        self.state.complete = end.complete;
+        if self.is("publishes-in-end") {
+            self.merge()?;
+        }
+        Ok(Written::default())
+    }
+
+    fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
+        if let Some(part) = &self.part {
+            part.sync_data().map_err(io)?;
+        }
+        let receipt = if self.is("constant-receipt") {
+            State { number: 1, ..State::default() }
+        } else {
+            self.state.clone()
+        };
+        Ok(Receipt(serde_json::to_vec(&receipt).unwrap_or_default()).into())
+    }
+
+    fn stored(&mut self) -> Result<()> {
+        self.merge()?;
+        for (_, part) in self.parts() {
+            fs::remove_file(part).map_err(io)?;
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "one of the faults")]
+    fn close(self) -> Result<()> {
+        if self.is("exit-in-close") {
+            std::process::exit(0);
+        }
+        Ok(())
+    }
+}
+
+impl Faulty {
+    fn is(&self, fault: &str) -> bool {
+        self.fault == fault
+    }
+
+    /// Appends lines to the part.
+    fn append(&mut self, mut text: String) -> Result<()> {
+        if self.is("shared-state") {
+            let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            std::mem::swap(&mut *shared, &mut text);
+        }
+        self.state.length += text.len() as u64;
+        match &mut self.part {
+            Some(part) => part.write_all(text.as_bytes()).map_err(io),
+            None => Ok(()),
+        }
+    }
+
+    fn restore(&mut self, receipt: &Receipt) -> Result<()> {
+        let password = if self.is("secret-in-an-error") { self.password.as_str() } else { "" };
+        let corrupt = || {
+            PluginError::config(format!("the receipt is corrupt {password}"))
+                .with_hint("start from the beginning")
+        };
+        self.state = serde_json::from_slice(&receipt.0).map_err(|_| corrupt())?;
+        if self.state.ended {
+            return self.stored();
+        }
+        let part = OpenOptions::new().append(true).open(self.part_path(self.state.number));
+        let part = part.map_err(|_| corrupt())?;
+        if part.metadata().map_or(0, |data| data.len()) < self.state.length {
+            return Err(corrupt());
+        }
+        if !self.is("repeats-although-exact") {
+            part.set_len(self.state.length).map_err(io)?;
+        }
+        self.part = Some(part);
+        Ok(())
+    }
+
+    /// Merges the part into the table. A second call finds no part, or merges the same again.
+    fn merge(&mut self) -> Result<()> {
+        self.part = None;
+        let part = fs::read_to_string(self.part_path(self.state.number));
+        let Ok(part) = part.map(|mut text| {
+            text.truncate(usize::try_from(self.state.length).unwrap_or_default().min(text.len()));
+            text
+        }) else {
+            return Ok(());
+        };
+        if !self.state.deliver {
+            return Ok(());
+        }
+        let old = fs::read_to_string(&self.path).unwrap_or_default();
+        let asset = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+        let assets: BTreeSet<String> = part.lines().map(asset).collect();
+        let clears = self.is("clears-on-an-incomplete-report") && !self.state.complete;
+        let stays = |line: &&str| {
+            if self.state.partial {
+                !part.lines().any(|new| new == *line)
+            } else {
+                !clears && !assets.contains(&asset(line))
+            }
+        };
+        let mut table: String = old.lines().filter(stays).map(|line| format!("{line}\n")).collect();
+        table += &part;
+        let new = self.path.with_file_name(".new");
+        fs::write(&new, table).and_then(|()| fs::rename(new, &self.path)).map_err(io)
+    }
+
+    fn part_path(&self, number: u64) -> PathBuf {
+        self.path.with_file_name(format!(".{number}.part"))
+    }
+
+    fn parts(&self) -> Vec<(u64, PathBuf)> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let number =
+            |path: &Path| path.file_name()?.to_str()?.strip_prefix('.')?.strip_suffix(".part")?.parse().ok();
+        paths.filter_map(|path| Some((number(&path)?, path))).collect()
+    }
+}
+
+fn io(error: std::io::Error) -> PluginError {
+    PluginError::new(ErrorKind::Io, format!("the table cannot be written: {error}"))
+}
