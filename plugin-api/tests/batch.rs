@@ -299,7 +299,7 @@ fn other_cells_under_a_key_are_refused() {
 #[test]
 fn offset_inside_a_character_is_rejected() {
     let found = refusal(|raw| {
-        // The title begins with a letter of two bytes; the offset at which its cell ends now lies between them.
+        // The title begins with a character of two bytes; its cell now ends between them.
         let title = 1 + 1 + DefinitionField::Title as usize;
         let start = raw.new_rows[title - 1];
         for end in &mut raw.new_rows[title..] {

@@ -5,19 +5,19 @@ use super::row::offset;
 use super::view::{Batch, DefinitionView};
 use crate::abi::RawBatch2;
 
-/// The first bytes of a packed batch.
+/// The first bytes of a serialized batch.
 const MAGIC: &[u8; 4] = b"SBB2";
 /// The number of lengths after the magic bytes.
 const LENGTHS: usize = 6;
-/// A row that is not packed.
+/// A row that is not serialized.
 const ABSENT: u32 = u32::MAX;
 
-/// The bytes are not a packed batch.
+/// The bytes are not a serialized batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("invalid packed batch")]
+#[error("invalid serialized batch")]
 pub struct BadPack;
 
-/// Packs the selected rows of a batch with the definitions that they refer to. The cells of definitions for whose content
+/// Serializes the selected rows of a batch with the definitions that they refer to. The cells of definitions for whose content
 /// key `is_known` returns true are left out; the receiver must have them. With `|_| false` the bytes contain everything.
 ///
 /// All numbers are little-endian `u32`: the bytes `SBB2`; the lengths of the tables `assets`, `findings`, `keys` and
@@ -101,7 +101,7 @@ fn words(bytes: &[u8]) -> Vec<u32> {
     bytes.as_chunks::<4>().0.iter().map(|number| u32::from_le_bytes(*number)).collect()
 }
 
-/// The tables and arenas that are being packed.
+/// The tables and arenas that are being serialized.
 #[derive(Debug, Default)]
 struct Packed {
     assets: Vec<u32>,

@@ -30,7 +30,7 @@ struct Entry {
     delivery: Delivery,
 }
 
-/// What the host has said about the delivery of a report.
+/// What the host has reported about the delivery of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Delivery {
