@@ -15,6 +15,7 @@ mod secret;
 mod services;
 mod state;
 
+pub use abi::unacknowledged_bytes;
 pub use capabilities::{
     Ends, InputCapabilities, LateAnswers, Order, OutputCapabilities, Partial, Replaces, Rereads, Resume,
     Resumes,

@@ -66,6 +66,7 @@ pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) 
         value["options"] = descriptor.options.iter().map(option_to_json).collect();
         return pretty(&value);
     }
+    let width = if width == usize::MAX { PIPE_WIDTH } else { width };
     let text = format!(
         "{} {}, {}\n{}\nlibrary: {}\n{}",
         plain(&descriptor.name),
@@ -73,21 +74,25 @@ pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) 
         descriptor.kind.word(),
         plain(&with_note(&descriptor.summary, plugin.note)),
         plugin.file.display(),
-        capabilities(descriptor)
+        capabilities(descriptor, width)
     );
     if descriptor.options.is_empty() {
         return text + "\nThis plugin has no options.\n";
     }
-    let width = if width == usize::MAX { PIPE_WIDTH } else { width };
     descriptor.options.iter().fold(text, |text, option| text + "\n" + &option_block(option, width))
 }
 
-/// What the plugin declares, as one line; empty if it declares nothing.
-fn capabilities(descriptor: &Descriptor) -> String {
+/// What the plugin declares, wrapped; empty if it declares nothing.
+fn capabilities(descriptor: &Descriptor, width: usize) -> String {
     let Some(declared) = descriptor.capabilities.as_object() else { return String::new() };
     let words = declared.iter().filter_map(|(name, word)| Some(format!("{name}: {}", plain(word.as_str()?))));
     let words: Vec<String> = words.collect();
-    if words.is_empty() { String::new() } else { format!("capabilities: {}\n", words.join(", ")) }
+
+    if words.is_empty() {
+        String::new()
+    } else {
+        wrapped(&format!("capabilities: {}", words.join(", ")), "", width)
+    }
 }
 
 /// Columns of a description that goes into a pipe or a file: people read it there too.

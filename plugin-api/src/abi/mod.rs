@@ -18,6 +18,7 @@ mod memory;
 mod output_table;
 mod root;
 mod shim;
+mod socket;
 mod status;
 
 pub(crate) use batch::Text;
@@ -41,6 +42,7 @@ pub use root::{
     BadDescriptor, Describe, GetTable, PLAIN_ROOT_SYMBOL, PlainRoot, ROOT_SYMBOL, Root, RootError,
     RootModule, RootModuleRef, open_plain_root, open_root,
 };
+pub use socket::unacknowledged_bytes;
 pub use status::Status;
 
 /// The ABI major of this crate. A host loads every plugin with the same major, older or newer.

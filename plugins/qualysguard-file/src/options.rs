@@ -23,7 +23,8 @@ pub(crate) const TABLE: &[OptionSpec] = &[
          reports, which contain only QIDs: adds titles, texts, CVE IDs and CVSS scores.",
     ),
     OptionSpec::flag("add_host").help(
-        "Tell outputs to create assets that the destination does not know. Default: the output decides.",
+        "Tell outputs to create assets that the destination does not know. An output's own option takes \
+         precedence. Default: the output decides.",
     ),
     OptionSpec::flag("deliver_incomplete").default_flag(false).help(
         "Deliver the readable part of a truncated or damaged report. It still counts as incomplete, and \

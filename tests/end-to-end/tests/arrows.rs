@@ -1,10 +1,13 @@
-//! Checks the allowed dependencies between the crates of the workspace, with the metadata of Cargo.
+//! Checks the allowed dependencies between the crates of the workspace, with the metadata of Cargo, and that only the
+//! ABI modules contain `unsafe` code.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+use proc_macro2::{TokenStream, TokenTree};
 
 /// The layer of a crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,4 +151,55 @@ fn plugins_are_built_as_cdylib_and_rlib() {
             assert_eq!(library.crate_types.len(), 2, "{}", package.name);
         }
     }
+}
+
+/// Identifiers that only the ABI modules may use, and the folders of these modules.
+const ABI_IDENTIFIERS: [&str; 4] = ["unsafe", "abi_stable", "StableAbi", "sabi"];
+const ABI_FOLDERS: [&str; 2] = ["plugin-api/src/abi/", "host/src/plugins/"];
+
+/// All Rust files of a folder.
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The identifiers of a source text with their lines. Comments and string literals contain none.
+fn identifiers(tokens: TokenStream) -> Vec<(usize, String)> {
+    let found = tokens.into_iter().flat_map(|token| match token {
+        TokenTree::Group(group) => identifiers(group.stream()),
+        TokenTree::Ident(ident) => vec![(ident.span().start().line, ident.to_string())],
+        TokenTree::Punct(_) | TokenTree::Literal(_) => Vec::new(),
+    });
+    found.collect()
+}
+
+#[test]
+fn unsafe_code_and_abi_stable_are_only_in_the_abi_modules() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = Vec::new();
+    for folder in ["plugin-api/src", "host/src", "plugins"] {
+        rust_files(&root.join(folder), &mut files);
+    }
+    assert!(files.len() > 200, "only {} files", files.len());
+    let (mut wrong, mut allowed) = (Vec::new(), 0);
+    for file in files {
+        let name = file.strip_prefix(&root).unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let found = identifiers(tokens);
+        let found = found.into_iter().filter(|(_, word)| ABI_IDENTIFIERS.contains(&word.as_str()));
+        if ABI_FOLDERS.iter().any(|folder| name.starts_with(folder)) {
+            allowed += found.count();
+        } else {
+            wrong.extend(found.map(|(line, word)| format!("{name}:{line}: {word}")));
+        }
+    }
+    assert!(allowed > 50, "only {allowed} places in the ABI modules: is the search right?");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

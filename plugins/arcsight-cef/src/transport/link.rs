@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ClientConnection;
-use scanbridge_plugin_api::{ErrorKind, PluginError, Services};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Services, unacknowledged_bytes};
 use scanbridge_tls_identity::ClientTls;
 
-use super::{SLICE, queue, unavailable};
+use super::{SLICE, unavailable};
 
 /// Errors of a connection.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Link {
 
     /// Bytes acknowledged by the kernel of the peer.
     pub(super) fn arrived(&self) -> Result<u64, LinkError> {
-        let queued = queue::unacknowledged(&self.socket).map_err(|error| self.lost(&error))?;
+        let queued = unacknowledged_bytes(&self.socket).map_err(|error| self.lost(&error))?;
         Ok(self.accepted.saturating_sub(queued))
     }
 

@@ -4,7 +4,6 @@ mod backlog;
 mod connect;
 mod link;
 pub(crate) mod options;
-mod queue;
 mod resolve;
 mod stream;
 mod timed;

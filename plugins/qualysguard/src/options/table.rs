@@ -193,9 +193,10 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "Additional request parameters, `name=value`, for the call that launches a report, lists \
          detections or lists scans.",
     ),
-    OptionSpec::flag("deliver_incomplete")
-        .default_flag(false)
-        .help("Deliver the readable part of a truncated or damaged report. It still counts as incomplete."),
+    OptionSpec::flag("deliver_incomplete").default_flag(false).help(
+        "Deliver the readable part of a truncated or damaged report. It still counts as incomplete, and \
+         outputs clear nothing because of it.",
+    ),
     OptionSpec::size("max_text_bytes", 64 << 10, 1 << 30)
         .default_integer(16 << 20)
         .help("Maximum text size of one asset, definition or finding. A larger one is treated as damage."),
