@@ -36,7 +36,7 @@ pub use open::{Limits, Open, OpenFrame, Opened, Purpose};
 pub use options::{OptionKind, OptionSpec, Options, ValueSpec, show_size};
 pub use output::{Begin, CommitPoint, Committed, LateRow, OpenedOutput, Output, Receipt, Rejection, Written};
 pub use secret::Secret;
-pub use services::Services;
+pub use services::{Counter, Gauge, Services};
 pub use state::State;
 #[doc(hidden)]
 pub use state::check_length as check_key_length;

@@ -483,6 +483,7 @@ impl Destination {
         }
         summary.retried = self.retried;
         summary.dead_letters_lost = self.dead_letters.lost();
+        summary.metrics = self.context().metrics().to_list();
         summary
     }
 

@@ -32,18 +32,19 @@ impl OutputWorker {
         tracing::warn!(instance = self.primary.id(), "{error}; switching to failover `{}`", standby.id());
         self.primary.yield_to_failover();
         self.outage = None;
-        self.failover = Some(FailoverState::with_first_probe(Instant::now() + self.delivery.retry.longest));
+        self.failover =
+            Some(FailoverState::with_first_probe(self.control.stop.now() + self.delivery.retry.longest));
     }
 
     /// While the failover output delivers: probes the primary output regularly, and returns to it after enough
     /// successful probes.
     pub(super) fn probe_primary(&mut self) -> Result<(), PluginError> {
         let longest = self.delivery.retry.longest;
-        let Some(failover) = self.failover.as_mut().filter(|failover| Instant::now() >= failover.next_probe)
-        else {
+        let now = self.control.stop.now();
+        let Some(failover) = self.failover.as_mut().filter(|failover| now >= failover.next_probe) else {
             return Ok(());
         };
-        failover.next_probe = Instant::now() + longest;
+        failover.next_probe = now + longest;
         match self.primary.reopen(true) {
             Ok(()) => failover.successful_probes += 1,
             Err(error) => {

@@ -12,6 +12,7 @@ mod account;
 mod batch;
 mod build;
 mod checkpoint;
+mod clock;
 mod control;
 mod dead_letter_source;
 mod destination;
@@ -33,6 +34,8 @@ mod validate;
 mod worker;
 
 pub use build::{OpenPipeline, Settings, build, build_replay};
+pub(crate) use clock::after;
+pub use clock::{Clock, SystemClock};
 pub use dead_letter_source::schema_of as schema_of_dead_letters;
 pub(crate) use opener::new_frame;
 pub use run::{RunResult, run};

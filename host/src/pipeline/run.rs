@@ -37,9 +37,9 @@ pub struct RunResult {
 /// A replay stores no checkpoints.
 #[must_use]
 pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, progress_bar: bool) -> (Summary, RunResult) {
-    let started = Instant::now();
+    let started = stop.now();
     let absent = std::mem::take(&mut opened.absent);
-    let progress = Progress::of(&opened.inputs, progress_bar);
+    let progress = Progress::of(&opened.inputs, progress_bar, &stop);
     let resumed: Vec<bool> = opened
         .inputs
         .iter()
@@ -127,6 +127,7 @@ fn prepare(
         (ids, input_keys),
         output_ids,
         (opened.settings.run, absent),
+        Arc::clone(&control.stop),
     ));
     let workers = pairs.into_iter().zip(ahead).enumerate().map(|(number, ((output, standby), ahead))| {
         let indexes =
@@ -190,7 +191,7 @@ fn worker(
     OutputWorker {
         number,
         primary: destination,
-        failover: delivers.then(|| FailoverState::with_first_probe(Instant::now())),
+        failover: delivers.then(|| FailoverState::with_first_probe(control.stop.now())),
         standby,
         required,
         delivery,
@@ -215,7 +216,7 @@ fn start_output(worker: OutputWorker) -> JoinHandle<Vec<OutputSummary>> {
 fn join(thread: JoinHandle<Vec<OutputSummary>>, control: &Control) -> Vec<OutputSummary> {
     while !thread.is_finished() {
         control.stop.abort_when_drained();
-        thread::sleep(Duration::from_millis(1));
+        thread::park_timeout(Duration::from_millis(1));
     }
     // The host's own threads do not panic; if one does, the run must not look successful.
     thread.join().expect("an output's thread ends with its summary")
@@ -296,5 +297,5 @@ fn summarize(
     } else {
         RunStatus::Partial
     };
-    Summary { status, inputs, outputs, failures, elapsed: started.elapsed() }
+    Summary { status, inputs, outputs, failures, elapsed: control.stop.since(started) }
 }

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::validate::{InvalidRows, OddCells};
 use crate::config::{InputInstance, OutputInstance, Pipeline};
+use crate::plugins::Metric;
 use crate::state::StateError;
 use crate::telemetry::without_controls;
 
@@ -123,7 +124,7 @@ impl Failure {
 }
 
 /// Counts of an input.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct InputSummary {
     /// The `id:` in the pipeline.
     pub id: String,
@@ -152,11 +153,14 @@ pub struct InputSummary {
     pub unfinished: u64,
     /// Whether this run resumed an interrupted one; then the counts include only what this run read.
     pub resumed: bool,
+    /// What the plugin measured in this run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
 }
 
 /// Disposition of the findings in an output. The findings that the inputs sent are `records + filtered + rejected +
 /// diverted + delivered_before + undelivered`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct OutputSummary {
     /// The `id:` in the pipeline.
     pub id: String,
@@ -184,10 +188,13 @@ pub struct OutputSummary {
     pub bytes: u64,
     /// Findings of reports that this output had published before the interruption that the run resumes.
     pub delivered_before: u64,
+    /// What the plugin measured in this run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
 }
 
 /// The summary of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// Result of the run.
     pub status: RunStatus,

@@ -1,13 +1,14 @@
 //! The thread of one output: takes items from the queue, delivers them, and retries after failures.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, ReportKey, Resume};
 
 use super::account::Ended;
 use super::batch::{Item, Mark, ReportBegin, SharedBatch};
 use super::checkpoint::Checkpoints;
+use super::clock::after;
 use super::control::Control;
 use super::destination::{Destination, LateRetry};
 use super::failover::FailoverState;
@@ -147,7 +148,7 @@ impl OutputWorker {
 
     fn write(&mut self, batch: &Arc<SharedBatch>) -> Result<(), PluginError> {
         if let Some(max_per_sec) = self.delivery.max_findings_per_sec {
-            self.rate_limit.wait_for(batch.findings(), max_per_sec, |pause| self.control.stop.wait(pause));
+            self.rate_limit.wait_for(batch.findings(), max_per_sec, &self.control.stop);
         }
         let validated = match batch.validate() {
             Ok(validated) => validated,
@@ -167,7 +168,7 @@ impl OutputWorker {
             return Ok(());
         }
         let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
-        let mut outage = Outage::new(self.delivery.retry);
+        let mut outage = Outage::new(self.delivery.retry, self.control.stop.now());
         let mut attempts = 1;
         while !rows.is_empty() {
             let refused = PluginError::new(
@@ -178,7 +179,7 @@ impl OutputWorker {
             if stops && self.required && self.control.is_resumable() {
                 return Err(refused); // The next run resumes before them.
             }
-            let Some(pause) = outage.failed(&refused).filter(|_| !stops) else {
+            let Some(pause) = outage.failed(&refused, self.control.stop.now()).filter(|_| !stops) else {
                 let reason = format!("not accepted after {attempts} attempts");
                 self.active().move_to_dead_letters(validated, &rows, &reason, attempts);
                 break;
@@ -223,7 +224,7 @@ impl OutputWorker {
         self.checkpoints.published(self.number, mark.number);
         self.retry_buffer.items.clear();
         if let Some(outage) = self.outage.take() {
-            let time = outage.elapsed().as_secs_f64();
+            let time = self.control.stop.since(outage.started()).as_secs_f64();
             tracing::info!(instance = self.active().id(), "delivery resumed after {time:.0} s");
             self.queue.set_unavailable(false);
         }
@@ -256,8 +257,9 @@ impl OutputWorker {
                 ));
             }
             let policy = self.delivery.retry;
-            let outage = self.outage.get_or_insert_with(|| Outage::new(policy));
-            let pause = outage.failed(&error);
+            let now = self.control.stop.now();
+            let outage = self.outage.get_or_insert_with(|| Outage::new(policy, now));
+            let pause = outage.failed(&error, now);
             let switches = outage.breaker_is_open() || pause.is_none();
             if switches && self.standby.is_some() && self.failover.is_none() {
                 self.switch_to_failover(&error);
@@ -303,9 +305,13 @@ impl OutputWorker {
             return if stopped { Err(error.clone()) } else { Ok(()) };
         }
         // A run does not wait for an optional output: when everything else has finished, it gets one last attempt.
-        let begun = Instant::now();
-        while begun.elapsed() < pause && !self.control.stop.is_requested() {
-            if self.queue.wait_closed((pause - begun.elapsed()).min(Duration::from_millis(200))) {
+        let end = after(self.control.stop.now(), pause);
+        loop {
+            let left = self.control.stop.clock().until(end);
+            if left.is_zero() || self.control.stop.is_requested() {
+                break;
+            }
+            if self.queue.wait_closed(left.min(Duration::from_millis(200))) {
                 self.outage.iter_mut().for_each(Outage::expire);
                 break;
             }

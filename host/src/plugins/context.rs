@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use scanbridge_plugin_api::abi::HostTable2;
 
 use super::guard::Caller;
+use super::metrics::Metrics;
 use super::services;
 use crate::pipeline::Stop;
 use crate::state::InstanceKeys;
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     phase: Mutex<String>,
     notes: Mutex<BTreeMap<(u32, String), u64>>,
     woken: AtomicBool,
+    metrics: Metrics,
     keys: Arc<InstanceKeys>,
     table: HostTable2,
 }
@@ -42,13 +44,14 @@ impl Context {
             caller,
             stop: Arc::clone(stop),
             own_level: AtomicU32::new(0),
-            started: Instant::now(),
+            started: stop.now(),
             active_until: AtomicU64::new(0),
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
             phase: Mutex::default(),
             notes: Mutex::default(),
             woken: AtomicBool::new(false),
+            metrics: Metrics::default(),
             keys: Arc::new(keys),
             table: services::table(std::ptr::null()),
         }));
@@ -71,6 +74,11 @@ impl Context {
         &self.keys
     }
 
+    /// What the plugin measures.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Bytes processed and total bytes; 0 of 0 while unknown.
     pub(crate) fn progress(&self) -> (u64, u64) {
         (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
@@ -90,7 +98,7 @@ impl Context {
     /// Time without progress in the current call.
     pub(crate) fn inactive_time(&self) -> Duration {
         let until = Duration::from_millis(self.active_until.load(Ordering::Relaxed));
-        self.started.elapsed().saturating_sub(until)
+        self.stop.since(self.started).saturating_sub(until)
     }
 
     /// The current activity as the plugin has named it; empty if unset.
@@ -111,7 +119,7 @@ impl Context {
 
     /// Records progress. The current call counts as active for this much longer.
     pub(crate) fn record_activity(&self, longer: Duration) {
-        let until = self.started.elapsed().saturating_add(longer).as_millis();
+        let until = self.stop.since(self.started).saturating_add(longer).as_millis();
         self.active_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 

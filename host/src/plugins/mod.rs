@@ -7,6 +7,7 @@ mod identity;
 pub(crate) mod instance_thread;
 mod last_line;
 mod library;
+mod metrics;
 #[cfg(unix)]
 pub(crate) mod ownership;
 mod recorder;
@@ -17,6 +18,7 @@ pub(crate) mod signals;
 
 pub use identity::Refusal;
 pub use library::Library;
+pub use metrics::{Metric, MetricKind};
 pub use recorder::{CallRecorder, InterruptedCall};
 pub use registry::{Claim, Registry, Unavailable};
 pub use search::{FilePermissionCheck, Folder, folders};

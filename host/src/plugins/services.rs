@@ -6,8 +6,8 @@ use std::time::Duration;
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::abi::{
     ALIVE_1, AliveTable1, Bytes, BytesRef, CANCEL_1, CancelTable1, HostTable2, LOG_1, LogTable1, MASK_1,
-    MaskTable1, NOTES_1, NotesTable1, STATE_1, StateTable1, Status, TOTAL_IS_KNOWN, WAKE_1, WakeTable1, mask,
-    masked,
+    METRICS_1, MaskTable1, MetricsTable1, NOTES_1, NotesTable1, STATE_1, StateTable1, Status, TOTAL_IS_KNOWN,
+    WAKE_1, WakeTable1, mask, masked,
 };
 
 use super::context::Context;
@@ -27,6 +27,8 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
     static MASK: MaskTable1 = MaskTable1 { mask: mask_text };
     static STATE: StateTable1 =
         StateTable1 { get: get_key, put: put_key, delete: delete_key, list: list_keys };
+    static METRICS: MetricsTable1 =
+        MetricsTable1 { register: register_metric, add: add_to_counter, set: set_gauge };
     match id.to_text().as_str() {
         LOG_1 => std::ptr::from_ref(&LOG).cast(),
         CANCEL_1 => std::ptr::from_ref(&CANCEL).cast(),
@@ -35,6 +37,7 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
         WAKE_1 => std::ptr::from_ref(&WAKE).cast(),
         MASK_1 => std::ptr::from_ref(&MASK).cast(),
         STATE_1 => std::ptr::from_ref(&STATE).cast(),
+        METRICS_1 => std::ptr::from_ref(&METRICS).cast(),
         _ => std::ptr::null(),
     }
 }
@@ -132,6 +135,21 @@ extern "C" fn list_keys(context: *const (), prefix: BytesRef<'_>, keys: &mut Byt
     Status::from(listed.map(|listed| {
         *keys = serde_json::to_vec(&listed).expect("texts can be serialized").into();
     }))
+}
+
+extern "C" fn register_metric(context: *const (), kind: u32, name: BytesRef<'_>, help: BytesRef<'_>) -> u32 {
+    // SAFETY: as above.
+    unsafe { context_of(context) }.metrics().register(kind, &name.to_text(), &masked(&help.to_text()))
+}
+
+extern "C" fn add_to_counter(context: *const (), id: u32, count: u64) {
+    // SAFETY: as above.
+    unsafe { context_of(context) }.metrics().add(id, count);
+}
+
+extern "C" fn set_gauge(context: *const (), id: u32, value: f64) {
+    // SAFETY: as above.
+    unsafe { context_of(context) }.metrics().set(id, value);
 }
 
 /// A key as text. Other keys are refused, because two of them could be equal after a conversion.
