@@ -11,7 +11,7 @@ use scanbridge_plugin_api::batch::{
 };
 use scanbridge_plugin_api::model::{AssetField, FindingKind, ReportEnd, ReportStart};
 
-use super::summary::KindCounts;
+use super::kind_counts::KindCounts;
 use super::validate::{InvalidRow, InvalidRows, OddCells, RowReport, ValidRows, check_rows};
 use crate::state::{DeadLetterHistory, ReportRecord};
 

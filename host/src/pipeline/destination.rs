@@ -12,9 +12,10 @@ use scanbridge_plugin_api::{
 
 use super::account::{Account, Ended, OpenReport};
 use super::batch::{ReportBegin, SharedBatch, ValidatedBatch};
+use super::kind_counts::KindCounts;
 use super::opener::{OutputOpener, too_long};
 use super::selection::{Rows, kinds_of};
-use super::summary::{KindCounts, OutputSummary};
+use super::summary::OutputSummary;
 use crate::config::Filter;
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;

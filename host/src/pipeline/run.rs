@@ -10,7 +10,7 @@ use scanbridge_plugin_api::{PluginError, Resume, StoredReport};
 use super::build::{AbsentOutput, OpenOutput, OpenPipeline};
 use super::checkpoint::{Checkpoints, OutputIds};
 use super::control::Control;
-use super::failover::FailoverState;
+use super::failover::Pair;
 use super::input::{InputResult, InputThread, with_counts};
 use super::progress::Progress;
 use super::queue::Queue;
@@ -185,14 +185,10 @@ fn worker(
     let OpenOutput { required, delivery, destination, open_error, .. } = output;
     let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
     let standby = standby.map(|standby| standby.destination);
-    // A failover output that was inside a report continues it; otherwise its part would never be ended.
     let resumes = destination.capabilities().resume != Resume::None;
-    let delivers = standby.as_ref().is_some_and(|standby| standby.report_at_commit().is_some());
     OutputWorker {
         number,
-        primary: destination,
-        failover: delivers.then(|| FailoverState::with_first_probe(control.stop.now())),
-        standby,
+        pair: Pair::new(destination, standby, control.stop.now()),
         required,
         delivery,
         queue,
@@ -209,7 +205,7 @@ fn worker(
 }
 
 fn start_output(worker: OutputWorker) -> JoinHandle<Vec<OutputSummary>> {
-    start(format!("to {}", worker.primary.id()), move || worker.run())
+    start(format!("to {}", worker.pair.primary.id()), move || worker.run())
 }
 
 /// Waits for an output, and ends the drain time of a run that is being stopped.

@@ -5,11 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::abi::HostTable2;
-
-use super::guard::Caller;
+use super::call::Caller;
 use super::metrics::Metrics;
-use super::services;
 use crate::pipeline::Stop;
 use crate::state::InstanceKeys;
 
@@ -31,7 +28,6 @@ pub(crate) struct Context {
     woken: AtomicBool,
     metrics: Metrics,
     keys: Arc<InstanceKeys>,
-    table: HostTable2,
 }
 
 /// Maximum number of different notes of one instance; further ones are counted in one common note.
@@ -39,7 +35,7 @@ const MAX_NOTES: usize = 200;
 
 impl Context {
     pub(crate) fn leaked(keys: InstanceKeys, caller: Caller, stop: &Arc<Stop>) -> &'static Self {
-        let context = Box::leak(Box::new(Self {
+        Box::leak(Box::new(Self {
             instance: keys.instance().to_owned(),
             caller,
             stop: Arc::clone(stop),
@@ -53,15 +49,7 @@ impl Context {
             woken: AtomicBool::new(false),
             metrics: Metrics::default(),
             keys: Arc::new(keys),
-            table: services::table(std::ptr::null()),
-        }));
-        context.table = services::table(std::ptr::from_ref(context).cast());
-        context
-    }
-
-    /// The host table for `open`.
-    pub(crate) fn table(&'static self) -> &'static HostTable2 {
-        &self.table
+        }))
     }
 
     /// The caller that names the instance in messages.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use scanbridge_plugin_api::PluginError;
 
 use super::context::Context;
-use super::guard;
+use super::{call, guard};
 use crate::pipeline::{ABORT, after};
 
 /// The thread of an instance whose handle is an `H`.
@@ -106,7 +106,7 @@ impl<H: Send + 'static> InstanceThread<H> {
         let stop = &self.context.stop;
         let started = stop.now();
         let job: Job<H> = Box::new(move |handle| {
-            let outcome = guard::run_call(caller, call, || work(handle));
+            let outcome = call::run_call(caller, call, || work(handle));
             // The receiver no longer exists if the host has abandoned this call.
             let _ = result.send(outcome);
         });

@@ -1,6 +1,7 @@
 //! Finding and loading plugins: the files of all plugins are read, but only those that a pipeline uses are
 //! loaded.
 
+pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod guard;
 mod identity;
@@ -13,7 +14,7 @@ pub(crate) mod ownership;
 mod recorder;
 mod registry;
 mod search;
-mod services;
+pub(crate) mod services;
 pub(crate) mod signals;
 
 pub use identity::Refusal;

@@ -13,9 +13,10 @@ use scanbridge_plugin_api::abi::{
 use super::context::Context;
 use crate::telemetry;
 
-/// The host table of the instance with this context.
-pub(super) fn table(context: *const ()) -> HostTable2 {
-    HostTable2 { size: size_of::<HostTable2>() as u32, reserved: 0, context, get_table }
+/// The host table of the instance with this context, for `open`. As the context, it is never freed.
+pub(crate) fn leaked_table(context: &'static Context) -> &'static HostTable2 {
+    let context = std::ptr::from_ref(context).cast();
+    Box::leak(Box::new(HostTable2 { size: size_of::<HostTable2>() as u32, reserved: 0, context, get_table }))
 }
 
 extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
@@ -43,7 +44,7 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
 }
 
 /// # Safety
-/// `context` was created by [`Context::table`]; such a context is never freed.
+/// `context` is that of a table of [`leaked_table`]; such a context is never freed.
 unsafe fn context_of(context: *const ()) -> &'static Context {
     // SAFETY: required by this function.
     unsafe { &*context.cast::<Context>() }

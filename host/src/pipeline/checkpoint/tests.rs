@@ -169,7 +169,7 @@ fn run(
         let number = usize::from(*schedule.next().unwrap());
         let number = if files[number].next < steps.len() { number } else { 1 - number };
         if step_count.fetch_add(1, Ordering::Relaxed) == crash_at {
-            return Err(StateError::of_failures(&[])); // The process dies between two steps.
+            return Err(crate::pipeline::to_state_error(&[])); // The process dies between two steps.
         }
         let file = &mut files[number];
         let step = steps[file.next].clone();
