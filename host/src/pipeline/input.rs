@@ -12,7 +12,7 @@ use scanbridge_plugin_api::{
     CheckpointRequest, ErrorKind, Event, PluginError, Position, ReportKey, Step, Stored,
 };
 
-use super::batch::{InputCounts, Item, Mark, ReportBegin, SharedBatch};
+use super::batch::{InputCounts, Item, Mark, ReportBegin, SharedBatch, size_of_batch};
 use super::checkpoint::{Checkpoints, EndedReport, NewMark};
 use super::clock::after;
 use super::control::Control;
@@ -322,14 +322,13 @@ impl<'a> InputWorker<'a> {
             return Err(PluginError::bug("the input sent findings outside a report"));
         };
         report.has_sent = true;
-        // Definitions stay in memory as long as a batch that refers to them.
-        self.since_mark.bytes += raw.new_text.len() as u64;
+        let size = size_of_batch(&raw, &self.columns);
         let definitions = self.definitions.resolve(&mut raw, self.columns.schema());
         let definitions = definitions
             .map_err(|bad| PluginError::bug(format!("plugin bug: the input sent an invalid batch: {bad}")))?;
         let (columns, counts) = (Arc::clone(&self.columns), Arc::clone(&self.counts));
         let history = self.source.take_history();
-        let batch = SharedBatch::new(raw, definitions, history, columns, counts, self.recycle.clone());
+        let batch = SharedBatch::new(raw, size, definitions, history, columns, counts, self.recycle.clone());
         let item = Item::Batch(Arc::new(batch));
         self.since_mark.bytes += item.size().0;
         self.send(&item);
