@@ -133,7 +133,7 @@ impl Checkpoints {
         let notifications = input_ids.iter().map(|id| {
             let reports = from.unconfirmed.get(id).cloned().filter(|reports| !reports.is_empty())?;
             let position = Position(from.positions.get(id).cloned().unwrap_or_default());
-            Some(Stored { position, reports })
+            Some(Stored::new(position, reports))
         });
         let notifications = notifications.collect();
         from.unconfirmed.retain(|id, _| input_ids.contains(id));
@@ -506,7 +506,7 @@ impl State {
             (Some(_), false) => Outcome::Delivered,
         };
         self.since.reports.extend(sent);
-        StoredReport { key: ReportKey::clone(&key), outcome, dead_letters }
+        StoredReport::new(ReportKey::clone(&key), outcome).with_dead_letters(dead_letters)
     }
 
     /// Collects what is stored and published, for the inputs.

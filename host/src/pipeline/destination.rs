@@ -246,7 +246,7 @@ impl Destination {
         if !self.has_started {
             self.resume_report()?;
         }
-        self.end(&ReportEnd { deliver, reason: reason.to_owned(), ..ReportEnd::default() }, true)
+        self.end(&ReportEnd::default().with_deliver(deliver).with_reason(reason), true)
     }
 
     /// Counts this output's part of a report as undelivered, because it can no longer be ended.
@@ -392,7 +392,7 @@ impl Destination {
     ) -> Result<Vec<LateRetry>, PluginError> {
         let mut batches: BTreeMap<u64, Written> = BTreeMap::new();
         for (late, reason) in rejected {
-            let rejection = Rejection { row: late.row, reason };
+            let rejection = Rejection::new(late.row, reason);
             batches.entry(late.batch).or_default().rejected.push(rejection);
         }
         for late in retry {
@@ -447,7 +447,7 @@ impl Destination {
         if !self.has_started || self.is_hung() {
             return;
         }
-        let end = ReportEnd { reason: reason.to_owned(), ..ReportEnd::default() };
+        let end = ReportEnd::default().with_reason(reason);
         // The output has failed already; a second error is of no interest.
         let _ = self.call("end", move |handle| handle.end(&end));
     }

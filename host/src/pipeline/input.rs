@@ -256,13 +256,14 @@ impl<'a> InputWorker<'a> {
         }
         start.schema = self.columns.schema().clone();
         self.columns = Arc::new(Columns::of_report(&start));
-        let key = Arc::new(ReportKey {
-            input: self.summary.id.clone(),
-            id: start.id.clone(),
-            path: start.path.clone(),
-            time: start.time.clone(),
-            revision: start.revision.clone(),
-        });
+        let key = Arc::new(
+            ReportKey::default()
+                .with_input(self.summary.id.clone())
+                .with_id(start.id.clone())
+                .with_path(start.path.clone())
+                .with_time(start.time.clone())
+                .with_revision(start.revision.clone()),
+        );
         let begin = ReportBegin { report: Arc::new(start), key, continued, partial: self.source.is_replay() };
         self.report = Some(OpenReport { begin: begin.clone(), report_lock, has_sent: false });
         self.send(&Item::Begin(begin));
@@ -304,7 +305,7 @@ impl<'a> InputWorker<'a> {
         let report_lock = report.report_lock;
         let reason = "the source has changed; the report is read from the beginning".to_owned();
         tracing::warn!(instance = self.summary.id, "{reason}");
-        self.send(&Item::End { end: Arc::new(ReportEnd { reason, ..ReportEnd::default() }), has_gap: false });
+        self.send(&Item::End { end: Arc::new(ReportEnd::default().with_reason(reason)), has_gap: false });
         drop(report_lock);
         self.begin(start, continued)
     }
@@ -346,7 +347,8 @@ impl<'a> InputWorker<'a> {
         };
         self.count_end(&report.begin.report, &end);
         // An incomplete report must not remove anything, and a complete one is always delivered.
-        let end = ReportEnd { deliver: end.deliver || end.complete, ..end };
+        let deliver = end.deliver || end.complete;
+        let end = end.with_deliver(deliver);
         let sent = end.deliver.then(|| self.sent(&report.begin.report, end.complete));
         self.send(&Item::End { end: Arc::new(end), has_gap: false });
         self.resume_at = position;
@@ -491,7 +493,7 @@ impl<'a> InputWorker<'a> {
                 ErrorKind::Cancelled => "the run was stopped".to_owned(),
                 _ => error.message.clone(),
             };
-            let end = Arc::new(ReportEnd { reason, ..ReportEnd::default() });
+            let end = Arc::new(ReportEnd::default().with_reason(reason));
             self.send(&Item::End { end, has_gap: false });
             drop(report.report_lock);
         }

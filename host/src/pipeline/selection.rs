@@ -38,7 +38,7 @@ impl Rows {
         if self.all {
             return Selection::default();
         }
-        Selection { assets: Some(&self.assets), findings: Some(&self.findings) }
+        Selection::new(&self.assets, &self.findings)
     }
 
     /// The findings; `None` for all.

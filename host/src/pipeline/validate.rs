@@ -138,7 +138,7 @@ pub(crate) struct ValidRows {
 
 impl ValidRows {
     pub(super) fn selection(&self) -> Selection<'_> {
-        Selection { assets: Some(&self.assets), findings: Some(&self.findings) }
+        Selection::new(&self.assets, &self.findings)
     }
 }
 
@@ -146,7 +146,7 @@ impl ValidRows {
 /// each invalid row.
 pub(crate) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<'_>)) -> RowReport {
     let mut found = RowReport::default();
-    let Schema { assets, definitions, findings } = batch.columns().schema();
+    let Schema { assets, definitions, findings, .. } = batch.columns().schema();
     let own = [assets, definitions, findings].map(|columns| own_typed(columns));
     let [own_assets, own_definitions, own_findings] = &own;
     batch.read_new_definitions(|definition| {

@@ -9,6 +9,7 @@ use crate::model::{
 /// A row under construction. Cells are set in any order. A parser keeps one row of each table and clears it for each
 /// use, so that no memory is allocated per finding.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Row<F: Field> {
     bytes: Vec<u8>,
     spans: Vec<(u32, u32)>,

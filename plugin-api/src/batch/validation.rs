@@ -7,6 +7,7 @@ use crate::abi::RawBatch2;
 
 /// A fault of a batch. It is always a bug of the plugin that made the batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadBatch {
     /// The length of a table is not a multiple of its row length under the schema that the plugin announced.
     #[error("the {table} table has {length} numbers, which is not a multiple of {stride}")]

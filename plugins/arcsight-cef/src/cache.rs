@@ -139,7 +139,7 @@ mod tests {
 
     fn columns() -> Columns {
         let source = ReportSource::new("Qualys", "Qualys", "qid");
-        Columns::of_report(&ReportStart { source, ..ReportStart::default() })
+        Columns::of_report(&ReportStart::default().with_source(source))
     }
 
     /// A batch with this many definitions of about a kilobyte, each used by one finding.

@@ -192,7 +192,7 @@ impl Encoder {
                 "event too large: {length} bytes without its text fields, but `max_message_bytes` leaves \
                  {limit} bytes"
             );
-            self.rejected.push(Rejection { row: finding.row(), reason });
+            self.rejected.push(Rejection::new(finding.row(), reason));
         }
         Ok(())
     }
@@ -206,7 +206,8 @@ impl Encoder {
                     }
                 }
                 Fact::OperatingSystem { name, .. } => self.asset.system.add_detected(finding, name),
-                Fact::Name { .. } => {}
+                // Names have no event; the same goes for facts of later versions.
+                _ => {}
             }
         }
         Ok(())

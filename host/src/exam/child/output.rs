@@ -72,7 +72,8 @@ impl UnderTest for OutputUnderTest {
             }
             Step::End { complete, deliver } => {
                 let reason = if complete { String::new() } else { "truncated by the exam".to_owned() };
-                let end = ReportEnd { complete, deliver, reason, ..ReportEnd::default() };
+                let end =
+                    ReportEnd::default().with_complete(complete).with_deliver(deliver).with_reason(reason);
                 self.side.with("end", move |output| output.end(&end)).map(accounted)
             }
             Step::Commit { between_reports } => {

@@ -32,7 +32,7 @@ fn stream() -> Vec<Event> {
 }
 
 fn key(report: u8) -> ReportKey {
-    ReportKey { id: report.to_string(), ..ReportKey::default() }
+    ReportKey::default().with_id(report.to_string())
 }
 
 /// A file output: numbered parts, which `stored` publishes. Unsynchronized data is lost in a crash.

@@ -68,7 +68,7 @@ impl Ledger {
             if others.iter().any(|other| other.report == *report) {
                 continue;
             }
-            let stored = StoredReport { key: report.clone(), outcome, dead_letters: 0 };
+            let stored = StoredReport::new(report.clone(), outcome);
             unconfirmed.entry(report.input.clone()).or_default().push(stored);
         }
         let changes = settled

@@ -181,10 +181,10 @@ fn truncated_report_keeps_sent_events_and_drops_unsent() {
     output.begin(&scan(), Begin::NEW).unwrap();
     let (first, second) = (numbered(0, 130, ""), numbered(1000, 7, ""));
     output.write(Batch::of(&first, &columns).unwrap()).unwrap();
-    output.end(&ReportEnd { reason: "truncated".to_owned(), ..ReportEnd::default() }).unwrap();
+    output.end(&ReportEnd::default().with_reason("truncated")).unwrap();
     output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&second, &columns).unwrap()).unwrap();
-    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.end(&ReportEnd::default().with_complete(true).with_deliver(true)).unwrap();
     let receipt = output.commit(CommitPoint::InReport).unwrap();
     assert_eq!(output.commit(CommitPoint::InReport).unwrap(), receipt);
     output.close().unwrap();

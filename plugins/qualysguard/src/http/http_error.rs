@@ -116,9 +116,7 @@ impl From<HttpError> for PluginError {
     fn from(failure: HttpError) -> Self {
         let kind = match &failure.cause {
             Cause::Settings(error) | Cause::Disk(error) => return error.clone(),
-            Cause::Tls(error) => {
-                return Self { message: failure.to_string(), ..error.clone() };
-            }
+            Cause::Tls(error) => return error.clone().with_message(failure.to_string()),
             Cause::ProxyLogin(_) => ErrorKind::Auth,
             Cause::InvalidHttp(_) => ErrorKind::Protocol,
             Cause::TooLarge(_) => ErrorKind::BadData,

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use case::{Case, FAST, everything};
 use scanbridge::pipeline::RunStatus;
+use scanbridge::state::ReportRecord;
+use scanbridge_plugin_api::model::ReportStart;
 
 #[test]
 fn unavailable_output_gets_all_findings_once_and_in_order() {
@@ -215,7 +217,10 @@ fn accepted_dead_letters_are_not_replayed_twice() {
     assert_eq!(case.run().exit_code(), 65);
     let first = case.dead_letters_of("strict");
     let mut second = first.clone();
-    second.iter_mut().for_each(|letter| "second.xml".clone_into(&mut letter.report.path));
+    for letter in &mut second {
+        let report = ReportStart::from(letter.report.clone()).with_path("second.xml");
+        letter.report = ReportRecord::from(&report);
+    }
     case.add_dead_letters("strict", &second);
 
     let limited = case.text.replace("act: reject-all", "act: unavailable-later, times: 1");
