@@ -16,6 +16,7 @@ pub mod model;
 mod open;
 mod options;
 mod output;
+mod printable;
 mod secret;
 mod services;
 mod setters;
@@ -35,6 +36,7 @@ pub use input::{
 pub use open::{Limits, Open, OpenFrame, Opened, Purpose};
 pub use options::{OptionKind, OptionSpec, Options, ValueSpec, show_size};
 pub use output::{Begin, CommitPoint, Committed, LateRow, OpenedOutput, Output, Receipt, Rejection, Written};
+pub use printable::{is_printable, printable};
 pub use secret::Secret;
 pub use services::{Counter, Gauge, Services};
 pub use state::State;

@@ -1,7 +1,5 @@
 //! When to retry something that is unavailable.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError};
@@ -33,7 +31,7 @@ impl Outage {
         }
         let doubled = self.policy.initial.saturating_mul(1 << (self.failures - 1).min(20));
         let max_pause = doubled.min(self.policy.longest);
-        let pause = max_pause / 2 + (max_pause / 2).mul_f64(random_part());
+        let pause = max_pause / 2 + (max_pause / 2).mul_f64(fastrand::f64());
         let pause = error.retry_after.map_or(pause, |requested| requested.max(pause));
         // The last attempt is made when the time is over, even if the pause would end later.
         Some(pause.min(self.policy.max_elapsed - spent))
@@ -61,12 +59,6 @@ impl Outage {
 /// Whether a retry makes sense after this error.
 pub(super) fn is_retryable(error: &PluginError) -> bool {
     error.kind == ErrorKind::Unavailable
-}
-
-/// A random number from 0 to 1.
-fn random_part() -> f64 {
-    let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
-    f64::from(bits) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ mod tests {
         assert_eq!(list_items("").count(), 0);
         assert_eq!(Reference::from_item("MS14-066"), Reference { id: "MS14-066", url: "" });
         let exploit = Exploit::from_item("Core\tCVE-2014-0160\theap read");
-        assert_eq!((exploit.source, exploit.description, exploit.link), ("Core", "heap read", ""));
+        assert_eq!(exploit.source, "Core");
+        assert_eq!(exploit.description, "heap read");
+        assert_eq!(exploit.link, "");
     }
 }

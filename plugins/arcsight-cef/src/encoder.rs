@@ -200,13 +200,13 @@ impl Encoder {
     fn facts(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
         for fact in finding.facts() {
             match fact {
-                Fact::OpenPort { port, protocol, assigned, detected } => {
-                    if self.asset.ports.insert(port, protocol) {
-                        self.port_event(finding, port, protocol, [assigned, detected], sink)?;
-                    }
+                Fact::OpenPort { port, protocol, assigned, detected }
+                    if self.asset.ports.insert(port, protocol) =>
+                {
+                    self.port_event(finding, port, protocol, [assigned, detected], sink)?;
                 }
                 Fact::OperatingSystem { name, .. } => self.asset.system.add_detected(finding, name),
-                // Names have no event; the same goes for facts of later versions.
+                // Names and known ports have no event; the same goes for facts of later versions.
                 _ => {}
             }
         }

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use scanbridge_dialer::host_and_port;
 use scanbridge_host_input_commands::{BlockLimits, Settings, options as shared};
 use scanbridge_plugin_api::tracing::{info, warn};
 use scanbridge_plugin_api::{ErrorKind, OptionSpec, Options, PluginError, Result};
@@ -98,7 +99,7 @@ impl Checked {
             Some("system") => Trust::system(),
             _ => Trust::certificates(identity.authorities(), &file.display().to_string()),
         })?;
-        let center = peer(&server, port);
+        let center = host_and_port(&server, port);
         let target = Target {
             tls: ClientTls::with_minimum(&center, &trust, Some(&identity), tls.min_version)?,
             center,
@@ -124,11 +125,6 @@ fn identity(file: &Path, options: &Options) -> Result<Identity> {
         .with_hint("set `password` to the one chosen when the client was registered"),
         _ => error,
     })
-}
-
-/// `host:port`, with an IPv6 address in brackets.
-fn peer(server: &str, port: u16) -> String {
-    if server.contains(':') { format!("[{server}]:{port}") } else { format!("{server}:{port}") }
 }
 
 fn server(options: &Options) -> Result<String> {
@@ -257,7 +253,7 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::Config);
             assert!(error.message.starts_with("option `server` must"), "{error}");
         }
-        assert_eq!(peer("2001:db8::1", 1), "[2001:db8::1]:1");
+        assert_eq!(host_and_port("2001:db8::1", 1), "[2001:db8::1]:1");
     }
 
     #[test]

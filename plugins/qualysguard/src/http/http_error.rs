@@ -75,10 +75,9 @@ impl HttpError {
 pub(crate) fn of_io(error: &io::Error) -> Cause {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Cause::Refused,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            Cause::Unreachable(error.to_string())
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::TimedOut => {
+            Cause::Unreachable(scanbridge_dialer::reason(error))
         }
-        io::ErrorKind::TimedOut => Cause::Unreachable("connection timed out".to_owned()),
         _ => Cause::ConnectionLost(error.to_string()),
     }
 }

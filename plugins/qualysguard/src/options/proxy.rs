@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use scanbridge_dialer::host_and_port;
 use scanbridge_plugin_api::{Options, PluginError, Result, Secret};
 
 /// An HTTP proxy with CONNECT support.
@@ -73,7 +74,7 @@ impl Proxy {
 
     /// `host:port`, for messages.
     pub(crate) fn shown(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        host_and_port(&self.host, self.port)
     }
 }
 
@@ -147,7 +148,9 @@ mod tests {
             ("https://proxy.example.com", true, "proxy.example.com", 443),
         ] {
             let proxy = proxy(&format!(r#""proxy": "{text}""#)).unwrap().unwrap();
-            assert_eq!((proxy.tls, proxy.host.as_str(), proxy.port), (tls, host, port), "{text}");
+            assert_eq!(proxy.tls, tls, "{text}");
+            assert_eq!(proxy.host.as_str(), host, "{text}");
+            assert_eq!(proxy.port, port, "{text}");
         }
         assert!(proxy(r#""no_proxy": ["x"]"#).unwrap().is_none());
     }

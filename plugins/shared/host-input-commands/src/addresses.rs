@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use scanbridge_plugin_api::printable;
+
 use crate::snapshot::{BadSnapshot, put_number, take_number};
 
 /// The text is neither an address nor an address range.
@@ -121,7 +123,7 @@ pub(crate) struct AddressRange {
 impl AddressRange {
     /// Reads `192.0.2.1` or `192.0.2.1-192.0.2.9`.
     pub(crate) fn parse(text: &str) -> Result<Self, BadAddress> {
-        let bad = || BadAddress(text.chars().take(100).collect());
+        let bad = || BadAddress(printable(text, 100).into_owned());
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let address = |text: &str| text.trim().parse::<IpAddr>().map_err(|_| bad());
         let range = match (address(first)?, address(last)?) {
