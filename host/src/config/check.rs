@@ -333,6 +333,8 @@ impl Checker<'_> {
                 )
                 .help(format!("add `{name}: …` {target}: {}", option.help));
         }
+        let at = fields.get("plugin").map_or_else(|| start(node), |value| value.span.clone());
+        self.rules(plugin, &settings, &at);
         settings
     }
 }

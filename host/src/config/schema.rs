@@ -157,12 +157,26 @@ fn kind(kind: &OptionKind) -> Value {
             { "type": "integer", "minimum": min, "maximum": max },
             { "type": "string", "pattern": "^[0-9]+ *([KkMmGg][Ii]?)?[Bb]$" },
         ] }),
+        OptionKind::Duration { .. } => {
+            json!({ "type": "string", "pattern": "^ *[0-9]+ *([Mm][Ss]|[Ss]|[Mm][Ii][Nn]|[Hh]|[Dd]) *$" })
+        }
+        // An empty text counts as not set.
+        OptionKind::Endpoint { .. } => json!({ "type": "string", "pattern": "^[^/ ]*$" }),
+        OptionKind::Url { default_scheme: Some(_), .. } => json!({ "type": "string" }),
+        OptionKind::Url { schemes, .. } => {
+            json!({ "type": "string", "pattern": format!("^$|^({})://", schemes.join("|")) })
+        }
         // Text is read as written, so that unquoted 007 is text too.
         OptionKind::Text | OptionKind::Path => json!({ "type": ["string", "number", "boolean"] }),
         OptionKind::Choice { words } => json!({ "enum": words }),
         OptionKind::List { of } => json!({ "anyOf": [
             { "type": "array", "items": self::kind(of) },
             { "type": ["string", "number"] },
+        ] }),
+        OptionKind::Map { of } => json!({ "anyOf": [
+            { "type": "object", "additionalProperties": self::kind(of) },
+            { "type": "array", "items": { "type": "string", "pattern": "=" } },
+            { "type": "string" },
         ] }),
     }
 }

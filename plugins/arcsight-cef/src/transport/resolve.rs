@@ -25,24 +25,6 @@ impl std::fmt::Display for Receiver {
     }
 }
 
-impl Receiver {
-    /// Reads `host`, `host:port`, `[address]` or `[address]:port`, or a bare IPv6 address.
-    pub(crate) fn parse(text: &str, default_port: u16) -> Result<Self> {
-        let invalid = || {
-            PluginError::config(format!("invalid `address`: expected `host` or `host:port`, found `{text}`"))
-                .with_hint("put an IPv6 address with a port in brackets: [2001:db8::1]:6514")
-        };
-        let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, rest)) => (host, rest.strip_prefix(':').or((!rest.is_empty()).then_some("?"))),
-            None if text.matches(':').count() > 1 => (text, None),
-            None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
-        };
-        let port = port.map_or(Ok(default_port), |port| port.parse().map_err(|_| invalid()))?;
-        let is_name = !host.is_empty() && !host.contains(['/', '[', ']', ' ']) && port > 0;
-        if is_name { Ok(Self { host: host.to_owned(), port }) } else { Err(invalid()) }
-    }
-}
-
 /// Preferred IP version: the order in which the addresses of a name are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IpVersion {
@@ -121,34 +103,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn receiver_addresses_are_parsed_with_and_without_port() {
-        for (text, host, port) in [
-            ("siem.example.com", "siem.example.com", 514),
-            ("siem.example.com:601", "siem.example.com", 601),
-            ("192.0.2.1:6514", "192.0.2.1", 6514),
-            ("[2001:db8::1]:6514", "2001:db8::1", 6514),
-            ("[2001:db8::1]", "2001:db8::1", 514),
-            ("2001:db8::1", "2001:db8::1", 514),
-        ] {
-            assert_eq!(Receiver::parse(text, 514), Ok(Receiver { host: host.to_owned(), port }), "{text}");
-        }
-        for text in ["", ":514", "host:", "host:0", "host:65536", "[::1]514", "tcp://host", "[]:1", "a b"] {
-            assert_eq!(
-                Receiver::parse(text, 514).map_err(|error| error.kind),
-                Err(ErrorKind::Config),
-                "{text}"
-            );
-        }
-        assert_eq!(Receiver::parse("2001:db8::1", 9).unwrap().to_string(), "[2001:db8::1]:9");
-    }
-
-    #[test]
     fn preferred_ip_version_is_sorted_first() {
         fn both(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
             Ok(["[::1]:1", "127.0.0.1:1", "[::2]:1"].map(|text| text.parse().unwrap()).to_vec())
         }
         let services = Services::without_host(std::path::Path::new("/nonexistent"));
-        let receiver = Receiver::parse("name", 1).unwrap();
+        let receiver = Receiver { host: "name".to_owned(), port: 1 };
         for (preferred, expected) in [
             (IpVersion::Any, ["[::1]:1", "127.0.0.1:1", "[::2]:1"]),
             (IpVersion::V4, ["127.0.0.1:1", "[::1]:1", "[::2]:1"]),
@@ -166,7 +126,7 @@ mod tests {
             Ok(Vec::new())
         }
         let services = Services::without_host(std::path::Path::new("/nonexistent"));
-        let receiver = Receiver::parse("slow.example.com", 1).unwrap();
+        let receiver = Receiver { host: "slow.example.com".to_owned(), port: 1 };
         let error =
             addresses(never, &receiver, IpVersion::Any, Duration::from_millis(50), &services).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable);

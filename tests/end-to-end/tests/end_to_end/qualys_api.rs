@@ -145,11 +145,11 @@ fn invalid_settings_are_reported_with_file_and_line() {
         let outcome = Outcome::of(bench.sandbox.host(&[command, file.to_str().unwrap()]).output().unwrap());
         let outcome = outcome.expect_code(78);
         assert!(
-            outcome.stderr.contains("option `proxy` has an invalid port; expected 0 to 65535"),
+            outcome.stderr.contains("option `proxy` has an invalid port; expected a number from 1 to 65535"),
             "{}",
             outcome.stderr
         );
-        assert!(outcome.stderr.contains("qualys.yaml, line 3)"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("qualys.yaml:3:8"), "{}", outcome.stderr);
     }
     assert!(bench.qualys.requests().is_empty());
 }
