@@ -188,7 +188,7 @@ fn with_note(summary: &str, note: &str) -> String {
 }
 
 /// A value as written in a pipeline file.
-pub(super) fn value_in_words(kind: &OptionKind, value: &Value) -> String {
+pub(crate) fn value_in_words(kind: &OptionKind, value: &Value) -> String {
     match (kind, value) {
         (_, Value::Bool(true)) => "yes".to_owned(),
         (_, Value::Bool(false)) => "no".to_owned(),

@@ -129,7 +129,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         complete: true,
         deliver: true,
         reason: "truncated".to_owned(),
-        clean_assets: vec!["192.0.2.1-192.0.2.9".to_owned()],
+        clean_assets: vec!["192.0.2.1-192.0.2.9".parse().expect("a range")],
         notes: vec![Note { text: "invalid bytes were replaced".to_owned(), count: 2 }],
         bytes: 7,
     };

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::AddressRange;
 use crate::batch::Schema;
 
 /// The start of a report. Reports do not overlap: the batches of this one follow, then its [`ReportEnd`].
@@ -119,8 +120,8 @@ pub struct ReportEnd {
     pub deliver: bool,
     /// Why the report is incomplete, as a message for the operator; empty for a complete one.
     pub reason: String,
-    /// Addresses (single, or `first-last`) that were scanned and have no findings.
-    pub clean_assets: Vec<String>,
+    /// Addresses that were scanned and have no findings.
+    pub clean_assets: Vec<AddressRange>,
     /// Warnings for the operator.
     pub notes: Vec<Note>,
     /// Size of the report at its source, in bytes; 0 if unknown.

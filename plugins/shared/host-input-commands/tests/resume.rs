@@ -42,7 +42,7 @@ fn start() -> ReportStart {
 }
 
 fn end() -> ReportEnd {
-    let clean_assets = vec!["192.0.2.0-192.0.2.9".to_owned()];
+    let clean_assets = vec!["192.0.2.0-192.0.2.9".parse().unwrap()];
     ReportEnd { complete: true, deliver: true, clean_assets, ..ReportEnd::default() }
 }
 

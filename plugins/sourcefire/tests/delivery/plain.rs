@@ -94,7 +94,7 @@ fn truncated_report_deletes_no_results() {
     deliver(&mut output, &first, &complete(&[])).unwrap();
     let truncated = ReportEnd {
         deliver: true,
-        clean_assets: vec!["192.0.2.3".to_owned()],
+        clean_assets: vec!["192.0.2.3".parse().unwrap()],
         reason: "cut".to_owned(),
         ..ReportEnd::default()
     };
