@@ -180,7 +180,7 @@ fn open_output(
     stop: &Arc<Stop>,
     dead_letter_bytes: u64,
 ) -> Result<OpenOutput, Failure> {
-    let OutputInstance { instance, required, filters, delivery } = output;
+    let OutputInstance { instance, required, filters, delivery, .. } = output;
     let failure = |error: PluginError| Failure::new(&instance.id, &with_location(instance, error));
     let claim = registry.claim(PluginKind::Output, &instance.plugin);
     let claim = claim.map_err(|error| failure(not_available(error)))?;

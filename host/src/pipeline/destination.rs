@@ -340,7 +340,7 @@ impl Destination {
         self.current.ended = Ended { missed: has_gap || report.is_invalid, dead_letters: report.rejected };
         for ranges in self.filters.iter().filter_map(|filter| filter.ip_ranges.as_ref()) {
             // The output must not remove findings of an asset that the filters exclude.
-            end.clean_assets = end.clean_assets.iter().flat_map(|entry| ranges.common_with(entry)).collect();
+            end.clean_assets = end.clean_assets.iter().flat_map(|range| ranges.common_with(range)).collect();
         }
         self.has_started = false;
         self.last_report = Arc::clone(&report.begin.report);

@@ -26,7 +26,8 @@ use crate::model::{
     ReportEnd, ReportSource, ReportStart,
 };
 use crate::{
-    CheckReport, Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginError, PluginKind, Verdict,
+    CheckReport, Descriptor, EndpointPort, ErrorKind, OptionCondition, OptionDescriptor, OptionKind,
+    OptionMaximum, PluginError, PluginKind, Verdict,
 };
 use crate::{
     Ends, InputCapabilities, LateAnswers, OpenFrame, Order, Outcome, OutputCapabilities, Partial, Purpose,
@@ -130,7 +131,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         complete: true,
         deliver: true,
         reason: "truncated".to_owned(),
-        clean_assets: vec!["192.0.2.1-192.0.2.9".to_owned()],
+        clean_assets: vec!["192.0.2.1-192.0.2.9".parse().expect("a range")],
         notes: vec![Note { text: "invalid bytes were replaced".to_owned(), count: 2 }],
         bytes: 7,
     };
@@ -142,7 +143,16 @@ fn forms() -> Vec<(&'static str, Value)> {
         OptionKind::Text,
         OptionKind::Path,
         list,
+        OptionKind::Duration { min_ms: 0, max_ms: 1 },
+        OptionKind::Endpoint { port: EndpointPort::Optional },
+        OptionKind::Url {
+            schemes: vec!["https".to_owned()],
+            default_scheme: Some("https".to_owned()),
+            path: false,
+        },
+        OptionKind::Map { of: Box::new(OptionKind::Text) },
     ];
+    let condition = || OptionCondition { option: "option".to_owned(), words: vec!["a".to_owned()] };
     let option = |kind: OptionKind| OptionDescriptor {
         name: "option".to_owned(),
         kind,
@@ -152,6 +162,11 @@ fn forms() -> Vec<(&'static str, Value)> {
         help: "help".to_owned(),
         deprecated_names: vec!["old".to_owned()],
         resume_safe: true,
+        requires: vec!["option".to_owned()],
+        conflicts: vec!["option".to_owned()],
+        only_with: Some(condition()),
+        required_with: Some(condition()),
+        max_with: Some(OptionMaximum { condition: condition(), max: 1 }),
     };
     let descriptor = Descriptor {
         name: "Name".to_owned(),

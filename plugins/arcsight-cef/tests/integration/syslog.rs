@@ -276,7 +276,7 @@ fn contradictory_options_are_rejected_at_open() {
         (
             "udp",
             json!({ "max_message_bytes": 65_508 }),
-            "`max_message_bytes` is too large for UDP: the maximum is 65507 bytes",
+            "`max_message_bytes` must be at most 65507 B with `transport: udp`, found 65508 B",
         ),
         ("tcp", json!({ "path": "out.cef" }), "option `path` has no effect with `transport: tcp`"),
         (
@@ -289,7 +289,7 @@ fn contradictory_options_are_rejected_at_open() {
         (
             "tcp",
             json!({ "address": ["tcp://host"] }),
-            "invalid `address`: expected `host` or `host:port`, found `tcp://host`",
+            "invalid option `address`: expected list of host or host:port",
         ),
         (
             "tcp",
