@@ -192,13 +192,11 @@ fn error_is_that_of_the_last_address() {
 #[test]
 fn cancellation_ends_lookup_and_connection() {
     let hole = BlackHole::new();
-    let calls: [(&str, Box<dyn Fn(Dialer) -> DialError>); 3] = [
-        ("lookup", Box::new(|dialer| dialer.with_resolver(never).dial("name", 1, LONG).unwrap_err())),
-        ("connect", Box::new(|dialer| dialer.connect(hole.address, LONG).unwrap_err())),
-        (
-            "all addresses",
-            Box::new(|dialer| dialer.connect_first(&[hole.address, refusing()], LONG).unwrap_err().1),
-        ),
+    type Call<'a> = &'a dyn Fn(Dialer) -> DialError;
+    let calls: [(&str, Call<'_>); 3] = [
+        ("lookup", &|dialer| dialer.with_resolver(never).dial("name", 1, LONG).unwrap_err()),
+        ("connect", &|dialer| dialer.connect(hole.address, LONG).unwrap_err()),
+        ("all addresses", &|dialer| dialer.connect_first(&[hole.address, refusing()], LONG).unwrap_err().1),
     ];
     for (name, call) in calls {
         let (host, services) = stoppable();
