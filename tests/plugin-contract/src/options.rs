@@ -72,7 +72,8 @@ fn compare(
     let descriptor = Descriptor { options: table.iter().map(Into::into).collect(), ..descriptor };
     assert_eq!(descriptor.fault(), None);
     let services = Services::without_host(Path::new("/nonexistent"));
-    let frame = OpenFrame { purpose: Purpose::Check, ..OpenFrame::default() };
+    let mut frame = OpenFrame::default();
+    frame.purpose = Purpose::Check;
     let mut found = BTreeMap::new();
     for valid in valid {
         let valid = valid.as_object().expect("the settings are an object");
