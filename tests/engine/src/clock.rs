@@ -45,14 +45,17 @@ impl ManualClock {
     }
 
     /// Moves the clock to the next time that a thread waits for; with `limits`, also to the next time limit of a call.
-    pub fn advance_to_next(&self, limits: bool) {
+    /// Returns whether there is one.
+    pub fn advance_to_next(&self, limits: bool) -> bool {
         let mut state = self.lock();
         let end = state.now + ENDLESS;
         let limit = state.limits.first().filter(|_| limits);
         let next = state.waits.first().into_iter().chain(limit).min().copied();
-        if let Some(next) = next.filter(|next| *next < end) {
+        let next = next.filter(|next| *next < end);
+        if let Some(next) = next {
             state.move_to(next);
         }
+        next.is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -100,15 +103,21 @@ impl Driver {
     /// Real time between two movements.
     const PAUSE: Duration = Duration::from_millis(20);
 
-    /// Drives this clock; with `limits`, calls in progress reach their time limits.
+    /// Real time without a movement after which calls in progress count as hanging.
+    const HANGS_AFTER: Duration = Duration::from_secs(1);
+
+    /// Drives this clock; with `limits`, calls that hang reach their time limits.
     #[must_use]
     pub fn start(clock: Arc<ManualClock>, limits: bool) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&done);
         let thread = thread::spawn(move || {
+            let mut moved = Instant::now();
             while !ends.load(Ordering::Relaxed) {
                 thread::sleep(Self::PAUSE);
-                clock.advance_to_next(limits);
+                if clock.advance_to_next(limits && moved.elapsed() >= Self::HANGS_AFTER) {
+                    moved = Instant::now();
+                }
             }
         });
         Self { done, thread: Some(thread) }

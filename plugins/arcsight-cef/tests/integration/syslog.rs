@@ -183,9 +183,8 @@ fn events_on_a_connection_that_loses_all_packets_are_sent_again() {
         let word = if framing == Framing::Newline { "newline" } else { "octet-counted" };
         let options = options("tcp", sink.address(), json!({ "framing": word, "write_timeout_secs": 1 }));
         let batches: Vec<_> = (0..20).map(|batch| numbered(batch * 100, 100, "some result")).collect();
-        let run = deliver(&options, &batches, 4, NO_WAIT).unwrap();
-        assert_eq!(run.failures.len(), 1, "{:?}", run.failures);
-        assert!(run.failures[0].message.contains("timed out"), "{}", run.failures[0]);
+        deliver(&options, &batches, 4, NO_WAIT).unwrap();
+        assert!(sink.connections().len() > 1, "the first connection is given up");
         let mut seen = numbers(&sink);
         let all = seen.len();
         seen.sort_unstable();

@@ -65,8 +65,8 @@ outputs:
     let calls = Calls(sandbox.read("calls").lines().map(str::to_owned).collect());
     let part = calls.find(0, "sync", ".part");
     let receipt = calls.find(part, "sync", "/ledger.redb");
-    let renamed = calls.find(receipt, "rename", "/out/findings.csv");
+    let renamed = calls.find(receipt, "rename", "out/findings.csv");
     let named = calls.find(renamed, "sync", "/out");
-    let deleted = calls.find(0, "unlink", "/in/scan.xml");
+    let deleted = calls.find(0, "unlink", "in/scan.xml");
     assert!(named < deleted, "the source is deleted too early: {:#?}", calls.0);
 }
