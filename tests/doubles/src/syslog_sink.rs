@@ -28,7 +28,7 @@ pub struct SinkBehavior {
     /// Resets the connection instead of closing it.
     pub resets: bool,
     /// Instead of the above, the network of the first connection fails after `close_after` messages: all packets to the
-    /// sink are lost, and neither side is told. Later connections work. Linux only.
+    /// sink are lost without an error on either side. Later connections work. Linux only.
     pub loses_packets: bool,
     /// With TLS, sends `close_notify` before it closes.
     pub sends_close_notify: bool,

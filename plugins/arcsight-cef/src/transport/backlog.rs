@@ -224,7 +224,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens to the connections, each message arrives, and only what has arrived is forgotten.
+        /// Whatever happens to the connections, each message arrives, and only what has arrived is deleted.
         #[test]
         fn no_message_is_lost(steps in prop::collection::vec((0_u8..6, 1_usize..20), 1..200)) {
             let (mut backlog, mut peer) = (Backlog::default(), Peer::default());

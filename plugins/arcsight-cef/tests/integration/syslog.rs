@@ -184,7 +184,7 @@ fn events_on_a_connection_that_loses_all_packets_are_sent_again() {
         let options = options("tcp", sink.address(), json!({ "framing": word, "write_timeout_secs": 1 }));
         let batches: Vec<_> = (0..20).map(|batch| numbered(batch * 100, 100, "some result")).collect();
         deliver(&options, &batches, 4, NO_WAIT).unwrap();
-        assert!(sink.connections().len() > 1, "the first connection is given up");
+        assert!(sink.connections().len() > 1, "the first connection is abandoned");
         let mut seen = numbers(&sink);
         let all = seen.len();
         seen.sort_unstable();
@@ -288,7 +288,7 @@ fn contradictory_options_are_rejected_at_open() {
         (
             "tcp",
             json!({ "address": ["tcp://host"] }),
-            "invalid option `address`: expected list of host or host:port",
+            "option `address` must not contain a scheme such as `https://`, found `tcp://host`",
         ),
         (
             "tcp",
