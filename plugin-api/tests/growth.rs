@@ -11,7 +11,8 @@ fn closed_types(file: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (number, line) in lines.iter().enumerate() {
         let is_enum = line.starts_with("pub enum ");
-        if !is_enum && !(line.starts_with("pub struct ") && line.ends_with('{')) {
+        let is_struct = line.starts_with("pub struct ") && line.ends_with('{');
+        if !is_enum && !is_struct {
             continue;
         }
         let mut members = lines[number + 1..].iter().take_while(|line| **line != "}");
