@@ -17,7 +17,7 @@
 //!
 //! A name is looked up again for each connection, because DNS entries change. Every wait ends within about 200 ms when
 //! the call must end ([`Services::is_cancelled`](scanbridge_plugin_api::Services::is_cancelled)). The host requests
-//! that for outputs a few seconds after a stop request, so a call that is under way can still connect in between.
+//! that for outputs a few seconds after a stop request, so a call in progress can still connect in between.
 //!
 //! This crate sends and receives no data and knows nothing about TLS. What happens on an open connection stays with
 //! each plugin, because they limit it differently: syslog has no replies, so `ArcSightCEF` watches what the peer's

@@ -31,7 +31,7 @@ impl BlackHole {
     }
 }
 
-/// An address where nothing listens any more.
+/// An address that refuses connections.
 pub(crate) fn refusing() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
