@@ -2,10 +2,12 @@
 //! documentation are based on it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::capabilities::{InputCapabilities, OutputCapabilities};
-use crate::options::{OptionKind, OptionSpec};
+use crate::options::{
+    BrokenRule, OptionCondition, OptionKind, OptionMaximum, OptionSpec, broken_rules, fault,
+};
 
 /// Input or output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,6 +87,20 @@ impl Descriptor {
             .iter()
             .find(|option| option.name == name || option.deprecated_names.iter().any(|d| d == name))
     }
+
+    /// The rules between options that these settings break, in the order of the table. `set` has the values that the
+    /// operator set, by their current names and in their ABI form.
+    #[must_use]
+    pub fn broken_rules(&self, set: &Map<String, Value>) -> Vec<BrokenRule> {
+        broken_rules(&self.options, set)
+    }
+
+    /// A fault of the plugin in the rules between its options, as a sentence: an option or a word that the table does
+    /// not have.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        fault(&self.options)
+    }
 }
 
 /// One option of a plugin. [`OptionSpec`], from which it is created, explains the fields.
@@ -114,10 +130,30 @@ pub struct OptionDescriptor {
     /// Whether an interrupted run can be resumed after the value was changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resume_safe: bool,
+    /// Options that must be set when this one is set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
+    /// Options that must not be set when this one is set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<String>,
+    /// The condition under which the option can be set; without it, always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_with: Option<OptionCondition>,
+    /// The condition under which the option must be set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required_with: Option<OptionCondition>,
+    /// A lower maximum under a condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_with: Option<OptionMaximum>,
 }
 
 impl From<&OptionSpec> for OptionDescriptor {
     fn from(spec: &OptionSpec) -> Self {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let condition = |(option, words): (&str, &[&str])| OptionCondition {
+            option: option.to_owned(),
+            words: owned(words),
+        };
         Self {
             name: spec.name.to_owned(),
             kind: OptionKind::from(spec.value),
@@ -125,8 +161,15 @@ impl From<&OptionSpec> for OptionDescriptor {
             required: spec.required,
             secret: spec.secret,
             help: spec.help.to_owned(),
-            deprecated_names: spec.deprecated_names.iter().map(|name| (*name).to_owned()).collect(),
+            deprecated_names: owned(spec.deprecated_names),
             resume_safe: spec.resume_safe,
+            requires: owned(spec.requires),
+            conflicts: owned(spec.conflicts),
+            only_with: spec.only_with.map(condition),
+            required_with: spec.required_with.map(condition),
+            max_with: spec
+                .max_with
+                .map(|(option, words, max)| OptionMaximum { condition: condition((option, words)), max }),
         }
     }
 }

@@ -34,11 +34,14 @@ pub use input::{
     CheckpointRequest, Event, Input, OpenedInput, Outcome, Position, ReportKey, Step, Stored, StoredReport,
 };
 pub use open::{Limits, Open, OpenFrame, Opened, Purpose};
-pub use options::{OptionKind, OptionSpec, Options, ValueSpec, show_size};
+pub use options::{
+    BrokenRule, Endpoint, EndpointPort, OptionCondition, OptionKind, OptionMaximum, OptionSpec, Options,
+    RuleRepair, UrlParts, ValueSpec, show_duration, show_size,
+};
 pub use output::{Begin, CommitPoint, Committed, LateRow, OpenedOutput, Output, Receipt, Rejection, Written};
 pub use printable::{is_printable, printable};
 pub use secret::Secret;
-pub use services::Services;
+pub use services::{Counter, Gauge, Services};
 pub use state::State;
 #[doc(hidden)]
 pub use state::check_length as check_key_length;

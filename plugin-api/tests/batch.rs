@@ -323,8 +323,9 @@ fn rows_without_text_fill_a_batch_as_well() {
     }
     for batch in [assets, findings] {
         assert!(batch.is_full());
-        // Memory grows by doubling.
-        assert!(batch.finish().capacity_bytes() <= 2 * BatchBuilder::TARGET_BYTES + 4096);
+        // The tables grow by doubling. The text has a reserve, which takes no memory while it is not used.
+        let reserve = BatchBuilder::TARGET_BYTES + BatchBuilder::TARGET_BYTES / 4;
+        assert!(batch.finish().capacity_bytes() <= 2 * BatchBuilder::TARGET_BYTES + reserve + 4096);
     }
 }
 

@@ -13,6 +13,8 @@ pub use arguments::{
     PluginCommand, StateCommand, Usage, parse,
 };
 pub use dead_letters_view::{list_dead_letter_counts, no_dead_letters, show_dead_letter, show_missed_report};
+#[cfg(test)]
+pub(crate) use plugin_view::value_in_words;
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 pub use settings_view::show_settings;
 pub use state_view::{KnownState, export_state, show_state};

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, show_size};
+use scanbridge_plugin_api::{
+    Descriptor, OptionCondition, OptionDescriptor, OptionKind, show_duration, show_size,
+};
 use serde_json::{Value, json};
 
 use super::arguments::Format;
@@ -117,11 +119,35 @@ fn option_block(option: &OptionDescriptor, width: usize) -> String {
     if let Some(default) = long {
         block += &wrapped(&format!("Default: {default}."), "    ", width);
     }
+    let rules = rules_in_words(option);
+    if !rules.is_empty() {
+        block += &wrapped(&rules.join(" "), "    ", width);
+    }
     if !option.deprecated_names.is_empty() {
         block +=
             &wrapped(&format!("Deprecated name: {}.", option.deprecated_names.join(", ")), "    ", width);
     }
     block
+}
+
+/// The rules between this option and others, a sentence each.
+fn rules_in_words(option: &OptionDescriptor) -> Vec<String> {
+    let names = |names: &[String]| format!("`{}`", names.join("`, `"));
+    let condition =
+        |condition: &OptionCondition| format!("`{}: {}`", condition.option, condition.words.join("`, `"));
+    let mut rules = Vec::new();
+    rules.extend(option.required_with.as_ref().map(|with| format!("Required for {}.", condition(with))));
+    rules.extend(option.only_with.as_ref().map(|with| format!("Allowed only with {}.", condition(with))));
+    rules.extend(option.max_with.as_ref().map(|maximum| {
+        let max = value_in_words(&option.kind, &maximum.max.into());
+        format!("At most {max} with {}.", condition(&maximum.condition))
+    }));
+    rules.extend((!option.requires.is_empty()).then(|| format!("Requires {}.", names(&option.requires))));
+    rules.extend(
+        (!option.conflicts.is_empty())
+            .then(|| format!("Cannot be combined with {}.", names(&option.conflicts))),
+    );
+    rules
 }
 
 /// Text that has no letter or digit, or ends in a space, would be lost among the words around it.
@@ -162,13 +188,21 @@ fn with_note(summary: &str, note: &str) -> String {
 }
 
 /// A value as written in a pipeline file.
-pub(super) fn value_in_words(kind: &OptionKind, value: &Value) -> String {
+pub(crate) fn value_in_words(kind: &OptionKind, value: &Value) -> String {
     match (kind, value) {
         (_, Value::Bool(true)) => "yes".to_owned(),
         (_, Value::Bool(false)) => "no".to_owned(),
         (OptionKind::Size { .. }, Value::Number(number)) => {
             number.as_u64().map_or_else(|| number.to_string(), show_size)
         }
+        (OptionKind::Duration { .. }, Value::Number(number)) => {
+            number.as_u64().map_or_else(|| number.to_string(), show_duration)
+        }
+        (OptionKind::Map { of }, Value::Object(entries)) => entries
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value_in_words(of, value)))
+            .collect::<Vec<_>>()
+            .join(", "),
         (_, Value::String(text)) if text.is_empty() => "''".to_owned(),
         (_, Value::String(text)) => text.clone(),
         (OptionKind::List { of }, Value::Array(items)) => {

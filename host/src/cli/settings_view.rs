@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::arguments::Format;
 use super::plugin_view::{pretty, value_in_words};
 use super::table::{plain, render};
-use crate::config::{Catalogue, Filter, Instance, Origin, Pipeline};
+use crate::config::{Catalogue, Filter, HostSetting, HostSettings, Instance, Origin, Pipeline, Scope};
 
 const REDACTED: &str = "[redacted]";
 
@@ -18,6 +18,7 @@ pub fn show_settings(pipeline: &Pipeline, catalogue: &dyn Catalogue, format: For
         instance: &input.instance,
         plugin: catalogue.find(PluginKind::Input, &input.instance.plugin),
         kind: PluginKind::Input,
+        host: &input.host,
         required: None,
         filters: &[],
     });
@@ -25,16 +26,19 @@ pub fn show_settings(pipeline: &Pipeline, catalogue: &dyn Catalogue, format: For
         instance: &output.instance,
         plugin: catalogue.find(PluginKind::Output, &output.instance.plugin),
         kind: PluginKind::Output,
+        host: &output.host,
         required: Some(output.required),
         filters: &output.filters,
     });
     match format {
         Format::Text => {
             let blocks: Vec<String> = inputs.chain(outputs).map(|shown| shown.text(width)).collect();
-            format!("pipeline {}\n\n{}", pipeline.file.display(), blocks.join("\n"))
+            let run = table("KEY", host_keys(&pipeline.host, Scope::Run), width);
+            format!("pipeline {}\n{run}\n{}", pipeline.file.display(), blocks.join("\n"))
         }
         Format::Json => pretty(&json!({
             "file": pipeline.file.display().to_string(),
+            "settings": to_json(host_keys(&pipeline.host, Scope::Run)),
             "inputs": inputs.map(|shown| shown.json()).collect::<Vec<_>>(),
             "outputs": outputs.map(|shown| shown.json()).collect::<Vec<_>>(),
         })),
@@ -46,6 +50,7 @@ struct Shown<'a> {
     instance: &'a Instance,
     plugin: Option<&'a Descriptor>,
     kind: PluginKind,
+    host: &'a HostSettings,
     required: Option<bool>,
     filters: &'a [Filter],
 }
@@ -58,7 +63,34 @@ struct Setting<'a> {
     origin: Option<&'a Origin>,
 }
 
+/// The host's own keys of a scope.
+fn host_keys(host: &HostSettings, scope: Scope) -> impl Iterator<Item = Setting<'_>> {
+    host.iter(scope).map(|HostSetting { option, value, origin }| Setting { option, value, origin })
+}
+
+/// Values last: a long one must not push the other columns out of sight.
+fn table<'a>(what: &str, settings: impl Iterator<Item = Setting<'a>>, width: usize) -> String {
+    let rows = settings.map(|setting| {
+        [format!("  {}", setting.option.name), setting.origin_in_words(), setting.value_in_words()]
+    });
+    render([&format!("  {what}"), "FROM", "VALUE"], rows, width)
+}
+
+fn to_json<'a>(settings: impl Iterator<Item = Setting<'a>>) -> Map<String, Value> {
+    settings.map(|setting| (setting.option.name.clone(), setting.json())).collect()
+}
+
 impl<'a> Shown<'a> {
+    fn host_keys(&self) -> impl Iterator<Item = Setting<'a>> {
+        host_keys(
+            self.host,
+            match self.kind {
+                PluginKind::Input => Scope::Input,
+                PluginKind::Output => Scope::Output,
+            },
+        )
+    }
+
     fn settings(&self) -> impl Iterator<Item = Setting<'a>> {
         let instance = self.instance;
         let options = self.plugin.map_or(&[][..], |plugin| &plugin.options);
@@ -79,20 +111,15 @@ impl<'a> Shown<'a> {
         for filter in self.filters {
             text.push_str(&format!("  filter: {}\n", filter_in_words(filter)));
         }
-        let rows = self.settings().map(|setting| {
-            [format!("  {}", setting.option.name), setting.origin_in_words(), setting.value_in_words()]
-        });
-        // Values last: a long one must not push the other columns out of sight.
-        text + &render(["  OPTION", "FROM", "VALUE"], rows, width)
+        text + &table("KEY", self.host_keys(), width) + &table("OPTION", self.settings(), width)
     }
 
     fn json(&self) -> Value {
-        let options: Map<String, Value> =
-            self.settings().map(|setting| (setting.option.name.clone(), setting.json())).collect();
         let mut value = json!({
             "id": self.instance.id,
             "plugin": self.instance.plugin,
-            "options": options,
+            "settings": to_json(self.host_keys()),
+            "options": to_json(self.settings()),
         });
         if let Some(required) = self.required {
             value["required"] = json!(required);
@@ -185,7 +212,7 @@ fn filter_to_json(filter: &Filter) -> Value {
         parts.insert("statuses".to_owned(), statuses.words().collect());
     }
     if let Some(ranges) = &filter.ip_ranges {
-        parts.insert("ip_ranges".to_owned(), ranges.to_texts().into());
+        parts.insert("ip_ranges".to_owned(), ranges.iter().map(|range| range.to_string()).collect());
     }
     Value::Object(parts)
 }

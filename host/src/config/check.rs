@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use scanbridge_plugin_api::{Descriptor, OptionKind, PluginKind};
+use scanbridge_plugin_api::{Descriptor, PluginKind};
 
 use super::checker::Checker;
 use super::collector::{hide_content, hide_mappings};
-use super::delivery_settings as delivery;
+use super::delivery::{Delivery, RetryPolicy, RunSettings};
 use super::document::Document;
 use super::fields::Fields;
 use super::filter::Filter;
+use super::host_options::{Scope, keys};
 use super::pipeline::{Catalogue, InputInstance, Instance, Origin, OutputInstance, Pipeline};
 use super::problem::Problems;
 use super::reference::Environment;
@@ -47,7 +48,7 @@ pub fn check_in(
 
 const KEYS: [&str; 4] = ["version", "inputs", "filter", "outputs"];
 const INPUT_KEYS: [&str; 4] = ["id", "plugin", "config", "with"];
-const OUTPUT_KEYS: [&str; 6] = ["id", "plugin", "required", "filter", "config", "with"];
+const OUTPUT_KEYS: [&str; 5] = ["id", "plugin", "filter", "config", "with"];
 
 /// The IDs found so far, in lower case, with their locations.
 type Ids<'n> = Vec<(String, &'n Span)>;
@@ -61,22 +62,24 @@ impl Checker<'_> {
                 .help("add `version: 1`, `inputs:` and `outputs:`");
             return pipeline;
         }
-        let keys = [&KEYS[..], &delivery::RUN_KEYS].concat();
-        let fields = Fields::read(&mut self.collector, root, "the pipeline", &keys, belongs_to_instance);
+        let known = [&KEYS[..], &keys(Scope::Run)].concat();
+        let fields = Fields::read(&mut self.collector, root, "the pipeline", &known, belongs_to_instance);
         if !matches!(root.content, Content::Mapping(_)) {
             return pipeline;
         }
         self.version(root, &fields);
-        if let Some(name) = fields.get("name").and_then(|node| self.name(node, "name")) {
-            pipeline.name = name;
+        pipeline.host = self.host_settings(&fields, Scope::Run);
+        if let (Some(node), Some(name)) = (fields.get("name"), pipeline.host.text("name")) {
+            pipeline.name = self.name(node, "name", name.to_owned()).unwrap_or(pipeline.name);
         }
-        pipeline.run = self.run_settings(&fields);
+        pipeline.run = RunSettings::of(&pipeline.host);
         let shared = fields.get("filter").map(|node| self.filter(node));
         let mut ids = Ids::new();
         for (number, node) in self.instances(root, &fields, PluginKind::Input) {
             let (instance, fields) = self.instance(node, PluginKind::Input, number, &mut ids);
-            let (retry, hang) = (self.retry(&fields), self.hang(&fields));
-            pipeline.inputs.extend(instance.map(|instance| InputInstance { instance, retry, hang }));
+            let host = self.host_settings(&fields, Scope::Input);
+            let (retry, hang) = (RetryPolicy::of(&host), host.seconds("hang_secs"));
+            pipeline.inputs.extend(instance.map(|instance| InputInstance { instance, retry, hang, host }));
         }
         let nodes = self.instances(root, &fields, PluginKind::Output);
         for (number, node) in &nodes {
@@ -155,23 +158,15 @@ impl Checker<'_> {
         shared: Option<&Filter>,
     ) -> Option<OutputInstance> {
         let (instance, fields) = self.instance(node, PluginKind::Output, number, ids);
-        let required = match fields.get("required") {
-            Some(node) => self.flag(node, "required").unwrap_or(true),
-            None => true,
-        };
         let own = fields.get("filter").map(|node| self.filter(node));
         let filters = shared.cloned().into_iter().chain(own).filter(|filter| !filter.is_open()).collect();
-        let delivery = self.delivery(&fields);
-        Some(OutputInstance { instance: instance?, required, filters, delivery })
-    }
-
-    fn flag(&mut self, node: &Node, key: &str) -> Option<bool> {
-        self.host_value(node, key, &OptionKind::Flag)?.as_bool()
+        let host = self.host_settings(&fields, Scope::Output);
+        let (required, delivery) = (host.flag("required"), Delivery::of(&host));
+        Some(OutputInstance { instance: instance?, required, filters, delivery, host })
     }
 
     /// An `id` or `name`, which becomes the name of a directory.
-    fn name(&mut self, node: &Node, key: &str) -> Option<String> {
-        let name = self.text(node, key)?.text;
+    fn name(&mut self, node: &Node, key: &str, name: String) -> Option<String> {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.bytes().all(good) {
             self.collector.error("bad-value", &node.span, format!("invalid {key} `{name}`")).help(format!(
@@ -192,8 +187,8 @@ impl Checker<'_> {
     ) -> (Option<Instance>, Fields<'n>) {
         let owner = owner(node, kind, number);
         let known = match kind {
-            PluginKind::Input => [&INPUT_KEYS[..], &delivery::INPUT_KEYS].concat(),
-            PluginKind::Output => [&OUTPUT_KEYS[..], &delivery::OUTPUT_KEYS].concat(),
+            PluginKind::Input => [&INPUT_KEYS[..], &keys(Scope::Input)].concat(),
+            PluginKind::Output => [&OUTPUT_KEYS[..], &keys(Scope::Output)].concat(),
         };
         let named = node.entry("plugin").and_then(Node::text);
         let expected = named.and_then(|name| self.catalogue.find(kind, name)).cloned();
@@ -236,7 +231,8 @@ impl Checker<'_> {
                 .help("add `id: NAME`, a unique name that appears in logs, summaries and state");
             return None;
         };
-        let id = self.name(value, "id")?;
+        let id = self.text(value, "id")?.text;
+        let id = self.name(value, "id", id)?;
         if let Some((_, first)) = ids.iter().find(|(known, _)| *known == id.to_ascii_lowercase()) {
             let line = first.line_number();
             self.collector
@@ -333,6 +329,8 @@ impl Checker<'_> {
                 )
                 .help(format!("add `{name}: …` {target}: {}", option.help));
         }
+        let at = fields.get("plugin").map_or_else(|| start(node), |value| value.span.clone());
+        self.rules(plugin, &settings, &at);
         settings
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::host_options::HostSettings;
+
 /// Settings of a run: checkpoints, concurrent runs and dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunSettings {
@@ -90,38 +92,62 @@ pub struct RetryPolicy {
     pub breaker_failures: u32,
 }
 
+impl RunSettings {
+    pub(super) fn of(host: &HostSettings) -> Self {
+        Self {
+            if_running: match host.text("if_running") {
+                Some("wait") => IfRunning::Wait,
+                _ => IfRunning::Fail,
+            },
+            checkpoint: CheckpointInterval {
+                bytes: host.number("checkpoint.bytes"),
+                time: host.seconds("checkpoint.secs"),
+            },
+            dead_letter_bytes: host.number("dead_letter_bytes"),
+        }
+    }
+}
+
+impl Delivery {
+    pub(super) fn of(host: &HostSettings) -> Self {
+        Self {
+            queue: QueueLimits { bytes: host.number("queue.bytes"), findings: host.number("queue.findings") },
+            on_full: match host.text("on_full") {
+                Some("drop") => OnFull::Drop,
+                _ => OnFull::Block,
+            },
+            retry: RetryPolicy::of(host),
+            failover: host.text("failover").map(str::to_owned),
+            max_findings_per_sec: host.optional_number("max_findings_per_sec"),
+            hang: host.seconds("hang_secs"),
+        }
+    }
+}
+
+impl RetryPolicy {
+    pub(super) fn of(host: &HostSettings) -> Self {
+        let initial = host.seconds("retry.initial_secs");
+        Self {
+            initial,
+            longest: host.seconds("retry.max_secs").max(initial),
+            max_elapsed: host.seconds("retry.max_elapsed_secs"),
+            breaker_failures: u32::try_from(host.number("retry.breaker_failures")).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// The defaults of the table of keys.
 impl Default for RunSettings {
     fn default() -> Self {
-        Self {
-            if_running: IfRunning::Fail,
-            checkpoint: CheckpointInterval { bytes: 4 << 20, time: Duration::from_secs(5) },
-            dead_letter_bytes: 256 << 20,
-        }
+        Self::of(&HostSettings::default())
     }
 }
 
-impl Default for Delivery {
-    fn default() -> Self {
-        Self {
-            queue: QueueLimits { bytes: 2 << 20, findings: 50_000 },
-            on_full: OnFull::Block,
-            retry: RetryPolicy::default(),
-            failover: None,
-            max_findings_per_sec: None,
-            hang: Duration::from_secs(600),
-        }
-    }
-}
-
+/// The defaults of the table of keys: those of the OpenTelemetry Collector's exporters, except for a longer maximum
+/// pause.
 impl Default for RetryPolicy {
-    /// Values of the OpenTelemetry Collector's exporters, except for a longer maximum pause.
     fn default() -> Self {
-        Self {
-            initial: Duration::from_secs(1),
-            longest: Duration::from_secs(60),
-            max_elapsed: Duration::from_secs(300),
-            breaker_failures: 5,
-        }
+        Self::of(&HostSettings::default())
     }
 }
 

@@ -96,7 +96,6 @@ impl Statuses {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ranges::AddressSpan;
     use super::*;
     use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
     use scanbridge_plugin_api::model::{DefinitionField, ReportSource, ReportStart};
@@ -191,7 +190,7 @@ mod tests {
 
     #[test]
     fn asset_passes_by_ipv4_or_ipv6_address() {
-        let spans = ["192.0.2.0/24", "2001:db8::/32"].map(|entry| AddressSpan::read(entry).unwrap());
+        let spans = ["192.0.2.0/24", "2001:db8::/32"].map(|entry| entry.parse().unwrap());
         let filter = Filter { ip_ranges: Some(AddressRanges::of(&spans)), ..Filter::default() };
         for (address, ipv6, passes) in [
             ("192.0.2.0", "", true),

@@ -5,17 +5,16 @@ use scanbridge_plugin_api::model::{FindingKind, FindingStatus, Severity};
 use super::checker::Checker;
 use super::fields::Fields;
 use super::filter::{Filter, Statuses};
-use super::ranges::{AddressRanges, AddressSpan, Ranges, read_qids};
+use super::host_options::{Scope, keys};
+use super::ranges::{AddressRanges, Ranges, read_addresses, read_qids};
 use super::source::Span;
 use super::suggestion::nearest;
 use super::tree::Node;
 
-const KEYS: [&str; 5] = ["min_severity", "kinds", "qids", "statuses", "ip_ranges"];
-
 impl Checker<'_> {
     /// Reads a filter. Invalid conditions are reported and omitted.
     pub(super) fn filter(&mut self, node: &Node) -> Filter {
-        let fields = Fields::read(&mut self.collector, node, "the filter", &KEYS, |_| None);
+        let fields = Fields::read(&mut self.collector, node, "the filter", &keys(Scope::Filter), |_| None);
         Filter {
             min_severity: fields.get("min_severity").and_then(|node| self.min_severity(node)),
             kinds: fields.get("kinds").map(|node| self.kinds(node)),
@@ -23,7 +22,7 @@ impl Checker<'_> {
             statuses: fields.get("statuses").map(|node| self.statuses(node)),
             ip_ranges: fields
                 .get("ip_ranges")
-                .map(|node| AddressRanges::of(&self.entries(node, "ip_ranges", AddressSpan::read))),
+                .map(|node| AddressRanges::of(&self.entries(node, "ip_ranges", read_addresses))),
         }
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::delivery::{Delivery, RetryPolicy, RunSettings};
 use super::filter::Filter;
+use super::host_options::HostSettings;
 use super::problem::Problem;
 
 /// The available plugins.
@@ -34,6 +35,8 @@ pub struct Pipeline {
     pub name: String,
     /// Settings of the run.
     pub run: RunSettings,
+    /// The host's keys at the top level, for display.
+    pub host: HostSettings,
     /// Inputs, at least one.
     pub inputs: Vec<InputInstance>,
     /// Outputs, at least one.
@@ -57,6 +60,7 @@ impl Pipeline {
             file: file.to_owned(),
             name,
             run: RunSettings::default(),
+            host: HostSettings::default(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             warnings: Vec::new(),
@@ -73,6 +77,8 @@ pub struct InputInstance {
     pub retry: RetryPolicy,
     /// Timeout of one plugin call without progress; then the input is abandoned.
     pub hang: Duration,
+    /// The host's keys of this input, for display.
+    pub host: HostSettings,
 }
 
 /// A plugin as configured in one input or output.
@@ -132,4 +138,6 @@ pub struct OutputInstance {
     pub filters: Vec<Filter>,
     /// Queue, retries and limits.
     pub delivery: Delivery,
+    /// The host's keys of this output, for display.
+    pub host: HostSettings,
 }

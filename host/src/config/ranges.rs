@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use scanbridge_plugin_api::model::{AddressRange, BadAddressRange};
 
 /// Ranges of numbers, both ends included, sorted and without overlaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,16 +70,15 @@ pub struct AddressRanges {
 }
 
 impl AddressRanges {
-    pub(super) fn of(spans: &[AddressSpan]) -> Self {
-        let v4 = spans.iter().filter_map(|span| match span {
-            AddressSpan::V4(first, last) => Some((u32::from(*first), u32::from(*last))),
-            AddressSpan::V6(..) => None,
-        });
-        let v6 = spans.iter().filter_map(|span| match span {
-            AddressSpan::V6(first, last) => Some((u128::from(*first), u128::from(*last))),
-            AddressSpan::V4(..) => None,
-        });
-        Self { v4: Ranges::of(v4.collect()), v6: Ranges::of(v6.collect()) }
+    pub(super) fn of(ranges: &[AddressRange]) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for range in ranges {
+            match (range.first(), range.last()) {
+                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((first.to_bits(), last.to_bits())),
+                (first, last) => v6.push((v6_bits(first), v6_bits(last))),
+            }
+        }
+        Self { v4: Ranges::of(v4), v6: Ranges::of(v6) }
     }
 
     /// Whether the address is in the set. An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is the IPv4
@@ -98,81 +97,61 @@ impl AddressRanges {
         text.parse().is_ok_and(|address| self.contains(address))
     }
 
-    /// The intersection of an entry (`192.0.2.7` or `192.0.2.7-192.0.2.9`) with the set, as text; empty for an
-    /// invalid entry.
-    #[must_use]
-    pub fn common_with(&self, entry: &str) -> Vec<String> {
-        let common = match AddressSpan::read(entry) {
-            Ok(AddressSpan::V4(first, last)) => {
-                Self { v4: Ranges(self.v4.common(first.into(), last.into()).collect()), ..Self::default() }
+    /// The intersection of a range with the set.
+    pub fn common_with(&self, range: &AddressRange) -> impl Iterator<Item = AddressRange> + '_ {
+        let (v4, v6) = match (range.first(), range.last()) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                (Some(self.v4.common(first.to_bits(), last.to_bits())), None)
             }
-            Ok(AddressSpan::V6(first, last)) => {
-                Self { v6: Ranges(self.v6.common(first.into(), last.into()).collect()), ..Self::default() }
-            }
-            Err(_) => Self::default(),
+            (first, last) => (None, Some(self.v6.common(v6_bits(first), v6_bits(last)))),
         };
-        common.to_texts()
+        v4.into_iter().flatten().map(v4_range).chain(v6.into_iter().flatten().map(v6_range))
     }
 
-    /// The ranges as text, in ascending order: `192.0.2.0-192.0.2.255`, `2001:db8::1`.
-    #[must_use]
-    pub fn to_texts(&self) -> Vec<String> {
-        let v4 =
-            self.v4.as_slice().iter().map(|(first, last)| {
-                (IpAddr::from(Ipv4Addr::from(*first)), IpAddr::from(Ipv4Addr::from(*last)))
-            });
-        let v6 =
-            self.v6.as_slice().iter().map(|(first, last)| {
-                (IpAddr::from(Ipv6Addr::from(*first)), IpAddr::from(Ipv6Addr::from(*last)))
-            });
-        v4.chain(v6)
-            .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
-            .collect()
+    /// The ranges in ascending order, IPv4 before IPv6.
+    pub fn iter(&self) -> impl Iterator<Item = AddressRange> + '_ {
+        let v4 = self.v4.as_slice().iter().copied().map(v4_range);
+        v4.chain(self.v6.as_slice().iter().copied().map(v6_range))
     }
 }
 
-/// One entry of `ip_ranges`: the first and the last address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AddressSpan {
-    V4(Ipv4Addr, Ipv4Addr),
-    V6(Ipv6Addr, Ipv6Addr),
+fn v6_bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
 }
 
-impl AddressSpan {
-    /// Reads `192.0.2.0/24`, `192.0.2.10-192.0.2.20` or `192.0.2.10`, and the same in IPv6.
-    pub(super) fn read(entry: &str) -> Result<Self, String> {
-        if entry.contains('/') {
-            return match entry.parse::<IpNet>() {
-                Ok(IpNet::V4(net)) => Ok(Self::V4(net.network(), net.broadcast())),
-                Ok(IpNet::V6(net)) => Ok(Self::V6(net.network(), net.broadcast())),
-                Err(_) => Err(format!(
-                    "invalid network `{entry}`; expected for example `192.0.2.0/24` or `2001:db8::/32`"
-                )),
-            };
+fn v4_range((first, last): (u32, u32)) -> AddressRange {
+    let [first, last] = [first, last].map(|bits| IpAddr::from(Ipv4Addr::from_bits(bits)));
+    AddressRange::new(first, last).expect("ranges are in ascending order")
+}
+
+fn v6_range((first, last): (u128, u128)) -> AddressRange {
+    let [first, last] = [first, last].map(|bits| IpAddr::from(Ipv6Addr::from_bits(bits)));
+    AddressRange::new(first, last).expect("ranges are in ascending order")
+}
+
+/// One entry of `ip_ranges`: `192.0.2.0/24`, `192.0.2.10-192.0.2.20` or `192.0.2.10`, and the same in IPv6.
+pub(super) fn read_addresses(entry: &str) -> Result<AddressRange, String> {
+    entry.parse().map_err(|reason| match reason {
+        BadAddressRange::NotANetwork => {
+            format!("invalid network `{entry}`; expected for example `192.0.2.0/24` or `2001:db8::/32`")
         }
-        let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
-        let address = |text: &str| {
-            let text = text.trim();
-            text.parse::<IpAddr>().map(|address| address.to_canonical()).map_err(|_| match entry == text {
-                true => format!("invalid IP address `{entry}`"),
-                false => format!(
-                    "invalid range `{entry}`: `{text}` is not an IP address; expected for example \
-                     `192.0.2.10-192.0.2.20`"
-                ),
-            })
-        };
-        match (address(first)?, address(last)?) {
-            (first, last) if first.is_ipv4() != last.is_ipv4() => {
-                Err(format!("invalid range `{entry}`: IPv4 and IPv6 addresses cannot be mixed"))
+        BadAddressRange::NotAnAddress => match entry.split_once('-') {
+            None => format!("invalid IP address `{entry}`"),
+            Some((first, last)) => {
+                let is_address = |text: &str| text.trim().parse::<IpAddr>().is_ok();
+                let wrong = if is_address(first) { last } else { first };
+                format!(
+                    "invalid range `{entry}`: `{}` is not an IP address; expected for example \
+                     `192.0.2.10-192.0.2.20`",
+                    wrong.trim()
+                )
             }
-            (first, last) if first > last => {
-                Err(format!("invalid range `{entry}`: the start is greater than the end"))
-            }
-            (IpAddr::V4(first), IpAddr::V4(last)) => Ok(Self::V4(first, last)),
-            (IpAddr::V6(first), IpAddr::V6(last)) => Ok(Self::V6(first, last)),
-            _ => Err(format!("invalid range `{entry}`: IPv4 and IPv6 addresses cannot be mixed")),
-        }
-    }
+        },
+        reason => format!("invalid range `{entry}`: {reason}"),
+    })
 }
 
 #[cfg(test)]
@@ -180,7 +159,7 @@ mod tests {
     use super::*;
 
     fn set(entries: &[&str]) -> AddressRanges {
-        AddressRanges::of(&entries.iter().map(|entry| AddressSpan::read(entry).unwrap()).collect::<Vec<_>>())
+        AddressRanges::of(&entries.iter().map(|entry| read_addresses(entry).unwrap()).collect::<Vec<_>>())
     }
 
     fn assert_edges(entries: &[&str], inside: &[&str], outside: &[&str]) {
@@ -231,9 +210,10 @@ mod tests {
             ("192.0.2.1-192.0.2.31", &["192.0.2.10-192.0.2.20", "192.0.2.30-192.0.2.31"]),
             ("192.0.2.21-192.0.2.29", &[]),
             ("2001:db8::1-2001:db8:0:1::1", &["2001:db8::1-2001:db8::ffff:ffff:ffff:ffff"]),
-            ("not an address", &[]),
         ] {
-            assert_eq!(set.common_with(entry), common, "{entry}");
+            let common_texts: Vec<String> =
+                set.common_with(&entry.parse().unwrap()).map(|range| range.to_string()).collect();
+            assert_eq!(common_texts, common, "{entry}");
         }
     }
 
@@ -268,7 +248,7 @@ mod tests {
                  `192.0.2.10-192.0.2.20`",
             ),
         ] {
-            assert_eq!(AddressSpan::read(entry), Err(expected.to_owned()));
+            assert_eq!(read_addresses(entry), Err(expected.to_owned()));
         }
         assert_eq!(read_qids("38170"), Ok((38170, 38170)));
         assert_eq!(read_qids("10 - 20"), Ok((10, 20)));

@@ -1,10 +1,9 @@
 //! JSON Schema of pipeline files, for completion and validation in editors.
 
-use scanbridge_plugin_api::model::{FindingKind, FindingStatus};
 use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, PluginKind};
 use serde_json::{Map, Value, json};
 
-use super::delivery_settings::{self, described};
+use super::host_options::{Scope, properties};
 use super::pipeline::Catalogue;
 
 /// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each plugin are
@@ -24,7 +23,7 @@ pub fn schema(catalogue: &dyn Catalogue) -> Value {
         }
         definitions.insert(kind.word().to_owned(), instance(kind, &plugins));
     }
-    let mut properties = json!({
+    let mut keys = json!({
         "version": { "const": 1, "description": "Version of the pipeline file format. Must be 1." },
         "inputs": {
             "type": "array",
@@ -41,14 +40,14 @@ pub fn schema(catalogue: &dyn Catalogue) -> Value {
                             filters. At least one.",
         },
     });
-    delivery_settings::add_run_to_schema(&mut properties);
+    add(&mut keys, Scope::Run);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Scanbridge pipeline",
         "type": "object",
         "required": ["version", "inputs", "outputs"],
         "additionalProperties": false,
-        "properties": properties,
+        "properties": keys,
         "$defs": definitions,
     })
 }
@@ -59,7 +58,7 @@ fn definition_name(plugin: &Descriptor) -> String {
 
 fn instance(kind: PluginKind, plugins: &[&Descriptor]) -> Value {
     let names: Vec<&str> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-    let mut properties = json!({
+    let mut keys = json!({
         "id": {
             "type": "string",
             "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$",
@@ -78,20 +77,18 @@ fn instance(kind: PluginKind, plugins: &[&Descriptor]) -> Value {
             "description": "Options of the plugin; they override those from `config`.",
         },
     });
-    delivery_settings::add_to_schema(&mut properties, kind);
-    if kind == PluginKind::Output {
-        properties["required"] = described(
-            flag(),
-            "Fail the run when this output fails. Default: yes. With `no`, the run continues without it and \
-             ends as `partial`; findings it misses are counted as undelivered and not kept as dead letters.",
-        );
-        properties["filter"] = json!({ "$ref": "#/$defs/filter" });
+    match kind {
+        PluginKind::Input => add(&mut keys, Scope::Input),
+        PluginKind::Output => {
+            add(&mut keys, Scope::Output);
+            keys["filter"] = json!({ "$ref": "#/$defs/filter" });
+        }
     }
     json!({
         "type": "object",
         "required": ["id", "plugin"],
         "additionalProperties": false,
-        "properties": properties,
+        "properties": keys,
         "allOf": plugins.iter().map(|plugin| options_by_plugin(plugin)).collect::<Vec<_>>(),
     })
 }
@@ -137,7 +134,15 @@ fn options(plugin: &Descriptor) -> Value {
     })
 }
 
-fn describe(option: &OptionDescriptor) -> Value {
+/// Adds the host's own keys of a scope.
+fn add(keys: &mut Value, scope: Scope) {
+    for (key, value) in properties(scope) {
+        keys[key] = value;
+    }
+}
+
+/// The schema of one option, with its description and default.
+pub(super) fn describe(option: &OptionDescriptor) -> Value {
     let mut value = json!({ "anyOf": [kind(&option.kind), { "$ref": "#/$defs/reference" }] });
     value["description"] = json!(option.help);
     if let Some(default) = option.default.as_ref().filter(|_| !option.secret) {
@@ -157,12 +162,26 @@ fn kind(kind: &OptionKind) -> Value {
             { "type": "integer", "minimum": min, "maximum": max },
             { "type": "string", "pattern": "^[0-9]+ *([KkMmGg][Ii]?)?[Bb]$" },
         ] }),
+        OptionKind::Duration { .. } => {
+            json!({ "type": "string", "pattern": "^ *[0-9]+ *([Mm][Ss]|[Ss]|[Mm][Ii][Nn]|[Hh]|[Dd]) *$" })
+        }
+        // An empty text counts as not set.
+        OptionKind::Endpoint { .. } => json!({ "type": "string", "pattern": "^[^/ ]*$" }),
+        OptionKind::Url { default_scheme: Some(_), .. } => json!({ "type": "string" }),
+        OptionKind::Url { schemes, .. } => {
+            json!({ "type": "string", "pattern": format!("^$|^({})://", schemes.join("|")) })
+        }
         // Text is read as written, so that unquoted 007 is text too.
         OptionKind::Text | OptionKind::Path => json!({ "type": ["string", "number", "boolean"] }),
         OptionKind::Choice { words } => json!({ "enum": words }),
         OptionKind::List { of } => json!({ "anyOf": [
             { "type": "array", "items": self::kind(of) },
             { "type": ["string", "number"] },
+        ] }),
+        OptionKind::Map { of } => json!({ "anyOf": [
+            { "type": "object", "additionalProperties": self::kind(of) },
+            { "type": "array", "items": { "type": "string", "pattern": "=" } },
+            { "type": "string" },
         ] }),
     }
 }
@@ -183,39 +202,11 @@ fn reference() -> Value {
 }
 
 fn filter() -> Value {
-    let several = |items: Value, description: &str| {
-        let list = json!({ "type": "array", "items": items });
-        described(json!({ "anyOf": [list, { "type": ["string", "integer"] }] }), description)
-    };
     json!({
         "type": ["object", "null"],
         "description": "Filter: only findings that match every condition are delivered. At the top level \
                         for all outputs, in an output for that one.",
         "additionalProperties": false,
-        "properties": {
-            "min_severity": {
-                "type": "integer",
-                "minimum": 1,
-                "maximum": 5,
-                "description": "Minimum severity, 1 to 5. Findings without a severity always pass.",
-            },
-            "kinds": several(
-                json!({ "enum": FindingKind::ALL.map(FindingKind::word) }),
-                "Kinds of findings to deliver.",
-            ),
-            "qids": several(
-                json!({ "type": ["integer", "string"] }),
-                "QIDs or QID ranges to deliver, for example 38170 or 38170-38175.",
-            ),
-            "statuses": several(
-                json!({ "enum": FindingStatus::ALL.map(FindingStatus::word) }),
-                "Finding statuses to deliver. Findings without a status count as current: they pass unless \
-                 only `Fixed`, `Ignored` or `Disabled` are listed.",
-            ),
-            "ip_ranges": several(
-                json!({ "type": "string" }),
-                "IP networks, ranges or addresses to deliver, for example 192.0.2.0/24.",
-            ),
-        },
+        "properties": properties(Scope::Filter),
     })
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind};
-use serde_json::{Map, Value};
+use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, RuleRepair};
+use serde_json::{Map, Value, json};
 
 use super::checker::Checker;
 use super::collector::{hide_all, hide_content};
@@ -11,6 +11,7 @@ use super::fields::{is_rest_of_value, report_duplicate, report_rest_of_value};
 use super::pipeline::Origin;
 use super::reference::is_bare_reference;
 use super::scalar_traps;
+use super::source::Span;
 use super::suggestion::{nearest, sounds_secret};
 use super::tree::{Content, Entry, Node};
 
@@ -19,6 +20,8 @@ use super::tree::{Content, Entry, Node};
 pub(super) struct Settings {
     pub(super) options: Map<String, Value>,
     pub(super) origins: BTreeMap<String, Origin>,
+    /// Key and value of each of `options` in its file.
+    spans: BTreeMap<String, (Span, Span)>,
     /// Options with an invalid value. They have been reported and are not reported as missing.
     pub(super) invalid: BTreeSet<String>,
 }
@@ -39,6 +42,16 @@ struct ReadValue {
     value: Value,
     references: Vec<String>,
     is_credential: bool,
+}
+
+impl ReadValue {
+    /// One value that consists of several.
+    fn join(parts: Vec<Self>, value: impl FnOnce(Vec<Value>) -> Value) -> Self {
+        let is_credential = parts.iter().any(|part| part.is_credential);
+        let (values, references): (Vec<Value>, Vec<Vec<String>>) =
+            parts.into_iter().map(|part| (part.value, part.references)).unzip();
+        Self { value: value(values), references: references.concat(), is_credential }
+    }
 }
 
 impl Checker<'_> {
@@ -93,6 +106,7 @@ impl Checker<'_> {
             Some(ReadValue { value, references, is_credential }) => {
                 settings.invalid.remove(&name);
                 settings.options.insert(name.clone(), value);
+                settings.spans.insert(name.clone(), (key.span.clone(), node.span.clone()));
                 settings.origins.insert(name, Origin { references, is_credential, ..Origin::of(&key.span) });
             }
             None => {
@@ -107,11 +121,40 @@ impl Checker<'_> {
                 self.report_no_value(option, node);
                 None
             }
-            (Content::Scalar(scalar), kind) => self.scalar(option, kind, &scalar.text, node),
-            (Content::Sequence(items), OptionKind::List { of }) => self.list(option, of, items),
+            (Content::Scalar(scalar), kind) => {
+                self.scalar(option, kind, &scalar.text, node, |text| kind.parse(text))
+            }
+            (Content::Sequence(items), OptionKind::List { of }) => {
+                let values = self.list(option, of, items, |text| of.parse_item(text))?;
+                Some(ReadValue::join(values, |values| values.into()))
+            }
+            (Content::Sequence(items), kind @ OptionKind::Map { .. }) => {
+                let pair = |text: &str| kind.parse_pair(text).map(|(name, value)| json!({ name: value }));
+                let pairs = self.list(option, kind, items, pair)?;
+                let entries = pairs.iter().flat_map(|pair| pair.value.as_object()).flat_map(Map::keys);
+                let mut names = BTreeSet::new();
+                for (name, item) in entries.zip(items) {
+                    if !names.insert(name) {
+                        let message = format!("option `{}` has the name `{name}` twice", option.name);
+                        self.collector.error("duplicate-key", &item.span, message);
+                        return None;
+                    }
+                }
+                Some(ReadValue::join(pairs, |pairs| {
+                    let objects = pairs.into_iter().filter_map(|pair| match pair {
+                        Value::Object(pair) => Some(pair),
+                        _ => None,
+                    });
+                    Value::Object(objects.flatten().collect())
+                }))
+            }
+            (Content::Mapping(entries), OptionKind::Map { of }) => self.map(option, of, entries),
             (_, kind) => {
-                let expected =
-                    if matches!(kind, OptionKind::List { .. }) { "a list" } else { "a single value" };
+                let expected = match kind {
+                    OptionKind::List { .. } => "a list",
+                    OptionKind::Map { .. } => "a mapping",
+                    _ => "a single value",
+                };
                 let message = format!("option `{}` must be {expected}, found {}", option.name, node.form());
                 self.collector
                     .error("wrong-form", &node.span, message)
@@ -121,12 +164,20 @@ impl Checker<'_> {
         }
     }
 
-    fn list(&mut self, option: &OptionDescriptor, of: &OptionKind, items: &[Node]) -> Option<ReadValue> {
-        let mut list = ReadValue { value: Value::Null, references: Vec::new(), is_credential: false };
+    /// The items of a list, each read by `parse`.
+    fn list(
+        &mut self,
+        option: &OptionDescriptor,
+        of: &OptionKind,
+        items: &[Node],
+        parse: impl Fn(&str) -> Result<Value, String>,
+    ) -> Option<Vec<ReadValue>> {
         let mut values = Vec::new();
         for item in items {
-            let given = match &item.content {
-                Content::Scalar(scalar) if !item.is_null() => self.scalar(option, of, &scalar.text, item),
+            match &item.content {
+                Content::Scalar(scalar) if !item.is_null() => {
+                    values.extend(self.scalar(option, of, &scalar.text, item, &parse));
+                }
                 _ => {
                     let message = format!(
                         "an item of `{}` must be {}, found {}",
@@ -135,29 +186,58 @@ impl Checker<'_> {
                         item.form()
                     );
                     self.collector.error("wrong-form", &item.span, message);
-                    None
                 }
-            };
-            if let Some(given) = given {
-                values.push(given.value);
-                list.references.extend(given.references);
-                list.is_credential |= given.is_credential;
             }
         }
-        list.value = Value::from(values);
-        (list.value.as_array().map(Vec::len) == Some(items.len())).then_some(list)
+        (values.len() == items.len()).then_some(values)
     }
 
+    /// The values of a mapping with names that the operator chooses.
+    fn map(&mut self, option: &OptionDescriptor, of: &OptionKind, entries: &[Entry]) -> Option<ReadValue> {
+        let mut values: Vec<(&str, ReadValue)> = Vec::new();
+        for (index, Entry { key, value }) in entries.iter().enumerate() {
+            if let Some(first) = entries[..index].iter().find(|first| first.key.text == key.text) {
+                report_duplicate(&mut self.collector, key, &first.key);
+                continue;
+            }
+            match &value.content {
+                Content::Scalar(scalar) if !value.is_null() => {
+                    let read = self.scalar(option, of, &scalar.text, value, |text| of.parse_item(text));
+                    values.extend(read.map(|read| (key.text.as_str(), read)));
+                }
+                _ => {
+                    let message = format!(
+                        "`{}` in option `{}` must be {}, found {}",
+                        key.text,
+                        option.name,
+                        of.describe(),
+                        value.form()
+                    );
+                    self.collector.error("wrong-form", &value.span, message);
+                }
+            }
+        }
+        if values.len() != entries.len() {
+            return None;
+        }
+        let (names, values): (Vec<&str>, Vec<ReadValue>) = values.into_iter().unzip();
+        Some(ReadValue::join(values, |values| {
+            names.into_iter().map(str::to_owned).zip(values).collect::<Map<_, _>>().into()
+        }))
+    }
+
+    /// One scalar, read by `parse`; `kind` is its type in messages.
     fn scalar(
         &mut self,
         option: &OptionDescriptor,
         kind: &OptionKind,
         text: &str,
         node: &Node,
+        parse: impl Fn(&str) -> Result<Value, String>,
     ) -> Option<ReadValue> {
         let resolved = self.resolve(text, &node.span)?;
         let name = &option.name;
-        let problem = match kind.parse(&resolved.text) {
+        let problem = match parse(&resolved.text) {
             Ok(Value::String(text)) if option.required && text.is_empty() => "must not be empty".to_owned(),
             Ok(value) => {
                 let (references, is_credential) = (resolved.references, resolved.is_credential);
@@ -188,6 +268,10 @@ impl Checker<'_> {
                 Content::Scalar(scalar) if is_bare_reference(&scalar.text) => {}
                 _ => self.collector.hide_value(&entry.key.span, &entry.value),
             },
+            // The kind refuses a login in a URL; the login must not be shown.
+            Some(option) if has_url(&option.kind) && entry.value.span.text().contains('@') => {
+                self.collector.hide_value(&entry.key.span, &entry.value);
+            }
             Some(_) => {}
             None => {
                 let suggested = suggestion(plugin, &entry.key.text);
@@ -197,6 +281,29 @@ impl Checker<'_> {
                     hide_all(&mut self.collector, &entry.key.span, &entry.value);
                 }
             }
+        }
+    }
+
+    /// Reports the rules between options that the settings break. `at` is where a missing option is reported. A rule
+    /// about an option with an invalid value is not judged.
+    pub(super) fn rules(&mut self, plugin: &Descriptor, settings: &Settings, at: &Span) {
+        for rule in plugin.broken_rules(&settings.options) {
+            if [&rule.option, &rule.other].into_iter().any(|name| settings.invalid.contains(name)) {
+                continue;
+            }
+            let (code, at) = match (rule.repair, settings.spans.get(&rule.option)) {
+                (RuleRepair::Set, _) | (_, None) => ("missing-option", at),
+                (RuleRepair::Remove, Some((key, _))) => ("contradiction", key),
+                (RuleRepair::Change, Some((_, value))) => ("bad-value", value),
+            };
+            let other = settings.spans.get(&rule.other).map(|(key, _)| {
+                let line = key.line_number();
+                match key.file() == at.file() {
+                    true => format!("`{}` is set on line {line}", rule.other),
+                    false => format!("`{}` is set in {}:{line}", rule.other, key.file().display()),
+                }
+            });
+            self.collector.error(code, at, rule.message).label(other.unwrap_or_default()).help(rule.hint);
         }
     }
 
@@ -236,6 +343,14 @@ impl Checker<'_> {
                 word => format!("{help}; without quotes, {word} is read as no value"),
             },
         );
+    }
+}
+
+fn has_url(kind: &OptionKind) -> bool {
+    match kind {
+        OptionKind::Endpoint { .. } | OptionKind::Url { .. } => true,
+        OptionKind::List { of } | OptionKind::Map { of } => has_url(of),
+        _ => false,
     }
 }
 

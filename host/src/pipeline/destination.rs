@@ -12,9 +12,10 @@ use scanbridge_plugin_api::{
 
 use super::account::{Account, Ended, OpenReport};
 use super::batch::{ReportBegin, SharedBatch, ValidatedBatch};
+use super::kind_counts::KindCounts;
 use super::opener::{OutputOpener, too_long};
 use super::selection::{Rows, kinds_of};
-use super::summary::{KindCounts, OutputSummary};
+use super::summary::OutputSummary;
 use crate::config::Filter;
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
@@ -339,7 +340,7 @@ impl Destination {
         self.current.ended = Ended { missed: has_gap || report.is_invalid, dead_letters: report.rejected };
         for ranges in self.filters.iter().filter_map(|filter| filter.ip_ranges.as_ref()) {
             // The output must not remove findings of an asset that the filters exclude.
-            end.clean_assets = end.clean_assets.iter().flat_map(|entry| ranges.common_with(entry)).collect();
+            end.clean_assets = end.clean_assets.iter().flat_map(|range| ranges.common_with(range)).collect();
         }
         self.has_started = false;
         self.last_report = Arc::clone(&report.begin.report);
@@ -483,6 +484,7 @@ impl Destination {
         }
         summary.retried = self.retried;
         summary.dead_letters_lost = self.dead_letters.lost();
+        summary.metrics = self.context().metrics().to_list();
         summary
     }
 

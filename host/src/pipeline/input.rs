@@ -12,8 +12,9 @@ use scanbridge_plugin_api::{
     CheckpointRequest, ErrorKind, Event, PluginError, Position, ReportKey, Step, Stored,
 };
 
-use super::batch::{InputCounts, Item, Mark, ReportBegin, SharedBatch};
+use super::batch::{InputCounts, Item, Mark, ReportBegin, SharedBatch, size_of_batch};
 use super::checkpoint::{Checkpoints, EndedReport, NewMark};
+use super::clock::after;
 use super::control::Control;
 use super::queue::Queue;
 use super::report_lock::ReportLockGuard;
@@ -77,7 +78,7 @@ impl InputThread {
             recycle,
             recycled_batches,
             report: None,
-            since_mark: SinceMark::default(),
+            since_mark: SinceMark::new(control.stop.now()),
             last_mark: 0,
             unconfirmed: None,
             is_idle: false,
@@ -129,9 +130,9 @@ struct SinceMark {
     started: Instant,
 }
 
-impl Default for SinceMark {
-    fn default() -> Self {
-        Self { bytes: 0, started: Instant::now() }
+impl SinceMark {
+    fn new(now: Instant) -> Self {
+        Self { bytes: 0, started: now }
     }
 }
 
@@ -157,8 +158,9 @@ impl<'a> InputWorker<'a> {
             let Some(position) = self.resume_at.clone().filter(|_| is_retryable(&error)) else {
                 return Err(error);
             };
-            let outage = outage.get_or_insert_with(|| Outage::new(self.retry));
-            let Some(pause) = outage.failed(&error) else { return Err(error) };
+            let now = self.control.stop.now();
+            let outage = outage.get_or_insert_with(|| Outage::new(self.retry, now));
+            let Some(pause) = outage.failed(&error, now) else { return Err(error) };
             tracing::warn!(
                 instance = self.summary.id,
                 "{error}; retry {} in {:.1} s",
@@ -320,21 +322,21 @@ impl<'a> InputWorker<'a> {
             return Err(PluginError::bug("the input sent findings outside a report"));
         };
         report.has_sent = true;
-        // Definitions stay in memory as long as a batch that refers to them.
-        self.since_mark.bytes += raw.new_text.len() as u64;
+        let size = size_of_batch(&raw, &self.columns);
         let definitions = self.definitions.resolve(&mut raw, self.columns.schema());
         let definitions = definitions
             .map_err(|bad| PluginError::bug(format!("plugin bug: the input sent an invalid batch: {bad}")))?;
         let (columns, counts) = (Arc::clone(&self.columns), Arc::clone(&self.counts));
         let history = self.source.take_history();
-        let batch = SharedBatch::new(raw, definitions, history, columns, counts, self.recycle.clone());
+        let batch = SharedBatch::new(raw, size, definitions, history, columns, counts, self.recycle.clone());
         let item = Item::Batch(Arc::new(batch));
         self.since_mark.bytes += item.size().0;
         self.send(&item);
         drop(item);
         self.resume_at = position;
         let CheckpointInterval { bytes, time } = self.interval;
-        let is_due = self.since_mark.bytes >= bytes || self.since_mark.started.elapsed() >= time;
+        let is_due =
+            self.since_mark.bytes >= bytes || self.control.stop.since(self.since_mark.started) >= time;
         if is_due && request == CheckpointRequest::AtInterval {
             self.add_mark();
         }
@@ -404,7 +406,7 @@ impl<'a> InputWorker<'a> {
 
     fn mark(&mut self, position: Option<Position>, ended: Option<EndedReport>) {
         let (in_report, ends_report) = (self.report.is_some(), ended.is_some());
-        self.since_mark = SinceMark::default();
+        self.since_mark = SinceMark::new(self.control.stop.now());
         self.last_mark = self.checkpoints.mark(NewMark { input: self.number, position, in_report, ended });
         self.send(&Item::Mark(Mark { number: self.last_mark, ends_report }));
     }
@@ -422,12 +424,12 @@ impl<'a> InputWorker<'a> {
     }
 
     fn idle(&mut self, wake_after: Duration) {
-        let started = Instant::now();
-        while started.elapsed() < wake_after {
+        let stop = &self.control.stop;
+        let end = after(stop.now(), wake_after);
+        while stop.now() < end {
             self.notify_stored();
             let woken = || self.source.context().is_some_and(Context::take_wake);
-            let remaining = wake_after.saturating_sub(started.elapsed()).min(TICK);
-            if woken() || self.control.stop.wait(remaining) {
+            if woken() || stop.wait_interval(end, TICK) {
                 return;
             }
         }
@@ -466,12 +468,14 @@ impl<'a> InputWorker<'a> {
 
     /// Closes the source. An error after the input has failed is ignored.
     fn close(&mut self) {
-        if let Some(context) = self.source.context() {
+        let context = self.source.context();
+        if let Some(context) = context {
             log_notes(&self.summary.id, context);
         }
         if let Err(error) = self.source.close() {
             self.control.input_failed(&self.summary.id, &error);
         }
+        self.summary.metrics = context.map(|context| context.metrics().to_list()).unwrap_or_default();
     }
 
     /// Leaves the report in progress unfinished: a later run resumes it.
@@ -519,11 +523,11 @@ impl<'a> InputWorker<'a> {
                     unconfirmed.reports.extend(notification.reports);
                     (unconfirmed, next)
                 }
-                None => (notification, Instant::now()),
+                None => (notification, self.control.stop.now()),
             });
         }
         let Some((stored, next)) = self.unconfirmed.take() else { return };
-        if Instant::now() < next {
+        if self.control.stop.now() < next {
             self.unconfirmed = Some((stored, next));
             return;
         }
@@ -533,7 +537,7 @@ impl<'a> InputWorker<'a> {
             Ok(()) => self.checkpoints.confirmed(self.number, &stored.reports),
             Err(error) => {
                 self.control.input_failed(&self.summary.id, &error);
-                self.unconfirmed = Some((stored, Instant::now() + CONFIRM_RETRY));
+                self.unconfirmed = Some((stored, self.control.stop.now() + CONFIRM_RETRY));
             }
         }
     }

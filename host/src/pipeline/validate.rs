@@ -11,7 +11,7 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, list_items};
 use serde::{Serialize, Serializer};
 
-use super::summary::KindCounts;
+use super::kind_counts::KindCounts;
 
 /// Why a row is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Plugins that exist only in these tests.
 
 use scanbridge::config::Catalogue;
-use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionSpec, PluginKind, ValueSpec};
+use scanbridge_plugin_api::{Descriptor, EndpointPort, OptionDescriptor, OptionSpec, PluginKind, ValueSpec};
 
 /// Three plugins with options of every kind.
 pub(crate) struct FakeCatalogue(Vec<Descriptor>);
@@ -28,6 +28,29 @@ const CSV_OUTPUT: &[OptionSpec] = &[
     OptionSpec::size("rotate_bytes", 1024, 1 << 40).help("Maximum file size; then a new file is started."),
     OptionSpec::text("passphrase").secret().help("Passphrase to encrypt the file."),
 ];
+const RELAY_OUTPUT: &[OptionSpec] = &[
+    OptionSpec::choice("transport", &["udp", "tcp"]).default_text("udp").help("Transport."),
+    OptionSpec::list("address", &ValueSpec::Endpoint(EndpointPort::Optional))
+        .help("Receivers.")
+        .required_with("transport", &["udp", "tcp"]),
+    OptionSpec::size("max_message_bytes", 480, 1 << 20).help("Maximum message size.").max_with(
+        "transport",
+        &["udp"],
+        65_507,
+    ),
+    OptionSpec::choice("framing", &["newline", "octets"]).help("Framing.").only_with("transport", &["tcp"]),
+    OptionSpec::duration("timeout", 1_000, 60_000).default_integer(30_000).help("Timeout."),
+    OptionSpec::of(
+        "proxy",
+        ValueSpec::Url { schemes: &["http", "https"], default_scheme: Some("http"), path: false },
+    )
+    .help("Proxy."),
+    OptionSpec::text("proxy_username").help("User name for the proxy.").requires(&["proxy"]),
+    OptionSpec::path("ca_file").help("Authorities."),
+    OptionSpec::list("pins", &ValueSpec::Text).help("Fingerprints.").conflicts(&["ca_file"]),
+    OptionSpec::map("labels", &ValueSpec::Text).help("Labels."),
+    OptionSpec::map("limits", &ValueSpec::Integer { min: 1, max: 9 }).help("Limits."),
+];
 
 impl FakeCatalogue {
     pub(crate) fn new() -> Self {
@@ -35,6 +58,7 @@ impl FakeCatalogue {
             plugin("QualysGuard", PluginKind::Input, "Reads findings from the Qualys API", API_INPUT),
             plugin("QualysGuardFile", PluginKind::Input, "Reads saved reports", FILE_INPUT),
             plugin("CSV", PluginKind::Output, "Writes a CSV file", CSV_OUTPUT),
+            plugin("Relay", PluginKind::Output, "Sends events", RELAY_OUTPUT),
         ])
     }
 }

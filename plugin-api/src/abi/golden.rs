@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::StepKind;
 use super::frames::{Answer, StoredFrame};
 use super::{
-    AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, NotesTable1, StateTable1, WakeTable1,
+    AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, MetricsTable1, NotesTable1, StateTable1,
+    WakeTable1,
 };
 use super::{BatchRef, DefinitionRef, RawBatch2, TextRef};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
@@ -25,7 +26,8 @@ use crate::model::{
     ReportEnd, ReportSource, ReportStart,
 };
 use crate::{
-    CheckReport, Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginError, PluginKind, Verdict,
+    CheckReport, Descriptor, EndpointPort, ErrorKind, OptionCondition, OptionDescriptor, OptionKind,
+    OptionMaximum, PluginError, PluginKind, Verdict,
 };
 use crate::{
     Ends, InputCapabilities, LateAnswers, OpenFrame, Order, Outcome, OutputCapabilities, Partial, Purpose,
@@ -43,6 +45,7 @@ fn released_tables_are_unchanged() {
         (super::WAKE_1, <WakeTable1 as StableAbi>::LAYOUT),
         (super::MASK_1, <MaskTable1 as StableAbi>::LAYOUT),
         (super::STATE_1, <StateTable1 as StableAbi>::LAYOUT),
+        (super::METRICS_1, <MetricsTable1 as StableAbi>::LAYOUT),
         ("input/2", <InputTable2 as StableAbi>::LAYOUT),
         ("input/2 step", <StepFrame as StableAbi>::LAYOUT),
         ("output/2", <OutputTable2 as StableAbi>::LAYOUT),
@@ -128,7 +131,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         complete: true,
         deliver: true,
         reason: "truncated".to_owned(),
-        clean_assets: vec!["192.0.2.1-192.0.2.9".to_owned()],
+        clean_assets: vec!["192.0.2.1-192.0.2.9".parse().expect("a range")],
         notes: vec![Note { text: "invalid bytes were replaced".to_owned(), count: 2 }],
         bytes: 7,
     };
@@ -140,7 +143,16 @@ fn forms() -> Vec<(&'static str, Value)> {
         OptionKind::Text,
         OptionKind::Path,
         list,
+        OptionKind::Duration { min_ms: 0, max_ms: 1 },
+        OptionKind::Endpoint { port: EndpointPort::Optional },
+        OptionKind::Url {
+            schemes: vec!["https".to_owned()],
+            default_scheme: Some("https".to_owned()),
+            path: false,
+        },
+        OptionKind::Map { of: Box::new(OptionKind::Text) },
     ];
+    let condition = || OptionCondition { option: "option".to_owned(), words: vec!["a".to_owned()] };
     let option = |kind: OptionKind| OptionDescriptor {
         name: "option".to_owned(),
         kind,
@@ -150,6 +162,11 @@ fn forms() -> Vec<(&'static str, Value)> {
         help: "help".to_owned(),
         deprecated_names: vec!["old".to_owned()],
         resume_safe: true,
+        requires: vec!["option".to_owned()],
+        conflicts: vec!["option".to_owned()],
+        only_with: Some(condition()),
+        required_with: Some(condition()),
+        max_with: Some(OptionMaximum { condition: condition(), max: 1 }),
     };
     let descriptor = Descriptor {
         name: "Name".to_owned(),

@@ -117,8 +117,11 @@ fn descriptors(description: &[u8]) -> Result<(Vec<Descriptor>, Vec<BadDescriptor
     let entries: Vec<Box<RawValue>> = from_json(description)?;
     let (mut valid, mut invalid) = (Vec::new(), Vec::new());
     for entry in entries {
-        match serde_json::from_str(entry.get()) {
-            Ok(descriptor) => valid.push(descriptor),
+        match serde_json::from_str::<Descriptor>(entry.get()) {
+            Ok(descriptor) => match descriptor.fault() {
+                None => valid.push(descriptor),
+                Some(reason) => invalid.push(BadDescriptor { name: descriptor.name, reason }),
+            },
             Err(error) => {
                 let header: DescriptorHeader = serde_json::from_str(entry.get()).unwrap_or_default();
                 if PluginKind::of_word(&header.kind).is_some() {
@@ -221,17 +224,24 @@ mod tests {
                 {"kind": "input", "name": "Broken", "options": 7},
                 {"kind": "input", "name": "Malformed", "options": [{"name": "n", "kind": {"type": "integer"}}]},
                 {"kind": "input", "name": "Newer", "tables": ["input/2", "render/1"], "options": [
-                    {"name": "wait", "kind": {"type": "duration", "min_ms": 0, "as": {"type": "integer", "min": 0, "max": 9}}},
+                    {"name": "wait", "kind": {"type": "timetable", "min_ms": 0, "as": {"type": "integer", "min": 0, "max": 9}}},
                     {"name": "where", "kind": {"type": "coordinates"}},
-                    {"name": "hosts", "kind": {"type": "list", "of": {"type": "endpoint"}}}
+                    {"name": "hosts", "kind": {"type": "list", "of": {"type": "coordinates"}}}
+                ]},
+                {"kind": "input", "name": "Rule", "options": [
+                    {"name": "user", "kind": {"type": "text"}, "requires": ["proxy"]}
                 ]}
             ]"#,
         )
         .unwrap();
         let names: Vec<&str> = valid.iter().map(|descriptor| descriptor.name.as_str()).collect();
         assert_eq!(names, ["Old", "Newer"]);
-        let invalid: Vec<&str> = invalid.iter().map(|invalid| invalid.name.as_str()).collect();
-        assert_eq!(invalid, ["Broken", "Malformed"]);
+        let refused: Vec<&str> = invalid.iter().map(|invalid| invalid.name.as_str()).collect();
+        assert_eq!(refused, ["Broken", "Malformed", "Rule"]);
+        assert_eq!(
+            invalid[2].reason,
+            "option `user` has a rule about `proxy`, which is not another option of the plugin"
+        );
         let kinds: Vec<&OptionKind> = valid[1].options.iter().map(|option| &option.kind).collect();
         assert_eq!(kinds[0], &OptionKind::Integer { min: 0, max: 9 }, "the older form of a later kind");
         assert_eq!(kinds[1], &OptionKind::Text, "a later kind without an older form");

@@ -2,6 +2,7 @@
 
 use crate::batch::{Column, ColumnType, Schema};
 
+mod address_range;
 mod asset;
 mod definition;
 mod fact;
@@ -12,6 +13,7 @@ mod report;
 mod severity;
 mod status;
 
+pub use address_range::{AddressRange, BadAddressRange};
 pub use asset::AssetField;
 pub use definition::DefinitionField;
 pub use fact::Fact;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::AddressRange;
 use crate::batch::Schema;
 use crate::setters::setters;
 
@@ -134,8 +135,8 @@ pub struct ReportEnd {
     pub deliver: bool,
     /// Why the report is incomplete, as a message for the operator; empty for a complete one.
     pub reason: String,
-    /// Addresses (single, or `first-last`) that were scanned and have no findings.
-    pub clean_assets: Vec<String>,
+    /// Addresses that were scanned and have no findings.
+    pub clean_assets: Vec<AddressRange>,
     /// Warnings for the operator.
     pub notes: Vec<Note>,
     /// Size of the report at its source, in bytes; 0 if unknown.
@@ -145,7 +146,7 @@ pub struct ReportEnd {
 setters!(ReportEnd {
     texts: with_reason(reason);
     values: with_complete(complete: bool), with_deliver(deliver: bool),
-        with_clean_assets(clean_assets: Vec<String>), with_notes(notes: Vec<Note>), with_bytes(bytes: u64);
+        with_clean_assets(clean_assets: Vec<AddressRange>), with_notes(notes: Vec<Note>), with_bytes(bytes: u64);
 });
 
 /// A warning about a report, with its number of occurrences.

@@ -3,12 +3,22 @@
 //! An option is described only in this table. The checks of a pipeline file, suggestions for typing errors,
 //! redaction, `plugin describe`, the JSON Schema and the generated documentation are based on it.
 
+mod duration;
+mod endpoint;
 mod kind;
+mod map;
+mod rules;
 mod settings;
 mod size;
 mod spec;
+mod url;
 
+pub use duration::show_duration;
+pub use endpoint::{Endpoint, EndpointPort};
 pub use kind::OptionKind;
+pub use rules::{BrokenRule, OptionCondition, OptionMaximum, RuleRepair};
+pub(crate) use rules::{broken_rules, fault};
 pub use settings::Options;
 pub use size::show_size;
 pub use spec::{OptionSpec, ValueSpec};
+pub use url::UrlParts;

@@ -1,12 +1,18 @@
 //! The settings of one instance.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::endpoint::Endpoint;
 use super::kind::OptionKind;
+use super::rules::broken_rules;
 use super::spec::{OptionSpec, ValueSpec};
+use super::url::UrlParts;
+use crate::descriptor::OptionDescriptor;
 use crate::error::{PluginError, Result};
 use crate::secret::Secret;
 
@@ -33,8 +39,8 @@ impl Options {
     /// Validates `values` (a JSON object) against `table` and fills in the defaults.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an unknown key, a missing required key, or an invalid
-    /// value. The value itself is not shown.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an unknown key, a missing required key, an invalid
+    /// value, or a broken rule between options. A value that may be secret is not shown.
     pub fn read(table: &'static [OptionSpec], values: &[u8]) -> Result<Self> {
         let given = serde_json::from_slice(values)
             .map_err(|error| PluginError::bug(format!("the options are not a JSON object: {error}")))?;
@@ -46,24 +52,31 @@ impl Options {
     /// # Errors
     /// As in [`Options::read`].
     pub fn of(table: &'static [OptionSpec], mut given: Map<String, Value>) -> Result<Self> {
-        let mut checked = Map::new();
-        for spec in table {
+        let descriptors: Vec<OptionDescriptor> = table.iter().map(OptionDescriptor::from).collect();
+        let (mut checked, mut set) = (Map::new(), Map::new());
+        for (spec, descriptor) in table.iter().zip(&descriptors) {
             let value = spec
                 .deprecated_names
                 .iter()
                 .chain([&spec.name])
                 .filter_map(|name| given.remove(*name))
                 .last();
+            if let Some(value) = &value {
+                set.insert(spec.name.to_owned(), value.clone());
+            }
             match value.or_else(|| spec.default_value()) {
-                Some(value) if OptionKind::from(spec.value).accepts(&value) => {
+                Some(value) if spec.required && (value == "" || descriptor.kind.is_unset(&value)) => {
+                    return Err(PluginError::config(format!("option `{}` must not be empty", spec.name)));
+                }
+                Some(value) if descriptor.kind.accepts(&value) => {
                     checked.insert(spec.name.to_owned(), value);
                 }
-                Some(_) => {
-                    let expected = OptionKind::from(spec.value).describe();
-                    return Err(PluginError::config(format!(
-                        "invalid option `{}`: expected {expected}",
-                        spec.name
-                    )));
+                Some(value) => {
+                    let problem = match spec.secret {
+                        true => format!("is invalid: expected {}", descriptor.kind.describe()),
+                        false => descriptor.kind.problem(&value),
+                    };
+                    return Err(PluginError::config(format!("option `{}` {problem}", spec.name)));
                 }
                 None if spec.required => {
                     return Err(PluginError::config(format!("option `{}` is required", spec.name)));
@@ -71,8 +84,11 @@ impl Options {
                 None => {}
             }
         }
-        match given.keys().next() {
-            Some(name) => Err(PluginError::config(format!("unknown option `{name}`"))),
+        if let Some(name) = given.keys().next() {
+            return Err(PluginError::config(format!("unknown option `{name}`")));
+        }
+        match broken_rules(&descriptors, &set).into_iter().next() {
+            Some(rule) => Err(PluginError::config(rule.message).with_hint(rule.hint)),
             None => Ok(Self { table, values: checked }),
         }
     }
@@ -83,10 +99,13 @@ impl Options {
         self.spec(name).is_some()
     }
 
-    /// Whether an option has a value, from the settings or as its default; an empty list counts as unset.
+    /// Whether an option has a value, from the settings or as its default; an empty list or map counts as unset.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
-        self.values.get(name).is_some_and(|value| value.as_array().is_none_or(|items| !items.is_empty()))
+        self.values.get(name).is_some_and(|value| {
+            value.as_array().is_none_or(|items| !items.is_empty())
+                && value.as_object().is_none_or(|entries| !entries.is_empty())
+        })
     }
 
     /// A yes/no option; `false` without value and default.
@@ -121,6 +140,62 @@ impl Options {
     /// A plugin bug: the table does not have the option, or has another type.
     pub fn size(&self, name: &str) -> Result<Option<u64>> {
         self.get(name, |kind| matches!(kind, ValueSpec::Size { .. }), Value::as_u64)
+    }
+
+    /// A span of time, if set.
+    ///
+    /// # Errors
+    /// A plugin bug: the table does not have the option, or has another type.
+    pub fn duration(&self, name: &str) -> Result<Option<Duration>> {
+        let is_duration = |kind| matches!(kind, ValueSpec::Duration { .. });
+        self.get(name, is_duration, |value| value.as_u64().map(Duration::from_millis))
+    }
+
+    /// The address of a network service, if set.
+    ///
+    /// # Errors
+    /// A plugin bug: the table does not have the option, or has another type.
+    pub fn endpoint(&self, name: &str) -> Result<Option<Endpoint>> {
+        let kind = self.spec(name).map(|spec| OptionKind::from(spec.value));
+        let read = |value: &Value| unless_unset(kind.as_ref()?, value, OptionKind::endpoint_of);
+        Ok(self.get(name, |kind| matches!(kind, ValueSpec::Endpoint(_)), read)?.flatten())
+    }
+
+    /// The addresses of a list of endpoints; empty when unset.
+    ///
+    /// # Errors
+    /// A plugin bug: the table does not have the option, or has another type.
+    pub fn endpoints(&self, name: &str) -> Result<Vec<Endpoint>> {
+        let item = self.spec(name).and_then(|spec| match spec.value {
+            ValueSpec::List(of) => Some(OptionKind::from(*of)),
+            _ => None,
+        });
+        let read =
+            |value: &Value| value.as_array()?.iter().map(|value| item.as_ref()?.endpoint_of(value)).collect();
+        let is_list = |kind| matches!(kind, ValueSpec::List(ValueSpec::Endpoint(_)));
+        self.get(name, is_list, read).map(Option::unwrap_or_default)
+    }
+
+    /// A URL, if set.
+    ///
+    /// # Errors
+    /// A plugin bug: the table does not have the option, or has another type.
+    pub fn url(&self, name: &str) -> Result<Option<UrlParts>> {
+        let kind = self.spec(name).map(|spec| OptionKind::from(spec.value));
+        let read = |value: &Value| unless_unset(kind.as_ref()?, value, OptionKind::url_of);
+        Ok(self.get(name, |kind| matches!(kind, ValueSpec::Url { .. }), read)?.flatten())
+    }
+
+    /// A map of texts, paths or choices, by name; empty when unset.
+    ///
+    /// # Errors
+    /// A plugin bug: the table does not have the option, or has another type.
+    pub fn map(&self, name: &str) -> Result<BTreeMap<&str, &str>> {
+        let is_map = |kind| matches!(kind, ValueSpec::Map(of) if is_text(*of));
+        self.get(name, is_map, |value| {
+            value.as_object()?.iter().map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
+        })
+        .map(Option::unwrap_or_default)
     }
 
     /// A text, path or choice, if set.
@@ -205,6 +280,16 @@ impl Options {
     }
 }
 
+/// `Some(None)` for a text that counts as not set.
+#[expect(clippy::option_option, reason = "the outer level says whether the value has the type")]
+fn unless_unset<T>(
+    kind: &OptionKind,
+    value: &Value,
+    read: impl FnOnce(&OptionKind, &Value) -> Option<T>,
+) -> Option<Option<T>> {
+    if kind.is_unset(value) { Some(None) } else { read(kind, value).map(Some) }
+}
+
 fn is_text(kind: ValueSpec) -> bool {
     matches!(kind, ValueSpec::Text | ValueSpec::Path | ValueSpec::Choice(_))
 }
@@ -213,6 +298,7 @@ fn is_text(kind: ValueSpec) -> bool {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
+    use crate::options::EndpointPort;
 
     const TABLE: &[OptionSpec] = &[
         OptionSpec::path("path").required().help("where"),
@@ -223,6 +309,11 @@ mod tests {
         OptionSpec::size("rotate", 1, u64::MAX).help("when"),
         OptionSpec::list("ports", &ValueSpec::Integer { min: 1, max: 65_535 }).help("which"),
         OptionSpec::text("password").secret().help("secret"),
+        OptionSpec::duration("wait", 0, 60_000).default_integer(1_500).help("how long"),
+        OptionSpec::endpoint("center", EndpointPort::Absent).help("where"),
+        OptionSpec::list("receivers", &ValueSpec::Endpoint(EndpointPort::Required)).help("where"),
+        OptionSpec::url("api", &["https"]).default_text("https://api.example.com").help("where"),
+        OptionSpec::map("parameters", &ValueSpec::Text).help("what"),
     ];
 
     fn read(json: &str) -> Result<Options> {
@@ -247,6 +338,11 @@ mod tests {
             r#"{"path": "a", "format": "tabel"}"#,
             r#"{"path": "a", "pth": "b"}"#,
             r#"{"path": 1}"#,
+            r#"{"path": "a", "wait": 60001}"#,
+            r#"{"path": "a", "center": "dc:1"}"#,
+            r#"{"path": "a", "receivers": ["a"]}"#,
+            r#"{"path": "a", "api": "http://a"}"#,
+            r#"{"path": "a", "parameters": {"b": 1}}"#,
         ] {
             assert_eq!(read(bad).err().map(|error| error.kind), Some(ErrorKind::Config), "{bad}");
         }
@@ -270,12 +366,50 @@ mod tests {
                 options.text("password").err(),
                 options.text("nosuch").err(),
                 options.optional_flag("cols").err(),
+                options.text("api").err(),
+                options.url("path").err(),
+                options.endpoint("api").err(),
+                options.endpoints("columns").err(),
+                options.duration("page_size").err(),
+                options.map("columns").err(),
             ];
             for (index, error) in errors.iter().enumerate() {
                 let error = error.as_ref().unwrap_or_else(|| panic!("case {index} with {json}"));
                 assert_eq!(error.kind, ErrorKind::Bug, "case {index}");
                 assert!(!error.message.contains("t0w3L"));
             }
+        }
+    }
+
+    #[test]
+    fn endpoints_urls_durations_and_maps_are_read() {
+        let options = read(
+            r#"{"path": "a", "center": "2001:db8::1", "receivers": ["[2001:db8::2]:514"],
+                "parameters": {"b": "c", "d": ""}}"#,
+        )
+        .unwrap();
+        assert_eq!(options.duration("wait").unwrap(), Some(Duration::from_millis(1_500)));
+        assert_eq!(options.endpoint("center").unwrap().unwrap().host, "2001:db8::1");
+        assert_eq!(options.endpoints("receivers").unwrap()[0].to_string(), "[2001:db8::2]:514");
+        assert_eq!(options.url("api").unwrap().unwrap().to_string(), "https://api.example.com");
+        assert_eq!(options.map("parameters").unwrap(), BTreeMap::from([("b", "c"), ("d", "")]));
+        let empty = read(r#"{"path": "a", "center": "", "api": " "}"#).unwrap();
+        assert_eq!((empty.endpoint("center").unwrap(), empty.url("api").unwrap()), (None, None));
+        assert!(empty.map("parameters").unwrap().is_empty());
+    }
+
+    #[test]
+    fn reason_of_a_wrong_endpoint_or_url_is_given() {
+        for (json, message) in [
+            (r#"{"path": "a", "center": "dc:1"}"#, "option `center` must not contain a port, found `dc:1`"),
+            (
+                r#"{"path": "a", "receivers": ["a:1", "a:x"]}"#,
+                "option `receivers` has an invalid port; expected a number from 1 to 65535, found `a:x`",
+            ),
+            (r#"{"path": "a", "api": "http://a"}"#, "option `api` must start with https://"),
+            (r#"{"path": "a", "page_size": 0}"#, "option `page_size` is invalid: expected number, 1 to 100"),
+        ] {
+            assert_eq!(read(json).unwrap_err().message, message);
         }
     }
 

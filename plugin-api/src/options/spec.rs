@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::endpoint::EndpointPort;
+
 /// The type of an option's values, as a constant for a plugin's table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
@@ -22,14 +24,36 @@ pub enum ValueSpec {
         /// Maximum, in bytes.
         max: u64,
     },
+    /// A span of time: `500 ms`, `30 s`, `5 min`, `2 h`, `1 d`. The unit is required. For an option whose name ends in
+    /// a unit (`timeout_secs`), use [`ValueSpec::Integer`].
+    Duration {
+        /// Minimum, in milliseconds.
+        min_ms: u64,
+        /// Maximum, in milliseconds.
+        max_ms: u64,
+    },
     /// Any text.
     Text,
     /// A path, relative to the working directory unless absolute.
     Path,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// The address of a network service: `host:port`, an IPv6 address in brackets.
+    Endpoint(EndpointPort),
+    /// A URL without user name and password.
+    Url {
+        /// The schemes that are accepted, in lower case.
+        schemes: &'static [&'static str],
+        /// The scheme of a value without `://`; `None` if the scheme is required.
+        default_scheme: Option<&'static str>,
+        /// Whether a path, a query or a fragment may follow.
+        path: bool,
+    },
     /// Several of these: a YAML list, or one scalar with commas between the items.
     List(&'static ValueSpec),
+    /// Several of these, each with a name: a YAML mapping, a list of `name=value`, or one scalar with commas between
+    /// such pairs.
+    Map(&'static ValueSpec),
 }
 
 /// One row of a plugin's option table.
@@ -61,6 +85,16 @@ pub struct OptionSpec {
     pub deprecated_names: &'static [&'static str],
     /// Whether an interrupted run can be resumed after the value was changed.
     pub resume_safe: bool,
+    /// Options that must be set when this one is set.
+    pub requires: &'static [&'static str],
+    /// Options that must not be set when this one is set.
+    pub conflicts: &'static [&'static str],
+    /// An option and those of its words with which this one can be set.
+    pub only_with: Option<(&'static str, &'static [&'static str])>,
+    /// An option and those of its words with which this one must be set.
+    pub required_with: Option<(&'static str, &'static [&'static str])>,
+    /// An option, some of its words, and the maximum of this one with them.
+    pub max_with: Option<(&'static str, &'static [&'static str], u64)>,
     default: DefaultSpec,
 }
 
@@ -83,6 +117,11 @@ impl OptionSpec {
             help: "",
             deprecated_names: &[],
             resume_safe: false,
+            requires: &[],
+            conflicts: &[],
+            only_with: None,
+            required_with: None,
+            max_with: None,
             default: DefaultSpec::None,
         }
     }
@@ -103,6 +142,36 @@ impl OptionSpec {
     #[must_use]
     pub const fn size(name: &'static str, min: u64, max: u64) -> Self {
         Self::new(name, ValueSpec::Size { min, max })
+    }
+
+    /// A span of time between `min_ms` and `max_ms`, inclusive; its default is a number of milliseconds.
+    #[must_use]
+    pub const fn duration(name: &'static str, min_ms: u64, max_ms: u64) -> Self {
+        Self::new(name, ValueSpec::Duration { min_ms, max_ms })
+    }
+
+    /// The address of a network service.
+    #[must_use]
+    pub const fn endpoint(name: &'static str, port: EndpointPort) -> Self {
+        Self::new(name, ValueSpec::Endpoint(port))
+    }
+
+    /// A URL with one of these schemes, which must be written.
+    #[must_use]
+    pub const fn url(name: &'static str, schemes: &'static [&'static str]) -> Self {
+        Self::new(name, ValueSpec::Url { schemes, default_scheme: None, path: true })
+    }
+
+    /// Several values of this type, each with a name.
+    #[must_use]
+    pub const fn map(name: &'static str, of: &'static ValueSpec) -> Self {
+        Self::new(name, ValueSpec::Map(of))
+    }
+
+    /// An option of any type.
+    #[must_use]
+    pub const fn of(name: &'static str, value: ValueSpec) -> Self {
+        Self::new(name, value)
     }
 
     /// A text.
@@ -165,6 +234,46 @@ impl OptionSpec {
         self
     }
 
+    /// Sets the options that must be set when this one is set. Options with a default are set. An empty text or list
+    /// and a flag that is `no` count as not set, here and in the other rules between options.
+    ///
+    /// The host checks these rules before it opens the plugin, and the plugin's [`Options`](super::Options) checks them
+    /// again. All options that they name must be in the table.
+    #[must_use]
+    pub const fn requires(mut self, names: &'static [&'static str]) -> Self {
+        self.requires = names;
+        self
+    }
+
+    /// Sets the options that must not be set in the settings when this one is. Set it on one of the two.
+    #[must_use]
+    pub const fn conflicts(mut self, names: &'static [&'static str]) -> Self {
+        self.conflicts = names;
+        self
+    }
+
+    /// Allows this option only when `option`, a choice or a flag, has one of these words (`yes` and `no` for a flag).
+    #[must_use]
+    pub const fn only_with(mut self, option: &'static str, words: &'static [&'static str]) -> Self {
+        self.only_with = Some((option, words));
+        self
+    }
+
+    /// Requires this option when `option`, a choice or a flag, has one of these words.
+    #[must_use]
+    pub const fn required_with(mut self, option: &'static str, words: &'static [&'static str]) -> Self {
+        self.required_with = Some((option, words));
+        self
+    }
+
+    /// Sets a lower maximum of this number, size or duration for when `option`, a choice or a flag, has one of these
+    /// words.
+    #[must_use]
+    pub const fn max_with(mut self, option: &'static str, words: &'static [&'static str], max: u64) -> Self {
+        self.max_with = Some((option, words, max));
+        self
+    }
+
     /// Sets the default of a yes/no option.
     #[must_use]
     pub const fn default_flag(mut self, value: bool) -> Self {
@@ -172,14 +281,14 @@ impl OptionSpec {
         self
     }
 
-    /// Sets the default of a number or size.
+    /// Sets the default of a number, a size in bytes or a duration in milliseconds.
     #[must_use]
     pub const fn default_integer(mut self, value: i64) -> Self {
         self.default = DefaultSpec::Integer(value);
         self
     }
 
-    /// Sets the default of a text, path or choice.
+    /// Sets the default of a text, path, choice, endpoint or URL.
     #[must_use]
     pub const fn default_text(mut self, value: &'static str) -> Self {
         self.default = DefaultSpec::Text(value);

@@ -122,3 +122,11 @@ fn plugin_contract() {
     };
     scanbridge_plugin_contract::output::<Json>(options, result);
 }
+
+#[test]
+fn wrong_values_are_found_without_opening_the_plugin() {
+    scanbridge_plugin_contract::wrong_option_values_of_output::<scanbridge_json::Json>(
+        &[serde_json::json!({ "path": "/nonexistent/a.ndjson" })],
+        &[("path", "placeholders in a file name"), ("mode", "octal numbers are not an option kind")],
+    );
+}

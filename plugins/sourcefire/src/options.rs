@@ -5,10 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use scanbridge_dialer::host_and_port;
 use scanbridge_host_input_commands::{BlockLimits, Settings, options as shared};
 use scanbridge_plugin_api::tracing::{info, warn};
-use scanbridge_plugin_api::{ErrorKind, OptionSpec, Options, PluginError, Result};
+use scanbridge_plugin_api::{Endpoint, EndpointPort, ErrorKind, OptionSpec, Options, PluginError, Result};
 use scanbridge_tls_identity::{ClientTls, Identity, TlsOptions, Trust, options as tls};
 
 use crate::dial::Target;
@@ -16,7 +15,9 @@ use crate::packer::Limits;
 
 /// The option table.
 pub(crate) const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::text("server").required().help("Host name or IP address of the Defense Center."),
+    OptionSpec::endpoint("server", EndpointPort::Absent)
+        .required()
+        .help("Host name or IP address of the Defense Center. Its port is option `port`."),
     OptionSpec::integer("port", 1, 65_535).default_integer(8307).help("TCP port of the host input service."),
     OptionSpec::flag("ipv6").resume_safe().default_flag(false).help("Connect over IPv6 instead of IPv4."),
     OptionSpec::flag("ip_fallback")
@@ -88,7 +89,7 @@ impl Checked {
         let limits =
             Limits { bytes, max_bytes: bytes, findings: options.integer("body_findings")?.unwrap_or(100) };
         let settings = Settings::read(options, BlockLimits { bytes })?;
-        let server = server(options)?;
+        let server = options.endpoint("server")?.expect("the option is required").host;
         let port = options.integer("port")?.unwrap_or(8307);
         let file = match options.path("pkcs12")? {
             Some(file) => file,
@@ -99,7 +100,7 @@ impl Checked {
             Some("system") => Trust::system(),
             _ => Trust::certificates(identity.authorities(), &file.display().to_string()),
         })?;
-        let center = host_and_port(&server, port);
+        let center = Endpoint::new(&*server, Some(port)).to_string();
         let target = Target {
             tls: ClientTls::with_minimum(&center, &trust, Some(&identity), tls.min_version)?,
             center,
@@ -125,24 +126,6 @@ fn identity(file: &Path, options: &Options) -> Result<Identity> {
         .with_hint("set `password` to the one chosen when the client was registered"),
         _ => error,
     })
-}
-
-fn server(options: &Options) -> Result<String> {
-    let server = options.text("server")?.unwrap_or_default().trim();
-    let bare = server.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(server);
-    let is_valid = |character: char| character.is_alphanumeric() || ".-_:%".contains(character);
-    if bare.is_empty() || !bare.chars().all(is_valid) {
-        return Err(PluginError::config(
-            "option `server` must be a host name or IP address, without scheme and spaces",
-        ));
-    }
-    // A port after the name is a common mistake; an IPv6 address has more than one colon.
-    if bare.matches(':').count() == 1 {
-        return Err(
-            PluginError::config("option `server` must not contain a port").with_hint("use option `port`")
-        );
-    }
-    Ok(bare.to_owned())
 }
 
 fn seconds(options: &Options, name: &str, otherwise: u64) -> Result<Duration> {
@@ -235,25 +218,24 @@ mod tests {
 
     use super::*;
 
-    fn options(json: &str) -> Options {
-        Options::read(OPTIONS, json.as_bytes()).unwrap()
-    }
-
     #[test]
     fn server_accepts_names_and_addresses() {
+        let server = |text: &str| {
+            let options = Options::read(OPTIONS, format!(r#"{{"server": "{text}"}}"#).as_bytes())?;
+            Ok::<_, PluginError>(options.endpoint("server")?.unwrap().host)
+        };
         for (text, expected) in [
             ("dc.example.com", "dc.example.com"),
             (" 192.0.2.1 ", "192.0.2.1"),
             ("[2001:db8::1]", "2001:db8::1"),
         ] {
-            assert_eq!(server(&options(&format!(r#"{{"server": "{text}"}}"#))).unwrap(), expected);
+            assert_eq!(server(text).unwrap(), expected);
         }
         for bad in ["", " ", "https://dc", "a b", "dc:8307"] {
-            let error = server(&options(&format!(r#"{{"server": "{bad}"}}"#))).unwrap_err();
+            let error = server(bad).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Config);
-            assert!(error.message.starts_with("option `server` must"), "{error}");
+            assert!(error.message.contains("`server`"), "{error}");
         }
-        assert_eq!(host_and_port("2001:db8::1", 1), "[2001:db8::1]:1");
     }
 
     #[test]

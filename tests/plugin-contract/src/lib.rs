@@ -13,6 +13,7 @@
 mod host;
 mod input;
 mod input_resume;
+mod options;
 mod output;
 mod resume;
 pub mod rows;
@@ -20,5 +21,6 @@ mod table;
 
 pub use host::{ExamHost, Keys, frame};
 pub use input::{Collected, collect, input};
+pub use options::{wrong_option_values_of_input, wrong_option_values_of_output};
 pub use output::{hostile_batch, output, output_that_repeats};
 pub use table::readme;

@@ -100,6 +100,7 @@ impl Input for Rogue {
         let mut schema = Schema::default();
         let own_columns = if act == "own-columns" { Some(OwnColumns::add_to(&mut schema)?) } else { None };
         let services = services.clone();
+        services.counter("opened", "calls of open").add(1);
         let rogue = Self { act, services, confirmed, findings, own_columns, steps, resumes, runtime };
         Ok(OpenedInput::from(rogue).with_schema(schema))
     }

@@ -235,6 +235,8 @@ impl Output for Rogue {
     }
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
+        self.services.counter("writes", "calls of write").add(1);
+        self.services.gauge("last_rows", "findings in the last call").set(batch.findings().count() as f64);
         self.exit("exit-in-write");
         if self.act == "quick-exit-in-write" {
             quick_exit();

@@ -11,7 +11,7 @@ use super::output::{self, Random};
 use crate::exam::job::{Call, Resume, Returned, Step};
 use crate::exam::process::{Ended, Trace};
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
-use crate::exam::run::{Exam, Setup, Space, Subject, calls};
+use crate::exam::subject::{Exam, Setup, Space, Subject, calls};
 
 /// The descriptions that can be used.
 pub(in crate::exam) fn descriptors(described: &Trace) -> Vec<Descriptor> {
@@ -51,21 +51,12 @@ pub(in crate::exam) fn description(described: &Trace, kind: PluginKind, name: &s
         if option.required && option.default.is_some() {
             return failed(format!("option `{}` is required and has a default", option.name));
         }
-        if let Some(default) = option.default.as_ref().filter(|value| !is_value(&option.kind, value)) {
+        if let Some(default) = option.default.as_ref().filter(|value| !option.kind.accepts(value)) {
             let expected = option.kind.describe();
             return failed(format!("default {default} of option `{}` is not: {expected}", option.name));
         }
     }
     Ok(())
-}
-
-/// Whether a settings file could give this value.
-fn is_value(kind: &OptionKind, value: &Value) -> bool {
-    if let (OptionKind::List { of }, Value::Array(items)) = (kind, value) {
-        return items.iter().all(|item| is_value(of, item));
-    }
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    kind.parse(&text).as_ref() == Ok(value)
 }
 
 /// One of the checks G2 to G8.
@@ -226,15 +217,17 @@ fn prompt(trace: &Trace, name: &str, level: u32) -> Checked {
 }
 
 fn wrong_options_and_receipts(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
-    let names: Vec<String> = subject.descriptor.options.iter().map(|option| option.name.clone()).collect();
     let mut wrong = vec![(json!({ "no_such_option_exists": 1 }), "an unknown option".to_owned())];
     let required = |option: &&OptionDescriptor| option.required;
     for option in subject.descriptor.options.iter().filter(required) {
         wrong.push((json!({ option.name.as_str(): null }), format!("no option `{}`", option.name)));
     }
-    wrong.extend(names.into_iter().map(|name| {
-        let text = format!("another type for option `{name}`");
-        (json!({ name: { "unexpected": "mapping" } }), text)
+    wrong.extend(subject.descriptor.options.iter().map(|option| {
+        let unexpected = match option.kind {
+            OptionKind::Map { .. } => json!("unexpected text"),
+            _ => json!({ "unexpected": "mapping" }),
+        };
+        (json!({ option.name.as_str(): unexpected }), format!("another type for option `{}`", option.name))
     }));
     for (change, what) in wrong {
         let space = exam.fresh(subject)?;

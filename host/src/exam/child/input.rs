@@ -7,8 +7,9 @@ use scanbridge_plugin_api::batch::{Columns, DefinitionTable, RawBatch2, ValidBat
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{Event, Outcome, PluginError, Position, ReportKey, Stored, StoredReport};
 
+use super::journal::{Journal, checked};
 use super::side::{Side, UnderTest, not_open};
-use super::{Journal, checked};
+
 use crate::exam::job::{Answer, Entry, Instance, ReadBatch, ReadEvent, ReadStep, Resume, Step};
 use crate::pipeline::check_rows;
 
@@ -46,7 +47,7 @@ impl InputUnderTest {
         if let Some(position) = &position {
             self.side.restore_keys(position)?;
         }
-        let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.context.table());
+        let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.host);
         let position = position.map(Position);
         let (input, schema) = self.side.call("open", move |handle| {
             let opened = InputHandle::open(table, &frame, position.as_ref(), host)?;

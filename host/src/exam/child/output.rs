@@ -7,7 +7,7 @@ use scanbridge_plugin_api::batch::Selection;
 use scanbridge_plugin_api::model::ReportEnd;
 use scanbridge_plugin_api::{Begin, CommitPoint, PluginError, Receipt, Written};
 
-use super::checked;
+use super::journal::checked;
 use super::side::{Side, UnderTest, not_open};
 use crate::exam::job::{Answer, Instance, Resume, Step};
 use crate::exam::material;
@@ -33,7 +33,7 @@ impl OutputUnderTest {
         if let Some(receipt) = &receipt {
             self.side.restore_keys(receipt)?;
         }
-        let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.context.table());
+        let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.host);
         let receipt = receipt.map(Receipt);
         let output = self.side.call("open", move |handle| {
             let opened = OutputHandle::open(table, &frame, receipt.as_ref(), host)?;

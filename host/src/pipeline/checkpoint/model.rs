@@ -201,8 +201,14 @@ fn run(
     }
     let ids =
         ["0", "1"].map(|id| OutputIds { ids: vec![id.to_owned()], resumes: true, keys: Vec::new() }).into();
-    let checkpoints =
-        Checkpoints::new(Some(ledger), from, (vec!["in".to_owned()], Vec::new()), ids, (1, Vec::new()));
+    let checkpoints = Checkpoints::new(
+        Some(ledger),
+        from,
+        (vec!["in".to_owned()], Vec::new()),
+        ids,
+        (1, Vec::new()),
+        Arc::default(),
+    );
     if !checkpoints.has_first_checkpoint() {
         store_first_checkpoint(&checkpoints)?;
     }

@@ -3,7 +3,7 @@ use std::fs;
 use scanbridge_plugin_api::{Outcome, ReportKey};
 
 use super::*;
-use crate::state::Fingerprint;
+use crate::state::{DeadLetterEnd, Fingerprint};
 
 fn run(number: u64, state: RunState) -> RunRecord {
     RunRecord {

@@ -198,7 +198,7 @@ impl Connector {
     pub(super) fn for_test(resolver: scanbridge_dialer::Resolver) -> Self {
         let services = Services::without_host(std::path::Path::new("/nonexistent"));
         Self {
-            receivers: vec![Receiver::parse("siem.example.com", 514).expect("a name")],
+            receivers: vec![Receiver { host: "siem.example.com".to_owned(), port: 514 }],
             dialer: Dialer::new(&services).with_resolver(resolver),
             connect_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(5),

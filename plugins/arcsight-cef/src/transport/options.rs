@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use scanbridge_dialer::{Dialer, IpVersion};
 use scanbridge_durable_file::{Target, options as file};
-use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, Services, ValueSpec};
+use scanbridge_plugin_api::{
+    Endpoint, EndpointPort, OptionSpec, Options, PluginError, Result, Services, ValueSpec,
+};
 use scanbridge_tls_identity::{TlsOptions, options as tls};
 
 use super::connect::Connector;
@@ -18,22 +20,35 @@ use crate::syslog::{FACILITIES, Framing, Header, HeaderSettings, HeaderStyle};
 pub(crate) const TRANSPORT: OptionSpec = OptionSpec::choice("transport", &["file", "udp", "tcp", "tls"])
     .default_text("file")
     .help("Event transport: `file` writes one event per line; `udp`, `tcp` and `tls` send syslog messages.");
-/// `path`, required for a file.
-pub(crate) const PATH: OptionSpec = OptionSpec::path("path").help(file::PATH.help);
+/// `path`.
+pub(crate) const PATH: OptionSpec = OptionSpec::path("path")
+    .only_with("transport", FILE)
+    .required_with("transport", FILE)
+    .help(file::PATH.help);
+/// `rotate_bytes`.
+pub(crate) const ROTATE_BYTES: OptionSpec = file::ROTATE_BYTES.only_with("transport", FILE);
+/// `rotate_secs`.
+pub(crate) const ROTATE_SECS: OptionSpec = file::ROTATE_SECS.only_with("transport", FILE);
 /// `address`.
-pub(crate) const ADDRESS: OptionSpec = OptionSpec::list("address", &ValueSpec::Text).help(
-    "Syslog receivers, `host` or `host:port`, tried in this order (failover). Default port: 514, or 6514 \
-     for `transport: tls`. Required for network transports.",
-);
+pub(crate) const ADDRESS: OptionSpec =
+    OptionSpec::list("address", &ValueSpec::Endpoint(EndpointPort::Optional))
+        .only_with("transport", NETWORK)
+        .required_with("transport", NETWORK)
+        .help(
+            "Syslog receivers, `host` or `host:port`, tried in this order (failover), for example \
+             siem.example.com:514. Default port: 514, or 6514 for `transport: tls`.",
+        );
 /// `preferred_ip_version`.
 pub(crate) const PREFERRED: OptionSpec = OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"])
     .default_text("ipv4")
     .help("IP version tried first when a name has several addresses. `any`: order of the system's resolver.");
 /// `framing`.
-pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline", "octet-counted"]).help(
-    "Message framing on a connection (RFC 6587). Default: `newline` for tcp, `octet-counted` for tls \
+pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline", "octet-counted"])
+    .only_with("transport", &["tcp", "tls"])
+    .help(
+        "Message framing on a connection (RFC 6587). Default: `newline` for tcp, `octet-counted` for tls \
      (RFC 5425).",
-);
+    );
 /// `syslog_header`.
 pub(crate) const HEADER: OptionSpec =
     OptionSpec::choice("syslog_header", &["profile", "rfc5424", "rfc3164", "arcsight", "none"])
@@ -50,18 +65,20 @@ pub(crate) const SEVERITIES: OptionSpec = OptionSpec::list(
     "syslog_severities",
     &ValueSpec::Choice(&["0", "1", "2", "3", "4", "5", "6", "7"]),
 )
+.only_with("transport", NETWORK)
 .help(
     "Syslog severities as six numbers from 0 to 7: for findings without severity, then for severities \
      1 to 5. Default: 6, 6, 4, 3, 3, 2.",
 );
 /// `host_name`.
-pub(crate) const HOST: OptionSpec =
-    OptionSpec::text("host_name").help("Host name in the syslog header. Default: the name of this machine.");
+pub(crate) const HOST: OptionSpec = OptionSpec::text("host_name")
+    .only_with("transport", NETWORK)
+    .help("Host name in the syslog header. Default: the name of this machine.");
 /// `app_name`.
 pub(crate) const APP: OptionSpec =
     OptionSpec::text("app_name").default_text("scanbridge").help("Program name in the syslog header.");
 /// `max_message_bytes`.
-pub(crate) const MAX_MESSAGE: OptionSpec = OptionSpec::size("max_message_bytes", 480, 1 << 20).help(
+pub(crate) const MAX_MESSAGE: OptionSpec = OptionSpec::size("max_message_bytes", 480, 1 << 20).only_with("transport", NETWORK).max_with("transport", &["udp"], MAX_DATAGRAM).help(
     "Maximum message size in bytes, header included. Text fields of larger events are truncated. Default: \
      1400 for udp, 8000 for tcp and tls.",
 );
@@ -101,6 +118,27 @@ pub(crate) const BATCH_SECS: OptionSpec = OptionSpec::integer("batch_secs", 1, 3
     .default_integer(1)
     .help("Maximum delay of a buffered event before it is written, in seconds.");
 
+/// `tls_certificate`.
+pub(crate) const TLS_CERTIFICATE: OptionSpec = tls::CERTIFICATE.only_with("transport", TLS);
+/// `tls_key`.
+pub(crate) const TLS_KEY: OptionSpec = tls::KEY.only_with("transport", TLS);
+/// `tls_password`.
+pub(crate) const TLS_PASSWORD: OptionSpec = tls::PASSWORD.only_with("transport", TLS);
+/// `tls_ca_file`.
+pub(crate) const TLS_CA_FILE: OptionSpec = tls::CA_FILE.only_with("transport", TLS);
+/// `tls_fingerprint`.
+pub(crate) const TLS_FINGERPRINT: OptionSpec = tls::FINGERPRINT.only_with("transport", TLS);
+/// `tls_first_use_file`.
+pub(crate) const TLS_FIRST_USE_FILE: OptionSpec = tls::FIRST_USE_FILE.only_with("transport", TLS);
+
+/// Words of `transport` in the rules of other options.
+const FILE: &[&str] = &["file"];
+const NETWORK: &[&str] = &["udp", "tcp", "tls"];
+const TLS: &[&str] = &["tls"];
+
+/// Maximum UDP payload over IPv4, in bytes.
+const MAX_DATAGRAM: u64 = 65_507;
+
 /// Validated transport options.
 #[derive(Debug)]
 pub(super) enum TransportSettings {
@@ -122,7 +160,6 @@ pub(super) enum TransportSettings {
 /// Reads and validates the transport options.
 pub(super) fn read(options: &Options, services: &Services) -> Result<TransportSettings> {
     let transport = options.text(TRANSPORT.name)?.unwrap_or_default();
-    reject_unused_options(options, transport)?;
     if transport == "file" {
         return Ok(TransportSettings::File(Target::read(options)?));
     }
@@ -162,41 +199,12 @@ pub(crate) fn max_message_bytes(options: &Options) -> Result<usize> {
     Ok(limit.and_then(|size| usize::try_from(size).ok()).unwrap_or(default))
 }
 
-fn reject_unused_options(options: &Options, transport: &str) -> Result<()> {
-    let file_only = [PATH.name, file::ROTATE_BYTES.name, file::ROTATE_SECS.name];
-    let network_only = [ADDRESS.name, HOST.name, MAX_MESSAGE.name, SEVERITIES.name];
-    let unused: Vec<&str> = match transport {
-        "file" => network_only.into_iter().chain([FRAMING.name]).chain(TLS_ONLY).collect(),
-        "udp" => file_only.into_iter().chain([FRAMING.name]).chain(TLS_ONLY).collect(),
-        "tcp" => file_only.into_iter().chain(TLS_ONLY).collect(),
-        _ => file_only.to_vec(),
-    };
-    for name in unused {
-        if options.is_set(name) {
-            return Err(PluginError::config(format!(
-                "option `{name}` has no effect with `transport: {transport}`; remove it"
-            )));
-        }
-    }
-    let too_long = options.size(MAX_MESSAGE.name)?.is_some_and(|size| size > MAX_DATAGRAM);
-    if transport == "udp" && too_long {
-        return Err(PluginError::config(format!(
-            "`max_message_bytes` is too large for UDP: the maximum is {MAX_DATAGRAM} bytes"
-        ))
-        .with_hint("reduce `max_message_bytes`, or use `transport: tcp`"));
-    }
-    Ok(())
-}
-
 fn connector(options: &Options, services: &Services, secured: bool) -> Result<Connector> {
     let default_port = if secured { 6514 } else { 514 };
-    let texts = options.list(ADDRESS.name)?;
-    let receivers: Vec<_> =
-        texts.into_iter().map(|text| Receiver::parse(text.trim(), default_port)).collect::<Result<_>>()?;
-    if receivers.is_empty() {
-        return Err(PluginError::config("option `address` is required for `transport: udp`, `tcp` or `tls`")
-            .with_hint("set the receiver, for example address: siem.example.com:514"));
-    }
+    let endpoints = options.endpoints(ADDRESS.name)?.into_iter();
+    let receivers: Vec<_> = endpoints
+        .map(|Endpoint { host, port, .. }| Receiver { host, port: port.unwrap_or(default_port) })
+        .collect();
     let tls = if secured { Some(Tls::open(&TlsOptions::read(options)?, &receivers)?) } else { None };
     let write_timeout = seconds(options, WRITE_TIMEOUT)?;
     Ok(Connector {
@@ -263,19 +271,6 @@ fn word(name: &str, text: &str, most: usize, without: &[u8]) -> Result<String> {
 fn seconds(options: &Options, spec: OptionSpec) -> Result<Duration> {
     Ok(Duration::from_secs(options.integer(spec.name)?.unwrap_or_default()))
 }
-
-/// TLS options without default: rejected for other transports, where they would have no effect.
-const TLS_ONLY: [&str; 6] = [
-    tls::CERTIFICATE.name,
-    tls::KEY.name,
-    tls::PASSWORD.name,
-    tls::CA_FILE.name,
-    tls::FINGERPRINT.name,
-    tls::FIRST_USE_FILE.name,
-];
-
-/// Maximum UDP payload over IPv4, in bytes.
-const MAX_DATAGRAM: u64 = 65_507;
 
 #[cfg(test)]
 mod tests {

@@ -146,3 +146,26 @@ fn every_option_has_help_and_a_readme_row() {
         assert!(include_str!("../../README.md").contains(&row), "{} is not in the README", option.name);
     }
 }
+
+#[test]
+fn wrong_values_are_found_without_opening_the_plugin() {
+    scanbridge_plugin_contract::wrong_option_values_of_output::<ArcSightCef>(
+        &[
+            json!({ "path": "/nonexistent/a.cef" }),
+            json!({ "transport": "udp", "address": ["127.0.0.1"] }),
+            json!({ "transport": "tcp", "address": ["127.0.0.1"] }),
+            json!({ "transport": "tls", "address": ["127.0.0.1"] }),
+        ],
+        &[
+            ("path", "placeholders in a file name"),
+            ("mode", "octal numbers are not an option kind"),
+            ("syslog_severities", "exactly six items"),
+            ("host_name", "characters that RFC 5424 allows"),
+            ("app_name", "characters that RFC 5424 allows"),
+            ("device_vendor", "characters and length of a CEF header field"),
+            ("device_product", "characters and length of a CEF header field"),
+            ("device_version", "characters and length of a CEF header field"),
+            ("tls_fingerprint", "digits of a fingerprint"),
+        ],
+    );
+}

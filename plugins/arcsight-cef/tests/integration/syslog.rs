@@ -172,6 +172,29 @@ fn receiver_closing_every_100_events_loses_none() {
     }
 }
 
+/// Nothing tells the sender that the network has failed: its writes succeed until the kernel's buffer is full.
+#[test]
+#[cfg(target_os = "linux")]
+fn events_on_a_connection_that_loses_all_packets_are_sent_again() {
+    for framing in [Framing::Newline, Framing::OctetCounted] {
+        let behavior =
+            SinkBehavior { close_after: Some(450), loses_packets: true, ..SinkBehavior::default() };
+        let sink = SyslogSink::tcp(framing, behavior);
+        let word = if framing == Framing::Newline { "newline" } else { "octet-counted" };
+        let options = options("tcp", sink.address(), json!({ "framing": word, "write_timeout_secs": 1 }));
+        let batches: Vec<_> = (0..20).map(|batch| numbered(batch * 100, 100, "some result")).collect();
+        deliver(&options, &batches, 4, NO_WAIT).unwrap();
+        assert!(sink.connections().len() > 1, "the first connection is abandoned");
+        let mut seen = numbers(&sink);
+        let all = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, (0..2000).collect::<Vec<_>>());
+        // Only what came after the last commit was sent again.
+        assert!(all <= 2000 + 400, "{all} events for 2000");
+    }
+}
+
 #[test]
 fn truncated_report_keeps_sent_events_and_drops_unsent() {
     let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
@@ -252,7 +275,7 @@ fn contradictory_options_are_rejected_at_open() {
         (
             "udp",
             json!({ "max_message_bytes": 65_508 }),
-            "`max_message_bytes` is too large for UDP: the maximum is 65507 bytes",
+            "`max_message_bytes` must be at most 65507 B with `transport: udp`, found 65508 B",
         ),
         ("tcp", json!({ "path": "out.cef" }), "option `path` has no effect with `transport: tcp`"),
         (
@@ -265,7 +288,7 @@ fn contradictory_options_are_rejected_at_open() {
         (
             "tcp",
             json!({ "address": ["tcp://host"] }),
-            "invalid `address`: expected `host` or `host:port`, found `tcp://host`",
+            "option `address` must not contain a scheme such as `https://`, found `tcp://host`",
         ),
         (
             "tcp",

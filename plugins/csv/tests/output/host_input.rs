@@ -77,7 +77,7 @@ fn truncated_report_leaves_no_file_unless_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut output = open(&path, FORMAT).unwrap();
-    let clean = vec!["203.0.113.5".to_owned()];
+    let clean = vec!["203.0.113.5".parse().unwrap()];
     let truncated = ReportEnd::default().with_clean_assets(clean);
     write(&mut output, &start(), sample(), &truncated);
     assert!(!path.exists());

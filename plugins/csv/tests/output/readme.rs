@@ -29,3 +29,23 @@ fn every_column_is_listed() {
         assert!(default.contains(&format!("`{}`", name.as_str().unwrap())), "{name}");
     }
 }
+
+#[test]
+fn wrong_values_are_found_without_opening_the_plugin() {
+    scanbridge_plugin_contract::wrong_option_values_of_output::<CsvOutput>(
+        &[
+            serde_json::json!({ "path": "/nonexistent/a.csv" }),
+            serde_json::json!({ "path": "/nonexistent/a.csv", "format": "host-input" }),
+        ],
+        &[
+            ("path", "placeholders in a file name"),
+            ("mode", "octal numbers are not an option kind"),
+            ("columns", "scanners have columns of their own"),
+            ("delimiter", "one character that is not common in cells"),
+            ("source", "characters that a command may contain"),
+            ("scanner", "characters that a command may contain"),
+            ("domain", "UUIDs and names"),
+            ("kinds", "at least one value, and only with one format"),
+        ],
+    );
+}

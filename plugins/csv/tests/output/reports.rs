@@ -30,7 +30,7 @@ pub(crate) fn start() -> ReportStart {
 }
 
 pub(crate) fn complete(clean: &[&str]) -> ReportEnd {
-    let clean_assets = clean.iter().map(|text| (*text).to_owned()).collect();
+    let clean_assets = clean.iter().map(|text| text.parse().unwrap()).collect();
     ReportEnd::default().with_complete(true).with_deliver(true).with_clean_assets(clean_assets)
 }
 

@@ -36,3 +36,15 @@ fn input_resumes_at_every_position() {
         scanbridge_plugin_contract::input::<QualysGuardFile>(&options);
     }
 }
+
+#[test]
+fn wrong_values_are_found_without_opening_the_plugin() {
+    scanbridge_plugin_contract::wrong_option_values_of_input::<QualysGuardFile>(
+        &[serde_json::json!({ "path": ["/nonexistent/a.xml"] })],
+        &[
+            ("path", "at least one path that is not empty"),
+            ("pattern", "file name patterns are not an option kind"),
+            ("done_folder", "it cannot be a parent of the reports"),
+        ],
+    );
+}

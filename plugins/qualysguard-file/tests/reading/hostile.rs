@@ -118,7 +118,7 @@ fn small_texts_outside_the_assets_do_not_add_up() {
     let appendices =
         format!("<APPENDICES><NO_VULNS><IP_LIST>{ranges}{long}</IP_LIST></NO_VULNS></APPENDICES>");
     let report = report_of(&template_report("", &appendices));
-    assert_eq!(report.end.clean_assets, vec!["192.0.2.1-192.0.2.9"; 10_000]);
+    assert_eq!(report.end.clean_assets, vec!["192.0.2.1-192.0.2.9".parse().unwrap(); 10_000]);
     assert!(report.notes()[0].starts_with("an address range without findings is invalid and was ignored"));
 
     let keys = format!("<KEY value=\"TARGET\">{}</KEY>", "192.0.2.1 ".repeat(1_000)).repeat(20);

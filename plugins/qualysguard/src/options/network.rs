@@ -54,11 +54,7 @@ pub(super) fn account(options: &Options, network: &Network) -> Result<Account> {
     if user.is_empty() || user.contains(':') {
         return Err(PluginError::config("invalid option `user_id`: it is empty or contains a colon"));
     }
-    let password = options.secret("password")?.filter(|password| !password.expose().is_empty());
-    let password = password.ok_or_else(|| {
-        PluginError::config("option `password` is empty")
-            .with_hint("Qualys rejects such a login and locks accounts after repeated failures")
-    })?;
+    let password = options.secret("password")?.expect("the option is required");
     if auth == Auth::Jwt && network.gateway.is_none() {
         return Err(PluginError::config("option `gateway_url` is required for `auth: jwt` with this `url`")
             .with_hint("see your platform's entry in the Qualys list of platforms: https://gateway.…"));
@@ -68,13 +64,13 @@ pub(super) fn account(options: &Options, network: &Network) -> Result<Account> {
 
 pub(super) fn network(options: &Options) -> Result<Network> {
     let platform = options.text("platform")?.and_then(Platform::named);
-    let url = text(options, "url")?.unwrap_or_else(|| DEFAULT_URL.to_owned());
+    let url = options.url("url")?.map_or_else(|| DEFAULT_URL.to_owned(), |url| url.to_string());
     let url = match platform {
         Some(platform) if url == DEFAULT_URL => platform.api.to_owned(),
         _ => url,
     };
-    let gateway = match text(options, "gateway_url")? {
-        Some(gateway) => Some(gateway),
+    let gateway = match options.url("gateway_url")? {
+        Some(gateway) => Some(gateway.to_string()),
         None => platform.or_else(|| Platform::at(&url)).map(|platform| platform.gateway.to_owned()),
     };
     let proxy = Proxy::read(options)?;
@@ -93,22 +89,12 @@ pub(super) fn network(options: &Options) -> Result<Network> {
     })
 }
 
-/// Parses a Qualys URL: https only, without credentials, and not an IPv6 address that goes through the proxy.
+/// A URL of Qualys for requests: its host name is valid, and it is not an IPv6 address that goes through the proxy.
 pub(super) fn address(option: &str, text: &str, proxy: Option<&Proxy>) -> Result<Url> {
-    let wrong = |what: &str| {
-        PluginError::config(format!("option `{option}` {what}"))
+    let url = Url::parse(text).map_err(|error| {
+        PluginError::config(format!("option `{option}` is not a valid URL: {error}"))
             .with_hint("write it as https://qualysapi.qualys.com")
-    };
-    let url = Url::parse(text).map_err(|error| wrong(&format!("is not a valid URL: {error}")))?;
-    if url.scheme() != "https" {
-        return Err(wrong("must start with https://, because credentials are only sent over TLS"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("must not contain a login; use `user_id` and `password`"));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(wrong("has no host name"));
-    }
+    })?;
     let host = url.host_str().unwrap_or_default();
     if matches!(url.host(), Some(Host::Ipv6(_))) && proxy.is_some_and(|proxy| proxy.serves(host)) {
         // With a proxy, reqwest treats the brackets of an IPv6 address as part of a host name.

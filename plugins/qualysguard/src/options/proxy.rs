@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use scanbridge_dialer::host_and_port;
-use scanbridge_plugin_api::{Options, PluginError, Result, Secret};
+use scanbridge_plugin_api::{Endpoint, Options, Result, Secret, UrlParts};
 
 /// An HTTP proxy with CONNECT support.
 #[derive(Debug, Clone)]
@@ -30,32 +29,15 @@ enum Direct {
 
 impl Proxy {
     /// Reads `proxy`, `proxy_username`, `proxy_password` and `no_proxy`.
-    ///
-    /// # Errors
-    /// [`scanbridge_plugin_api::ErrorKind::Config`] names the option and what is wrong with it.
     pub(crate) fn read(options: &Options) -> Result<Option<Self>> {
-        let (user, password) = (options.text("proxy_username")?, options.secret("proxy_password")?);
-        let Some(address) = options.text("proxy")?.map(str::trim).filter(|text| !text.is_empty()) else {
-            return match (user, password) {
-                (None, None) => Ok(None),
-                (Some(_), _) => {
-                    Err(PluginError::config("option `proxy_username` is set, but `proxy` is not"))
-                }
-                _ => Err(PluginError::config("option `proxy_password` is set, but `proxy` is not")),
-            };
+        let Some(UrlParts { scheme, endpoint: Endpoint { host, port, .. }, .. }) = options.url("proxy")?
+        else {
+            return Ok(None);
         };
-        let login = match (user.map(str::trim), password) {
-            (None, Some(_)) => {
-                return Err(PluginError::config(
-                    "option `proxy_password` is set, but `proxy_username` is not",
-                ));
-            }
-            (None, None) => None,
-            (Some(user), password) => {
-                Some((user.to_owned(), password.unwrap_or_else(|| Secret::new(String::new()))))
-            }
-        };
-        let (tls, host, port) = read_address(address)?;
+        let tls = scheme == "https";
+        let port = port.unwrap_or(if tls { 443 } else { 8080 });
+        let password = options.secret("proxy_password")?.unwrap_or_else(|| Secret::new(String::new()));
+        let login = options.text("proxy_username")?.map(|user| (user.trim().to_owned(), password));
         let direct = options.list("no_proxy")?.into_iter().map(read_direct).collect();
         Ok(Some(Self { tls, host, port, login, direct }))
     }
@@ -74,41 +56,8 @@ impl Proxy {
 
     /// `host:port`, for messages.
     pub(crate) fn shown(&self) -> String {
-        host_and_port(&self.host, self.port)
+        Endpoint::new(&*self.host, Some(self.port)).to_string()
     }
-}
-
-fn read_address(text: &str) -> Result<(bool, String, u16)> {
-    let (tls, rest) = match text.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-        Some(_) => return Err(wrong("must start with http:// or https://")),
-        None => (false, text),
-    };
-    let rest = rest.trim_end_matches('/');
-    if rest.contains('@') {
-        return Err(wrong("must not contain a login; use `proxy_username` and `proxy_password`"));
-    }
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => {
-            (host, Some(port))
-        }
-        _ => (rest, None),
-    };
-    let port = match port {
-        Some(port) => port.parse().map_err(|_| wrong("has an invalid port; expected 0 to 65535"))?,
-        None if tls => 443,
-        None => 8080,
-    };
-    let host = host.trim_matches(['[', ']']);
-    if host.is_empty() || host.contains(['/', '?', '#', ' ']) {
-        return Err(wrong("is not a valid URL"));
-    }
-    Ok((tls, host.to_owned(), port))
-}
-
-fn wrong(what: &str) -> PluginError {
-    PluginError::config(format!("option `proxy` {what}")).with_hint("write it as https://192.0.2.1:443")
 }
 
 fn read_direct(entry: &str) -> Direct {
@@ -159,7 +108,10 @@ mod tests {
     fn invalid_proxy_is_a_config_error() {
         for port in ["70000", "-1", "abc"] {
             let error = proxy(&format!(r#""proxy": "https://192.0.2.1:{port}""#)).unwrap_err();
-            assert_eq!(error.message, "option `proxy` has an invalid port; expected 0 to 65535");
+            assert_eq!(
+                error.message,
+                "option `proxy` has an invalid port; expected a number from 1 to 65535"
+            );
         }
         for json in [
             r#""proxy": "socks5://192.0.2.1:1""#,

@@ -140,8 +140,8 @@ fn template_id(text: &str) -> Result<String> {
 
 /// URL of a v1 scan call: on the web interface server as in the 2014 connector, or on `url` if that is set.
 fn scan_address(options: &Options, network: &Network, option: &str, call: &str) -> Result<Url> {
-    if let Some(text) = text(options, option)? {
-        return address(option, &text, network.proxy.as_ref());
+    if let Some(url) = options.url(option)? {
+        return address(option, &url.to_string(), network.proxy.as_ref());
     }
     let is_default = network.url.as_str().trim_end_matches('/') == DEFAULT_URL;
     let base = match (is_default, &network.tls.certificate) {
@@ -194,12 +194,10 @@ mod tests {
     #[test]
     fn url_without_tls_or_with_login_is_rejected() {
         for (url, what) in [
-            (
-                "http://qualysapi.example.com",
-                "must start with https://, because credentials are only sent over TLS",
-            ),
-            ("https://u:p@qualysapi.example.com", "must not contain a login"),
-            ("qualysapi.example.com", "is not a valid URL"),
+            ("http://qualysapi.example.com", "option `url` must start with https://"),
+            ("https://u:p@qualysapi.example.com", "option `url` must not contain a user name or password"),
+            ("qualysapi.example.com", "option `url` must start with https://"),
+            ("https://qualysapi.example.300", "option `url` is not a valid URL"),
         ] {
             let error = settings(&format!(r#""template_id": ["1"], "url": "{url}""#)).unwrap_err();
             assert!(error.message.contains(what), "{error}");
@@ -212,10 +210,13 @@ mod tests {
     fn invalid_option_combination_fails_before_any_request() {
         let proxied = r#""proxy": "p:1", "url": "https://[2001:db8::1]""#;
         for (json, option) in [
-            (r#""password": """#, "`password` is empty"),
+            (r#""password": """#, "`password` must not be empty"),
             (r#""auth": "jwt", "url": "https://qualysapi.example.com""#, "`gateway_url` is required"),
-            (r#""extra_parameters": ["Truncation_Limit=5"]"#, "must not contain `Truncation_Limit`"),
-            (r#""extra_parameters": ["x"]"#, "`extra_parameters` must have the form name=value"),
+            (r#""extra_parameters": {"Truncation_Limit": "5"}"#, "must not contain `Truncation_Limit`"),
+            (
+                r#""extra_parameters": ["x"]"#,
+                "option `extra_parameters` is invalid: expected name=value pairs",
+            ),
             (
                 r#""source": "scan-reports", "scans_since": "yesterday""#,
                 "`scans_since` must be a date or time",
@@ -231,7 +232,7 @@ mod tests {
         }
         for json in [
             r#""auth": "jwt", "platform": "eu1""#,
-            r#""extra_parameters": ["show_tags=1"]"#,
+            r#""extra_parameters": {"show_tags": "1"}"#,
             r#""source": "scan-reports", "scans_since": "2026-01-31""#,
             r#""source": "scan-reports", "scans_since": "2026-01-31T12:00:00Z""#,
             &format!(r#"{proxied}, "no_proxy": ["2001:db8::/32"]"#),

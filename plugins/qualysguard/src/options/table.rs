@@ -6,6 +6,13 @@ use scanbridge_tls_identity::options as tls;
 /// Default of `url`.
 pub(crate) const DEFAULT_URL: &str = "https://qualysapi.qualys.com";
 
+/// Credentials are only sent over TLS.
+const HTTPS: &[&str] = &["https"];
+
+/// The type of `proxy`.
+const PROXY: ValueSpec =
+    ValueSpec::Url { schemes: &["http", "https"], default_scheme: Some("http"), path: false };
+
 /// The options. The first nine are those of the 2014 Qualys Connector Guide, with the same spelling.
 pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::text("user_id").required().help("User name of the Qualys account (case-sensitive)."),
@@ -18,7 +25,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
          one report. Required for `source: template-report` unless `report_id`, or `report: newest` with \
          `report_title`, is set.",
     ),
-    OptionSpec::text("url")
+    OptionSpec::url("url", HTTPS)
         .default_text(DEFAULT_URL)
         .help("URL of the Qualys API, https only. Depends on the account's platform; see `platform`."),
     OptionSpec::flag("add_host").default_flag(false).help(
@@ -29,14 +36,15 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "Filter: only assets in these ranges are delivered (192.0.2.0/24, 192.0.2.1-192.0.2.9, single \
          addresses, IPv6). Does not reduce the download; use `target_ips` for that. Default: all.",
     ),
-    OptionSpec::text("proxy").resume_safe().help(
+    OptionSpec::of("proxy", PROXY).resume_safe().help(
         "HTTP proxy with CONNECT support: `http://ADDRESS:PORT`, or `https://ADDRESS:PORT` for a proxy \
          with TLS. All connections use it, except to `no_proxy`. Proxy environment variables are ignored.",
     ),
     OptionSpec::text("proxy_username")
         .resume_safe()
+        .requires(&["proxy"])
         .help("User name for the proxy (Basic authentication). Default: no authentication."),
-    OptionSpec::text("proxy_password").secret().help("Password for the proxy."),
+    OptionSpec::text("proxy_password").secret().requires(&["proxy_username"]).help("Password for the proxy."),
     OptionSpec::choice("source", &["template-report", "scan-reports", "host-detections"])
         .default_text("template-report")
         .help(
@@ -48,7 +56,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     ),
     OptionSpec::choice("platform", &super::platform::NAMES)
         .help("Qualys platform of the account. Sets the defaults of `url` and `gateway_url`."),
-    OptionSpec::text("gateway_url").help(
+    OptionSpec::url("gateway_url", HTTPS).help(
         "URL for requesting tokens. Only with `auth: jwt`. Default: from `platform`, or from `url` if it is \
          the API URL of a known platform.",
     ),
@@ -137,12 +145,12 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "Date or time of the oldest scan to download, for example 2026-01-31 or 2026-01-31T12:00:00Z. \
          Only for `source: scan-reports`.",
     ),
-    OptionSpec::text("scan_report_list_url").help(
+    OptionSpec::url("scan_report_list_url", HTTPS).help(
         "URL of the scan list. Default: https://qualysguard.qualys.com/msp/scan_report_list.php; with a \
          client certificate https://certs.qualysguard.qualys.com/msp/scan_report_list.php; if `url` is \
          set, the same path there. Only for `source: scan-reports`.",
     ),
-    OptionSpec::text("scan_report_url").help(
+    OptionSpec::url("scan_report_url", HTTPS).help(
         "URL of one scan report. Default: https://qualysguard.qualys.com/msp/scan_report.php; with a \
          client certificate https://certs.qualysguard.qualys.com/msp/scan_report.php; if `url` is set, \
          the same path there. Only for `source: scan-reports`.",
@@ -189,7 +197,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
          tried.",
     ),
     OptionSpec::text("report_version").default_text("2.0").help("API version of the report calls."),
-    OptionSpec::list("extra_parameters", &ValueSpec::Text).help(
+    OptionSpec::map("extra_parameters", &ValueSpec::Text).help(
         "Additional request parameters, `name=value`, for the call that launches a report, lists \
          detections or lists scans.",
     ),

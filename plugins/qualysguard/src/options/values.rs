@@ -32,11 +32,7 @@ const OWN: [&str; 8] = [
 
 /// `extra_parameters` as pairs of name and value.
 pub(super) fn extra(options: &Options) -> Result<Vec<(String, String)>> {
-    let pairs = options.list("extra_parameters")?.into_iter().map(|pair| {
-        let pair = pair.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
-        let Some((name, value)) = pair.filter(|(name, _)| !name.is_empty()) else {
-            return Err(PluginError::config("option `extra_parameters` must have the form name=value"));
-        };
+    let pairs = options.map("extra_parameters")?.into_iter().map(|(name, value)| {
         if OWN.contains(&name.to_ascii_lowercase().as_str()) {
             return Err(PluginError::config(format!(
                 "option `extra_parameters` must not contain `{name}`, which the plugin sets itself"

@@ -77,10 +77,42 @@ fn sample_settings_of_the_2014_guide_are_accepted() {
     let frame = scanbridge_plugin_api::OpenFrame::default();
     let open = scanbridge_plugin_api::Open::new(&options, &services, &frame);
     QualysGuard::open(&open, None).unwrap();
-    assert_eq!(options.text("url").unwrap(), Some("https://qualysapi.qualys.com"));
+    assert_eq!(options.url("url").unwrap().unwrap().to_string(), "https://qualysapi.qualys.com");
 }
 
 #[test]
 fn readme_lists_the_options() {
     scanbridge_plugin_contract::readme(QualysGuard::OPTIONS, include_str!("../../README.md"));
+}
+
+#[test]
+fn wrong_values_are_found_without_opening_the_plugin() {
+    let account = |more: serde_json::Value| {
+        let mut options = json!({ "user_id": "acme_ab1", "password": "x" });
+        options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        options
+    };
+    scanbridge_plugin_contract::wrong_option_values_of_input::<QualysGuard>(
+        &[
+            account(json!({ "template_id": ["1"] })),
+            account(json!({ "source": "host-detections", "proxy": "http://127.0.0.1:3128" })),
+            account(
+                json!({ "source": "scan-reports", "proxy": "http://127.0.0.1:3128", "proxy_username": "u" }),
+            ),
+        ],
+        &[
+            ("user_id", "no colon"),
+            ("template_id", "IDs and URLs of templates; whether one is needed depends on three options"),
+            ("url", "host names that international rules refuse"),
+            ("gateway_url", "host names that international rules refuse"),
+            ("scan_report_list_url", "host names that international rules refuse"),
+            ("scan_report_url", "host names that international rules refuse"),
+            ("ip_ranges", "address ranges are not an option kind"),
+            ("scans_since", "dates are not an option kind"),
+            ("detections_version", "version numbers are not an option kind"),
+            ("knowledge_base_version", "version numbers are not an option kind"),
+            ("report_version", "version numbers are not an option kind"),
+            ("tls_fingerprint", "digits of a fingerprint"),
+        ],
+    );
 }

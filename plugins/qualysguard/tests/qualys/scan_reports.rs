@@ -173,7 +173,7 @@ fn scan_statuses_can_include_scans_without_vulnerabilities() {
 #[test]
 fn scans_are_selected_by_options() {
     let bench = bench(some_scans()).with(json!({
-        "scan_refs": ["scan/3.3"], "scans_since": "2026-01-01", "extra_parameters": ["target=192.0.2.1"]
+        "scan_refs": ["scan/3.3"], "scans_since": "2026-01-01", "extra_parameters": {"target": "192.0.2.1"}
     }));
     assert_eq!(bench.run().unwrap().reports.len(), 1);
     assert_eq!(bench.qualys.count("GET ref=scan/3.3"), 1);

@@ -32,4 +32,4 @@ mod lookup;
 pub use dial_error::{DialError, reason};
 pub use dialer::Dialer;
 pub use ip_version::IpVersion;
-pub use lookup::{Resolver, host_and_port};
+pub use lookup::Resolver;

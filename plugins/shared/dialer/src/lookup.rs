@@ -18,12 +18,6 @@ pub(crate) fn system(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     (host, port).to_socket_addrs().map(Iterator::collect)
 }
 
-/// `host:port` for messages, with an IPv6 address in brackets.
-#[must_use]
-pub fn host_and_port(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
 impl Dialer {
     /// The addresses of a host name or IP address, at least one, the preferred ones first, each once. An IP address
     /// needs no lookup. Blocks until the resolver returns; see [`Dialer::lookup_within`].

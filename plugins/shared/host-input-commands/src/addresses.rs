@@ -1,16 +1,9 @@
-//! Sets of addresses: strict parsing, compact storage, subtraction from ranges.
+//! Sets of addresses in compact storage.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use scanbridge_plugin_api::printable;
-
 use crate::snapshot::{BadSnapshot, put_number, take_number};
-
-/// The text is neither an address nor an address range.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid IP address or range `{0}`")]
-pub(crate) struct BadAddress(String);
 
 /// A set of addresses, IPv4 before IPv6, in ascending order. Adjacent addresses need one byte each when stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,60 +105,9 @@ fn take_ascending(snapshot: &mut &[u8]) -> Result<Vec<u128>, BadSnapshot> {
         .collect()
 }
 
-/// One address, or a range from the first to the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AddressRange {
-    first: u128,
-    last: u128,
-    is_v4: bool,
-}
-
-impl AddressRange {
-    /// Reads `192.0.2.1` or `192.0.2.1-192.0.2.9`.
-    pub(crate) fn parse(text: &str) -> Result<Self, BadAddress> {
-        let bad = || BadAddress(printable(text, 100).into_owned());
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let address = |text: &str| text.trim().parse::<IpAddr>().map_err(|_| bad());
-        let range = match (address(first)?, address(last)?) {
-            (IpAddr::V4(first), IpAddr::V4(last)) => {
-                Self { first: first.to_bits().into(), last: last.to_bits().into(), is_v4: true }
-            }
-            (IpAddr::V6(first), IpAddr::V6(last)) => {
-                Self { first: first.to_bits(), last: last.to_bits(), is_v4: false }
-            }
-            _ => return Err(bad()),
-        };
-        if range.first > range.last { Err(bad()) } else { Ok(range) }
-    }
-
-    /// The addresses in order. A range may contain more addresses than can be iterated in practice.
-    pub(crate) fn addresses(self) -> impl Iterator<Item = IpAddr> {
-        (self.first..=self.last).map(move |bits| {
-            if self.is_v4 {
-                // It was made from an IPv4 address, so nothing is truncated.
-                IpAddr::V4(Ipv4Addr::from_bits(bits as u32))
-            } else {
-                IpAddr::V6(Ipv6Addr::from_bits(bits))
-            }
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn all(text: &str) -> Vec<String> {
-        AddressRange::parse(text).unwrap().addresses().map(|address| address.to_string()).collect()
-    }
-
-    #[test]
-    fn ranges_contain_both_ends() {
-        assert_eq!(all("192.0.2.7"), ["192.0.2.7"]);
-        assert_eq!(all("192.0.2.254 - 192.0.3.1"), ["192.0.2.254", "192.0.2.255", "192.0.3.0", "192.0.3.1"]);
-        assert_eq!(all("2001:db8::9-2001:DB8::a"), ["2001:db8::9", "2001:db8::a"]);
-        assert_eq!(all("255.255.255.255"), ["255.255.255.255"]);
-    }
 
     #[test]
     fn set_is_restored_and_adjacent_addresses_take_one_byte() {
@@ -191,13 +133,6 @@ mod tests {
     fn invalid_set_is_refused() {
         for bad in [&[0xff; 40][..], &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0], &[200, 1, 1]] {
             assert_eq!(AddressSet::restore(&mut &bad[..]), Err(BadSnapshot), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn anything_else_is_refused() {
-        for bad in ["", "www.example.com", "192.0.2.9-192.0.2.1", "192.0.2.1-::1", "192.0.2.0/24", "1-2-3"] {
-            assert!(AddressRange::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -8,7 +8,7 @@ use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::debug;
 use scanbridge_plugin_api::{Begin, Rejection, Written};
 
-use crate::addresses::{AddressRange, AddressSet};
+use crate::addresses::AddressSet;
 use crate::asset::{Asset, was_scanned};
 use crate::names::Name;
 use crate::result_line::{ResultLines, push_os, result_id};
@@ -382,24 +382,14 @@ impl CommandWriter {
         for address in std::mem::take(&mut self.clean).iter() {
             self.clear(address, sink)?;
         }
-        for range in &end.clean_assets {
-            match AddressRange::parse(range) {
-                Ok(range) => {
-                    for address in range.addresses() {
-                        if self.totals.cleared >= MAX_CLEARED {
-                            self.totals.warnings.push(format!(
-                                "only {MAX_CLEARED} assets without findings were cleared; the others \
-                                 keep old results"
-                            ));
-                            return Ok(());
-                        }
-                        self.clear(address, sink)?;
-                    }
-                }
-                Err(bad) => {
-                    self.totals.warnings.push(format!("an asset without findings was not cleared: {bad}"))
-                }
+        for address in end.clean_assets.iter().flat_map(|range| range.addresses()) {
+            if self.totals.cleared >= MAX_CLEARED {
+                self.totals.warnings.push(format!(
+                    "only {MAX_CLEARED} assets without findings were cleared; the others keep old results"
+                ));
+                return Ok(());
             }
+            self.clear(address, sink)?;
         }
         Ok(())
     }

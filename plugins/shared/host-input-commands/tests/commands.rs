@@ -72,7 +72,7 @@ fn settings() -> Settings {
 }
 
 fn end(complete: bool, clean: &[&str]) -> ReportEnd {
-    let clean_assets = clean.iter().map(|text| (*text).to_owned()).collect();
+    let clean_assets = clean.iter().map(|text| text.parse().unwrap()).collect();
     ReportEnd::default().with_complete(complete).with_deliver(true).with_clean_assets(clean_assets)
 }
 
@@ -400,13 +400,7 @@ fn asset_that_appears_twice_keeps_its_first_part() {
 }
 
 #[test]
-fn bad_and_boundless_clean_ranges_are_reported() {
-    let outcome = run(settings(), Hints::default(), &[], &end(true, &["www.example.com", "192.0.2.1"]));
-    assert_eq!(outcome.totals.cleared, 1);
-    assert_eq!(
-        outcome.totals.warnings,
-        ["an asset without findings was not cleared: invalid IP address or range `www.example.com`"]
-    );
+fn boundless_clean_range_is_reported() {
     let all = run(settings(), Hints::default(), &[], &end(true, &["::-ffff::"]));
     assert_eq!(all.totals.cleared, 1 << 20);
     assert!(all.totals.warnings[0].starts_with("only 1048576 assets"));

@@ -40,7 +40,7 @@ fn start() -> ReportStart {
 }
 
 fn end() -> ReportEnd {
-    let clean_assets = vec!["192.0.2.0-192.0.2.9".to_owned()];
+    let clean_assets = vec!["192.0.2.0-192.0.2.9".parse().unwrap()];
     ReportEnd::default().with_complete(true).with_deliver(true).with_clean_assets(clean_assets)
 }
 

@@ -1,7 +1,9 @@
 //! One report in progress, from opening its source to its end.
 
 use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
-use scanbridge_plugin_api::model::{Hints, Note, Refusal, ReportEnd, ReportSource, ReportStart};
+use scanbridge_plugin_api::model::{
+    AddressRange, Hints, Note, Refusal, ReportEnd, ReportSource, ReportStart,
+};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, Step};
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{
@@ -18,7 +20,7 @@ pub struct OpenReport {
     kind: Kind,
     source: Source,
     reader: ReportReader<SourceReader>,
-    clean_assets: Vec<String>,
+    clean_assets: Vec<AddressRange>,
     deliver_incomplete: bool,
     /// The damage that `read_preface` found. The readable part of the report is delivered, but never as complete.
     damaged: Option<String>,

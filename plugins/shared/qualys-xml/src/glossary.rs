@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use scanbridge_plugin_api::model::DefinitionField;
+use scanbridge_plugin_api::model::{AddressRange, DefinitionField};
 
 use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
@@ -80,8 +80,6 @@ struct Glossary {
 
 /// Further ranges are ignored, because outputs keep them in memory.
 const MAX_RANGES: usize = 100_000;
-/// Maximum length of an address, in bytes.
-const MAX_ADDRESS_BYTES: usize = 128;
 
 impl Document<Definitions> for Glossary {
     const ROOT: &'static str = "ASSET_DATA_REPORT";
@@ -188,12 +186,19 @@ impl Glossary {
             state
                 .notes
                 .add(format!("more than {MAX_RANGES} address ranges without findings; the rest was ignored"));
-        } else if self.range_start.len().max(self.range_end.len()) > MAX_ADDRESS_BYTES {
-            state.notes.add("an address range without findings is invalid and was ignored".to_owned());
-        } else if self.range_end.is_empty() || self.range_start == self.range_end {
-            self.preface.clean_assets.push(self.range_start.clone());
-        } else {
-            self.preface.clean_assets.push(format!("{}-{}", self.range_start, self.range_end));
+            return;
+        }
+        let (start, end) = (self.range_start.parse::<AddressRange>(), self.range_end.parse::<AddressRange>());
+        let range = match (start, end) {
+            (Ok(start), Ok(end)) => AddressRange::new(start.first(), end.last()),
+            (start, _) if self.range_end.is_empty() => start,
+            (start, end) => start.and(end),
+        };
+        match range {
+            Ok(range) => self.preface.clean_assets.push(range),
+            Err(_) => {
+                state.notes.add("an address range without findings is invalid and was ignored".to_owned());
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use scanbridge_plugin_api::model::AddressRange;
+
 use crate::damage::Damage;
 use crate::definitions::Definitions;
 use crate::events::Limits;
@@ -24,7 +26,7 @@ pub struct Preface {
     /// An error next to a list of assets, which may be empty.
     pub(crate) error_next_to_assets: Option<String>,
     /// Addresses and ranges that were scanned and have no findings.
-    pub clean_assets: Vec<String>,
+    pub clean_assets: Vec<AddressRange>,
     /// The number of findings that a template report declares.
     pub(crate) findings: Option<u64>,
     /// Number of replaced bytes, if the complete report was read.

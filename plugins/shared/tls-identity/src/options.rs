@@ -15,7 +15,7 @@ pub const CERTIFICATE: OptionSpec = OptionSpec::path("tls_certificate").resume_s
          is detected from the content. Default: none.",
 );
 /// `tls_key`.
-pub const KEY: OptionSpec = OptionSpec::path("tls_key").resume_safe().help(
+pub const KEY: OptionSpec = OptionSpec::path("tls_key").resume_safe().requires(&["tls_certificate"]).help(
     "Private key of the client certificate, PEM file. Needed only when \
          the key is not in `tls_certificate`.",
 );
@@ -29,15 +29,17 @@ pub const CA_FILE: OptionSpec = OptionSpec::path("tls_ca_file").resume_safe().he
      selected by option `trust`, if the plugin has it.",
 );
 /// `tls_fingerprint`.
-pub const FINGERPRINT: OptionSpec = OptionSpec::list("tls_fingerprint", &ValueSpec::Text).resume_safe().help(
-    "SHA-256 fingerprints of accepted peer certificates, as `AB:CD:…` or plain hexadecimal digits. \
-     Replaces certificate authorities, name and date checks.",
-);
+pub const FINGERPRINT: OptionSpec =
+    OptionSpec::list("tls_fingerprint", &ValueSpec::Text).resume_safe().conflicts(&["tls_ca_file"]).help(
+        "SHA-256 fingerprints of accepted peer certificates, as `AB:CD:…` or plain hexadecimal digits. \
+         Replaces certificate authorities, name and date checks.",
+    );
 /// `tls_first_use_file`.
-pub const FIRST_USE_FILE: OptionSpec = OptionSpec::path("tls_first_use_file").resume_safe().help(
-    "File that stores the first certificate seen for each address (trust on first use). A different \
+pub const FIRST_USE_FILE: OptionSpec =
+    OptionSpec::path("tls_first_use_file").resume_safe().conflicts(&["tls_fingerprint", "tls_ca_file"]).help(
+        "File that stores the first certificate seen for each address (trust on first use). A different \
      certificate is rejected later. Replaces certificate authorities.",
-);
+    );
 /// `tls_check_name`.
 pub const CHECK_NAME: OptionSpec = OptionSpec::flag("tls_check_name")
     .resume_safe()
@@ -49,7 +51,7 @@ pub const MIN_VERSION: OptionSpec = OptionSpec::choice("tls_min_version", &["1.2
     .default_text("1.2")
     .help("Minimum TLS version. TLS 1.1 and older are not supported.");
 
-/// The options of this module, read and checked for contradictions; no file has been opened.
+/// The options of this module; no file has been opened.
 #[derive(Debug, Clone, Default)]
 pub struct TlsOptions {
     /// `tls_certificate`.
@@ -74,10 +76,9 @@ impl TlsOptions {
     /// Reads those options of this module that are in the plugin's table; the others have their defaults.
     ///
     /// # Errors
-    /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) for an invalid fingerprint, for more than one kind of
-    /// trust, and for a key without a certificate.
+    /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) for an invalid fingerprint.
     pub fn read(options: &Options) -> Result<Self> {
-        let read = Self {
+        Ok(Self {
             certificate: if_offered(options, CERTIFICATE.name, Options::path)?,
             key: if_offered(options, KEY.name, Options::path)?,
             password: if_offered(options, PASSWORD.name, Options::secret)?,
@@ -89,9 +90,7 @@ impl TlsOptions {
                 Some("1.3") => MinimumVersion::Tls13,
                 _ => MinimumVersion::Tls12,
             },
-        };
-        read.check()?;
-        Ok(read)
+        })
     }
 
     /// Opens the client certificate, if one is named.
@@ -130,27 +129,6 @@ impl TlsOptions {
         let identity = self.identity()?;
         let trust = self.trust_or(Trust::system)?;
         ClientTls::with_minimum(peer, &trust, identity.as_ref(), self.min_version)
-    }
-
-    fn check(&self) -> Result<()> {
-        let kinds = [
-            (FINGERPRINT.name, !self.fingerprints.is_empty()),
-            (FIRST_USE_FILE.name, self.first_use_file.is_some()),
-            (CA_FILE.name, self.ca_file.is_some()),
-        ];
-        let named: Vec<_> =
-            kinds.iter().filter(|(_, set)| *set).map(|(name, _)| format!("`{name}`")).collect();
-        if named.len() > 1 {
-            return Err(PluginError::config(format!("options {} cannot be combined", named.join(" and ")))
-                .with_hint(
-                    "a fingerprint or first-use file replaces certificate authorities: keep only one of \
-                     these options",
-                ));
-        }
-        if self.key.is_some() && self.certificate.is_none() {
-            return Err(PluginError::config("option `tls_key` requires `tls_certificate`"));
-        }
-        Ok(())
     }
 }
 

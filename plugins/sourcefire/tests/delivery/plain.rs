@@ -94,7 +94,7 @@ fn truncated_report_deletes_no_results() {
     deliver(&mut output, &first, &complete(&[])).unwrap();
     let truncated = ReportEnd::default()
         .with_deliver(true)
-        .with_clean_assets(vec!["192.0.2.3".to_owned()])
+        .with_clean_assets(vec!["192.0.2.3".parse().unwrap()])
         .with_reason("cut");
     deliver(&mut output, &[asset("192.0.2.2", &[]), asset("192.0.2.1", &[(2, 0)])], &truncated).unwrap();
     output.close().unwrap();

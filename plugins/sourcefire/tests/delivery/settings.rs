@@ -130,3 +130,17 @@ fn kinds_and_severities_are_filtered() {
 fn readme_lists_every_option_with_its_default() {
     scanbridge_plugin_contract::readme(SourcefireOutput::OPTIONS, include_str!("../../README.md"));
 }
+
+#[test]
+fn wrong_values_are_found_without_opening_the_plugin() {
+    scanbridge_plugin_contract::wrong_option_values_of_output::<SourcefireOutput>(
+        &[json!({ "server": "dc.example.com", "pkcs12": "/nonexistent/client.pkcs12" })],
+        &[
+            ("tls_fingerprint", "digits of a fingerprint"),
+            ("source", "characters that a command may contain"),
+            ("scanner", "characters that a command may contain"),
+            ("domain", "UUIDs and names"),
+            ("kinds", "at least one value"),
+        ],
+    );
+}

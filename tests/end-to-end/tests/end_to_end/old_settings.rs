@@ -69,7 +69,7 @@ fn invalid_values_are_reported() {
     for (line, part) in [
         ("add_host: maybe", "`add_host` must be `yes` or `no`, found `maybe`"),
         ("ip_ranges: 192.0.2.1, 192.0.2.0/33", "invalid entry `192.0.2.0/33` in option `ip_ranges`"),
-        ("proxy: https://192.0.2.1:70000", "`proxy` has an invalid port; expected 0 to 65535"),
+        ("proxy: https://192.0.2.1:70000", "`proxy` has an invalid port; expected a number from 1 to 65535"),
     ] {
         let error = error_of(&format!("{ACCOUNT}{line}\n"));
         assert!(error.contains(part), "{error}");

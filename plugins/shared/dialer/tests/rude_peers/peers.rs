@@ -31,7 +31,7 @@ impl BlackHole {
     }
 }
 
-/// An address that refuses connections.
+/// An address that refuses connections: its listener is closed.
 pub(crate) fn refusing() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -1,0 +1,372 @@
+//! The host's own keys of a pipeline: one table, from which checks, defaults, the JSON Schema and `config show` are
+//! made. The table in `docs/operating.md` is compared with it.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use scanbridge_plugin_api::{OptionDescriptor, OptionSpec, ValueSpec};
+use serde_json::{Map, Value, json};
+
+use super::checker::Checker;
+use super::fields::Fields;
+use super::pipeline::Origin;
+use super::schema::describe;
+
+/// The mapping of a pipeline in which a key is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The top level.
+    Run,
+    /// An entry of `inputs:`.
+    Input,
+    /// An entry of `outputs:`.
+    Output,
+    /// A `filter:`.
+    Filter,
+}
+
+const RUN: &[Scope] = &[Scope::Run];
+const OUTPUT: &[Scope] = &[Scope::Output];
+const BOTH: &[Scope] = &[Scope::Input, Scope::Output];
+const FILTER: &[Scope] = &[Scope::Filter];
+
+const DAY: i64 = 86_400;
+const MAX_FINDINGS: i64 = 1_000_000_000;
+
+/// The keys. `section.key` is written as `key` in the mapping `section`. Paths in help texts are dotted, too.
+const TABLE: &[(&[Scope], OptionSpec)] = &[
+    (
+        RUN,
+        OptionSpec::text("name")
+            .help("Name of the pipeline's state directory. Default: the file name without its extension."),
+    ),
+    (
+        RUN,
+        OptionSpec::choice("if_running", &["fail", "wait"]).default_text("fail").help(
+            "When the pipeline is already running: `fail` ends with exit code 75; `wait` waits for that run.",
+        ),
+    ),
+    (
+        RUN,
+        OptionSpec::size("checkpoint.bytes", 1 << 10, 64 << 20).default_integer(4 << 20).help(
+            "Amount of finding data between two checkpoints. Checkpoints are made at the end of an asset.",
+        ),
+    ),
+    (
+        RUN,
+        OptionSpec::integer("checkpoint.secs", 1, DAY)
+            .default_integer(5)
+            .help("Time between two checkpoints, in seconds."),
+    ),
+    (
+        RUN,
+        OptionSpec::size("dead_letter_bytes", 64 << 10, 1 << 40).default_integer(256 << 20).help(
+            "Maximum size of the dead letters of one output. Further rejected findings are counted but not \
+             stored.",
+        ),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::flag("required").default_flag(true).help(
+            "Fail the run when this output fails. With `no`, the run continues without it and ends as \
+             `partial`; findings it misses are counted as undelivered and not kept as dead letters.",
+        ),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::choice("on_full", &["block", "drop"]).default_text("block").help(
+            "When the queue is full: `block` makes the input wait; `drop` drops findings for this output, \
+             counts them and ends the run with exit code 69.",
+        ),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::size("queue.bytes", 64 << 10, 1 << 30)
+            .default_integer(2 << 20)
+            .help("Maximum queue size of this output."),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::integer("queue.findings", 1, MAX_FINDINGS)
+            .default_integer(50_000)
+            .help("Maximum number of queued findings of this output."),
+    ),
+    (
+        BOTH,
+        OptionSpec::integer("retry.initial_secs", 1, DAY).default_integer(1).help(
+            "First pause between retries, in seconds. Doubles up to `retry.max_secs`; half of each pause is \
+             random.",
+        ),
+    ),
+    (
+        BOTH,
+        OptionSpec::integer("retry.max_secs", 1, DAY)
+            .default_integer(60)
+            .help("Longest pause between retries, in seconds."),
+    ),
+    (
+        BOTH,
+        OptionSpec::integer("retry.max_elapsed_secs", 0, 30 * DAY)
+            .default_integer(300)
+            .help("Total time for retries, in seconds. With 0, nothing is retried."),
+    ),
+    (
+        BOTH,
+        OptionSpec::integer("retry.breaker_failures", 1, 1000)
+            .default_integer(5)
+            .help("Consecutive failures that open the circuit breaker and activate `failover`."),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::text("failover")
+            .help("Id of the output that receives findings while this output is unavailable."),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::integer("max_findings_per_sec", 1, MAX_FINDINGS)
+            .help("Rate limit in findings per second. Default: none."),
+    ),
+    (
+        BOTH,
+        OptionSpec::integer("hang_secs", 1, DAY).default_integer(600).help(
+            "Timeout of one plugin call without progress, in seconds. The input or output is then abandoned \
+             (exit code 70).",
+        ),
+    ),
+    (
+        FILTER,
+        OptionSpec::integer("min_severity", 1, 5)
+            .help("Minimum severity, 1 to 5. Findings without a severity always pass."),
+    ),
+    (
+        FILTER,
+        OptionSpec::list(
+            "kinds",
+            &ValueSpec::Choice(&["vulnerability", "potential", "information", "service"]),
+        )
+        .help("Kinds of findings to deliver."),
+    ),
+    (
+        FILTER,
+        OptionSpec::list("qids", &ValueSpec::Text)
+            .help("QIDs or QID ranges to deliver, for example 38170 or 38170-38175."),
+    ),
+    (
+        FILTER,
+        OptionSpec::list(
+            "statuses",
+            &ValueSpec::Choice(&["New", "Active", "Re-Opened", "Fixed", "Ignored", "Disabled"]),
+        )
+        .help(
+            "Finding statuses to deliver. Findings without a status count as current: they pass unless only \
+             `Fixed`, `Ignored` or `Disabled` are listed.",
+        ),
+    ),
+    (
+        FILTER,
+        OptionSpec::list("ip_ranges", &ValueSpec::Text)
+            .help("IP networks, ranges or addresses to deliver, for example 192.0.2.0/24."),
+    ),
+];
+
+/// Keys that contain other keys.
+const SECTIONS: [(&str, &str); 3] = [
+    (
+        "checkpoint",
+        "Interval between checkpoints, from which an interrupted run resumes. A checkpoint is made when \
+         either limit is reached.",
+    ),
+    ("queue", "Limits of this output's queue. One batch is always accepted."),
+    ("retry", "Retries when the source or destination is unavailable."),
+];
+
+static DESCRIPTORS: LazyLock<Vec<(&[Scope], OptionDescriptor)>> =
+    LazyLock::new(|| TABLE.iter().map(|(scopes, spec)| (*scopes, spec.into())).collect());
+
+/// The keys of a scope, in display order.
+fn in_scope(scope: Scope) -> impl Iterator<Item = &'static OptionDescriptor> {
+    DESCRIPTORS.iter().filter(move |(scopes, _)| scopes.contains(&scope)).map(|(_, option)| option)
+}
+
+/// Section and key of a name; the section is empty for a key of its own.
+fn path(option: &OptionDescriptor) -> (&str, &str) {
+    option.name.split_once('.').unwrap_or(("", &option.name))
+}
+
+/// The keys that the mapping of a scope may contain.
+pub(super) fn keys(scope: Scope) -> Vec<&'static str> {
+    let mut keys: Vec<&str> = in_scope(scope)
+        .map(|option| match path(option) {
+            ("", key) => key,
+            (section, _) => section,
+        })
+        .collect();
+    keys.dedup();
+    keys
+}
+
+/// The JSON Schema of the keys of a scope.
+pub(super) fn properties(scope: Scope) -> Map<String, Value> {
+    let mut properties = Map::new();
+    for option in in_scope(scope) {
+        match path(option) {
+            ("", key) => {
+                properties.insert(key.to_owned(), describe(option));
+            }
+            (section, key) => {
+                let entry = properties.entry(section).or_insert_with(|| {
+                    let description = SECTIONS.iter().find(|(name, _)| *name == section);
+                    json!({
+                        "type": ["object", "null"],
+                        "description": description.map(|(_, text)| text),
+                        "additionalProperties": false,
+                        "properties": {},
+                    })
+                });
+                entry["properties"][key] = describe(option);
+            }
+        }
+    }
+    properties
+}
+
+/// The values of the host's keys in one mapping of a pipeline. Keys that are not set have their defaults.
+#[derive(Debug, Clone, Default)]
+pub struct HostSettings(BTreeMap<&'static str, (Value, Origin)>);
+
+/// One key with its effective value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HostSetting<'a> {
+    /// The key.
+    pub(crate) option: &'static OptionDescriptor,
+    /// The value; `None` if the key is not set and has no default.
+    pub(crate) value: Option<&'a Value>,
+    /// Where it is set; `None` for a default.
+    pub(crate) origin: Option<&'a Origin>,
+}
+
+impl HostSettings {
+    /// All keys of a scope.
+    pub(crate) fn iter(&self, scope: Scope) -> impl Iterator<Item = HostSetting<'_>> {
+        in_scope(scope).map(|option| {
+            let set = self.0.get(option.name.as_str());
+            HostSetting {
+                option,
+                value: set.map(|(value, _)| value).or(option.default.as_ref()),
+                origin: set.map(|(_, origin)| origin),
+            }
+        })
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.value(name)?.as_str()
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.value(name).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    pub(super) fn optional_number(&self, name: &str) -> Option<u64> {
+        self.value(name)?.as_u64()
+    }
+
+    /// A number with a default.
+    pub(super) fn number(&self, name: &str) -> u64 {
+        self.optional_number(name).expect("the key has a default")
+    }
+
+    pub(super) fn seconds(&self, name: &str) -> Duration {
+        Duration::from_secs(self.number(name))
+    }
+
+    fn value(&self, name: &str) -> Option<&Value> {
+        let (_, option) =
+            DESCRIPTORS.iter().find(|(_, option)| option.name == name).expect("a key of the table");
+        self.0.get(name).map(|(value, _)| value).or(option.default.as_ref())
+    }
+}
+
+impl Checker<'_> {
+    /// Reads the host's keys in one mapping. Invalid values are reported and have their defaults.
+    pub(super) fn host_settings(&mut self, fields: &Fields<'_>, scope: Scope) -> HostSettings {
+        let mut sections = Vec::new();
+        for (section, _) in SECTIONS {
+            if let Some(node) = fields.get(section) {
+                let known: Vec<&str> =
+                    in_scope(scope).map(path).filter(|(of, _)| *of == section).map(|(_, key)| key).collect();
+                let owner = format!("`{section}`");
+                sections.push((section, Fields::read(&mut self.collector, node, &owner, &known, |_| None)));
+            }
+        }
+        let mut settings = HostSettings::default();
+        for option in in_scope(scope) {
+            let node = match path(option) {
+                ("", key) => fields.get(key),
+                (section, key) => {
+                    sections.iter().find(|(name, _)| *name == section).and_then(|(_, fields)| fields.get(key))
+                }
+            };
+            let Some(node) = node else { continue };
+            let Some(resolved) = self.text(node, &option.name) else { continue };
+            match option.kind.parse(&resolved.text) {
+                Ok(value) => {
+                    let origin = Origin { references: resolved.references, ..Origin::of(&node.span) };
+                    settings.0.insert(&option.name, (value, origin));
+                }
+                Err(problem) => {
+                    self.collector.error("bad-value", &node.span, format!("`{}` {problem}", option.name));
+                }
+            }
+        }
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scanbridge_plugin_api::OptionKind;
+    use scanbridge_plugin_api::model::{FindingKind, FindingStatus};
+
+    use super::*;
+    use crate::cli::value_in_words;
+
+    #[test]
+    fn table_is_valid() {
+        for (index, (_, option)) in DESCRIPTORS.iter().enumerate() {
+            assert!(
+                DESCRIPTORS[..index].iter().all(|(_, other)| other.name != option.name),
+                "{}",
+                option.name
+            );
+            assert!(option.default.as_ref().is_none_or(|default| option.kind.accepts(default)));
+            let (section, _) = path(option);
+            assert!(section.is_empty() || SECTIONS.iter().any(|(name, _)| *name == section));
+        }
+    }
+
+    #[test]
+    fn words_of_the_filter_are_those_of_the_model() {
+        let words = |name: &str| {
+            let option = in_scope(Scope::Filter).find(|option| option.name == name).unwrap();
+            let OptionKind::List { of } = &option.kind else { panic!("{name}") };
+            let OptionKind::Choice { words } = &**of else { panic!("{name}") };
+            words.clone()
+        };
+        assert_eq!(words("kinds"), FindingKind::ALL.map(FindingKind::word));
+        assert_eq!(words("statuses"), FindingStatus::ALL.map(FindingStatus::word));
+    }
+
+    /// The keys of the documentation, `section.key`, with the defaults as in `config show`.
+    #[test]
+    fn documentation_lists_every_key_with_its_default() {
+        let docs = include_str!("../../../docs/operating.md");
+        for scope in [Scope::Run, Scope::Input, Scope::Output] {
+            for option in in_scope(scope) {
+                let default = option.default.as_ref().map(|value| value_in_words(&option.kind, value));
+                let row = format!("| `{}` | {} |", option.name, default.as_deref().unwrap_or("–"));
+                assert!(docs.contains(&row), "docs/operating.md has no row {row}");
+            }
+        }
+    }
+}
