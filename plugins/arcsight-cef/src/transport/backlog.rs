@@ -270,8 +270,8 @@ mod tests {
                 }
                 let kept = numbers(&backlog.bytes[backlog.start..]);
                 prop_assert!(expected.ends_with(&kept), "{:?} of {:?}", kept, expected);
-                let forgotten = &expected[..expected.len() - kept.len()];
-                prop_assert!(forgotten.iter().all(|number| peer.received.contains(number)));
+                let deleted = &expected[..expected.len() - kept.len()];
+                prop_assert!(deleted.iter().all(|number| peer.received.contains(number)));
             }
             prop_assert_eq!(backlog.kept_bytes(), 0);
             prop_assert!(expected.iter().all(|number| peer.received.contains(number)));
