@@ -239,12 +239,12 @@ impl OptionKind {
     /// The endpoint in a value of this type; `None` for an empty text or another type.
     pub(super) fn endpoint_of(&self, value: &Value) -> Option<Endpoint> {
         let Self::Endpoint { port } = self else { return None };
-        Endpoint::parse(value.as_str()?, *port).ok()
+        Endpoint::parse(value.as_str()?.trim(), *port).ok()
     }
 
     /// The URL in a value of this type; `None` for an empty text or another type.
     pub(super) fn url_of(&self, value: &Value) -> Option<UrlParts> {
-        self.parse_url(value.as_str()?).ok()
+        self.parse_url(value.as_str()?.trim()).ok()
     }
 
     /// Describes the type in words, for `plugin describe` and the documentation.
@@ -276,6 +276,28 @@ impl OptionKind {
         }
     }
 
+    /// Whether `value` is an empty text that counts as not set.
+    pub(super) fn is_unset(&self, value: &Value) -> bool {
+        matches!(self, Self::Endpoint { .. } | Self::Url { .. })
+            && value.as_str().is_some_and(|text| text.trim().is_empty())
+    }
+
+    /// What is wrong with a value that this type does not accept: the rest of a sentence that begins with the option's
+    /// name. Only the errors of endpoints and URLs give a reason; those of other types name the type.
+    pub(super) fn problem(&self, value: &Value) -> String {
+        let expected = || format!("is invalid: expected {}", self.describe());
+        match (self, value) {
+            (Self::Endpoint { .. } | Self::Url { .. }, Value::String(text)) => {
+                self.parse_item(text).err().unwrap_or_else(expected)
+            }
+            (Self::List { of }, Value::Array(items)) => {
+                let wrong = items.iter().find(|item| !of.accepts_item(item));
+                wrong.map_or_else(expected, |item| of.problem(item))
+            }
+            _ => expected(),
+        }
+    }
+
     /// Whether [`OptionKind::parse`] could have returned `value`.
     #[must_use]
     pub fn accepts(&self, value: &Value) -> bool {
@@ -288,9 +310,7 @@ impl OptionKind {
             }
             Self::Text => value.is_string(),
             Self::Path => value.as_str().is_some_and(|text| !text.contains('\0')),
-            Self::Endpoint { .. } | Self::Url { .. } => {
-                value.as_str().is_some_and(|text| text.is_empty() || self.accepts_item(value))
-            }
+            Self::Endpoint { .. } | Self::Url { .. } => self.is_unset(value) || self.accepts_item(value),
             Self::Choice { words } => {
                 value.as_str().is_some_and(|text| words.iter().any(|word| word == text))
             }

@@ -65,18 +65,18 @@ impl Options {
                 set.insert(spec.name.to_owned(), value.clone());
             }
             match value.or_else(|| spec.default_value()) {
-                Some(value) if spec.required && value == "" => {
+                Some(value) if spec.required && (value == "" || descriptor.kind.is_unset(&value)) => {
                     return Err(PluginError::config(format!("option `{}` must not be empty", spec.name)));
                 }
                 Some(value) if descriptor.kind.accepts(&value) => {
                     checked.insert(spec.name.to_owned(), value);
                 }
-                Some(_) => {
-                    let expected = descriptor.kind.describe();
-                    return Err(PluginError::config(format!(
-                        "invalid option `{}`: expected {expected}",
-                        spec.name
-                    )));
+                Some(value) => {
+                    let problem = match spec.secret {
+                        true => format!("is invalid: expected {}", descriptor.kind.describe()),
+                        false => descriptor.kind.problem(&value),
+                    };
+                    return Err(PluginError::config(format!("option `{}` {problem}", spec.name)));
                 }
                 None if spec.required => {
                     return Err(PluginError::config(format!("option `{}` is required", spec.name)));
@@ -157,7 +157,7 @@ impl Options {
     /// A plugin bug: the table does not have the option, or has another type.
     pub fn endpoint(&self, name: &str) -> Result<Option<Endpoint>> {
         let kind = self.spec(name).map(|spec| OptionKind::from(spec.value));
-        let read = |value: &Value| unless_empty(value, |value| kind.as_ref()?.endpoint_of(value));
+        let read = |value: &Value| unless_unset(kind.as_ref()?, value, OptionKind::endpoint_of);
         Ok(self.get(name, |kind| matches!(kind, ValueSpec::Endpoint(_)), read)?.flatten())
     }
 
@@ -182,7 +182,7 @@ impl Options {
     /// A plugin bug: the table does not have the option, or has another type.
     pub fn url(&self, name: &str) -> Result<Option<UrlParts>> {
         let kind = self.spec(name).map(|spec| OptionKind::from(spec.value));
-        let read = |value: &Value| unless_empty(value, |value| kind.as_ref()?.url_of(value));
+        let read = |value: &Value| unless_unset(kind.as_ref()?, value, OptionKind::url_of);
         Ok(self.get(name, |kind| matches!(kind, ValueSpec::Url { .. }), read)?.flatten())
     }
 
@@ -280,10 +280,14 @@ impl Options {
     }
 }
 
-/// `Some(None)` for an empty text, which counts as not set.
+/// `Some(None)` for a text that counts as not set.
 #[expect(clippy::option_option, reason = "the outer level says whether the value has the type")]
-fn unless_empty<T>(value: &Value, read: impl FnOnce(&Value) -> Option<T>) -> Option<Option<T>> {
-    if value == "" { Some(None) } else { read(value).map(Some) }
+fn unless_unset<T>(
+    kind: &OptionKind,
+    value: &Value,
+    read: impl FnOnce(&OptionKind, &Value) -> Option<T>,
+) -> Option<Option<T>> {
+    if kind.is_unset(value) { Some(None) } else { read(kind, value).map(Some) }
 }
 
 fn is_text(kind: ValueSpec) -> bool {
@@ -389,9 +393,24 @@ mod tests {
         assert_eq!(options.endpoints("receivers").unwrap()[0].to_string(), "[2001:db8::2]:514");
         assert_eq!(options.url("api").unwrap().unwrap().to_string(), "https://api.example.com");
         assert_eq!(options.map("parameters").unwrap(), BTreeMap::from([("b", "c"), ("d", "")]));
-        let empty = read(r#"{"path": "a", "center": "", "api": ""}"#).unwrap();
+        let empty = read(r#"{"path": "a", "center": "", "api": " "}"#).unwrap();
         assert_eq!((empty.endpoint("center").unwrap(), empty.url("api").unwrap()), (None, None));
         assert!(empty.map("parameters").unwrap().is_empty());
+    }
+
+    #[test]
+    fn reason_of_a_wrong_endpoint_or_url_is_given() {
+        for (json, message) in [
+            (r#"{"path": "a", "center": "dc:1"}"#, "option `center` must not contain a port, found `dc:1`"),
+            (
+                r#"{"path": "a", "receivers": ["a:1", "a:x"]}"#,
+                "option `receivers` has an invalid port; expected a number from 1 to 65535, found `a:x`",
+            ),
+            (r#"{"path": "a", "api": "http://a"}"#, "option `api` must start with https://"),
+            (r#"{"path": "a", "page_size": 0}"#, "option `page_size` is invalid: expected number, 1 to 100"),
+        ] {
+            assert_eq!(read(json).unwrap_err().message, message);
+        }
     }
 
     #[test]

@@ -265,7 +265,7 @@ fn contradictory_options_are_rejected_at_open() {
         (
             "tcp",
             json!({ "address": ["tcp://host"] }),
-            "invalid option `address`: expected list of host or host:port",
+            "option `address` must not contain a scheme such as `https://`, found `tcp://host`",
         ),
         (
             "tcp",

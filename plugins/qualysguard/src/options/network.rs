@@ -60,11 +60,7 @@ pub(super) fn account(options: &Options, network: &Network) -> Result<Account> {
     if user.is_empty() || user.contains(':') {
         return Err(PluginError::config("invalid option `user_id`: it is empty or contains a colon"));
     }
-    let password = options.secret("password")?.filter(|password| !password.expose().is_empty());
-    let password = password.ok_or_else(|| {
-        PluginError::config("option `password` is empty")
-            .with_hint("Qualys rejects such a login and locks accounts after repeated failures")
-    })?;
+    let password = options.secret("password")?.expect("the option is required");
     if auth == Auth::Jwt && network.gateway.is_none() {
         return Err(PluginError::config("option `gateway_url` is required for `auth: jwt` with this `url`")
             .with_hint("see your platform's entry in the Qualys list of platforms: https://gateway.…"));

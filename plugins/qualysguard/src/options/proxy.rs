@@ -105,7 +105,10 @@ mod tests {
     fn invalid_proxy_is_a_config_error() {
         for port in ["70000", "-1", "abc"] {
             let error = proxy(&format!(r#""proxy": "https://192.0.2.1:{port}""#)).unwrap_err();
-            assert_eq!(error.message, "invalid option `proxy`: expected http or https URL");
+            assert_eq!(
+                error.message,
+                "option `proxy` has an invalid port; expected a number from 1 to 65535"
+            );
         }
         for json in [
             r#""proxy": "socks5://192.0.2.1:1""#,

@@ -194,9 +194,9 @@ mod tests {
     #[test]
     fn url_without_tls_or_with_login_is_rejected() {
         for (url, what) in [
-            ("http://qualysapi.example.com", "invalid option `url`: expected https URL"),
-            ("https://u:p@qualysapi.example.com", "invalid option `url`: expected https URL"),
-            ("qualysapi.example.com", "invalid option `url`: expected https URL"),
+            ("http://qualysapi.example.com", "option `url` must start with https://"),
+            ("https://u:p@qualysapi.example.com", "option `url` must not contain a user name or password"),
+            ("qualysapi.example.com", "option `url` must start with https://"),
             ("https://qualysapi.example.300", "option `url` is not a valid URL"),
         ] {
             let error = settings(&format!(r#""template_id": ["1"], "url": "{url}""#)).unwrap_err();
@@ -210,10 +210,13 @@ mod tests {
     fn invalid_option_combination_fails_before_any_request() {
         let proxied = r#""proxy": "p:1", "url": "https://[2001:db8::1]""#;
         for (json, option) in [
-            (r#""password": """#, "`password` is empty"),
+            (r#""password": """#, "`password` must not be empty"),
             (r#""auth": "jwt", "url": "https://qualysapi.example.com""#, "`gateway_url` is required"),
             (r#""extra_parameters": {"Truncation_Limit": "5"}"#, "must not contain `Truncation_Limit`"),
-            (r#""extra_parameters": ["x"]"#, "invalid option `extra_parameters`: expected name=value pairs"),
+            (
+                r#""extra_parameters": ["x"]"#,
+                "option `extra_parameters` is invalid: expected name=value pairs",
+            ),
             (
                 r#""source": "scan-reports", "scans_since": "yesterday""#,
                 "`scans_since` must be a date or time",

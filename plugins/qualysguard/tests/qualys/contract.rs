@@ -77,7 +77,7 @@ fn sample_settings_of_the_2014_guide_are_accepted() {
     let frame = scanbridge_plugin_api::OpenFrame::default();
     let open = scanbridge_plugin_api::Open::new(&options, &services, &frame);
     QualysGuard::open(&open, None).unwrap();
-    assert_eq!(options.text("url").unwrap(), Some("https://qualysapi.qualys.com"));
+    assert_eq!(options.url("url").unwrap().unwrap().to_string(), "https://qualysapi.qualys.com");
 }
 
 #[test]
