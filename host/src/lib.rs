@@ -10,6 +10,7 @@ pub mod cli;
 mod commands;
 pub mod config;
 mod exam;
+mod exit_code;
 pub mod legacy;
 pub mod pipeline;
 pub mod plugins;

@@ -79,7 +79,7 @@ pub fn open_ledger(
     file: &Path,
 ) -> Result<(Lock, Option<Ledger>), StateError> {
     let locked = session::lock(folder, name, false, &Stop::default());
-    let lock = locked.map_err(|failures| StateError::of_failures(&failures))?;
+    let lock = locked.map_err(|failures| pipeline::to_state_error(&failures))?;
     if !folder.ledger().exists() {
         return Ok((lock, None));
     }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressBar;
 use scanbridge_plugin_api::abi::level_number;
+use scanbridge_plugin_api::is_printable;
 use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
@@ -137,8 +138,26 @@ fn fields_as_text(json: &str) -> String {
     fields.unwrap_or_default().iter().map(|(name, value)| format!(" {name}={value}")).collect()
 }
 
-/// The text with line breaks and other control characters escaped, so that it can neither forge a log line
-/// nor control the terminal.
+/// The text with line breaks, control characters and hidden characters escaped, so that it can neither forge a log line
+/// nor control the terminal. Unlike [`printable`](scanbridge_plugin_api::printable), it keeps the whole text and shows
+/// which characters it had.
 pub(crate) fn without_controls(text: &str) -> Cow<'_, str> {
-    if text.contains(char::is_control) { text.escape_debug().to_string().into() } else { text.into() }
+    if text.chars().all(is_printable) { text.into() } else { text.escape_debug().to_string().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_breaks_and_hidden_characters_are_escaped_and_nothing_is_lost() {
+        for (text, shown) in [
+            ("Größe „1“ \\ \"x\"", "Größe „1“ \\ \"x\""),
+            ("a\nERROR b\u{1b}[2J", "a\\nERROR b\\u{1b}[2J"),
+            ("user\u{202E}nimda", "user\\u{202e}nimda"),
+            ("a\u{2028}b\u{FEFF}\u{200B}", "a\\u{2028}b\\u{feff}\\u{200b}"),
+        ] {
+            assert_eq!(without_controls(text), shown, "{text:?}");
+        }
+    }
 }

@@ -7,6 +7,8 @@ use crate::error::{ErrorKind, PluginError};
 /// The result of one step of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", from = "String")]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
 pub enum Verdict {
     /// The step succeeded.
     Ok,
@@ -29,6 +31,7 @@ impl From<String> for Verdict {
 
 /// One step of a probe: `TLS`, `ok`, `TLS 1.3, certificate valid for 212 days`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CheckStep {
     /// Name of the checked item.
     pub name: String,
@@ -50,6 +53,7 @@ fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Error
 
 /// The result of a probe, step by step.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CheckReport {
     /// The steps in the order in which they were executed.
     pub steps: Vec<CheckStep>,

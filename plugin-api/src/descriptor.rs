@@ -12,6 +12,8 @@ use crate::options::{
 /// Input or output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
 pub enum PluginKind {
     /// Reads findings from a source.
     Input,
@@ -38,6 +40,8 @@ impl PluginKind {
 
 /// One plugin, as its library describes it. Crosses the ABI as JSON, so fields may be added at any time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
 pub struct Descriptor {
     /// The name that a pipeline uses; case is ignored.
     pub name: String,
@@ -101,6 +105,8 @@ impl Descriptor {
 
 /// One option of a plugin. [`OptionSpec`], from which it is created, explains the fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
 pub struct OptionDescriptor {
     /// The key in YAML.
     pub name: String,

@@ -15,6 +15,8 @@ pub type Result<T, E = PluginError> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u32)]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
 pub enum ErrorKind {
     /// An option is invalid or missing. Never retried. Exit code 78.
     Config = 1,
@@ -67,6 +69,7 @@ impl ErrorKind {
 /// The message is one sentence in lower case without a full stop. It names the file, line, option or asset, and never
 /// contains a secret. The hint says what the operator can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PluginError {
     /// Determines how the host reacts.
     pub kind: ErrorKind,
@@ -103,6 +106,13 @@ impl PluginError {
     #[must_use]
     pub fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "the run was interrupted")
+    }
+
+    /// Replaces the message, for example by one that adds what was affected.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
     }
 
     /// Adds a hint for the operator.

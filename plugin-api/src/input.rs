@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::model::{Refusal, ReportEnd, ReportStart};
 use crate::open::{Open, Opened};
 use crate::options::OptionSpec;
+use crate::setters::setters;
 
 /// A position in the input, in a format private to the input. The host stores it together with the receipts of the
 /// outputs and passes it to [`Input::open`]. The host never interprets it.
@@ -194,6 +195,7 @@ impl<'de> Deserialize<'de> for Outcome {
 /// Identifies a report of one input.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ReportKey {
     /// The `id` of the input.
     pub input: String,
@@ -207,8 +209,13 @@ pub struct ReportKey {
     pub revision: String,
 }
 
+setters!(ReportKey {
+    texts: with_input(input), with_id(id), with_path(path), with_time(time), with_revision(revision);
+});
+
 /// One report in [`Stored`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StoredReport {
     /// The report.
     pub key: ReportKey,
@@ -219,13 +226,34 @@ pub struct StoredReport {
     pub dead_letters: u64,
 }
 
+impl StoredReport {
+    /// A report with its outcome, without dead letters.
+    #[must_use]
+    pub fn new(key: ReportKey, outcome: Outcome) -> Self {
+        Self { key, outcome, dead_letters: 0 }
+    }
+}
+
+setters!(StoredReport {
+    values: with_dead_letters(dead_letters: u64);
+});
+
 /// What has been stored since the last call of [`Input::stored`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stored {
     /// The position of the checkpoint. Not every position is reported; a reported one includes all earlier ones.
     pub position: Position,
     /// The reports that ended since the last call and are published.
     pub reports: Vec<StoredReport>,
+}
+
+impl Stored {
+    /// These reports, up to this position.
+    #[must_use]
+    pub fn new(position: Position, reports: Vec<StoredReport>) -> Self {
+        Self { position, reports }
+    }
 }
 
 /// Reads findings from a source.

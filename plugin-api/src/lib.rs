@@ -1,6 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "host")]
+#[doc(hidden)]
 pub mod abi;
+#[cfg(not(feature = "host"))]
+#[expect(unused, unreachable_pub, reason = "the host's side is used with the feature `host` only")]
+mod abi;
 pub mod batch;
 mod capabilities;
 mod check;
@@ -11,8 +16,10 @@ pub mod model;
 mod open;
 mod options;
 mod output;
+mod printable;
 mod secret;
 mod services;
+mod setters;
 mod state;
 
 pub use abi::unacknowledged_bytes;
@@ -26,17 +33,27 @@ pub use error::{ErrorKind, PluginError, Result};
 pub use input::{
     CheckpointRequest, Event, Input, OpenedInput, Outcome, Position, ReportKey, Step, Stored, StoredReport,
 };
-#[doc(hidden)]
-pub use inventory;
 pub use open::{Limits, Open, OpenFrame, Opened, Purpose};
 pub use options::{
     BrokenRule, Endpoint, EndpointPort, OptionCondition, OptionKind, OptionMaximum, OptionSpec, Options,
     RuleRepair, UrlParts, ValueSpec, show_duration, show_size,
 };
 pub use output::{Begin, CommitPoint, Committed, LateRow, OpenedOutput, Output, Receipt, Rejection, Written};
+pub use printable::{is_printable, printable};
 pub use secret::Secret;
-pub use services::Services;
+pub use services::{Counter, Gauge, Services};
 pub use state::State;
 #[doc(hidden)]
 pub use state::check_length as check_key_length;
 pub use tracing;
+
+/// What the registration macros use in an author's crate.
+#[doc(hidden)]
+pub mod __export {
+    pub use inventory;
+
+    pub use crate::abi::{
+        LIBRARY_RECORD, LibHeader, PlainRoot, Registration, identity_record, name_record, plain_root,
+        record_length, root_header,
+    };
+}

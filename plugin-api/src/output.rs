@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::model::{ReportEnd, ReportStart};
 use crate::open::{Open, Opened};
 use crate::options::OptionSpec;
+use crate::setters::setters;
 
 /// The state that an output can return to after a crash, in a format private to the output; for a file, its length.
 /// The host stores it unencrypted, so it must not contain secrets. At most [`Receipt::MAX_BYTES`]: a longer receipt
@@ -21,6 +22,7 @@ impl Receipt {
 
 /// A finding that the output can never accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rejection {
     /// The finding's row in the batch.
     pub row: u32,
@@ -28,9 +30,17 @@ pub struct Rejection {
     pub reason: String,
 }
 
+impl Rejection {
+    /// The finding in this row, and the reason.
+    pub fn new(row: u32, reason: impl Into<String>) -> Self {
+        Self { row, reason: reason.into() }
+    }
+}
+
 /// The outcome of one call's findings. A finding in none of the three lists counts as written; no finding may be in
 /// two lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Written {
     /// Findings that are permanently rejected.
     pub rejected: Vec<Rejection>,
@@ -44,6 +54,11 @@ pub struct Written {
     /// Bytes that were written.
     pub bytes: u64,
 }
+
+setters!(Written {
+    values: with_rejected(rejected: Vec<Rejection>), with_retry(retry: Vec<u32>),
+        with_left_out(left_out: Vec<u32>), with_derived(derived: u64), with_bytes(bytes: u64);
+});
 
 /// How a report begins for an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,11 +111,20 @@ pub enum CommitPoint {
 
 /// A finding of an earlier batch, named by [`Output::commit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct LateRow {
     /// The number of the batch ([`Batch::number`]).
     pub batch: u64,
     /// The finding's row in that batch.
     pub row: u32,
+}
+
+impl LateRow {
+    /// This row of the batch with this number.
+    #[must_use]
+    pub const fn new(batch: u64, row: u32) -> Self {
+        Self { batch, row }
+    }
 }
 
 /// The result of a commit.
@@ -119,6 +143,12 @@ pub struct Committed {
     /// Bytes that were written.
     pub bytes: u64,
 }
+
+setters!(Committed {
+    values: with_receipt(receipt: Option<Receipt>),
+        with_late_rejected(late_rejected: Vec<(LateRow, String)>),
+        with_late_retry(late_retry: Vec<LateRow>), with_derived(derived: u64), with_bytes(bytes: u64);
+});
 
 impl From<Receipt> for Committed {
     fn from(receipt: Receipt) -> Self {

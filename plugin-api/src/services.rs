@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::abi::HostHandle;
+use crate::abi::{COUNTER, GAUGE, HostHandle};
 use crate::descriptor::PluginKind;
 use crate::error::{ErrorKind, PluginError, Result};
 use crate::state::State;
@@ -155,6 +155,19 @@ impl Services {
         self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A counter of this instance, for the summary of the run and for monitoring: `requests`. The name has 1 to 64 lower
+    /// case letters, digits and `_`; an instance has at most 64 metrics. A counter that the host refuses counts nothing.
+    #[must_use]
+    pub fn counter(&self, name: &str, help: &str) -> Counter {
+        Counter(Metric::of(self.inner.host, COUNTER, name, help))
+    }
+
+    /// A value of this instance that changes, for example `queue_bytes`. The rules of [`Services::counter`] apply.
+    #[must_use]
+    pub fn gauge(&self, name: &str, help: &str) -> Gauge {
+        Gauge(Metric::of(self.inner.host, GAUGE, name, help))
+    }
+
     /// Ends the idle time of an input: new data is available.
     pub fn wake(&self) {
         if let Some(host) = &self.inner.host {
@@ -202,6 +215,45 @@ impl Services {
     #[must_use]
     pub fn enter(&self) -> impl Drop + use<> {
         crate::abi::log::enter(self.inner.host)
+    }
+}
+
+/// A metric that the host knows by its ID.
+#[derive(Debug, Clone, Copy)]
+struct Metric {
+    host: Option<HostHandle>,
+    id: u32,
+}
+
+impl Metric {
+    fn of(host: Option<HostHandle>, kind: u32, name: &str, help: &str) -> Self {
+        Self { host, id: host.map_or(0, |host| host.register_metric(kind, name, help)) }
+    }
+}
+
+/// A sum that only rises ([`Services::counter`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Counter(Metric);
+
+impl Counter {
+    /// Adds this count. Can be called from any thread.
+    pub fn add(&self, count: u64) {
+        if let Some(host) = &self.0.host {
+            host.add_to_counter(self.0.id, count);
+        }
+    }
+}
+
+/// A value that changes ([`Services::gauge`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Gauge(Metric);
+
+impl Gauge {
+    /// Sets the value. A value that is not finite is ignored. Can be called from any thread.
+    pub fn set(&self, value: f64) {
+        if let Some(host) = &self.0.host {
+            host.set_gauge(self.0.id, value);
+        }
     }
 }
 

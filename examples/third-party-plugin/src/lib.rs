@@ -95,7 +95,7 @@ impl Output for Markdown {
             )
             .with_hint("create its directory, or set another file with `path`")
         })?;
-        Ok(Written { bytes: text.len() as u64, ..Written::default() })
+        Ok(Written::default().with_bytes(text.len() as u64))
     }
 
     /// Has nothing to make durable: the counts are in memory. This output declares no way to resume, so the host sends an

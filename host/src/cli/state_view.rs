@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use scanbridge_plugin_api::StoredReport;
+use scanbridge_plugin_api::{StoredReport, is_printable};
 use serde_json::{Map, Value, json};
 
 use super::plugin_view::pretty;
@@ -219,7 +219,7 @@ fn opaque(bytes: &[u8]) -> Value {
         return value;
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains(char::is_control) => json!(text),
+        Ok(text) if text.chars().all(is_printable) => json!(text),
         _ => json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
     }
 }

@@ -1,6 +1,7 @@
 //! Tables for terminals and pipes.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use scanbridge_plugin_api::is_printable;
 
 /// A table without rules: aligned columns, long cells wrapped so that lines fit into `width` columns.
 pub(super) fn render<const N: usize>(
@@ -21,8 +22,9 @@ pub(super) fn render<const N: usize>(
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// Replaces control characters: text of settings and plugins comes from outside and must not control the
-/// terminal.
+/// Replaces control characters and hidden characters: text of settings and plugins comes from outside and must not
+/// control the terminal. Keeps line breaks and spaces, which are the layout of a cell; so it is not
+/// [`printable`](scanbridge_plugin_api::printable).
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if c == '\n' || is_printable(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }

@@ -11,6 +11,7 @@ use super::terminal::{print_error, print_output};
 use super::{checked, registry};
 use crate::cli::{CheckDepth, CommonOptions, Format};
 use crate::config::{self, Pipeline, Problems, problem_to_json};
+use crate::exit_code::exit_code as exit_code_of;
 use crate::pipeline::{self, Failure, Settings, Stop};
 use crate::plugins::Registry;
 use crate::state::StateFolder;
@@ -121,9 +122,9 @@ fn exit_code(report: &Result<CheckReport, PluginError>) -> u8 {
     match report {
         Ok(report) => {
             let failed = report.steps.iter().find(|step| step.verdict == Verdict::Failed);
-            failed.map_or(0, |step| pipeline::exit_code(step.kind.unwrap_or(ErrorKind::Unavailable)))
+            failed.map_or(0, |step| exit_code_of(step.kind.unwrap_or(ErrorKind::Unavailable)))
         }
-        Err(error) => pipeline::exit_code(error.kind),
+        Err(error) => exit_code_of(error.kind),
     }
 }
 

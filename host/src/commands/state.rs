@@ -9,7 +9,7 @@ use super::run::{print_failures, state_folder};
 use super::terminal::{error_style, print, print_error, width};
 use crate::cli::{CommonOptions, Format, KnownState, StateCommand, export_state, show_state};
 use crate::config::{self, Document};
-use crate::pipeline::{Failure, Stop};
+use crate::pipeline::{self, Failure, Stop};
 use crate::plugins::CallRecorder;
 use crate::session;
 use crate::state::{Ledger, Lock, StateError, StateFolder};
@@ -100,7 +100,7 @@ fn reset(
         return print_text(&format!("no saved state for pipeline {name}\n"));
     }
     let held = session::lock(folder, name, false, &Stop::default());
-    let _lock = held.map_err(|failures| StateError::of_failures(&failures))?;
+    let _lock = held.map_err(|failures| pipeline::to_state_error(&failures))?;
     match data {
         None => reset_all(file, name, folder),
         Some((id, data)) => reset_instance(file, name, folder, id, &data),

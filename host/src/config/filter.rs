@@ -121,7 +121,7 @@ mod tests {
         let definition = builder.push_definition(&definition_row);
         builder.push_finding(asset, definition, &finding_row);
         let source = ReportSource::new("Qualys", "Qualys", "qid");
-        let columns = Columns::of_report(&ReportStart { source, ..ReportStart::default() });
+        let columns = Columns::of_report(&ReportStart::default().with_source(source));
         let raw = builder.finish();
         let batch = Batch::of(&raw, &columns).unwrap();
         let (asset, finding) = (batch.assets().next().unwrap(), batch.findings().next().unwrap());

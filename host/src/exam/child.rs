@@ -1,22 +1,24 @@
 //! A child process of the exam: makes the calls of a job and writes a journal of them.
 
 mod input;
+mod journal;
 mod output;
 mod side;
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{CheckReport, InputCapabilities, OutputCapabilities, PluginKind};
+use scanbridge_plugin_api::PluginKind;
 
 use self::input::InputUnderTest;
+use self::journal::Journal;
 use self::output::OutputUnderTest;
 use self::side::UnderTest;
-use super::job::{Answer, Call, CallError, Description, Entry, Job, Kill, Place, Returned, Step};
+use super::job::{Answer, Call, CallError, Description, Entry, Job, Kill, Returned, Step};
 use super::sinks;
 use crate::plugins::{FilePermissionCheck, Library};
 use crate::telemetry;
@@ -28,7 +30,7 @@ pub(crate) fn serve(path: &Path) -> u8 {
     let files = File::create(&job.journal).and_then(|journal| Ok((journal, File::create(&job.log)?)));
     let Ok((journal, log)) = files else { return 73 };
     telemetry::start_into(tracing::Level::DEBUG, Mutex::new(log), None::<fn() -> io::Sink>);
-    let journal = Arc::new(Journal(Mutex::new(journal)));
+    let journal = Arc::new(Journal::new(journal));
     match load(&job) {
         Ok((library, description)) => {
             journal.add(&Entry::Loaded(description));
@@ -39,18 +41,6 @@ pub(crate) fn serve(path: &Path) -> u8 {
         Err(reason) => journal.add(&Entry::Refused(reason)),
     }
     0
-}
-
-struct Journal(Mutex<File>);
-
-impl Journal {
-    /// Adds a line with one system call: it survives SIGKILL.
-    fn add(&self, entry: &Entry) {
-        let mut line = serde_json::to_vec(entry).expect("an entry can be serialized");
-        line.push(b'\n');
-        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(&line).expect("the journal can be written");
-    }
 }
 
 fn load(job: &Job) -> Result<(Library, Description), String> {
@@ -170,24 +160,4 @@ fn snapshot(job: &Job) -> Answer {
     let [_, dir] = job.dirs();
     let records = job.delivered.as_ref().map(|records| sinks::delivered(records, &dir, &[]));
     Answer { records: records.and_then(Result::ok).unwrap_or_default(), ..Answer::default() }
-}
-
-fn checked(report: &CheckReport) -> Answer {
-    let steps = report.steps.iter().map(|step| format!("{}: {:?}: {}", step.name, step.verdict, step.detail));
-    Answer { steps: steps.collect(), ..Answer::default() }
-}
-
-/// The place after a whole report.
-pub(super) fn after(report: u32) -> Place {
-    Place { report: report + 1, finding: 0 }
-}
-
-/// What an instance can do: its answer, at most what its plugin has declared.
-pub(super) fn output_capabilities(answer: &Answer, declared: OutputCapabilities) -> OutputCapabilities {
-    answer.output.map_or(declared, |answer| answer.at_most(declared))
-}
-
-/// As [`output_capabilities`], for an input.
-pub(super) fn input_capabilities(answer: &Answer, declared: InputCapabilities) -> InputCapabilities {
-    answer.input.map_or(declared, |answer| answer.at_most(declared))
 }

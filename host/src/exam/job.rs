@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use scanbridge_plugin_api::{PluginKind, Purpose};
+use scanbridge_plugin_api::{InputCapabilities, OutputCapabilities, PluginKind, Purpose};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -266,4 +266,19 @@ pub(super) struct ReadBatch {
     pub(super) faults: Vec<String>,
     /// Why the batch is unusable.
     pub(super) invalid: Option<String>,
+}
+
+/// The place after a whole report.
+pub(super) fn after(report: u32) -> Place {
+    Place { report: report + 1, finding: 0 }
+}
+
+/// What an instance can do: its answer, at most what its plugin has declared.
+pub(super) fn output_capabilities(answer: &Answer, declared: OutputCapabilities) -> OutputCapabilities {
+    answer.output.map_or(declared, |answer| answer.at_most(declared))
+}
+
+/// As [`output_capabilities`], for an input.
+pub(super) fn input_capabilities(answer: &Answer, declared: InputCapabilities) -> InputCapabilities {
+    answer.input.map_or(declared, |answer| answer.at_most(declared))
 }

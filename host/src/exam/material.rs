@@ -51,23 +51,21 @@ fn position(report: u32, finding: u32) -> Option<(u32, u32)> {
 /// The start of a report.
 pub(super) fn start(report: u32) -> ReportStart {
     if report == AGAIN {
-        return ReportStart { revision: "again".to_owned(), ..start(0) };
+        return start(0).with_revision("again");
     }
     let title = if report == HOSTILE { hostile(report).to_owned() } else { format!("Exam report {report}") };
-    ReportStart {
-        id: format!("exam/{report}"),
-        kind: "EXAM".to_owned(),
-        title,
-        time: format!("2026-01-31T12:{:02}:00Z", report % 60),
-        path: format!("exam-{report}.xml"),
-        revision: format!("{report}"),
-        source: ReportSource::new(
+    ReportStart::default()
+        .with_id(format!("exam/{report}"))
+        .with_kind("EXAM")
+        .with_title(title)
+        .with_time(format!("2026-01-31T12:{:02}:00Z", report % 60))
+        .with_path(format!("exam-{report}.xml"))
+        .with_revision(format!("{report}"))
+        .with_source(ReportSource::new(
             if report == HOSTILE { "Un|=,\"known" } else { "Example" },
             "Exam Scanner",
             "exam",
-        ),
-        ..ReportStart::default()
-    }
+        ))
 }
 
 /// A valid batch with findings `from` to `to`. An asset that began before `from` is continued.
@@ -84,7 +82,7 @@ pub(super) fn batch(report: u32, from: u32, to: u32) -> ValidBatch {
         let definition = batch.push_definition(&definition_row(report, number, within));
         batch.push_finding(asset, definition, &finding_row(report, number, within));
     }
-    let columns = Arc::new(Columns::of_report(&ReportStart { schema: Schema::default(), ..start(report) }));
+    let columns = Arc::new(Columns::of_report(&start(report).with_schema(Schema::default())));
     ValidBatch::alone(batch.finish(), columns).expect("the builder builds valid batches")
 }
 

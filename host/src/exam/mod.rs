@@ -12,6 +12,8 @@ mod process;
 mod report;
 mod run;
 mod sinks;
+mod subject;
 
 pub(crate) use child::serve;
-pub(crate) use run::{Refused, Request, examine};
+pub(crate) use run::{Refused, examine};
+pub(crate) use subject::Request;

@@ -222,13 +222,14 @@ mod tests {
     #[test]
     fn missing_option_uses_default() {
         let request = single(&["-server=dc.example.com"]);
-        assert_eq!(
-            (request.plugin.as_str(), request.plugininfo, request.level),
-            ("QualysGuard", None, Level::INFO)
-        );
+        assert_eq!(request.plugin.as_str(), "QualysGuard");
+        assert_eq!(request.plugininfo, None);
+        assert_eq!(request.level, Level::INFO);
         assert!(!request.log.syslog && !request.log.stderr && request.log.file.is_none());
         let Destination::DefenseCenter(center) = request.destination else { panic!("no Defense Center") };
-        assert_eq!((center.server.as_str(), center.port, center.pkcs12), ("dc.example.com", None, None));
+        assert_eq!(center.server.as_str(), "dc.example.com");
+        assert_eq!(center.port, None);
+        assert_eq!(center.pkcs12, None);
         assert!(center.password.is_none() && !center.ipv6);
     }
 

@@ -4,7 +4,8 @@ use scanbridge_plugin_api::Receipt;
 use scanbridge_plugin_api::model::ReportStart;
 
 use super::batch::ReportBegin;
-use super::summary::{KindCounts, OutputSummary};
+use super::kind_counts::KindCounts;
+use super::summary::OutputSummary;
 use crate::state::{DeadLetterEnd, ReportRecord};
 
 /// Disposition of the findings.

@@ -11,7 +11,7 @@ use scanbridge_plugin_api::batch::{
 };
 use scanbridge_plugin_api::model::{AssetField, FindingKind, ReportEnd, ReportStart};
 
-use super::summary::KindCounts;
+use super::kind_counts::KindCounts;
 use super::validate::{InvalidRow, InvalidRows, OddCells, RowReport, ValidRows, check_rows};
 use crate::state::{DeadLetterHistory, ReportRecord};
 
@@ -65,7 +65,7 @@ impl Item {
         }
     }
 
-    /// Bytes and findings of a batch by the lengths of its tables; zero for other items.
+    /// Bytes and findings of a batch by the lengths of its texts and tables; zero for other items.
     pub(super) fn size(&self) -> (u64, u64) {
         match self {
             Self::Batch(batch) => batch.size,
@@ -83,7 +83,7 @@ pub(super) struct SharedBatch {
     columns: Arc<Columns>,
     counts: Arc<InputCounts>,
     recycle: Sender<RawBatch2>,
-    /// Bytes and findings, computed from the lengths of the tables; known before validation.
+    /// See [`size_of_batch`].
     size: (u64, u64),
 }
 
@@ -187,13 +187,13 @@ impl InputCounts {
 impl SharedBatch {
     pub(super) fn new(
         raw: RawBatch2,
+        size: (u64, u64),
         definitions: ResolvedDefinitions,
         history: Vec<DeadLetterHistory>,
         columns: Arc<Columns>,
         counts: Arc<InputCounts>,
         recycle: Sender<RawBatch2>,
     ) -> Self {
-        let size = size(&raw, &columns);
         let (unvalidated, validated) = (Mutex::new((raw, definitions, history)), OnceLock::new());
         Self { unvalidated, validated, columns, counts, recycle, size }
     }
@@ -253,7 +253,10 @@ impl Drop for SharedBatch {
     }
 }
 
-fn size(raw: &RawBatch2, columns: &Columns) -> (u64, u64) {
-    let bytes = raw.text.len() + 4 * (raw.assets.len() + raw.findings.len());
+/// Bytes and findings of a batch, computed from the lengths of its texts and tables; known before validation. The
+/// definitions that come with it count: they stay in memory as long as a batch that refers to them.
+pub(super) fn size_of_batch(raw: &RawBatch2, columns: &Columns) -> (u64, u64) {
+    let texts = raw.text.len() + raw.new_text.len();
+    let bytes = texts + 4 * (raw.assets.len() + raw.findings.len() + raw.new_rows.len());
     (bytes.max(1) as u64, raw.finding_count(columns.schema()) as u64)
 }

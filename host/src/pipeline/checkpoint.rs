@@ -13,6 +13,8 @@ use scanbridge_plugin_api::{Outcome, Position, ReportKey, Stored, StoredReport};
 
 use super::account::Ended;
 use super::batch::Mark;
+use super::clock::after;
+use super::stop::Stop;
 use crate::state::{
     AheadReport, Checkpoint, DeadLetterEnd, InstanceKeys, Ledger, MissedChange, MissedReport, OutputState,
     SentReport, SinceCheckpoint, StateError,
@@ -23,6 +25,7 @@ use crate::state::{
 pub(super) struct Checkpoints {
     state: Mutex<State>,
     changed: Condvar,
+    stop: Arc<Stop>,
 }
 
 /// A barrier: a position in the stream at which an input can resume.
@@ -128,12 +131,13 @@ impl Checkpoints {
         (input_ids, input_keys): (Vec<String>, Vec<Arc<InstanceKeys>>),
         outputs: Vec<OutputIds>,
         (run, absent): (u64, Vec<String>),
+        stop: Arc<Stop>,
     ) -> Self {
         let outputs = outputs.into_iter().map(|output| OutputProgress::of(output, &from)).collect();
         let notifications = input_ids.iter().map(|id| {
             let reports = from.unconfirmed.get(id).cloned().filter(|reports| !reports.is_empty())?;
             let position = Position(from.positions.get(id).cloned().unwrap_or_default());
-            Some(Stored { position, reports })
+            Some(Stored::new(position, reports))
         });
         let notifications = notifications.collect();
         from.unconfirmed.retain(|id, _| input_ids.contains(id));
@@ -154,7 +158,7 @@ impl Checkpoints {
             unpublished: VecDeque::new(),
             notifications,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self { state: Mutex::new(state), changed: Condvar::new(), stop }
     }
 
     /// Adds a barrier and returns its number. The changes of the input's keys up to its last position belong to it.
@@ -201,9 +205,15 @@ impl Checkpoints {
             return Ok(());
         }
         let max_wait = state.outputs[output].max_wait;
-        let waited = self.changed.wait_timeout_while(state, max_wait, |state| state.stored < mark.number);
-        let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        let timed_out = timeout.timed_out() && state.stored < mark.number;
+        let end = after(self.stop.now(), max_wait);
+        while state.stored < mark.number {
+            let left = self.stop.clock().until(end);
+            if left.is_zero() {
+                break;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let timed_out = state.stored < mark.number;
         state.outputs[output].max_wait = if timed_out { Duration::ZERO } else { MAX_WAIT };
         if timed_out { state.store_own_receipt(output) } else { Ok(()) }
     }
@@ -506,7 +516,7 @@ impl State {
             (Some(_), false) => Outcome::Delivered,
         };
         self.since.reports.extend(sent);
-        StoredReport { key: ReportKey::clone(&key), outcome, dead_letters }
+        StoredReport::new(ReportKey::clone(&key), outcome).with_dead_letters(dead_letters)
     }
 
     /// Collects what is stored and published, for the inputs.

@@ -71,11 +71,9 @@ impl DeadLetterSource {
             (Some(report), Some(next)) if *report == next => Ok(self.batch(recycled)),
             (Some(_), _) => {
                 self.report = None;
-                let end = ReportEnd {
-                    deliver: true,
-                    reason: "replayed dead letters: single findings, not a complete report".to_owned(),
-                    ..ReportEnd::default()
-                };
+                let end = ReportEnd::default()
+                    .with_deliver(true)
+                    .with_reason("replayed dead letters: single findings, not a complete report");
                 Ok(Step::report_end(end).at(Some(self.position())))
             }
             (None, Some(next)) => {

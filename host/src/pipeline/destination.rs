@@ -12,9 +12,10 @@ use scanbridge_plugin_api::{
 
 use super::account::{Account, Ended, OpenReport};
 use super::batch::{ReportBegin, SharedBatch, ValidatedBatch};
+use super::kind_counts::KindCounts;
 use super::opener::{OutputOpener, too_long};
 use super::selection::{Rows, kinds_of};
-use super::summary::{KindCounts, OutputSummary};
+use super::summary::OutputSummary;
 use crate::config::Filter;
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
@@ -246,7 +247,7 @@ impl Destination {
         if !self.has_started {
             self.resume_report()?;
         }
-        self.end(&ReportEnd { deliver, reason: reason.to_owned(), ..ReportEnd::default() }, true)
+        self.end(&ReportEnd::default().with_deliver(deliver).with_reason(reason), true)
     }
 
     /// Counts this output's part of a report as undelivered, because it can no longer be ended.
@@ -392,7 +393,7 @@ impl Destination {
     ) -> Result<Vec<LateRetry>, PluginError> {
         let mut batches: BTreeMap<u64, Written> = BTreeMap::new();
         for (late, reason) in rejected {
-            let rejection = Rejection { row: late.row, reason };
+            let rejection = Rejection::new(late.row, reason);
             batches.entry(late.batch).or_default().rejected.push(rejection);
         }
         for late in retry {
@@ -447,7 +448,7 @@ impl Destination {
         if !self.has_started || self.is_hung() {
             return;
         }
-        let end = ReportEnd { reason: reason.to_owned(), ..ReportEnd::default() };
+        let end = ReportEnd::default().with_reason(reason);
         // The output has failed already; a second error is of no interest.
         let _ = self.call("end", move |handle| handle.end(&end));
     }
@@ -483,6 +484,7 @@ impl Destination {
         }
         summary.retried = self.retried;
         summary.dead_letters_lost = self.dead_letters.lost();
+        summary.metrics = self.context().metrics().to_list();
         summary
     }
 

@@ -1,49 +1,78 @@
-//! Failover and return to the primary output. A report in between consists of two parts, and each output ends its own
-//! part.
+//! An output with its failover output: failover, and return to the primary output. A report in between consists of two
+//! parts, and each output ends its own part.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::PluginError;
 
+use super::batch::ReportBegin;
+use super::checkpoint::Checkpoints;
 use super::destination::Destination;
-use super::summary::Failure;
-use super::worker::OutputWorker;
 use crate::state::OutputState;
+
+/// An output and its failover output, of which one delivers.
+pub(super) struct Pair {
+    pub(super) primary: Destination,
+    pub(super) standby: Option<Destination>,
+    /// Set while the failover output delivers.
+    failover: Option<Failover>,
+}
 
 /// The primary output is unavailable, and the failover output delivers.
 #[derive(Debug)]
-pub(super) struct FailoverState {
+struct Failover {
     /// Time of the next probe of the primary output.
     next_probe: Instant,
     /// Number of consecutive successful probes.
     successful_probes: u32,
 }
 
-impl FailoverState {
-    /// The state with the first probe of the primary output at this time.
-    pub(super) fn with_first_probe(next_probe: Instant) -> Self {
+impl Failover {
+    fn new(next_probe: Instant) -> Self {
         Self { next_probe, successful_probes: 0 }
     }
 }
 
-impl OutputWorker {
-    pub(super) fn switch_to_failover(&mut self, error: &PluginError) {
+impl Pair {
+    /// A failover output that was inside a report continues it; otherwise its part would never be ended.
+    pub(super) fn new(primary: Destination, standby: Option<Destination>, now: Instant) -> Self {
+        let delivers = standby.as_ref().is_some_and(|standby| standby.report_at_commit().is_some());
+        Self { primary, standby, failover: delivers.then(|| Failover::new(now)) }
+    }
+
+    /// The output that delivers.
+    pub(super) fn active(&mut self) -> &mut Destination {
+        match &mut self.standby {
+            Some(standby) if self.failover.is_some() => standby,
+            _ => &mut self.primary,
+        }
+    }
+
+    /// Whether the failover output delivers.
+    pub(super) fn has_failed_over(&self) -> bool {
+        self.failover.is_some()
+    }
+
+    /// Whether there is a failover output that does not deliver yet.
+    pub(super) fn can_fail_over(&self) -> bool {
+        self.standby.is_some() && self.failover.is_none()
+    }
+
+    /// Lets the failover output deliver, after this error of the primary one.
+    pub(super) fn fail_over(&mut self, error: &PluginError, first_probe: Instant) {
         let Some(standby) = &self.standby else { return };
         tracing::warn!(instance = self.primary.id(), "{error}; switching to failover `{}`", standby.id());
         self.primary.yield_to_failover();
-        self.outage = None;
-        self.failover = Some(FailoverState::with_first_probe(Instant::now() + self.delivery.retry.longest));
+        self.failover = Some(Failover::new(first_probe));
     }
 
-    /// While the failover output delivers: probes the primary output regularly, and returns to it after enough
-    /// successful probes.
-    pub(super) fn probe_primary(&mut self) -> Result<(), PluginError> {
-        let longest = self.delivery.retry.longest;
-        let Some(failover) = self.failover.as_mut().filter(|failover| Instant::now() >= failover.next_probe)
-        else {
-            return Ok(());
+    /// While the failover output delivers: probes the primary output at this interval. Returns whether it is to be used
+    /// again; then it is open.
+    pub(super) fn probe_primary(&mut self, now: Instant, interval: Duration) -> bool {
+        let Some(failover) = self.failover.as_mut().filter(|failover| now >= failover.next_probe) else {
+            return false;
         };
-        failover.next_probe = Instant::now() + longest;
+        failover.next_probe = now + interval;
         match self.primary.reopen(true) {
             Ok(()) => failover.successful_probes += 1,
             Err(error) => {
@@ -51,62 +80,68 @@ impl OutputWorker {
                 failover.successful_probes = 0;
             }
         }
-        if failover.successful_probes < REQUIRED_PROBES {
+        let is_available = failover.successful_probes >= REQUIRED_PROBES;
+        if !is_available {
             self.primary.drop_instance();
-            return Ok(());
         }
-        self.switch_to_primary()
+        is_available
     }
 
-    fn switch_to_primary(&mut self) -> Result<(), PluginError> {
-        let report = self.retry_buffer.report.clone();
-        if let (Some(standby), Some(_)) = (&mut self.standby, &report) {
+    /// Lets the primary output deliver again. `report` is the report in progress.
+    pub(super) fn return_to_primary(
+        &mut self,
+        report: Option<&ReportBegin>,
+        checkpoints: &Checkpoints,
+    ) -> Result<(), PluginError> {
+        if let (Some(standby), Some(_)) = (&mut self.standby, report) {
             standby.end_partial_report(&format!("`{}` is available again", self.primary.id()))?;
             let state = commit_partial_report(standby)?;
-            self.checkpoints.amend(standby.id(), state)?;
+            checkpoints.amend(standby.id(), state)?;
             standby.stored()?;
         }
         tracing::info!(instance = self.primary.id(), "available again, delivery resumed");
         self.failover = None;
-        self.outage = None;
-        self.queue.set_unavailable(false);
         match report {
             Some(begin) => {
-                self.primary.begin(&begin, true)?;
+                self.primary.begin(begin, true)?;
                 self.primary.mark_gap();
                 Ok(())
             }
-            None => self.end_partial_report_of_primary(),
+            None => self.end_partial_report_of_primary(checkpoints),
         }
     }
 
     /// Ends the primary output's part of a report that the failover output has ended meanwhile.
-    fn end_partial_report_of_primary(&mut self) -> Result<(), PluginError> {
+    fn end_partial_report_of_primary(&mut self, checkpoints: &Checkpoints) -> Result<(), PluginError> {
         if self.primary.report_at_commit().is_none() {
             return Ok(());
         }
         self.primary.end_partial_report("the rest of the report went to the failover")?;
         let state = commit_partial_report(&mut self.primary)?;
-        self.checkpoints.amend(self.primary.id(), state)?;
+        checkpoints.amend(self.primary.id(), state)?;
         self.primary.stored()
     }
 
     /// Tries once more, before the run ends, to end the part of an unavailable primary output. Not if a later run
     /// resumes the report.
-    pub(super) fn finish_primary_report(&mut self) {
-        let (Some(part), Some(standby)) = (self.primary.report_at_commit(), &self.standby) else { return };
+    ///
+    /// # Errors
+    /// When the part could not be completed.
+    pub(super) fn finish_primary_report(&mut self, checkpoints: &Checkpoints) -> Result<(), PluginError> {
+        let (Some(part), Some(standby)) = (self.primary.report_at_commit(), &self.standby) else {
+            return Ok(());
+        };
         if self.failover.is_none() || standby.is_inside(&part.report) {
-            return;
+            return Ok(());
         }
         let path = part.report.path.clone();
-        let ended = self.primary.reopen(false).and_then(|()| self.end_partial_report_of_primary());
-        if let Err(error) = ended {
+        let ended = self.primary.reopen(false);
+        ended.and_then(|()| self.end_partial_report_of_primary(checkpoints)).map_err(|error| {
             self.primary.abandon_partial_report();
             let message =
                 format!("{error}; its part of report {path} could not be completed and may be missing");
-            let error = PluginError::new(error.kind, message);
-            self.control.record_failure(Failure::new(self.primary.id(), &error));
-        }
+            PluginError::new(error.kind, message)
+        })
     }
 
     /// State of the output that does not deliver now. An unavailable primary output has a gap; a failover output that

@@ -12,8 +12,9 @@ use scanbridge_plugin_api::{
     CheckpointRequest, ErrorKind, Event, PluginError, Position, ReportKey, Step, Stored,
 };
 
-use super::batch::{InputCounts, Item, Mark, ReportBegin, SharedBatch};
+use super::batch::{InputCounts, Item, Mark, ReportBegin, SharedBatch, size_of_batch};
 use super::checkpoint::{Checkpoints, EndedReport, NewMark};
+use super::clock::after;
 use super::control::Control;
 use super::queue::Queue;
 use super::report_lock::ReportLockGuard;
@@ -77,7 +78,7 @@ impl InputThread {
             recycle,
             recycled_batches,
             report: None,
-            since_mark: SinceMark::default(),
+            since_mark: SinceMark::new(control.stop.now()),
             last_mark: 0,
             unconfirmed: None,
             is_idle: false,
@@ -129,9 +130,9 @@ struct SinceMark {
     started: Instant,
 }
 
-impl Default for SinceMark {
-    fn default() -> Self {
-        Self { bytes: 0, started: Instant::now() }
+impl SinceMark {
+    fn new(now: Instant) -> Self {
+        Self { bytes: 0, started: now }
     }
 }
 
@@ -157,8 +158,9 @@ impl<'a> InputWorker<'a> {
             let Some(position) = self.resume_at.clone().filter(|_| is_retryable(&error)) else {
                 return Err(error);
             };
-            let outage = outage.get_or_insert_with(|| Outage::new(self.retry));
-            let Some(pause) = outage.failed(&error) else { return Err(error) };
+            let now = self.control.stop.now();
+            let outage = outage.get_or_insert_with(|| Outage::new(self.retry, now));
+            let Some(pause) = outage.failed(&error, now) else { return Err(error) };
             tracing::warn!(
                 instance = self.summary.id,
                 "{error}; retry {} in {:.1} s",
@@ -256,13 +258,14 @@ impl<'a> InputWorker<'a> {
         }
         start.schema = self.columns.schema().clone();
         self.columns = Arc::new(Columns::of_report(&start));
-        let key = Arc::new(ReportKey {
-            input: self.summary.id.clone(),
-            id: start.id.clone(),
-            path: start.path.clone(),
-            time: start.time.clone(),
-            revision: start.revision.clone(),
-        });
+        let key = Arc::new(
+            ReportKey::default()
+                .with_input(self.summary.id.clone())
+                .with_id(start.id.clone())
+                .with_path(start.path.clone())
+                .with_time(start.time.clone())
+                .with_revision(start.revision.clone()),
+        );
         let begin = ReportBegin { report: Arc::new(start), key, continued, partial: self.source.is_replay() };
         self.report = Some(OpenReport { begin: begin.clone(), report_lock, has_sent: false });
         self.send(&Item::Begin(begin));
@@ -304,7 +307,7 @@ impl<'a> InputWorker<'a> {
         let report_lock = report.report_lock;
         let reason = "the source has changed; the report is read from the beginning".to_owned();
         tracing::warn!(instance = self.summary.id, "{reason}");
-        self.send(&Item::End { end: Arc::new(ReportEnd { reason, ..ReportEnd::default() }), has_gap: false });
+        self.send(&Item::End { end: Arc::new(ReportEnd::default().with_reason(reason)), has_gap: false });
         drop(report_lock);
         self.begin(start, continued)
     }
@@ -319,21 +322,21 @@ impl<'a> InputWorker<'a> {
             return Err(PluginError::bug("the input sent findings outside a report"));
         };
         report.has_sent = true;
-        // Definitions stay in memory as long as a batch that refers to them.
-        self.since_mark.bytes += raw.new_text.len() as u64;
+        let size = size_of_batch(&raw, &self.columns);
         let definitions = self.definitions.resolve(&mut raw, self.columns.schema());
         let definitions = definitions
             .map_err(|bad| PluginError::bug(format!("plugin bug: the input sent an invalid batch: {bad}")))?;
         let (columns, counts) = (Arc::clone(&self.columns), Arc::clone(&self.counts));
         let history = self.source.take_history();
-        let batch = SharedBatch::new(raw, definitions, history, columns, counts, self.recycle.clone());
+        let batch = SharedBatch::new(raw, size, definitions, history, columns, counts, self.recycle.clone());
         let item = Item::Batch(Arc::new(batch));
         self.since_mark.bytes += item.size().0;
         self.send(&item);
         drop(item);
         self.resume_at = position;
         let CheckpointInterval { bytes, time } = self.interval;
-        let is_due = self.since_mark.bytes >= bytes || self.since_mark.started.elapsed() >= time;
+        let is_due =
+            self.since_mark.bytes >= bytes || self.control.stop.since(self.since_mark.started) >= time;
         if is_due && request == CheckpointRequest::AtInterval {
             self.add_mark();
         }
@@ -346,7 +349,8 @@ impl<'a> InputWorker<'a> {
         };
         self.count_end(&report.begin.report, &end);
         // An incomplete report must not remove anything, and a complete one is always delivered.
-        let end = ReportEnd { deliver: end.deliver || end.complete, ..end };
+        let deliver = end.deliver || end.complete;
+        let end = end.with_deliver(deliver);
         let sent = end.deliver.then(|| self.sent(&report.begin.report, end.complete));
         self.send(&Item::End { end: Arc::new(end), has_gap: false });
         self.resume_at = position;
@@ -402,7 +406,7 @@ impl<'a> InputWorker<'a> {
 
     fn mark(&mut self, position: Option<Position>, ended: Option<EndedReport>) {
         let (in_report, ends_report) = (self.report.is_some(), ended.is_some());
-        self.since_mark = SinceMark::default();
+        self.since_mark = SinceMark::new(self.control.stop.now());
         self.last_mark = self.checkpoints.mark(NewMark { input: self.number, position, in_report, ended });
         self.send(&Item::Mark(Mark { number: self.last_mark, ends_report }));
     }
@@ -420,12 +424,12 @@ impl<'a> InputWorker<'a> {
     }
 
     fn idle(&mut self, wake_after: Duration) {
-        let started = Instant::now();
-        while started.elapsed() < wake_after {
+        let stop = &self.control.stop;
+        let end = after(stop.now(), wake_after);
+        while stop.now() < end {
             self.notify_stored();
             let woken = || self.source.context().is_some_and(Context::take_wake);
-            let remaining = wake_after.saturating_sub(started.elapsed()).min(TICK);
-            if woken() || self.control.stop.wait(remaining) {
+            if woken() || stop.wait_interval(end, TICK) {
                 return;
             }
         }
@@ -464,12 +468,14 @@ impl<'a> InputWorker<'a> {
 
     /// Closes the source. An error after the input has failed is ignored.
     fn close(&mut self) {
-        if let Some(context) = self.source.context() {
+        let context = self.source.context();
+        if let Some(context) = context {
             log_notes(&self.summary.id, context);
         }
         if let Err(error) = self.source.close() {
             self.control.input_failed(&self.summary.id, &error);
         }
+        self.summary.metrics = context.map(|context| context.metrics().to_list()).unwrap_or_default();
     }
 
     /// Leaves the report in progress unfinished: a later run resumes it.
@@ -491,7 +497,7 @@ impl<'a> InputWorker<'a> {
                 ErrorKind::Cancelled => "the run was stopped".to_owned(),
                 _ => error.message.clone(),
             };
-            let end = Arc::new(ReportEnd { reason, ..ReportEnd::default() });
+            let end = Arc::new(ReportEnd::default().with_reason(reason));
             self.send(&Item::End { end, has_gap: false });
             drop(report.report_lock);
         }
@@ -517,11 +523,11 @@ impl<'a> InputWorker<'a> {
                     unconfirmed.reports.extend(notification.reports);
                     (unconfirmed, next)
                 }
-                None => (notification, Instant::now()),
+                None => (notification, self.control.stop.now()),
             });
         }
         let Some((stored, next)) = self.unconfirmed.take() else { return };
-        if Instant::now() < next {
+        if self.control.stop.now() < next {
             self.unconfirmed = Some((stored, next));
             return;
         }
@@ -531,7 +537,7 @@ impl<'a> InputWorker<'a> {
             Ok(()) => self.checkpoints.confirmed(self.number, &stored.reports),
             Err(error) => {
                 self.control.input_failed(&self.summary.id, &error);
-                self.unconfirmed = Some((stored, Instant::now() + CONFIRM_RETRY));
+                self.unconfirmed = Some((stored, self.control.stop.now() + CONFIRM_RETRY));
             }
         }
     }

@@ -3,19 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scanbridge_plugin_api::abi::{API, InputHandle, InputTable2, OutputHandle, OutputTable2, mask};
+use scanbridge_plugin_api::abi::{
+    API, HostTable2, InputHandle, InputTable2, OutputHandle, OutputTable2, mask,
+};
 use scanbridge_plugin_api::batch::Schema;
 use scanbridge_plugin_api::{
     InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position, Purpose, Receipt,
 };
 
-use super::build::Settings;
+use super::settings::Settings;
 use super::stop::Stop;
 use crate::config::{Instance, Pipeline};
 use crate::plugins::Claim;
+use crate::plugins::call::Caller;
 use crate::plugins::context::Context;
-use crate::plugins::guard::Caller;
 use crate::plugins::instance_thread::{CallLimits, InstanceThread};
+use crate::plugins::services::leaked_table;
 use crate::state::InstanceKeys;
 
 /// Opens instances of one input.
@@ -32,6 +35,8 @@ pub(super) struct Opener<T, C> {
     /// Contains the options, including secrets.
     frame: Arc<OpenFrame>,
     context: &'static Context,
+    /// The host table of the context.
+    host: &'static HostTable2,
     limits: CallLimits,
 }
 
@@ -57,12 +62,14 @@ impl<T, C> Opener<T, C> {
         let caller = Caller::new(name, settings.recorder.as_deref());
         let limits = CallLimits::of(run.hang);
         let keys = InstanceKeys::new(&instance.id, settings.ledger.clone(), settings.purpose);
+        let context = Context::leaked(keys, caller, run.stop);
         Self {
             table,
             declared,
             plugin: claim.name.to_owned(),
             frame: Arc::new(frame(kind, instance, run, limits)),
-            context: Context::leaked(keys, caller, run.stop),
+            context,
+            host: leaked_table(context),
             limits,
         }
     }
@@ -136,7 +143,7 @@ impl InputOpener {
         thread: &mut InstanceThread<InputHandle>,
         position: &Position,
     ) -> Result<(Schema, InputCapabilities), PluginError> {
-        let (table, frame, host) = (self.table, Arc::clone(&self.frame), self.context.table());
+        let (table, frame, host) = (self.table, Arc::clone(&self.frame), self.host);
         let position = (!position.0.is_empty()).then(|| position.clone());
         let declared = self.declared;
         thread.call("open", self.limits, move |handle| {
@@ -156,7 +163,7 @@ impl OutputOpener {
         thread: &mut InstanceThread<OutputHandle>,
         receipt: Option<&Receipt>,
     ) -> Result<OutputCapabilities, PluginError> {
-        let (table, frame, host) = (self.table, Arc::clone(&self.frame), self.context.table());
+        let (table, frame, host) = (self.table, Arc::clone(&self.frame), self.host);
         let (receipt, declared) = (receipt.cloned(), self.declared);
         thread.call("open", self.limits, move |handle| {
             let opened = OutputHandle::open(table, &frame, receipt.as_ref(), host)?;

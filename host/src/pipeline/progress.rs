@@ -1,11 +1,13 @@
 //! Shows progress: a bar on a terminal, otherwise a log line at intervals.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::build::OpenInput;
+use super::stop::Stop;
 use super::summary::show_bytes;
 use crate::plugins::context::Context;
 
@@ -22,19 +24,20 @@ pub(super) struct Progress {
     /// `None` until the size is known: a bar of length 0 would look finished.
     bar: Option<ProgressBar>,
     next_line: Instant,
+    stop: Arc<Stop>,
 }
 
 impl Progress {
-    pub(super) fn of(inputs: &[OpenInput], draws: bool) -> Self {
+    pub(super) fn of(inputs: &[OpenInput], draws: bool, stop: &Arc<Stop>) -> Self {
         let inputs = inputs.iter().filter_map(|input| input.source.context()).collect();
-        Self { inputs, draws, bar: None, next_line: Instant::now() + LINE_EVERY }
+        Self { inputs, draws, bar: None, next_line: stop.now() + LINE_EVERY, stop: Arc::clone(stop) }
     }
 
     /// Shows the progress until `done` returns true.
     pub(super) fn until(&mut self, mut done: impl FnMut() -> bool) {
         let mut tick = FIRST_TICK;
         while !done() {
-            thread::sleep(tick);
+            thread::park_timeout(tick);
             tick = (tick * 2).min(TICK);
             self.show();
         }
@@ -55,8 +58,8 @@ impl Progress {
             let bar = self.bar.get_or_insert_with(new_bar);
             bar.set_length(total.max(read));
             bar.set_position(read);
-        } else if read > 0 && Instant::now() >= self.next_line {
-            self.next_line = Instant::now() + LINE_EVERY;
+        } else if read > 0 && self.stop.now() >= self.next_line {
+            self.next_line = self.stop.now() + LINE_EVERY;
             tracing::info!("{}", progress_line(read, total));
         }
     }

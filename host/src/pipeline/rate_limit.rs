@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::stop::Stop;
+
 /// Limits findings per second.
 #[derive(Debug, Default)]
 pub(super) struct RateLimit {
@@ -11,11 +13,11 @@ pub(super) struct RateLimit {
 
 impl RateLimit {
     /// Waits until the rate limit allows the next findings.
-    pub(super) fn wait_for(&mut self, findings: u64, max_per_sec: u64, wait: impl FnOnce(Duration) -> bool) {
-        let now = Instant::now();
+    pub(super) fn wait_for(&mut self, findings: u64, max_per_sec: u64, stop: &Stop) {
+        let now = stop.now();
         let next = self.next.filter(|next| *next > now);
         if let Some(next) = next {
-            let _ = wait(next - now);
+            let _ = stop.wait(next - now);
         }
         #[expect(clippy::cast_precision_loss, reason = "a pause need not be exact")]
         let cost = Duration::from_secs_f64(findings as f64 / max_per_sec as f64);

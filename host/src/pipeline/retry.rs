@@ -1,7 +1,5 @@
 //! When to retry something that is unavailable.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError};
@@ -17,23 +15,23 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    pub(super) fn new(policy: RetryPolicy) -> Self {
-        Self { policy, started: Instant::now(), failures: 0 }
+    pub(super) fn new(policy: RetryPolicy, now: Instant) -> Self {
+        Self { policy, started: now, failures: 0 }
     }
 
-    /// Records a failure. Returns the pause before the next attempt, or `None` when `max_elapsed` is over.
+    /// Records a failure at this time. Returns the pause before the next attempt, or `None` when `max_elapsed` is over.
     ///
     /// The pause doubles each time. Half of it is random, so that several clients of one peer do not retry at the
     /// same time. If the peer requests a longer pause, that pause is used.
-    pub(super) fn failed(&mut self, error: &PluginError) -> Option<Duration> {
+    pub(super) fn failed(&mut self, error: &PluginError, now: Instant) -> Option<Duration> {
         self.failures += 1;
-        let spent = self.started.elapsed();
+        let spent = now.saturating_duration_since(self.started);
         if spent >= self.policy.max_elapsed {
             return None;
         }
         let doubled = self.policy.initial.saturating_mul(1 << (self.failures - 1).min(20));
         let max_pause = doubled.min(self.policy.longest);
-        let pause = max_pause / 2 + (max_pause / 2).mul_f64(random_part());
+        let pause = max_pause / 2 + (max_pause / 2).mul_f64(fastrand::f64());
         let pause = error.retry_after.map_or(pause, |requested| requested.max(pause));
         // The last attempt is made when the time is over, even if the pause would end later.
         Some(pause.min(self.policy.max_elapsed - spent))
@@ -53,20 +51,14 @@ impl Outage {
         self.failures >= self.policy.breaker_failures
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+    pub(super) fn started(&self) -> Instant {
+        self.started
     }
 }
 
 /// Whether a retry makes sense after this error.
 pub(super) fn is_retryable(error: &PluginError) -> bool {
     error.kind == ErrorKind::Unavailable
-}
-
-/// A random number from 0 to 1.
-fn random_part() -> f64 {
-    let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
-    f64::from(bits) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
@@ -88,11 +80,12 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest_and_are_random() {
-        let (mut one, mut other) = (Outage::new(policy()), Outage::new(policy()));
+        let now = Instant::now();
+        let (mut one, mut other) = (Outage::new(policy(), now), Outage::new(policy(), now));
         let mut differ = false;
         for max_pause in [2, 4, 8, 16, 30, 30, 30] {
             let (pause, second) =
-                (one.failed(&unavailable()).unwrap(), other.failed(&unavailable()).unwrap());
+                (one.failed(&unavailable(), now).unwrap(), other.failed(&unavailable(), now).unwrap());
             let max_pause = Duration::from_secs(max_pause);
             assert!((max_pause / 2..=max_pause).contains(&pause), "{pause:?} for {max_pause:?}");
             differ |= pause != second;
@@ -103,15 +96,15 @@ mod tests {
 
     #[test]
     fn longer_pause_of_the_peer_is_used_until_max_elapsed() {
-        let mut outage = Outage::new(policy());
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let mut outage = Outage::new(policy(), now);
         let with_pause = unavailable().with_retry_after(Duration::from_secs(120));
-        assert_eq!(outage.failed(&with_pause), Some(Duration::from_secs(120)));
-        outage.started = Instant::now() - Duration::from_secs(599);
-        assert!(outage.failed(&with_pause).unwrap() <= Duration::from_secs(1));
-        outage.started = Instant::now() - Duration::from_secs(600);
-        assert_eq!(outage.failed(&with_pause), None);
+        assert_eq!(outage.failed(&with_pause, now), Some(Duration::from_secs(120)));
+        assert_eq!(outage.failed(&with_pause, after(599)), Some(Duration::from_secs(1)));
+        assert_eq!(outage.failed(&with_pause, after(600)), None);
         let no_retries = RetryPolicy { max_elapsed: Duration::ZERO, ..policy() };
-        assert_eq!(Outage::new(no_retries).failed(&unavailable()), None);
+        assert_eq!(Outage::new(no_retries, now).failed(&unavailable(), now), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use scanbridge_plugin_api::{PluginError, Resume, StoredReport};
 use super::build::{AbsentOutput, OpenOutput, OpenPipeline};
 use super::checkpoint::{Checkpoints, OutputIds};
 use super::control::Control;
-use super::failover::FailoverState;
+use super::failover::Pair;
 use super::input::{InputResult, InputThread, with_counts};
 use super::progress::Progress;
 use super::queue::Queue;
@@ -37,9 +37,9 @@ pub struct RunResult {
 /// A replay stores no checkpoints.
 #[must_use]
 pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, progress_bar: bool) -> (Summary, RunResult) {
-    let started = Instant::now();
+    let started = stop.now();
     let absent = std::mem::take(&mut opened.absent);
-    let progress = Progress::of(&opened.inputs, progress_bar);
+    let progress = Progress::of(&opened.inputs, progress_bar, &stop);
     let resumed: Vec<bool> = opened
         .inputs
         .iter()
@@ -127,6 +127,7 @@ fn prepare(
         (ids, input_keys),
         output_ids,
         (opened.settings.run, absent),
+        Arc::clone(&control.stop),
     ));
     let workers = pairs.into_iter().zip(ahead).enumerate().map(|(number, ((output, standby), ahead))| {
         let indexes =
@@ -184,14 +185,10 @@ fn worker(
     let OpenOutput { required, delivery, destination, open_error, .. } = output;
     let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
     let standby = standby.map(|standby| standby.destination);
-    // A failover output that was inside a report continues it; otherwise its part would never be ended.
     let resumes = destination.capabilities().resume != Resume::None;
-    let delivers = standby.as_ref().is_some_and(|standby| standby.report_at_commit().is_some());
     OutputWorker {
         number,
-        primary: destination,
-        failover: delivers.then(|| FailoverState::with_first_probe(Instant::now())),
-        standby,
+        pair: Pair::new(destination, standby, control.stop.now()),
         required,
         delivery,
         queue,
@@ -208,14 +205,14 @@ fn worker(
 }
 
 fn start_output(worker: OutputWorker) -> JoinHandle<Vec<OutputSummary>> {
-    start(format!("to {}", worker.primary.id()), move || worker.run())
+    start(format!("to {}", worker.pair.primary.id()), move || worker.run())
 }
 
 /// Waits for an output, and ends the drain time of a run that is being stopped.
 fn join(thread: JoinHandle<Vec<OutputSummary>>, control: &Control) -> Vec<OutputSummary> {
     while !thread.is_finished() {
         control.stop.abort_when_drained();
-        thread::sleep(Duration::from_millis(1));
+        thread::park_timeout(Duration::from_millis(1));
     }
     // The host's own threads do not panic; if one does, the run must not look successful.
     thread.join().expect("an output's thread ends with its summary")
@@ -296,5 +293,5 @@ fn summarize(
     } else {
         RunStatus::Partial
     };
-    Summary { status, inputs, outputs, failures, elapsed: started.elapsed() }
+    Summary { status, inputs, outputs, failures, elapsed: control.stop.since(started) }
 }

@@ -4,7 +4,7 @@ use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{Batch, Selection};
 
 use super::batch::ValidatedBatch;
-use super::summary::KindCounts;
+use super::kind_counts::KindCounts;
 use crate::config::Filter;
 
 /// The rows of a batch for one output, in reused memory.
@@ -38,7 +38,7 @@ impl Rows {
         if self.all {
             return Selection::default();
         }
-        Selection { assets: Some(&self.assets), findings: Some(&self.findings) }
+        Selection::new(&self.assets, &self.findings)
     }
 
     /// The findings; `None` for all.

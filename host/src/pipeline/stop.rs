@@ -1,7 +1,9 @@
 //! The stop request of a run, in two levels.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::clock::{Clock, SystemClock, after};
 
 /// The level at which inputs end and outputs finish their queued items: the first signal, or a required output that
 /// failed.
@@ -9,9 +11,10 @@ pub const DRAIN: u32 = 1;
 /// The level at which every call ends: the second signal, or the end of the drain time.
 pub const ABORT: u32 = 2;
 
-/// A stop request that threads can wait for. Its level only rises.
-#[derive(Debug, Default)]
+/// A stop request that threads can wait for, by the clock of the run. Its level only rises.
+#[derive(Debug)]
 pub struct Stop {
+    clock: Arc<dyn Clock>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -23,7 +26,34 @@ struct State {
     since: Option<Instant>,
 }
 
+impl Default for Stop {
+    fn default() -> Self {
+        Self::with_clock(Arc::new(SystemClock))
+    }
+}
+
 impl Stop {
+    /// No stop request yet, in a run with this clock.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// The clock of the run.
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// The current time of the run.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Time since this time.
+    pub(crate) fn since(&self, time: Instant) -> Duration {
+        self.now().saturating_duration_since(time)
+    }
+
     /// Time for outputs to finish after the first request; then the second level is set. The run ends within ten
     /// seconds of the request.
     pub const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -45,7 +75,7 @@ impl Stop {
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.level = state.level.max(level);
-        state.since.get_or_insert_with(Instant::now);
+        state.since.get_or_insert_with(|| self.clock.now());
         drop(state);
         self.changed.notify_all();
     }
@@ -53,7 +83,7 @@ impl Stop {
     /// Sets the second level when the drain time is over.
     pub fn abort_when_drained(&self) {
         let since = self.state.lock().unwrap_or_else(PoisonError::into_inner).since;
-        if since.is_some_and(|since| since.elapsed() >= Self::DRAIN_TIME) {
+        if since.is_some_and(|since| self.clock.until(since + Self::DRAIN_TIME).is_zero()) {
             self.abort();
         }
     }
@@ -76,16 +106,23 @@ impl Stop {
         self.wait_above(0, longest, || 0) > 0
     }
 
+    /// Waits for a stop request until this time, at most for one `interval`. Returns whether there is one.
+    #[must_use]
+    pub(crate) fn wait_interval(&self, end: Instant, interval: Duration) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let longest = self.clock.until(end).min(interval);
+        let waited = self.changed.wait_timeout_while(state, longest, |state| state.level < DRAIN);
+        waited.unwrap_or_else(PoisonError::into_inner).0.level >= DRAIN
+    }
+
     /// Waits until the level or the level from `own` is above `seen`, at most for this time. Returns the higher one
     /// of both.
     pub(crate) fn wait_above(&self, seen: u32, longest: Duration, own: impl Fn() -> u32) -> u32 {
-        let end = Instant::now().checked_add(longest);
+        let end = after(self.now(), longest);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let level = state.level.max(own());
-            // A time that the clock cannot represent means no limit.
-            let left =
-                end.map_or(Duration::from_secs(3600), |end| end.saturating_duration_since(Instant::now()));
+            let left = self.clock.until(end);
             if level > seen || left.is_zero() {
                 return level;
             }

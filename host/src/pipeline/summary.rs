@@ -1,73 +1,18 @@
 //! The summary of a run: its counts and failures.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use scanbridge_plugin_api::model::FindingKind;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
-use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::kind_counts::KindCounts;
 use super::validate::{InvalidRows, OddCells};
 use crate::config::{InputInstance, OutputInstance, Pipeline};
+use crate::exit_code::{INTERRUPTED, exit_code};
+use crate::plugins::Metric;
 use crate::state::StateError;
 use crate::telemetry::without_controls;
-
-/// Findings by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct KindCounts([u64; 4]);
-
-impl KindCounts {
-    /// Number of findings of this kind.
-    #[must_use]
-    pub fn of(&self, kind: FindingKind) -> u64 {
-        self.0[kind as usize]
-    }
-
-    /// Adds findings of a kind.
-    pub fn add(&mut self, kind: FindingKind, count: u64) {
-        self.0[kind as usize] += count;
-    }
-
-    /// Adds all counts of another value.
-    pub fn add_all(&mut self, other: &Self) {
-        for (sum, count) in self.0.iter_mut().zip(other.0) {
-            *sum += count;
-        }
-    }
-
-    /// Subtracts another value, which must not be larger.
-    #[must_use]
-    pub fn without(&self, other: &Self) -> Self {
-        Self(std::array::from_fn(|kind| self.0[kind].saturating_sub(other.0[kind])))
-    }
-
-    /// Sum of all kinds.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
-}
-
-impl Serialize for KindCounts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for kind in FindingKind::ALL {
-            map.serialize_entry(kind.word(), &self.of(kind))?;
-        }
-        map.end()
-    }
-}
-
-impl fmt::Display for KindCounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, kind) in FindingKind::ALL.into_iter().enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}{} {}", kind.word(), self.of(kind))?;
-        }
-        Ok(())
-    }
-}
 
 /// Result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -122,8 +67,19 @@ impl Failure {
     }
 }
 
+/// The first of these failures, for a command on the saved state.
+#[must_use]
+pub(crate) fn to_state_error(failures: &[Failure]) -> StateError {
+    let first = failures.first();
+    StateError {
+        message: first.map(|failure| failure.message.clone()).unwrap_or_default(),
+        hint: first.and_then(|failure| failure.hint.clone()),
+        exit_code: first.map_or(70, |failure| failure.exit_code),
+    }
+}
+
 /// Counts of an input.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct InputSummary {
     /// The `id:` in the pipeline.
     pub id: String,
@@ -152,11 +108,14 @@ pub struct InputSummary {
     pub unfinished: u64,
     /// Whether this run resumed an interrupted one; then the counts include only what this run read.
     pub resumed: bool,
+    /// What the plugin measured in this run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
 }
 
 /// Disposition of the findings in an output. The findings that the inputs sent are `records + filtered + rejected +
 /// diverted + delivered_before + undelivered`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct OutputSummary {
     /// The `id:` in the pipeline.
     pub id: String,
@@ -184,10 +143,13 @@ pub struct OutputSummary {
     pub bytes: u64,
     /// Findings of reports that this output had published before the interruption that the run resumes.
     pub delivered_before: u64,
+    /// What the plugin measured in this run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
 }
 
 /// The summary of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// Result of the run.
     pub status: RunStatus,
@@ -345,25 +307,6 @@ pub(super) fn show_bytes(bytes: u64) -> String {
     }
 }
 
-const INTERRUPTED: u8 = 130;
-
-/// The exit code for a failure of this kind (sysexits, and 130 for an interruption).
-#[must_use]
-pub(crate) fn exit_code(kind: ErrorKind) -> u8 {
-    match kind {
-        ErrorKind::Rejected | ErrorKind::BadData => 65,
-        ErrorKind::NoInput => 66,
-        ErrorKind::Unavailable => 69,
-        ErrorKind::Bug => 70,
-        ErrorKind::CannotCreate => 73,
-        ErrorKind::Io => 74,
-        ErrorKind::Protocol => 76,
-        ErrorKind::Auth => 77,
-        ErrorKind::Config => 78,
-        ErrorKind::Cancelled => INTERRUPTED,
-    }
-}
-
 fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
@@ -375,6 +318,8 @@ fn milliseconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::O
 
 #[cfg(test)]
 mod tests {
+    use scanbridge_plugin_api::model::FindingKind;
+
     use super::*;
 
     fn summary(codes: &[u8], rejected: u64) -> Summary {

@@ -11,7 +11,7 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, list_items};
 use serde::{Serialize, Serializer};
 
-use super::summary::KindCounts;
+use super::kind_counts::KindCounts;
 
 /// Why a row is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub(crate) struct ValidRows {
 
 impl ValidRows {
     pub(super) fn selection(&self) -> Selection<'_> {
-        Selection { assets: Some(&self.assets), findings: Some(&self.findings) }
+        Selection::new(&self.assets, &self.findings)
     }
 }
 
@@ -146,7 +146,7 @@ impl ValidRows {
 /// each invalid row.
 pub(crate) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<'_>)) -> RowReport {
     let mut found = RowReport::default();
-    let Schema { assets, definitions, findings } = batch.columns().schema();
+    let Schema { assets, definitions, findings, .. } = batch.columns().schema();
     let own = [assets, definitions, findings].map(|columns| own_typed(columns));
     let [own_assets, own_definitions, own_findings] = &own;
     batch.read_new_definitions(|definition| {
@@ -427,7 +427,9 @@ mod tests {
             assert_eq!(reported, [fault, "finding on an invalid asset"]);
             let rows = report.valid.unwrap();
             assert_eq!((rows.assets, rows.findings), (vec![1], vec![1]));
-            assert_eq!((report.assets, report.findings.total(), report.invalid.total()), (1, 1, 2));
+            assert_eq!(report.assets, 1);
+            assert_eq!(report.findings.total(), 1);
+            assert_eq!(report.invalid.total(), 2);
         }
     }
 

@@ -1,22 +1,23 @@
 //! The thread of one output: takes items from the queue, delivers them, and retries after failures.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, ReportKey, Resume};
 
 use super::account::Ended;
 use super::batch::{Item, Mark, ReportBegin, SharedBatch};
 use super::checkpoint::Checkpoints;
+use super::clock::after;
 use super::control::Control;
 use super::destination::{Destination, LateRetry};
-use super::failover::FailoverState;
+use super::failover::Pair;
 use super::queue::Queue;
 use super::rate_limit::RateLimit;
 use super::retry::{Outage, is_retryable};
 use super::retry_buffer::RetryBuffer;
 use super::stop::ABORT;
-use super::summary::OutputSummary;
+use super::summary::{Failure, OutputSummary};
 use crate::config::Delivery;
 use crate::plugins::context::Context;
 use crate::state::AheadReport;
@@ -26,8 +27,7 @@ use crate::telemetry::without_controls;
 pub(super) struct OutputWorker {
     /// Index of this output worker.
     pub(super) number: usize,
-    pub(super) primary: Destination,
-    pub(super) standby: Option<Destination>,
+    pub(super) pair: Pair,
     pub(super) required: bool,
     pub(super) delivery: Delivery,
     pub(super) queue: Arc<Queue>,
@@ -37,8 +37,6 @@ pub(super) struct OutputWorker {
     /// Maximum size of the retry buffer, in bytes.
     pub(super) max_buffer_bytes: u64,
     pub(super) outage: Option<Outage>,
-    /// Set while the failover output delivers.
-    pub(super) failover: Option<FailoverState>,
     pub(super) rate_limit: RateLimit,
     /// The error with which the output could not be opened at the start of the run, if it is retryable.
     pub(super) open_error: Option<PluginError>,
@@ -75,17 +73,17 @@ impl OutputWorker {
         if outcome.is_ok()
             && let Err(error) = self.close()
         {
-            self.control.output_failed(self.primary.id(), self.required, &error);
+            self.control.output_failed(self.pair.primary.id(), self.required, &error);
         }
         self.queue.abandon();
-        for destination in [&self.primary].into_iter().chain(&self.standby) {
+        for destination in [&self.pair.primary].into_iter().chain(&self.pair.standby) {
             log_notes(destination.id(), destination.context());
         }
         self.summaries(is_resumable)
     }
 
     fn deliver_all(&mut self) -> Result<(), PluginError> {
-        if let Some(open_error) = self.open_error.take().filter(|_| self.failover.is_none()) {
+        if let Some(open_error) = self.open_error.take().filter(|_| !self.pair.has_failed_over()) {
             self.recover(open_error)?;
         }
         while let Some(item) = self.queue.take() {
@@ -147,7 +145,7 @@ impl OutputWorker {
 
     fn write(&mut self, batch: &Arc<SharedBatch>) -> Result<(), PluginError> {
         if let Some(max_per_sec) = self.delivery.max_findings_per_sec {
-            self.rate_limit.wait_for(batch.findings(), max_per_sec, |pause| self.control.stop.wait(pause));
+            self.rate_limit.wait_for(batch.findings(), max_per_sec, &self.control.stop);
         }
         let validated = match batch.validate() {
             Ok(validated) => validated,
@@ -167,7 +165,7 @@ impl OutputWorker {
             return Ok(());
         }
         let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
-        let mut outage = Outage::new(self.delivery.retry);
+        let mut outage = Outage::new(self.delivery.retry, self.control.stop.now());
         let mut attempts = 1;
         while !rows.is_empty() {
             let refused = PluginError::new(
@@ -178,7 +176,7 @@ impl OutputWorker {
             if stops && self.required && self.control.is_resumable() {
                 return Err(refused); // The next run resumes before them.
             }
-            let Some(pause) = outage.failed(&refused).filter(|_| !stops) else {
+            let Some(pause) = outage.failed(&refused, self.control.stop.now()).filter(|_| !stops) else {
                 let reason = format!("not accepted after {attempts} attempts");
                 self.active().move_to_dead_letters(validated, &rows, &reason, attempts);
                 break;
@@ -202,7 +200,7 @@ impl OutputWorker {
         let state = self.active().keep_commit()?;
         self.active().context().keys().mark_commit(mark.number);
         let mut states = vec![(self.active().id().to_owned(), state)];
-        states.extend(self.idle_state());
+        states.extend(self.pair.idle_state());
         let skipped = self.skipping.ended.take();
         let ended = skipped.as_ref().map_or_else(
             || self.active().ended(),
@@ -223,7 +221,7 @@ impl OutputWorker {
         self.checkpoints.published(self.number, mark.number);
         self.retry_buffer.items.clear();
         if let Some(outage) = self.outage.take() {
-            let time = outage.elapsed().as_secs_f64();
+            let time = self.control.stop.since(outage.started()).as_secs_f64();
             tracing::info!(instance = self.active().id(), "delivery resumed after {time:.0} s");
             self.queue.set_unavailable(false);
         }
@@ -256,11 +254,13 @@ impl OutputWorker {
                 ));
             }
             let policy = self.delivery.retry;
-            let outage = self.outage.get_or_insert_with(|| Outage::new(policy));
-            let pause = outage.failed(&error);
+            let now = self.control.stop.now();
+            let outage = self.outage.get_or_insert_with(|| Outage::new(policy, now));
+            let pause = outage.failed(&error, now);
             let switches = outage.breaker_is_open() || pause.is_none();
-            if switches && self.standby.is_some() && self.failover.is_none() {
-                self.switch_to_failover(&error);
+            if switches && self.pair.can_fail_over() {
+                self.pair.fail_over(&error, now + policy.longest);
+                self.outage = None;
             } else {
                 let Some(pause) = pause else { return Err(error) };
                 self.wait_before_the_next_attempt(&error, pause)?;
@@ -303,9 +303,13 @@ impl OutputWorker {
             return if stopped { Err(error.clone()) } else { Ok(()) };
         }
         // A run does not wait for an optional output: when everything else has finished, it gets one last attempt.
-        let begun = Instant::now();
-        while begun.elapsed() < pause && !self.control.stop.is_requested() {
-            if self.queue.wait_closed((pause - begun.elapsed()).min(Duration::from_millis(200))) {
+        let end = after(self.control.stop.now(), pause);
+        loop {
+            let left = self.control.stop.clock().until(end);
+            if left.is_zero() || self.control.stop.is_requested() {
+                break;
+            }
+            if self.queue.wait_closed(left.min(Duration::from_millis(200))) {
                 self.outage.iter_mut().for_each(Outage::expire);
                 break;
             }
@@ -324,7 +328,7 @@ impl OutputWorker {
 
     /// Reopens the active output at its last commit, and repeats everything since.
     fn resend_buffer(&mut self) -> Result<(), PluginError> {
-        let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.failover.is_none();
+        let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && !self.pair.has_failed_over();
         let (begun, missed_beginning) = (self.retry_buffer.report.clone(), self.retry_buffer.has_findings);
         self.skipping = Skipping { findings: self.skipping.findings, ..Skipping::default() };
         let active = self.active();
@@ -377,23 +381,39 @@ impl OutputWorker {
     }
 
     fn close(&mut self) -> Result<(), PluginError> {
-        let closed = self.primary.close();
-        let standby = self.standby.as_mut().map_or(Ok(()), Destination::close);
+        let closed = self.pair.primary.close();
+        let standby = self.pair.standby.as_mut().map_or(Ok(()), Destination::close);
         closed.and(standby)
     }
 
-    pub(super) fn active(&mut self) -> &mut Destination {
-        match &mut self.standby {
-            Some(standby) if self.failover.is_some() => standby,
-            _ => &mut self.primary,
+    /// While the failover output delivers: probes the primary output, and returns to it after enough successful probes.
+    fn probe_primary(&mut self) -> Result<(), PluginError> {
+        if !self.pair.probe_primary(self.control.stop.now(), self.delivery.retry.longest) {
+            return Ok(());
+        }
+        let returned = self.pair.return_to_primary(self.retry_buffer.report.as_ref(), &self.checkpoints);
+        if !self.pair.has_failed_over() {
+            self.outage = None;
+            self.queue.set_unavailable(false);
+        }
+        returned
+    }
+
+    fn finish_primary_report(&mut self) {
+        if let Err(error) = self.pair.finish_primary_report(&self.checkpoints) {
+            self.control.record_failure(Failure::new(self.pair.primary.id(), &error));
         }
     }
 
+    fn active(&mut self) -> &mut Destination {
+        self.pair.active()
+    }
+
     fn summaries(&self, is_resumable: bool) -> Vec<OutputSummary> {
-        let mut primary = self.primary.summary(is_resumable);
-        let mut standby = self.standby.as_ref().map(|standby| standby.summary(is_resumable));
+        let mut primary = self.pair.primary.summary(is_resumable);
+        let mut standby = self.pair.standby.as_ref().map(|standby| standby.summary(is_resumable));
         // Findings after the last commit count as undelivered.
-        let last = if self.failover.is_some() { &mut standby } else { &mut None };
+        let last = if self.pair.has_failed_over() { &mut standby } else { &mut None };
         let last = last.as_mut().unwrap_or(&mut primary);
         last.undelivered += self.retry_buffer.findings;
         last.delivered_before += self.skipping.findings;

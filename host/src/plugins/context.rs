@@ -5,10 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::abi::HostTable2;
-
-use super::guard::Caller;
-use super::services;
+use super::call::Caller;
+use super::metrics::Metrics;
 use crate::pipeline::Stop;
 use crate::state::InstanceKeys;
 
@@ -28,8 +26,8 @@ pub(crate) struct Context {
     phase: Mutex<String>,
     notes: Mutex<BTreeMap<(u32, String), u64>>,
     woken: AtomicBool,
+    metrics: Metrics,
     keys: Arc<InstanceKeys>,
-    table: HostTable2,
 }
 
 /// Maximum number of different notes of one instance; further ones are counted in one common note.
@@ -37,28 +35,21 @@ const MAX_NOTES: usize = 200;
 
 impl Context {
     pub(crate) fn leaked(keys: InstanceKeys, caller: Caller, stop: &Arc<Stop>) -> &'static Self {
-        let context = Box::leak(Box::new(Self {
+        Box::leak(Box::new(Self {
             instance: keys.instance().to_owned(),
             caller,
             stop: Arc::clone(stop),
             own_level: AtomicU32::new(0),
-            started: Instant::now(),
+            started: stop.now(),
             active_until: AtomicU64::new(0),
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
             phase: Mutex::default(),
             notes: Mutex::default(),
             woken: AtomicBool::new(false),
+            metrics: Metrics::default(),
             keys: Arc::new(keys),
-            table: services::table(std::ptr::null()),
-        }));
-        context.table = services::table(std::ptr::from_ref(context).cast());
-        context
-    }
-
-    /// The host table for `open`.
-    pub(crate) fn table(&'static self) -> &'static HostTable2 {
-        &self.table
+        }))
     }
 
     /// The caller that names the instance in messages.
@@ -69,6 +60,11 @@ impl Context {
     /// The keys of the instance.
     pub(crate) fn keys(&self) -> &Arc<InstanceKeys> {
         &self.keys
+    }
+
+    /// What the plugin measures.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Bytes processed and total bytes; 0 of 0 while unknown.
@@ -90,7 +86,7 @@ impl Context {
     /// Time without progress in the current call.
     pub(crate) fn inactive_time(&self) -> Duration {
         let until = Duration::from_millis(self.active_until.load(Ordering::Relaxed));
-        self.started.elapsed().saturating_sub(until)
+        self.stop.since(self.started).saturating_sub(until)
     }
 
     /// The current activity as the plugin has named it; empty if unset.
@@ -111,7 +107,7 @@ impl Context {
 
     /// Records progress. The current call counts as active for this much longer.
     pub(crate) fn record_activity(&self, longer: Duration) {
-        let until = self.started.elapsed().saturating_add(longer).as_millis();
+        let until = self.stop.since(self.started).saturating_add(longer).as_millis();
         self.active_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 

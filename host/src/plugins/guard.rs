@@ -5,53 +5,10 @@
 //! plugin library is loaded and again after each one. `_exit` and direct system calls are not detected, because they
 //! call no such function.
 
-use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::recorder::{CallRecorder, Slot};
-use super::{last_line, signals};
-
-/// An instance whose calls are recorded. Never freed.
-#[derive(Debug)]
-pub(crate) struct Caller {
-    /// Its name in messages: `output siem (Acme 1.2.0)`.
-    name: String,
-    /// The slot in which its calls are recorded for the next run, if any.
-    slot: Option<Slot>,
-}
-
-impl Caller {
-    /// Creates the caller for an instance, for a library that is being loaded, or for other plugin code.
-    pub(crate) fn new(name: String, recorder: Option<&CallRecorder>) -> Self {
-        Self { name, slot: recorder.and_then(CallRecorder::slot) }
-    }
-}
-
-thread_local! {
-    /// The current plugin call of this thread. It needs no destructor: at exit, thread-locals with a destructor no
-    /// longer exist.
-    static CALL: Cell<Option<(&'static Caller, &'static str)>> = const { Cell::new(None) };
-}
-
-/// Runs `work` as a plugin call and records the call.
-pub(crate) fn run_call<T>(caller: &'static Caller, call: &'static str, work: impl FnOnce() -> T) -> T {
-    let outer = CALL.replace(Some((caller, call)));
-    if let Some(slot) = &caller.slot {
-        slot.begin(&caller.name, call);
-    }
-    let result = work();
-    if let Some(slot) = &caller.slot {
-        slot.end();
-    }
-    CALL.set(outer);
-    result
-}
-
-/// The caller and the current call of this thread. A signal handler may call this.
-pub(super) fn current() -> Option<(&'static str, &'static str)> {
-    CALL.get().map(|(caller, call)| (caller.name.as_str(), call))
-}
+use super::{call, last_line, signals};
 
 /// The guarded process; 0 while no command runs. A child process that a plugin has forked may exit normally.
 static GUARDED: AtomicU32 = AtomicU32::new(0);
@@ -112,7 +69,7 @@ extern "C" fn on_exit() {
     if GUARDED.load(Ordering::Acquire) != std::process::id() {
         return;
     }
-    match current() {
+    match call::current() {
         Some((caller, call)) => last_line::print(format_args!(
             "plugin bug: {caller} called exit in `{call}`; the command was stopped (run again to resume)"
         )),

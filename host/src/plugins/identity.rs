@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use object::{Object, ObjectSection, ReadCache};
+use object::elf::FileHeader64;
+use object::read::elf::{FileHeader, SectionHeader};
+use object::{Endianness, FileKind, Object, ObjectSection, ReadCache, ReadRef};
 use scanbridge_plugin_api::abi::{ABI_MAJOR, ABILITIES, API, Identity, IdentityError, SECTION, TARGET};
 
 use super::search::FilePermissionCheck;
@@ -181,16 +183,36 @@ fn identity_of(path: &Path) -> Result<Identity, Refusal> {
     let file = File::open(path).map_err(unreadable)?;
     // Reads only the required parts: a library with debug information may be large.
     let cache = ReadCache::new(file);
-    let object = object::File::parse(&cache).map_err(not_a_library)?;
     let name = SECTION.rsplit(',').next().unwrap_or(SECTION);
-    let section =
-        object.section_by_name(name).ok_or_else(|| Refusal::NotAPlugin { path: path.to_owned() })?;
+    let range = match FileKind::parse(&cache).map_err(not_a_library)? {
+        FileKind::Elf64 => elf_section(&cache, name),
+        _ => object::File::parse(&cache).map(|object| {
+            object.section_by_name(name).map(|section| section.file_range().unwrap_or_default())
+        }),
+    };
+    let (offset, size) =
+        range.map_err(not_a_library)?.ok_or_else(|| Refusal::NotAPlugin { path: path.to_owned() })?;
     let invalid_identity = |error| Refusal::BadIdentity { path: path.to_owned(), error };
     // Checked before reading: a sparse file can really have a section of the size in its header.
-    if section.size() > Identity::MOST_BYTES as u64 {
+    if size > Identity::MOST_BYTES as u64 {
         return Err(invalid_identity(IdentityError::TooLarge));
     }
-    Identity::parse(section.data().map_err(not_a_library)?).map_err(invalid_identity)
+    let section = (&cache).read_bytes_at(offset, size);
+    let section = section.map_err(|()| Refusal::NotALibrary {
+        path: path.to_owned(),
+        reason: "the identity section is outside the file".to_owned(),
+    })?;
+    Identity::parse(section).map_err(invalid_identity)
+}
+
+/// Offset and size of a section of an ELF file. Reads only the table of sections; `object::File` would also read all
+/// symbols.
+fn elf_section(cache: &ReadCache<File>, name: &str) -> object::Result<Option<(u64, u64)>> {
+    let header = FileHeader64::<Endianness>::parse(cache)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, cache)?;
+    let section = sections.section_by_name(endian, name.as_bytes());
+    Ok(section.map(|(_, section)| section.file_range(endian).unwrap_or_default()))
 }
 
 #[cfg(unix)]

@@ -4,13 +4,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scanbridge_plugin_api::PluginError;
 
 use super::context::Context;
-use super::guard;
-use crate::pipeline::ABORT;
+use super::{call, guard};
+use crate::pipeline::{ABORT, after};
 
 /// The thread of an instance whose handle is an `H`.
 #[derive(Debug)]
@@ -103,9 +103,10 @@ impl<H: Send + 'static> InstanceThread<H> {
         let (result, returned) = sync_channel(1);
         let caller = self.context.caller();
         self.context.record_activity(Duration::ZERO);
-        let started = Instant::now();
+        let stop = &self.context.stop;
+        let started = stop.now();
         let job: Job<H> = Box::new(move |handle| {
-            let outcome = guard::run_call(caller, call, || work(handle));
+            let outcome = call::run_call(caller, call, || work(handle));
             // The receiver no longer exists if the host has abandoned this call.
             let _ = result.send(outcome);
         });
@@ -113,17 +114,18 @@ impl<H: Send + 'static> InstanceThread<H> {
             return Err(ended(call));
         }
         let limit = limits.of_call(call);
+        let end = after(started, limit);
         let (mut logged, mut aborted) = (Duration::ZERO, None);
         loop {
-            match returned.recv_timeout(TICK) {
+            match returned.recv_timeout(stop.clock().interval(TICK, end)) {
                 Ok(outcome) => return outcome,
                 Err(RecvTimeoutError::Disconnected) => return Err(ended(call)),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let inactive = self.context.inactive_time().min(started.elapsed());
+            let inactive = self.context.inactive_time().min(stop.since(started));
             if self.context.level() >= ABORT {
-                let since = *aborted.get_or_insert_with(Instant::now);
-                if since.elapsed() >= AFTER_ABORT {
+                let since = *aborted.get_or_insert_with(|| stop.now());
+                if stop.clock().until(since + AFTER_ABORT).is_zero() {
                     self.abandon_thread();
                     return Err(PluginError::cancelled());
                 }

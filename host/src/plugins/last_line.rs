@@ -1,7 +1,9 @@
 //! The line that the process prints when a plugin ends it. Written without memory allocation, because a signal handler
-//! may not allocate.
+//! may not allocate; so it does not use [`printable`](scanbridge_plugin_api::printable).
 
 use std::fmt::{self, Write};
+
+use scanbridge_plugin_api::is_printable;
 
 use crate::telemetry;
 
@@ -38,7 +40,7 @@ impl LastLine {
 
     fn push(&mut self, text: &str) {
         for character in text.chars() {
-            let character = if character.is_control() { '?' } else { character };
+            let character = if is_printable(character) { character } else { '?' };
             let escape = if self.is_json && matches!(character, '"' | '\\') { "\\" } else { "" };
             let mut buffer = [0; 4];
             let encoded = character.encode_utf8(&mut buffer);

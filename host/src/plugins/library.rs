@@ -10,7 +10,8 @@ use scanbridge_plugin_api::abi::{
 };
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
-use super::guard::{self, Caller};
+use super::call::{self, Caller};
+use super::guard;
 use super::identity::{self, Refusal};
 use super::search::FilePermissionCheck;
 
@@ -128,7 +129,7 @@ impl Library {
         // constructors.
         let load = || unsafe { Library::open(Some(&self.path), RTLD_NOW | RTLD_LOCAL) };
         let caller: &'static Caller = Box::leak(Box::new(Caller::new(self.path.display().to_string(), None)));
-        let library = guard::run_call(caller, "load", load).map_err(one_line)?;
+        let library = call::run_call(caller, "load", load).map_err(one_line)?;
         guard::register();
         let symbol = match self.identity.root {
             RootKind::AbiStable => ROOT_SYMBOL,
@@ -147,7 +148,7 @@ impl Library {
             })?,
             RootKind::Plain => unsafe { open_plain_root(symbol) }.map_err(|error| error.message)?,
         };
-        let described = guard::run_call(caller, "describe", || root.descriptors());
+        let described = call::run_call(caller, "describe", || root.descriptors());
         let (descriptors, bad_descriptors) = described.map_err(|error| error.message)?;
         Ok(Loaded { root, descriptors, bad_descriptors })
     }

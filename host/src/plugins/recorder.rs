@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use scanbridge_plugin_api::is_printable;
+
 /// Size of a slot in bytes: a line of text, padded with spaces.
 const SLOT: usize = 256;
 
@@ -106,7 +108,7 @@ impl InterruptedCall {
         let text = String::from_utf8_lossy(slot);
         let mut fields = text.trim_end().splitn(3, '\t');
         let (since, call, instance) = (fields.next()?.parse().ok()?, fields.next()?, fields.next()?);
-        let is_printable = |text: &str| !text.contains(char::is_control);
+        let is_printable = |text: &str| text.chars().all(is_printable);
         (is_printable(call) && is_printable(instance)).then(|| Self {
             instance: instance.to_owned(),
             call: call.to_owned(),

@@ -6,16 +6,17 @@ use std::time::Duration;
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::abi::{
     ALIVE_1, AliveTable1, Bytes, BytesRef, CANCEL_1, CancelTable1, HostTable2, LOG_1, LogTable1, MASK_1,
-    MaskTable1, NOTES_1, NotesTable1, STATE_1, StateTable1, Status, TOTAL_IS_KNOWN, WAKE_1, WakeTable1, mask,
-    masked,
+    METRICS_1, MaskTable1, MetricsTable1, NOTES_1, NotesTable1, STATE_1, StateTable1, Status, TOTAL_IS_KNOWN,
+    WAKE_1, WakeTable1, mask, masked,
 };
 
 use super::context::Context;
 use crate::telemetry;
 
-/// The host table of the instance with this context.
-pub(super) fn table(context: *const ()) -> HostTable2 {
-    HostTable2 { size: size_of::<HostTable2>() as u32, reserved: 0, context, get_table }
+/// The host table of the instance with this context, for `open`. As the context, it is never freed.
+pub(crate) fn leaked_table(context: &'static Context) -> &'static HostTable2 {
+    let context = std::ptr::from_ref(context).cast();
+    Box::leak(Box::new(HostTable2 { size: size_of::<HostTable2>() as u32, reserved: 0, context, get_table }))
 }
 
 extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
@@ -27,6 +28,8 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
     static MASK: MaskTable1 = MaskTable1 { mask: mask_text };
     static STATE: StateTable1 =
         StateTable1 { get: get_key, put: put_key, delete: delete_key, list: list_keys };
+    static METRICS: MetricsTable1 =
+        MetricsTable1 { register: register_metric, add: add_to_counter, set: set_gauge };
     match id.to_text().as_str() {
         LOG_1 => std::ptr::from_ref(&LOG).cast(),
         CANCEL_1 => std::ptr::from_ref(&CANCEL).cast(),
@@ -35,12 +38,13 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
         WAKE_1 => std::ptr::from_ref(&WAKE).cast(),
         MASK_1 => std::ptr::from_ref(&MASK).cast(),
         STATE_1 => std::ptr::from_ref(&STATE).cast(),
+        METRICS_1 => std::ptr::from_ref(&METRICS).cast(),
         _ => std::ptr::null(),
     }
 }
 
 /// # Safety
-/// `context` was created by [`Context::table`]; such a context is never freed.
+/// `context` is that of a table of [`leaked_table`]; such a context is never freed.
 unsafe fn context_of(context: *const ()) -> &'static Context {
     // SAFETY: required by this function.
     unsafe { &*context.cast::<Context>() }
@@ -132,6 +136,21 @@ extern "C" fn list_keys(context: *const (), prefix: BytesRef<'_>, keys: &mut Byt
     Status::from(listed.map(|listed| {
         *keys = serde_json::to_vec(&listed).expect("texts can be serialized").into();
     }))
+}
+
+extern "C" fn register_metric(context: *const (), kind: u32, name: BytesRef<'_>, help: BytesRef<'_>) -> u32 {
+    // SAFETY: as above.
+    unsafe { context_of(context) }.metrics().register(kind, &name.to_text(), &masked(&help.to_text()))
+}
+
+extern "C" fn add_to_counter(context: *const (), id: u32, count: u64) {
+    // SAFETY: as above.
+    unsafe { context_of(context) }.metrics().add(id, count);
+}
+
+extern "C" fn set_gauge(context: *const (), id: u32, value: f64) {
+    // SAFETY: as above.
+    unsafe { context_of(context) }.metrics().set(id, value);
 }
 
 /// A key as text. Other keys are refused, because two of them could be equal after a conversion.

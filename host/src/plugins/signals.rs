@@ -6,7 +6,7 @@
 use std::ffi::{c_int, c_void};
 use std::{mem, ptr};
 
-use super::{guard, last_line};
+use super::{call, last_line};
 
 /// The signals of a crash.
 const FATAL: [(c_int, &str); 5] = [
@@ -57,7 +57,7 @@ extern "C" fn on_crash(signal: c_int, info: *mut libc::siginfo_t, _context: *mut
     // SAFETY: the system passes valid information about the signal (SA_SIGINFO).
     let sender = unsafe { ((*info).si_code <= 0).then(|| (*info).si_pid()) };
     let own = std::process::id();
-    match (sender.filter(|sender| u32::try_from(*sender) != Ok(own)), guard::current()) {
+    match (sender.filter(|sender| u32::try_from(*sender) != Ok(own)), call::current()) {
         (Some(sender), _) => last_line::print(format_args!("process {sender} ended this process ({name})")),
         (None, Some((caller, call))) => last_line::print(format_args!(
             "plugin bug: {caller} crashed in `{call}` ({name}); the process ended (run again to resume)"

@@ -1,10 +1,12 @@
 //! A dead letter: a finding that an output rejected, with everything that is required to resend it.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use scanbridge_plugin_api::batch::{Column, ColumnType, Columns, FindingView, Schema};
-use scanbridge_plugin_api::model::{Hints, ReportSource, ReportStart};
-use serde::{Deserialize, Serialize};
+use scanbridge_plugin_api::model::ReportStart;
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// One line of a dead letter file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,56 +36,38 @@ pub struct DeadLetterHistory {
     pub attempts: u32,
 }
 
-/// What the state stores of a report: the report of a dead letter, or the report that an output was processing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ReportRecord {
-    /// The scanner's ID of the report.
-    pub id: String,
-    /// Name of the XML root element.
-    pub kind: String,
-    /// Its title.
-    pub title: String,
-    /// When the scan or report was created.
-    pub time: String,
-    /// File or URL.
-    pub path: String,
-    /// The input's version of the source content.
-    pub revision: String,
-    /// The scanner.
-    pub source: ReportSource,
-    /// Hints of the input for the outputs.
-    pub hints: Hints,
-}
+/// What the state stores of a report: its start without the schema, since a stored finding names its columns.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct ReportRecord(ReportStart);
 
 impl From<&ReportStart> for ReportRecord {
     fn from(report: &ReportStart) -> Self {
-        Self {
-            id: report.id.clone(),
-            kind: report.kind.clone(),
-            title: report.title.clone(),
-            time: report.time.clone(),
-            path: report.path.clone(),
-            revision: report.revision.clone(),
-            source: report.source.clone(),
-            hints: report.hints.clone(),
-        }
+        Self(report.clone().with_schema(Schema::default()))
     }
 }
 
 impl From<ReportRecord> for ReportStart {
     fn from(report: ReportRecord) -> Self {
-        Self {
-            id: report.id,
-            kind: report.kind,
-            title: report.title,
-            time: report.time,
-            path: report.path,
-            source: report.source,
-            hints: report.hints,
-            revision: report.revision,
-            ..Self::default()
+        report.0
+    }
+}
+
+impl Deref for ReportRecord {
+    type Target = ReportStart;
+
+    fn deref(&self) -> &ReportStart {
+        &self.0
+    }
+}
+
+impl Serialize for ReportRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut value = serde_json::to_value(&self.0).map_err(S::Error::custom)?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("schema");
         }
+        value.serialize(serializer)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::checkpoint::DeadLetterEnd;
 use super::dead_letter::DeadLetter;
 use super::error::StateError;
-use super::ledger::{DeadLetterEnd, Ledger};
+use super::ledger::Ledger;
 
 /// Writes the dead letters of one output, up to a maximum size.
 #[derive(Debug)]
@@ -135,9 +136,9 @@ impl DeadLetterWriter {
 mod tests {
     use std::path::Path;
 
+    use super::super::checkpoint::{Checkpoint, OutputState, SinceCheckpoint};
     use super::super::dead_letter::{Record, ReportRecord};
     use super::super::ledger::DeadLetterReader;
-    use super::super::record::{Checkpoint, OutputState, SinceCheckpoint};
     use super::*;
 
     fn dead_letter(number: usize) -> DeadLetter {

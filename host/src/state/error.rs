@@ -6,8 +6,6 @@ use std::path::Path;
 
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
-use crate::pipeline::Failure;
-
 /// An error with its hint and the exit code of a run that ends because of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateError {
@@ -35,17 +33,6 @@ impl From<StateError> for PluginError {
 }
 
 impl StateError {
-    /// Converts the first of these failures.
-    #[must_use]
-    pub(crate) fn of_failures(failures: &[Failure]) -> Self {
-        let first = failures.first();
-        Self {
-            message: first.map(|failure| failure.message.clone()).unwrap_or_default(),
-            hint: first.and_then(|failure| failure.hint.clone()),
-            exit_code: first.map_or(70, |failure| failure.exit_code),
-        }
-    }
-
     pub(crate) fn cannot_create(path: &Path, error: &io::Error) -> Self {
         Self {
             message: format!("cannot create {}: {error}", path.display()),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::record::Checkpoint;
+use super::checkpoint::Checkpoint;
 use crate::config::{Catalogue, Instance, Pipeline};
 
 /// Everything that decides what a pipeline delivers: instances, their options without secrets, and filters. Settings

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Purpose, State, check_key_length};
 
-use super::ledger::{KeyChanges, Ledger};
+use super::checkpoint::KeyChanges;
+use super::ledger::Ledger;
 
 /// The keys of one instance.
 #[derive(Debug)]

@@ -16,16 +16,13 @@ use scanbridge_plugin_api::StoredReport;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use dead_letters::{DeadLetterCount, DeadLetterEnd, DeadLetterReader};
-pub use keys::KeyChanges;
+pub use dead_letters::{DeadLetterCount, DeadLetterReader};
 use missed::put_unconfirmed;
-pub use missed::{MissedChange, MissedReport};
 
+use super::checkpoint::{AheadReport, Checkpoint, EndOfRun, OutputState, SentReport, SinceCheckpoint};
 use super::dead_letter::ReportRecord;
 use super::error::StateError;
-use super::record::{
-    AheadReport, Checkpoint, EndOfRun, OutputState, RunRecord, RunState, SentReport, SinceCheckpoint,
-};
+use super::record::{RunRecord, RunState};
 
 mod dead_letters;
 mod keys;

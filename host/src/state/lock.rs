@@ -8,6 +8,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use scanbridge_plugin_api::is_printable;
+
 use super::error::StateError;
 use super::folder::StateFolder;
 
@@ -113,7 +115,7 @@ fn write_holder(file: &mut File, path: &Path) -> Result<(), StateError> {
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     let read = file.take(100).read_to_string(&mut text);
-    if read.is_err() || text.chars().any(char::is_control) { String::new() } else { text }
+    if read.is_ok() && text.chars().all(is_printable) { text } else { String::new() }
 }
 
 #[cfg(test)]

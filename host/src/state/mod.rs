@@ -6,6 +6,7 @@
 //!               /instances/ID/   private data of a plugin
 //! ```
 
+mod checkpoint;
 mod dead_letter;
 mod dead_letter_writer;
 mod error;
@@ -16,19 +17,19 @@ mod ledger;
 mod lock;
 mod record;
 
+pub use checkpoint::{
+    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, KeyChanges, MissedChange, MissedReport, OutputState,
+    SentReport, SinceCheckpoint,
+};
 pub use dead_letter::{DeadLetter, DeadLetterHistory, Record, ReportRecord};
 pub use dead_letter_writer::DeadLetterWriter;
 pub use error::StateError;
 pub use fingerprint::{Change, ChangedOptions, Fingerprint};
 pub use folder::StateFolder;
 pub use instance_keys::InstanceKeys;
-pub use ledger::{
-    DeadLetterCount, DeadLetterEnd, DeadLetterReader, KeyChanges, Ledger, MissedChange, MissedReport,
-};
+pub use ledger::{DeadLetterCount, DeadLetterReader, Ledger};
 pub use lock::{Lock, Occupied};
-pub use record::{
-    AheadReport, Checkpoint, EndOfRun, OutputState, RunRecord, RunState, SentReport, SinceCheckpoint,
-};
+pub use record::{RunRecord, RunState};
 
 /// The current time in UTC, in the format of the state.
 #[must_use]

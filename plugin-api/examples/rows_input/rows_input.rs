@@ -98,12 +98,10 @@ impl Input for Rows {
                 Some(file) if file.is_begun => return self.read(batch),
                 Some(file) => {
                     file.is_begun = true;
-                    let start = ReportStart {
-                        path: file.place.path.display().to_string(),
-                        revision: file.place.revision.clone(),
-                        source: ReportSource::new("Example", "Rows", "example"),
-                        ..ReportStart::default()
-                    };
+                    let start = ReportStart::default()
+                        .with_path(file.place.path.display().to_string())
+                        .with_revision(file.place.revision.clone())
+                        .with_source(ReportSource::new("Example", "Rows", "example"));
                     let continued = file.place.offset > 0;
                     return Ok(if continued {
                         Step::report_continued(start)
@@ -175,12 +173,8 @@ impl Rows {
                 let complete = line.end;
                 let reason = if complete { "" } else { "the file has no last line `{\"end\": true}`" };
                 file.place.offset = u64::MAX;
-                let end = ReportEnd {
-                    complete,
-                    deliver: complete,
-                    reason: reason.to_owned(),
-                    ..ReportEnd::default()
-                };
+                let end =
+                    ReportEnd::default().with_complete(complete).with_deliver(complete).with_reason(reason);
                 let step = Step::report_end(end).at(file.place.position());
                 self.file = None;
                 return Ok(step);

@@ -177,14 +177,14 @@ macro_rules! register_output {
 macro_rules! __register {
     ($plugin:ty, $kind:literal, $name:expr, $entry:ident) => {
         const _: () = {
-            const LENGTH: usize = $crate::abi::record_length(&["plugin ", $kind, " ", $name]);
+            const LENGTH: usize = $crate::__export::record_length(&["plugin ", $kind, " ", $name]);
             #[used]
             #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".scanbridge"))]
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__scanbridge"))]
-            static RECORD: [u8; LENGTH] = $crate::abi::name_record($kind, $name);
+            static RECORD: [u8; LENGTH] = $crate::__export::name_record($kind, $name);
 
-            $crate::inventory::submit! {
-                $crate::abi::Registration::<$plugin>::$entry(env!("CARGO_PKG_VERSION"))
+            $crate::__export::inventory::submit! {
+                $crate::__export::Registration::<$plugin>::$entry(env!("CARGO_PKG_VERSION"))
             }
         };
     };
@@ -197,7 +197,7 @@ macro_rules! export_plugin {
     () => {
         const _: () = {
             const PARTS: &[&str] = &[
-                $crate::abi::LIBRARY_RECORD,
+                $crate::__export::LIBRARY_RECORD,
                 if cfg!(panic = "unwind") { "panic=unwind\n" } else { "panic=abort\n" },
                 "crate=",
                 env!("CARGO_PKG_NAME"),
@@ -207,14 +207,15 @@ macro_rules! export_plugin {
             #[used]
             #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".scanbridge"))]
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__scanbridge"))]
-            static RECORD: [u8; $crate::abi::record_length(PARTS)] = $crate::abi::identity_record(PARTS);
+            static RECORD: [u8; $crate::__export::record_length(PARTS)] =
+                $crate::__export::identity_record(PARTS);
 
             // Same code as `abi_stable`'s own attribute, with paths that are valid in the plugin's crate.
             #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
-            pub static ROOT: $crate::abi::LibHeader = $crate::abi::root_header();
+            pub static ROOT: $crate::__export::LibHeader = $crate::__export::root_header();
 
             #[unsafe(export_name = "scanbridge_root_2")]
-            pub static PLAIN_ROOT: $crate::abi::PlainRoot = $crate::abi::plain_root();
+            pub static PLAIN_ROOT: $crate::__export::PlainRoot = $crate::__export::plain_root();
         };
     };
 }

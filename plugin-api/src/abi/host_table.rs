@@ -45,6 +45,9 @@ pub const MASK_1: &str = "mask/1";
 /// The ID of [`StateTable1`].
 pub const STATE_1: &str = "state/1";
 
+/// The ID of [`MetricsTable1`].
+pub const METRICS_1: &str = "metrics/1";
+
 /// The host's log.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
@@ -126,6 +129,24 @@ pub struct StateTable1 {
     pub list: extern "C" fn(context: *const (), prefix: BytesRef<'_>, keys: &mut Bytes) -> Status,
 }
 
+/// Measurements of the instance, for the summary of the run and for monitoring.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct MetricsTable1 {
+    /// Adds a metric and returns its ID; the same ID for the same kind and name. Kind 1 is a counter, 2 a gauge. A name
+    /// has 1 to 64 lower case letters, digits and `_`. 0 means that the metric is refused: an instance has at most 64.
+    pub register: extern "C" fn(context: *const (), kind: u32, name: BytesRef<'_>, help: BytesRef<'_>) -> u32,
+    /// Adds to a counter.
+    pub add: extern "C" fn(context: *const (), id: u32, count: u64),
+    /// Sets a gauge.
+    pub set: extern "C" fn(context: *const (), id: u32, value: f64),
+}
+
+/// Kind of [`MetricsTable1::register`]: a sum that only rises.
+pub const COUNTER: u32 = 1;
+/// Kind of [`MetricsTable1::register`]: a value that changes.
+pub const GAUGE: u32 = 2;
+
 /// Flag of [`AliveTable1::progress`].
 pub const TOTAL_IS_KNOWN: u32 = 1;
 
@@ -140,6 +161,7 @@ pub struct HostHandle {
     wake: Option<&'static WakeTable1>,
     mask: Option<&'static MaskTable1>,
     state: Option<&'static StateTable1>,
+    metrics: Option<&'static MetricsTable1>,
 }
 
 // SAFETY: the host promises that its functions may be called from any thread. `context` is only passed back to the
@@ -163,6 +185,7 @@ impl HostHandle {
                 wake: get(table, WAKE_1),
                 mask: get(table, MASK_1),
                 state: get(table, STATE_1),
+                metrics: get(table, METRICS_1),
             }
         }
     }
@@ -224,6 +247,23 @@ impl HostHandle {
     pub(crate) fn mask(&self, text: &str) {
         if let Some(table) = self.mask {
             (table.mask)(self.context, text.into());
+        }
+    }
+
+    /// The ID of this metric; 0 if this host has no metrics or refuses it.
+    pub(crate) fn register_metric(&self, kind: u32, name: &str, help: &str) -> u32 {
+        self.metrics.map_or(0, |table| (table.register)(self.context, kind, name.into(), help.into()))
+    }
+
+    pub(crate) fn add_to_counter(&self, id: u32, count: u64) {
+        if let Some(table) = self.metrics {
+            (table.add)(self.context, id, count);
+        }
+    }
+
+    pub(crate) fn set_gauge(&self, id: u32, value: f64) {
+        if let Some(table) = self.metrics {
+            (table.set)(self.context, id, value);
         }
     }
 

@@ -5,6 +5,7 @@
 //! text, so `strings` shows them too. Lines and records of later versions are ignored.
 
 use crate::descriptor::PluginKind;
+use crate::printable;
 
 /// Name of the section.
 #[cfg(not(target_vendor = "apple"))]
@@ -154,8 +155,7 @@ fn is_unprintable(character: char) -> bool {
 
 /// An error that shows the start of the record as one printable line.
 fn invalid_record(record: &str) -> IdentityError {
-    let words = record.trim().replace(char::is_control, " ");
-    IdentityError::Record(words.chars().take(MAX_SHOWN_CHARS).collect())
+    IdentityError::Record(printable(record, MAX_SHOWN_CHARS).into_owned())
 }
 
 /// Kind and name of a `plugin KIND NAME` record; `None` for another record.
@@ -267,7 +267,7 @@ mod tests {
         let with_escape = Identity::parse(b"scanbridge-plugin\nabi=1\ncrate=\x1b[31mred\0");
         assert_eq!(
             with_escape,
-            Err(IdentityError::Record("scanbridge-plugin abi=1 crate= [31mred".to_owned()))
+            Err(IdentityError::Record("scanbridge-plugin abi=1 crate=\u{fffd}[31mred".to_owned()))
         );
         assert_eq!(Identity::parse(&[b'a'; Identity::MOST_BYTES + 1]), Err(IdentityError::TooLarge));
     }

@@ -210,7 +210,9 @@ mod tests {
         let words = Words::from(vector);
         assert_eq!((&*words, words.capacity()), (&[1, 2, 3][..], 100));
         let vector = words.into_vec();
-        assert_eq!((vector.as_ptr(), vector.capacity(), vector.len()), (address, 100, 3));
+        assert_eq!(vector.as_ptr(), address);
+        assert_eq!(vector.capacity(), 100);
+        assert_eq!(vector.len(), 3);
     }
 
     #[test]

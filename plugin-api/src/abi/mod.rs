@@ -25,8 +25,9 @@ pub(crate) use batch::Text;
 pub use batch::{BatchRef, DefinitionRef, RawBatch2, TextRef};
 pub use export::{LIBRARY_RECORD, LibHeader, PluginEntry, Registration, plain_root, root_header};
 pub use host_table::{
-    ALIVE_1, AliveTable1, CANCEL_1, CancelTable1, HostHandle, HostTable2, LOG_1, LogTable1, MASK_1,
-    MaskTable1, NOTES_1, NotesTable1, STATE_1, StateTable1, TOTAL_IS_KNOWN, WAKE_1, WakeTable1,
+    ALIVE_1, AliveTable1, CANCEL_1, COUNTER, CancelTable1, GAUGE, HostHandle, HostTable2, LOG_1, LogTable1,
+    MASK_1, METRICS_1, MaskTable1, MetricsTable1, NOTES_1, NotesTable1, STATE_1, StateTable1, TOTAL_IS_KNOWN,
+    WAKE_1, WakeTable1,
 };
 pub use identity::{
     IdentifiedPlugin, Identity, IdentityError, RootKind, SECTION, identity_record, name_record, record_length,
@@ -52,7 +53,7 @@ pub const ABI_MAJOR: u32 = 2;
 pub const API: &str = "2.0";
 
 /// IDs of the abilities that a plugin can require from a host of this version: its services.
-pub const ABILITIES: &[&str] = &[LOG_1, CANCEL_1, ALIVE_1, NOTES_1, WAKE_1, MASK_1, STATE_1];
+pub const ABILITIES: &[&str] = &[LOG_1, CANCEL_1, ALIVE_1, NOTES_1, WAKE_1, MASK_1, STATE_1, METRICS_1];
 
 /// The target triple that this crate was built for, and so the host or plugin that contains it.
 pub const TARGET: &str = env!("SCANBRIDGE_TARGET");

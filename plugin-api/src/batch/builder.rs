@@ -90,6 +90,7 @@ impl BatchSender {
             target_bytes: BatchBuilder::TARGET_BYTES,
         };
         builder.bytes.clear();
+        builder.bytes.reserve(BatchBuilder::RESERVED_BYTES);
         builder.assets.clear();
         builder.findings.clear();
         builder
@@ -107,6 +108,10 @@ impl BatchBuilder {
     /// ([`Limits::batch_bytes`](crate::Limits::batch_bytes)): large enough to make the cost of the transfer between threads
     /// negligible, small enough for the second level cache of a core.
     pub const TARGET_BYTES: usize = 384 * 1024;
+
+    /// Reserved for the texts of a batch, so that they are rarely moved when they grow: a full batch and the rest of an
+    /// asset. Unused pages of it are not in memory.
+    const RESERVED_BYTES: usize = Self::TARGET_BYTES + Self::TARGET_BYTES / 4;
 
     /// The memory that a recycled batch may keep. More is freed, so that the memory of one huge finding is not kept.
     const KEPT_BYTES: usize = 4 * Self::TARGET_BYTES;

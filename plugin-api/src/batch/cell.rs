@@ -79,23 +79,20 @@ impl<'a> Cell<'a> {
     /// The time, in milliseconds since 1970-01-01T00:00:00Z; `None` for an empty or odd cell.
     #[must_use]
     pub fn time(self) -> Option<i64> {
-        const FORM: &[u8; 19] = b"0000-00-00T00:00:00";
         let (time, rest) = self.0.as_bytes().split_first_chunk::<19>()?;
-        let has_form = time.iter().zip(FORM).all(|(byte, form)| match form {
-            b'0' => byte.is_ascii_digit(),
-            separator => byte == separator,
-        });
-        let fraction = match rest {
-            [b'Z'] => &[],
-            [b'.', fraction @ .., b'Z'] if (1..=3).contains(&fraction.len()) => fraction,
+        let [y1, y2, y3, y4, b'-', o1, o2, b'-', d1, d2, b'T', h1, h2, b':', m1, m2, b':', s1, s2] = *time
+        else {
+            return None;
+        };
+        let fraction = match *rest {
+            [b'Z'] => 0,
+            [b'.', tenths, b'Z'] => 100 * value_of([tenths])?,
+            [b'.', f1, f2, b'Z'] => 10 * value_of([f1, f2])?,
+            [b'.', f1, f2, f3, b'Z'] => value_of([f1, f2, f3])?,
             _ => return None,
         };
-        if !has_form || !fraction.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        let number = |range: std::ops::Range<usize>| value_of(&time[range]);
-        let [year, month, day] = [number(0..4), number(5..7), number(8..10)];
-        let [hour, minute, second] = [number(11..13), number(14..16), number(17..19)];
+        let (year, month, day) = (value_of([y1, y2, y3, y4])?, value_of([o1, o2])?, value_of([d1, d2])?);
+        let (hour, minute, second) = (value_of([h1, h2])?, value_of([m1, m2])?, value_of([s1, s2])?);
         // Second 60 is a leap second.
         if !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
             return None;
@@ -104,8 +101,7 @@ impl<'a> Cell<'a> {
             return None;
         }
         let seconds = ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
-        let milliseconds = value_of(fraction) * [1, 100, 10, 1][fraction.len()];
-        Some(seconds * 1000 + milliseconds)
+        Some(seconds * 1000 + fraction)
     }
 
     /// The flag; `None` for an empty or odd cell.
@@ -141,8 +137,17 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn value_of(digits: &[u8]) -> i64 {
-    digits.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'))
+/// The number that these digits are; `None` if one is no digit.
+fn value_of<const N: usize>(digits: [u8; N]) -> Option<i64> {
+    let mut value = 0;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Some(value)
 }
 
 fn is_leap(year: i64) -> bool {

@@ -141,7 +141,9 @@ mod tests {
         codes.set_severity(None);
         codes.set_ssl(Some(false));
         assert_eq!(codes.0, [0x0000_0004, 0x0002_ff06]);
-        assert_eq!((codes.port(), codes.severity(), codes.ssl()), (None, None, Some(false)));
+        assert_eq!(codes.port(), None);
+        assert_eq!(codes.severity(), None);
+        assert_eq!(codes.ssl(), Some(false));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::builder::BatchBuilder;
 use super::key::{self, KeyHasher};
 use super::layout::{DEFINITION_LEAD, KEY_WORDS};
 use super::row::{DefinitionRow, offset};
@@ -59,8 +60,10 @@ struct SentDefinition {
     row: u32,
 }
 
-/// After this many bytes of definitions a new epoch begins: it bounds what the receivers keep.
+/// After this many bytes of definitions a new epoch begins: it bounds what sender and receivers keep.
 const EPOCH_BYTES: usize = 4 << 20;
+/// About what sender and receiver need for a definition in addition to its cells: its entries in their tables.
+const ENTRY_BYTES: usize = 200;
 /// The same for batches that brought definitions.
 const EPOCH_BATCHES: usize = 1024;
 
@@ -132,6 +135,10 @@ impl NewDefinitions {
     /// Adds the cells, unless a row with equal ones was built in another order.
     fn add(&mut self, row: &DefinitionRow, layout: &RowLayout) -> u32 {
         let (text_end, rows_end) = (self.text.len(), self.rows.len());
+        if self.text.capacity() == 0 {
+            // So that the texts are rarely moved when they grow. `finish` gives back what is not used.
+            self.text.reserve(BatchBuilder::TARGET_BYTES);
+        }
         self.rows.push(0);
         row.write_to(layout, &mut self.text, &mut self.rows);
         let key = self.sent.hasher.key_of(&self.text, &self.rows[rows_end + DEFINITION_LEAD..]);
@@ -172,7 +179,8 @@ impl NewDefinitions {
 
     pub(super) fn finish(mut self) -> FinishedDefinitions {
         let mut sent = std::mem::take(&mut self.sent);
-        sent.bytes += self.text.len() + 4 * self.rows.len();
+        let entries = sent.definitions.len() - self.before;
+        sent.bytes += self.text.len() + 4 * self.rows.len() + ENTRY_BYTES * entries;
         sent.batches += usize::from(!self.rows.is_empty());
         let epoch = sent.epoch;
         self.give_back(sent);
@@ -231,9 +239,13 @@ mod tests {
     fn cells_are_sent_once_in_an_epoch() {
         let sent = SentDefinitions::default();
         let first = send(&sent, "a");
-        assert_eq!((first.epoch, first.text.as_slice(), first.keys.len()), (0, &b"a"[..], 4));
+        assert_eq!(first.epoch, 0);
+        assert_eq!(first.text.as_slice(), &b"a"[..]);
+        assert_eq!(first.keys.len(), 4);
         let again = send(&sent, "a");
-        assert_eq!((again.epoch, again.text.len(), again.rows.len()), (0, 0, 0));
+        assert_eq!(again.epoch, 0);
+        assert_eq!(again.text.len(), 0);
+        assert_eq!(again.rows.len(), 0);
         assert_eq!(again.keys, first.keys);
         send(&sent, &"x".repeat(EPOCH_BYTES));
         let next = send(&sent, "a");
@@ -242,6 +254,18 @@ mod tests {
             send(&sent, &number.to_string());
         }
         assert_eq!(send(&sent, "a").epoch, 2, "many small batches end an epoch as well");
+    }
+
+    #[test]
+    fn definitions_without_texts_end_an_epoch_as_well() {
+        let sent = SentDefinitions::default();
+        let mut definitions = NewDefinitions::after(&sent, Vec::new());
+        for number in 0..EPOCH_BYTES / ENTRY_BYTES {
+            definitions.push(&row(&number.to_string()), &layout());
+        }
+        let text = definitions.finish().text.len();
+        assert!(text < EPOCH_BYTES / 10, "{text}");
+        assert_eq!(send(&sent, "a").epoch, 1);
     }
 
     #[test]

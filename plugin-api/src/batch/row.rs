@@ -9,6 +9,7 @@ use crate::model::{
 /// A row under construction. Cells are set in any order. A parser keeps one row of each table and clears it for each
 /// use, so that no memory is allocated per finding.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Row<F: Field> {
     bytes: Vec<u8>,
     spans: Vec<(u32, u32)>,
@@ -107,7 +108,7 @@ impl<F: Field> Row<F> {
     #[must_use]
     pub fn get(&self, field: F) -> &str {
         // The bytes were appended as `str`s, so no cell can end inside a character.
-        std::str::from_utf8(self.cell(field.index())).unwrap_or_default()
+        simdutf8::basic::from_utf8(self.cell(field.index())).unwrap_or_default()
     }
 
     /// The length of a cell so far, in bytes.
@@ -145,17 +146,25 @@ impl<F: Field> Row<F> {
     pub(super) fn write_to(&self, layout: &RowLayout, bytes: &mut Vec<u8>, table: &mut Vec<u32>) {
         assert!(self.spans.len() <= layout.cells, "the row has a column that the schema does not have");
         table.reserve(layout.columns + 1);
-        table.push(offset(bytes.len()));
-        let mut write = |index: usize| {
+        let mut position = offset(bytes.len());
+        table.push(position);
+        let mut write = |(start, end): (u32, u32)| {
             // Most cells of a finding are empty.
-            if let Some((start, end)) = self.spans.get(index).filter(|(start, end)| start < end) {
-                bytes.extend_from_slice(&self.bytes[*start as usize..*end as usize]);
+            if start < end {
+                bytes.extend_from_slice(&self.bytes[start as usize..end as usize]);
+                position = offset(bytes.len());
             }
-            table.push(offset(bytes.len()));
+            position
         };
         match &layout.order {
-            None => (0..layout.columns).for_each(write),
-            Some(order) => order.iter().for_each(|index| write(*index)),
+            None => {
+                table.extend(self.spans.iter().map(|span| write(*span)));
+                table.resize(table.len() + layout.columns - self.spans.len(), position);
+            }
+            Some(order) => {
+                let span = |index: &usize| self.spans.get(*index).copied().unwrap_or_default();
+                table.extend(order.iter().map(|index| write(span(index))));
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::model::{AssetField, DefinitionField, Field, FindingField, ReportStart
 
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Column {
     /// The name: that of a field of the model, or `word:name` for a column of the input's own, for example `acme:epss`.
     pub name: String,
@@ -22,6 +23,11 @@ pub struct Column {
 }
 
 impl Column {
+    /// A column with this name and form of cells. `title` is a short description, or empty.
+    pub fn new(name: impl Into<String>, column_type: ColumnType, title: impl Into<String>) -> Self {
+        Self { name: name.into(), column_type, title: title.into() }
+    }
+
     /// Whether an input has added the column: its name has a colon.
     #[must_use]
     pub fn is_own(&self) -> bool {
@@ -49,6 +55,7 @@ impl Column {
 /// reports of the instance: the host puts it into each [`ReportStart`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Schema {
     /// The columns of the table of assets.
     pub assets: Vec<Column>,
@@ -104,7 +111,7 @@ impl Schema {
         }
         let columns = F::columns_mut(self);
         let index = columns.iter().filter(|column| !is_of_model::<F>(&column.name)).count();
-        columns.push(Column { name: name.to_owned(), column_type, title: title.to_owned() });
+        columns.push(Column::new(name, column_type, title));
         match self.fault() {
             None => Ok(OwnColumn { index, table: PhantomData }),
             Some(fault) => {

@@ -14,11 +14,20 @@ use crate::model::{
 
 /// Which rows of a batch are meant for one output, as the pipeline's filters decided. Rows ascend.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct Selection<'a> {
     /// Rows of assets; `None` means all.
     pub assets: Option<&'a [u32]>,
     /// Rows of findings; `None` means all.
     pub findings: Option<&'a [u32]>,
+}
+
+impl<'a> Selection<'a> {
+    /// These rows of assets and of findings.
+    #[must_use]
+    pub const fn new(assets: &'a [u32], findings: &'a [u32]) -> Self {
+        Self { assets: Some(assets), findings: Some(findings) }
+    }
 }
 
 /// A batch that has been validated, with the rows that are meant for the reader. Values are returned as typed

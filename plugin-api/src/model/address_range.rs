@@ -27,6 +27,7 @@ pub struct AddressRange {
 
 /// The reason why there is no such range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadAddressRange {
     /// A text is not an IP address.
     #[error("not an IP address or range of IP addresses")]

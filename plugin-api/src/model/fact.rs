@@ -13,6 +13,7 @@ use std::fmt;
 /// assert_eq!(fact.to_string(), line);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fact<'a> {
     /// An open port.
     OpenPort {

@@ -51,6 +51,7 @@ fields! {
 
 /// The kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum FindingKind {
     /// A confirmed vulnerability.
     Vulnerability,

@@ -49,6 +49,7 @@ macro_rules! fields {
     }) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum $table { $($(#[$meaning])* $field,)* }
 
         impl $crate::model::Field for $table {

@@ -8,6 +8,7 @@ pub fn list_items(cell: &str) -> impl Iterator<Item = &str> {
 
 /// An ID with an optional address, as in [`VendorReferences`](super::DefinitionField::VendorReferences).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reference<'a> {
     /// For example `MS14-066`.
     pub id: &'a str,
@@ -26,6 +27,7 @@ impl<'a> Reference<'a> {
 
 /// A known exploit, as in [`Exploits`](super::DefinitionField::Exploits). Any part may be empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Exploit<'a> {
     /// The source, for example `Metasploit`.
     pub source: &'a str,
@@ -57,6 +59,8 @@ mod tests {
         assert_eq!(list_items("").count(), 0);
         assert_eq!(Reference::from_item("MS14-066"), Reference { id: "MS14-066", url: "" });
         let exploit = Exploit::from_item("Core\tCVE-2014-0160\theap read");
-        assert_eq!((exploit.source, exploit.description, exploit.link), ("Core", "heap read", ""));
+        assert_eq!(exploit.source, "Core");
+        assert_eq!(exploit.description, "heap read");
+        assert_eq!(exploit.link, "");
     }
 }

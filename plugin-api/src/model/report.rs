@@ -8,10 +8,12 @@ use serde_json::Value;
 
 use super::AddressRange;
 use crate::batch::Schema;
+use crate::setters::setters;
 
 /// The start of a report. Reports do not overlap: the batches of this one follow, then its [`ReportEnd`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ReportStart {
     /// The scanner's ID of the report or scan, for example `scan/1234567890.12345`; empty if it has none.
     pub id: String,
@@ -34,9 +36,16 @@ pub struct ReportStart {
     pub schema: Schema,
 }
 
+setters!(ReportStart {
+    texts: with_id(id), with_kind(kind), with_title(title), with_time(time), with_path(path),
+        with_revision(revision);
+    values: with_source(source: ReportSource), with_hints(hints: Hints), with_schema(schema: Schema);
+});
+
 /// The scanner of a report. Outputs that keep results per scanner replace only results of the same scanner.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ReportSource {
     /// Its vendor, for example `Qualys`. Required.
     pub vendor: String,
@@ -51,6 +60,11 @@ pub struct ReportSource {
     /// The name under which a destination stores the results, if it stores them per scanner. Empty means the product.
     pub name: String,
 }
+
+setters!(ReportSource {
+    texts: with_vendor(vendor), with_product(product), with_scheme(scheme),
+        with_product_version(product_version), with_scanner(scanner), with_name(name);
+});
 
 impl ReportSource {
     /// A scanner with its required values.
@@ -112,6 +126,7 @@ impl Hints {
 /// The end of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ReportEnd {
     /// Whether the report was read completely. Only then may an output delete findings that it no longer contains.
     pub complete: bool,
@@ -128,8 +143,15 @@ pub struct ReportEnd {
     pub bytes: u64,
 }
 
+setters!(ReportEnd {
+    texts: with_reason(reason);
+    values: with_complete(complete: bool), with_deliver(deliver: bool),
+        with_clean_assets(clean_assets: Vec<AddressRange>), with_notes(notes: Vec<Note>), with_bytes(bytes: u64);
+});
+
 /// A warning about a report, with its number of occurrences.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Note {
     /// The message, in lower case without a full stop: `invalid bytes were replaced`.
     pub text: String,
@@ -137,8 +159,16 @@ pub struct Note {
     pub count: u64,
 }
 
+impl Note {
+    /// This message, with its number of occurrences.
+    pub fn new(text: impl Into<String>, count: u64) -> Self {
+        Self { text: text.into(), count }
+    }
+}
+
 /// A report that was not read: of another kind, damaged, incomplete, or not readable.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// The path or URL.
     pub path: String,
@@ -147,6 +177,17 @@ pub struct Refusal {
     /// Whether it is a truncated report of the right kind. Then it counts as incomplete.
     pub incomplete: bool,
 }
+
+impl Refusal {
+    /// The path or URL, and the reason.
+    pub fn new(path: impl Into<String>, error: crate::PluginError) -> Self {
+        Self { path: path.into(), error, incomplete: false }
+    }
+}
+
+setters!(Refusal {
+    values: with_incomplete(incomplete: bool);
+});
 
 #[cfg(test)]
 mod tests {
@@ -176,6 +217,8 @@ mod tests {
     #[test]
     fn hint_of_another_type_is_not_a_flag() {
         let hints: Hints = serde_json::from_str(r#"{"a.b": true, "c.d": 1}"#).unwrap();
-        assert_eq!((hints.flag("a.b"), hints.flag("c.d"), hints.flag("e")), (Some(true), None, None));
+        assert_eq!(hints.flag("a.b"), Some(true));
+        assert_eq!(hints.flag("c.d"), None);
+        assert_eq!(hints.flag("e"), None);
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Whether an endpoint has a port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum EndpointPort {
     /// It must have one: `host:port`.
     #[default]
@@ -20,6 +21,7 @@ pub enum EndpointPort {
 
 /// A value of an endpoint option: `host:port`, `[address]:port`, `host`, or an IPv6 address with or without brackets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Endpoint {
     /// A host name or an IP address; an IPv6 address without brackets.
     pub host: String,
@@ -39,6 +41,11 @@ pub(super) enum EndpointFault {
 pub(super) const BAD_PORT: &str = "has an invalid port; expected a number from 1 to 65535";
 
 impl Endpoint {
+    /// This host, an IPv6 address without brackets, with this port.
+    pub fn new(host: impl Into<String>, port: Option<u16>) -> Self {
+        Self { host: host.into(), port }
+    }
+
     /// Reads the text with or without a port. Spaces around it are not accepted.
     pub(super) fn split(text: &str) -> Result<Self, EndpointFault> {
         let (host, port) = match text.strip_prefix('[') {

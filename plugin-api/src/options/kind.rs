@@ -15,6 +15,8 @@ use super::url::{UrlForm, UrlParts};
 /// A type of a later version is read as the older type in its key `as`, otherwise as [`OptionKind::Text`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", remote = "Self")]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
 pub enum OptionKind {
     /// Yes or no.
     Flag,

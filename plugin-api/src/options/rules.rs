@@ -11,6 +11,8 @@ use crate::descriptor::OptionDescriptor;
 
 /// A condition of a rule: an option, a choice or a flag, has one of these words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
 pub struct OptionCondition {
     /// The name of the option.
     pub option: String,
@@ -20,6 +22,8 @@ pub struct OptionCondition {
 
 /// A maximum that applies under a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
 pub struct OptionMaximum {
     /// The condition.
     #[serde(flatten)]
@@ -30,6 +34,8 @@ pub struct OptionMaximum {
 
 /// A rule between two options that the settings break.
 #[derive(Debug, Clone, PartialEq, Eq)]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
 pub struct BrokenRule {
     /// The option that has the rule.
     pub option: String,
@@ -45,6 +51,8 @@ pub struct BrokenRule {
 
 /// What the settings need, so that a rule is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
 pub enum RuleRepair {
     /// The option that has the rule must be set.
     Set,

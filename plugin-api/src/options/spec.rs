@@ -6,6 +6,7 @@ use super::endpoint::EndpointPort;
 
 /// The type of an option's values, as a constant for a plugin's table.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum ValueSpec {
     /// Yes or no. The words of YAML 1.1 are accepted too: `y`, `yes`, `on`, `true` and their opposites.
     Flag,
@@ -68,6 +69,7 @@ pub enum ValueSpec {
 /// ];
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct OptionSpec {
     /// The key in YAML, in `snake_case`; a unit is at its end (`timeout_secs`).
     pub name: &'static str,

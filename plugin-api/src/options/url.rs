@@ -6,6 +6,7 @@ use super::endpoint::{BAD_PORT, Endpoint, EndpointFault};
 
 /// A value of a URL option, split into its parts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct UrlParts {
     /// The scheme in lower case: `https`.
     pub scheme: String,

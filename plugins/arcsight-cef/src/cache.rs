@@ -30,6 +30,11 @@ pub(crate) struct FragmentCache {
     bytes: usize,
     max_bytes: usize,
     clock: u64,
+    /// Index of the entry that was returned last.
+    last: usize,
+    /// How many fragments were built, and how many were returned again later, since the last halving.
+    built: u32,
+    reused: u32,
     builder: FragmentBuilder,
 }
 
@@ -51,6 +56,9 @@ impl FragmentCache {
             bytes: 0,
             max_bytes,
             clock: 0,
+            last: 0,
+            built: 0,
+            reused: 0,
             builder: FragmentBuilder::default(),
         }
     }
@@ -74,27 +82,42 @@ impl FragmentCache {
     ) -> &Fragment {
         self.clock += 1;
         let key = Key { content: definition.key(), table, severity };
-        let index = match self.by_key.get(&key) {
-            Some(index) => *index,
-            None => {
-                let fragment = self.builder.build(settings, table, severity, definition);
-                self.insert(Entry { key, used: 0, fragment })
-            }
-        };
-        let entry = &mut self.entries[index];
+        // The events of a finding use the same fragment several times.
+        if self.entries.get(self.last).is_none_or(|entry| entry.key != key) {
+            self.last = match self.by_key.get(&key) {
+                Some(index) => {
+                    self.reused += 1;
+                    *index
+                }
+                None => {
+                    let fragment = self.builder.build(settings, table, severity, definition);
+                    self.insert(Entry { key, used: 0, fragment })
+                }
+            };
+        }
+        let entry = &mut self.entries[self.last];
         entry.used = self.clock;
         &entry.fragment
     }
 
     fn insert(&mut self, entry: Entry) -> usize {
+        self.built += 1;
+        if self.built == AVERAGED {
+            (self.built, self.reused) = (self.built / 2, self.reused / 2);
+        }
         self.bytes += weight(&entry);
-        while self.bytes > self.max_bytes && !self.entries.is_empty() {
+        while self.bytes > self.limit() && !self.entries.is_empty() {
             self.evict();
         }
         let index = self.entries.len();
         self.by_key.insert(entry.key, index);
         self.entries.push(entry);
         index
+    }
+
+    /// The limit in bytes. A report whose findings all have texts of their own reuses nothing: it gets a quarter.
+    fn limit(&self) -> usize {
+        if self.reused >= self.built / FEWEST_REUSED { self.max_bytes } else { self.max_bytes / 4 }
     }
 
     fn evict(&mut self) {
@@ -110,6 +133,11 @@ impl FragmentCache {
         }
     }
 }
+
+/// The cache is used fully if one fragment is returned again for this many that are built.
+const FEWEST_REUSED: u32 = 64;
+/// After this many built fragments, the counts are halved, so that the last ones matter most.
+const AVERAGED: u32 = 4096;
 
 /// Memory of an entry in bytes, including its share of the two tables.
 fn weight(entry: &Entry) -> usize {
@@ -139,7 +167,7 @@ mod tests {
 
     fn columns() -> Columns {
         let source = ReportSource::new("Qualys", "Qualys", "qid");
-        Columns::of_report(&ReportStart { source, ..ReportStart::default() })
+        Columns::of_report(&ReportStart::default().with_source(source))
     }
 
     /// A batch with this many definitions of about a kilobyte, each used by one finding.
@@ -168,12 +196,39 @@ mod tests {
                 let fragment = cache.get(&settings, Table::Infos, None, finding.definition());
                 let header = format!("Qualys\\|INFOS\\|{number}|QID {number}|0|");
                 assert_eq!(String::from_utf8_lossy(fragment.header()), header, "round {round}");
+                // One definition is used again and again, so the cache may use its full size.
+                let first = batch.findings().next().unwrap();
+                cache.get(&settings, Table::Infos, None, first.definition());
                 let used_bytes: usize = cache.entries.iter().map(weight).sum();
                 assert_eq!(used_bytes, cache.bytes);
                 assert!(used_bytes <= 64 * 1024 && cache.entries.len() == cache.by_key.len());
             }
         }
         assert!(cache.entries.len() > 30, "{} entries", cache.entries.len());
+    }
+
+    #[test]
+    fn cache_of_texts_that_are_never_used_again_stays_small() {
+        let (raw, columns, settings) = (batch_of(400), columns(), settings());
+        let batch = Batch::of(&raw, &columns).unwrap();
+        let mut cache = FragmentCache::new(256 * 1024);
+        cache.clear("Qualys");
+        let get = |cache: &mut FragmentCache| {
+            for finding in batch.findings() {
+                // Twice for each finding, as the encoder does.
+                cache.get(&settings, Table::Infos, None, finding.definition());
+                cache.get(&settings, Table::Infos, None, finding.definition());
+            }
+        };
+        get(&mut cache);
+        assert!(cache.bytes <= 64 * 1024 && cache.reused == 0, "{} {}", cache.bytes, cache.reused);
+        let (first, few) = (batch.findings(), batch.findings().take(10));
+        let known: Vec<_> = first.skip(390).chain(few).map(|finding| finding.definition()).collect();
+        for definition in known.iter().chain(&known) {
+            cache.get(&settings, Table::Infos, None, *definition);
+        }
+        get(&mut cache);
+        assert!(cache.bytes > 128 * 1024, "{} {}", cache.bytes, cache.reused);
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl Encoder {
                 "event too large: {length} bytes without its text fields, but `max_message_bytes` leaves \
                  {limit} bytes"
             );
-            self.rejected.push(Rejection { row: finding.row(), reason });
+            self.rejected.push(Rejection::new(finding.row(), reason));
         }
         Ok(())
     }
@@ -200,13 +200,14 @@ impl Encoder {
     fn facts(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
         for fact in finding.facts() {
             match fact {
-                Fact::OpenPort { port, protocol, assigned, detected } => {
-                    if self.asset.ports.insert(port, protocol) {
-                        self.port_event(finding, port, protocol, [assigned, detected], sink)?;
-                    }
+                Fact::OpenPort { port, protocol, assigned, detected }
+                    if self.asset.ports.insert(port, protocol) =>
+                {
+                    self.port_event(finding, port, protocol, [assigned, detected], sink)?;
                 }
                 Fact::OperatingSystem { name, .. } => self.asset.system.add_detected(finding, name),
-                Fact::Name { .. } => {}
+                // Names and known ports have no event; the same goes for facts of later versions.
+                _ => {}
             }
         }
         Ok(())

@@ -28,7 +28,8 @@ pub(crate) fn extension(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeRe
     encode::<b'='>(out, text, limit)
 }
 
-/// Whether a character is removed at the ends of a text.
+/// Whether a character is removed at the ends of a text. CEF has its own rules, because a receiver decodes them again;
+/// texts for messages use [`scanbridge_plugin_api::printable`].
 pub(crate) fn is_margin(character: char) -> bool {
     character.is_whitespace() || character.is_control()
 }

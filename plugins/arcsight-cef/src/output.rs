@@ -97,12 +97,10 @@ impl ArcSightCef {
     fn written(&mut self, tally: Tally) -> Written {
         let earlier = std::mem::take(&mut self.committed);
         self.report.add(tally);
-        Written {
-            rejected: self.encoder.take_rejected(),
-            derived: earlier.derived + tally.derived,
-            bytes: earlier.bytes + self.transport.take_bytes(),
-            ..Written::default()
-        }
+        Written::default()
+            .with_rejected(self.encoder.take_rejected())
+            .with_derived(earlier.derived + tally.derived)
+            .with_bytes(earlier.bytes + self.transport.take_bytes())
     }
 }
 

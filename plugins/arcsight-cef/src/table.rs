@@ -39,7 +39,8 @@ impl Table {
             FindingKind::Information => Self::Infos,
             FindingKind::Potential => Self::Practices,
             FindingKind::Service => Self::Services,
-            FindingKind::Vulnerability => Self::Vulnerability,
+            // A kind of a later version must not be hidden among services or information.
+            _ => Self::Vulnerability,
         }
     }
 

@@ -206,8 +206,7 @@ mod tests {
     #[test]
     fn columns_of_the_schema_or_the_model_are_found_and_others_refused() {
         let mut report = ReportStart::default();
-        let rack =
-            SchemaColumn { name: "rack".to_owned(), column_type: ColumnType::List, title: String::new() };
+        let rack = SchemaColumn::new("rack", ColumnType::List, "");
         report.schema.assets.push(rack);
         report.schema.findings.retain(|column| column.name != "ticket");
         let columns = Columns::of(report.schema.clone());

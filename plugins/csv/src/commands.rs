@@ -45,7 +45,7 @@ impl Commands {
     pub(crate) fn write(&mut self, batch: Batch<'_>, file: &mut ReportFile) -> Result<Written> {
         let Self { writer, header, between_assets, bytes, .. } = self;
         let written = writer.batch(batch, &mut |block| put(block, file, header, between_assets, bytes))?;
-        Ok(Written { bytes: std::mem::take(bytes), ..written })
+        Ok(written.with_bytes(std::mem::take(bytes)))
     }
 
     pub(crate) fn end(&mut self, end: &ReportEnd, file: &mut ReportFile) -> Result<Written> {
@@ -62,7 +62,7 @@ impl Commands {
                 totals.hosts_added
             );
         }
-        Ok(Written { bytes: std::mem::take(bytes), ..Written::default() })
+        Ok(Written::default().with_bytes(std::mem::take(bytes)))
     }
 
     /// Writes the last asset, which is complete. Returns the bytes written and the receipt.

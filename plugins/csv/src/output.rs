@@ -62,9 +62,7 @@ impl Output for CsvOutput {
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
         let mut written = match &mut self.format {
-            Format::Table(table) => {
-                Written { bytes: table.write(batch, &mut self.file)?, ..Written::default() }
-            }
+            Format::Table(table) => Written::default().with_bytes(table.write(batch, &mut self.file)?),
             Format::HostInput(commands) => commands.write(batch, &mut self.file)?,
         };
         written.bytes += std::mem::take(&mut self.unreported);

@@ -108,11 +108,11 @@ fn push_cell(out: &mut Vec<u8>, json_type: JsonType, cell: &str) {
         },
         JsonType::List => push_list(out, cell, push_text),
         JsonType::References => push_list(out, cell, |out, item| {
-            let Reference { id, url } = Reference::from_item(item);
+            let Reference { id, url, .. } = Reference::from_item(item);
             push_parts(out, &[("id", id), ("url", url)]);
         }),
         JsonType::Exploits => push_list(out, cell, |out, item| {
-            let Exploit { source, reference, description, link } = Exploit::from_item(item);
+            let Exploit { source, reference, description, link, .. } = Exploit::from_item(item);
             let parts =
                 [("source", source), ("reference", reference), ("description", description), ("link", link)];
             push_parts(out, &parts);
@@ -143,7 +143,7 @@ fn push_fact(out: &mut Vec<u8>, item: &str) {
             push_parts(out, &[("fact", "name"), ("name", name), ("source", source)]);
         }
         // A kind of fact from a later version: passed on as a string.
-        None => push_text(out, item),
+        Some(_) | None => push_text(out, item),
     }
 }
 

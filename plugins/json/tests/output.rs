@@ -44,11 +44,11 @@ fn run_from(source: ReportSource, path: &Path, assets: bool, deliver: bool) -> W
     let mut output = Json::open(&Open::new(&options, &services, &OpenFrame::default()), None)
         .map(|opened| opened.plugin)
         .expect("the output opens");
-    let report = ReportStart { title: "Weekly".to_owned(), source, ..ReportStart::default() };
+    let report = ReportStart::default().with_title("Weekly").with_source(source);
     output.begin(&report, Begin::NEW).expect("the report begins");
     let (raw, columns) = (batch(), Columns::of_report(&report));
     let written = output.write(Batch::of(&raw, &columns).expect("a valid batch")).expect("it is written");
-    output.end(&ReportEnd { complete: deliver, deliver, ..ReportEnd::default() }).expect("the report ends");
+    output.end(&ReportEnd::default().with_complete(deliver).with_deliver(deliver)).expect("the report ends");
     output.commit(CommitPoint::BetweenReports).expect("the report is committed");
     output.stored().expect("the report is published");
     written

@@ -129,7 +129,7 @@ impl ScanReports {
                 // runs.
                 Err(failure) if concerns_one_report(failure.error.kind) => {
                     let path = address_of(&self.wanted, &reference);
-                    Refusal { path, error: failure.error, incomplete: false }
+                    Refusal::new(path, failure.error)
                 }
                 Err(failure) if failure.smaller_may_help && self.postpone(&scan) => {
                     tracing::warn!("scan {reference} is retried after the others: {}", failure.error);

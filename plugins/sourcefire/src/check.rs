@@ -1,6 +1,5 @@
 //! The probe: DNS, TCP, TLS, certificates and protocol. One verdict per step, with a hint. It sends no command.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -54,7 +53,7 @@ fn connection(mut report: CheckReport, target: &Target, services: &Services) -> 
         Ok(addresses) => addresses,
         Err(error) => return report.failed_step("resolve", &error),
     };
-    let shown: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+    let shown: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
     report =
         report.step("resolve", Verdict::Ok, format!("`{}` resolves to {}", target.server, shown.join(", ")));
     let stream = match target.connect(&addresses, services, deadline) {

@@ -1,17 +1,16 @@
 //! Opens a connection: DNS, TCP, TLS. The probe runs each step separately.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
+use scanbridge_dialer::{Dialer, IpVersion};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
 use scanbridge_tls_identity::ClientTls;
 
-use crate::socket::{Socket, WAKE_UP};
+use crate::socket::Socket;
 
 /// TLS over TCP.
 pub(crate) type TlsStream = StreamOwned<ClientConnection, Socket>;
@@ -38,61 +37,44 @@ impl Target {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the name cannot be resolved, [`ErrorKind::Config`] when it has no address of
     /// the selected IP version.
-    pub(crate) fn resolve(&self, services: &Services, deadline: Instant) -> Result<Vec<IpAddr>> {
-        let (server, port) = (self.server.clone(), self.port);
-        let found = on_another_thread(services, deadline, move || {
-            Ok((server.as_str(), port).to_socket_addrs()?.map(|address| address.ip()).collect::<Vec<_>>())
-        });
-        let all = match found {
-            Ok(outcome) => outcome.map_err(|error| self.unresolved(&error.to_string()))?,
-            Err(Interrupted::Cancelled) => return Err(PluginError::cancelled()),
-            Err(Interrupted::Late) => return Err(self.unresolved("DNS lookup timed out")),
-        };
-        let (mut selected, others): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|address| address.is_ipv6() == self.prefer_ipv6);
-        if self.ip_fallback {
-            selected.extend(others);
+    pub(crate) fn resolve(&self, services: &Services, deadline: Instant) -> Result<Vec<SocketAddr>> {
+        let found = self.dialer(services).lookup_within(&self.server, self.port, left(deadline));
+        let mut addresses = found.map_err(|error| {
+            let hint = "check option `server` and this machine's DNS configuration";
+            error.explain(&format!("cannot resolve `{}`", self.server), Some(hint))
+        })?;
+        if !self.ip_fallback {
+            addresses.retain(|address| address.is_ipv6() == self.prefer_ipv6);
         }
-        selected.dedup();
-        if selected.is_empty() {
+        if addresses.is_empty() {
             let kind = if self.prefer_ipv6 { "IPv6" } else { "IPv4" };
             return Err(PluginError::config(format!("`{}` has no {kind} address", self.server))
                 .with_hint("change `ipv6`, or set `ip_fallback: yes` to try both IP versions"));
         }
-        Ok(selected)
+        Ok(addresses)
     }
 
     /// Opens a TCP connection to the first address that accepts one.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`], with the operating system's error for the last address.
+    /// [`ErrorKind::Unavailable`], with the cause for the last address.
     pub(crate) fn connect(
         &self,
-        addresses: &[IpAddr],
+        addresses: &[SocketAddr],
         services: &Services,
         deadline: Instant,
     ) -> Result<Socket> {
-        let mut last = None;
-        for (address, others) in addresses.iter().zip((0..addresses.len()).rev()) {
-            let address = SocketAddr::new(*address, self.port);
-            // An address that never responds leaves time for the following addresses.
-            let left = deadline.saturating_duration_since(Instant::now()).max(MIN_TIMEOUT);
-            let share = left / u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
-            let outcome = on_another_thread(services, Instant::now() + share, move || {
-                TcpStream::connect_timeout(&address, share.max(MIN_TIMEOUT))
-            });
-            match outcome {
-                Ok(Ok(stream)) => return Socket::new(stream, &self.center, services, deadline),
-                Ok(Err(error)) => last = Some((address, error)),
-                Err(Interrupted::Cancelled) => return Err(PluginError::cancelled()),
-                Err(Interrupted::Late) => last = Some((address, io::ErrorKind::TimedOut.into())),
+        match self.dialer(services).connect_first(addresses, left(deadline)) {
+            Ok(stream) => Socket::new(stream, &self.center, services, deadline),
+            Err((address, error)) => {
+                let what = format!("cannot connect to {} at {address}", self.center);
+                Err(error.explain(&what, Some(FIREWALLS)))
             }
         }
-        let (address, error) = last.expect("there is an address at least");
-        Err(unavailable(format!("cannot connect to {} at {address}: {error}", self.center)).with_hint(
-            "check that firewalls allow TCP port 8307 (option `port`); a Defense Center opens it when the \
-             first host input client is registered",
-        ))
+    }
+
+    fn dialer(&self, services: &Services) -> Dialer {
+        Dialer::new(services).prefer(if self.prefer_ipv6 { IpVersion::V6 } else { IpVersion::V4 })
     }
 
     /// Starts TLS on this connection.
@@ -133,11 +115,6 @@ impl Target {
             _ => explained,
         }
     }
-
-    fn unresolved(&self, why: &str) -> PluginError {
-        unavailable(format!("cannot resolve `{}`: {why}", self.server))
-            .with_hint("check option `server` and this machine's DNS configuration")
-    }
 }
 
 /// What to check when the Defense Center rejects the client. It does not send the reason.
@@ -149,38 +126,10 @@ pub(crate) fn unavailable(message: String) -> PluginError {
     PluginError::new(ErrorKind::Unavailable, message)
 }
 
-/// The reason why the wait for another thread ended.
-enum Interrupted {
-    Cancelled,
-    Late,
+/// The time until a deadline.
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
-/// Runs a call that cannot be interrupted on its own thread. If the call takes too long, the thread is abandoned.
-fn on_another_thread<T: Send + 'static>(
-    services: &Services,
-    deadline: Instant,
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<io::Result<T>, Interrupted> {
-    let (sender, receiver) = mpsc::channel();
-    let thread = thread::Builder::new().name("sourcefire-dial".to_owned()).spawn(move || {
-        // If sending fails, the receiver no longer waits.
-        let _ = sender.send(work());
-    });
-    if let Err(error) = thread {
-        return Ok(Err(error));
-    }
-    loop {
-        match receiver.recv_timeout(WAKE_UP) {
-            Ok(outcome) => return Ok(outcome),
-            Err(RecvTimeoutError::Disconnected) => {
-                return Ok(Err(io::Error::other("connection attempt canceled")));
-            }
-            Err(RecvTimeoutError::Timeout) if services.is_cancelled() => return Err(Interrupted::Cancelled),
-            Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => return Err(Interrupted::Late),
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-    }
-}
-
-/// Minimum timeout of a connection attempt.
-const MIN_TIMEOUT: Duration = Duration::from_millis(1);
+const FIREWALLS: &str = "check that firewalls allow TCP port 8307 (option `port`); a Defense Center opens it when \
+     the first host input client is registered";

@@ -100,7 +100,7 @@ impl Checked {
             Some("system") => Trust::system(),
             _ => Trust::certificates(identity.authorities(), &file.display().to_string()),
         })?;
-        let center = Endpoint { host: server.clone(), port: Some(port) }.to_string();
+        let center = Endpoint::new(&*server, Some(port)).to_string();
         let target = Target {
             tls: ClientTls::with_minimum(&center, &trust, Some(&identity), tls.min_version)?,
             center,

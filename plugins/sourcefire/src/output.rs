@@ -104,7 +104,7 @@ impl Output for SourcefireOutput {
         self.store_refused();
         self.in_report = false;
         self.log_totals(end, &totals);
-        Ok(Written { bytes, ..Written::default() })
+        Ok(Written::default().with_bytes(bytes))
     }
 
     fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
@@ -150,7 +150,7 @@ impl SourcefireOutput {
         let reported: HashSet<u32> = reported.into_iter().chain(written.left_out.iter().copied()).collect();
         for finding in batch.findings().filter(|finding| !reported.contains(&finding.row())) {
             if let Some(reason) = reasons.get(&finding.asset().row()) {
-                written.rejected.push(Rejection { row: finding.row(), reason: (*reason).clone() });
+                written.rejected.push(Rejection::new(finding.row(), (*reason).clone()));
             }
         }
         let named = |address: &IpAddr| complete.contains(address) && !split.contains(address);

@@ -118,7 +118,9 @@ pub(crate) fn unexpected(center: &str, kind: Kind, due: &str) -> PluginError {
     .with_hint("check `port`: 8307 is host input; 8302 is eStreamer")
 }
 
-/// A text of the Defense Center for use in a message: one line of printable ASCII with limited length.
+/// A text of the Defense Center for use in a message: one line of printable ASCII with limited length. Its replies are
+/// ASCII, and what their other bytes mean is unknown, so each becomes `?`. That is stricter than
+/// [`scanbridge_plugin_api::printable`], which keeps the letters of all scripts.
 pub(crate) fn printable(text: &str) -> String {
     let characters = text.trim().chars().map(|character| match character {
         ' '..='~' => character,

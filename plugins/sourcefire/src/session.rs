@@ -181,7 +181,7 @@ fn about(error: PluginError, body: &Body) -> PluginError {
         "the Defense Center merges what it received when a connection ends; the retry corrects this"
             .to_owned()
     });
-    PluginError { message, hint: Some(hint), ..error }
+    error.with_message(message).with_hint(hint)
 }
 
 /// Maximum size of a reply. The text about a hundred commands takes a few KiB.

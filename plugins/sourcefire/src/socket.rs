@@ -48,9 +48,9 @@ impl Socket {
     ) -> Result<Self> {
         // Reads and writes return at intervals to check whether they must end.
         let prepared = stream
-            .set_read_timeout(Some(WAKE_UP))
-            .and_then(|()| stream.set_write_timeout(Some(WAKE_UP)))
-            .and_then(|()| stream.set_nodelay(true));
+            .set_nonblocking(false)
+            .and_then(|()| stream.set_read_timeout(Some(WAKE_UP)))
+            .and_then(|()| stream.set_write_timeout(Some(WAKE_UP)));
         prepared
             .map_err(|error| unavailable(format!("cannot set up the connection to {center}: {error}")))?;
         let wait = Wait::until(deadline, "the TLS handshake");

@@ -58,6 +58,17 @@ fn findings_have_texts_of_their_own_on_request() {
 }
 
 #[test]
+fn detections_have_qids_of_their_own_on_request() {
+    let own = Shape { own_texts: true, ..shape(Format::Detections, Extent::Assets(5)) };
+    let (report, counts) = written(own);
+    let mut qids: Vec<&str> = report.lines().filter(|line| line.starts_with("<QID>")).collect();
+    assert_eq!(qids.len() as u64, counts.findings.total());
+    qids.sort_unstable();
+    qids.dedup();
+    assert_eq!(qids.len() as u64, counts.findings.total());
+}
+
+#[test]
 fn one_percent_of_findings_are_hazards() {
     let (report, counts) = written(shape(Format::Scan, Extent::Assets(200)));
     let percent = counts.hazards as f64 * 100.0 / counts.findings.total() as f64;

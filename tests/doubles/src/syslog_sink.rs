@@ -27,6 +27,9 @@ pub struct SinkBehavior {
     pub close_after: Option<usize>,
     /// Resets the connection instead of closing it.
     pub resets: bool,
+    /// Instead of the above, the network of the first connection fails after `close_after` messages: all packets to the
+    /// sink are lost without an error on either side. Later connections work. Linux only.
+    pub loses_packets: bool,
     /// With TLS, sends `close_notify` before it closes.
     pub sends_close_notify: bool,
     /// Delay before each read.
@@ -254,6 +257,12 @@ impl Shared {
                 },
             }
         };
+        if end == End::BySink && self.behavior.loses_packets {
+            lose_packets(&closing);
+            while !self.is_stopped() {
+                std::thread::park_timeout(POLL_INTERVAL);
+            }
+        }
         if end == End::BySink && self.behavior.resets {
             drop(socket2::SockRef::from(&closing).set_linger(Some(Duration::ZERO)));
         }
@@ -283,10 +292,10 @@ impl Shared {
                     let mut connections = self.lock();
                     let bytes = &mut connections[index].bytes;
                     bytes.extend_from_slice(&buffer[..length]);
-                    let limit_reached = self
-                        .behavior
-                        .close_after
-                        .and_then(|count| position.advance_to(self.framing, bytes, count));
+                    let limit =
+                        self.behavior.close_after.filter(|_| index == 0 || !self.behavior.loses_packets);
+                    let limit_reached =
+                        limit.and_then(|count| position.advance_to(self.framing, bytes, count));
                     if let Some(end) = limit_reached {
                         bytes.truncate(end);
                         return End::BySink;
@@ -304,6 +313,17 @@ impl Shared {
         }
     }
 }
+
+/// Lets the kernel drop all packets that arrive for this socket, so that it acknowledges nothing.
+#[cfg(target_os = "linux")]
+fn lose_packets(socket: &TcpStream) {
+    /// The instruction `ret #0` of a packet filter: keep no byte.
+    const DROP: socket2::SockFilter = socket2::SockFilter::new(0x06, 0, 0, 0);
+    socket2::SockRef::from(socket).attach_filter(&[DROP]).expect("a packet filter can be set");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lose_packets(_socket: &TcpStream) {}
 
 /// The position up to which a growing byte sequence has been split into messages.
 #[derive(Debug, Default)]

@@ -30,16 +30,10 @@ fn batch(input: &[u8]) -> Option<RawBatch2> {
 
 fuzz_target!(|input: &[u8]| {
     let Some(raw) = batch(input) else { return };
-    let column = |name: &&str| Column {
-        name: (*name).to_owned(),
-        column_type: ColumnType::Text,
-        title: String::new(),
-    };
-    let names = |names: &[&str]| names.iter().map(column).collect();
-    for schema in [
-        Schema::default(),
-        Schema { assets: names(&["address"]), definitions: names(&[]), findings: names(&["facts"]) },
-    ] {
+    let names = |names: &[&str]| names.iter().map(|name| Column::new(*name, ColumnType::Text, "")).collect();
+    let mut named = Schema::default();
+    (named.assets, named.definitions, named.findings) = (names(&["address"]), names(&[]), names(&["facts"]));
+    for schema in [Schema::default(), named] {
         let columns = Columns::of(schema);
         let Ok(batch) = Batch::of(&raw, &columns) else { continue };
         for asset in batch.assets() {

@@ -50,7 +50,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let settings = usize::from(first % 4);
     let mut texts: Vec<String> = rest.split(|byte| *byte == 0xFF).map(text).collect();
     let source = ReportSource::new("Qualys", "Qualys", "qid");
-    let mut start = ReportStart { kind: "SCAN".to_owned(), source, ..ReportStart::default() };
+    let mut start = ReportStart::default().with_kind("SCAN").with_source(source);
     for slot in [&mut start.path, &mut start.id, &mut start.source.product_version] {
         *slot = texts.pop().unwrap_or_default();
     }
@@ -95,7 +95,7 @@ fn report(mut output: ArcSightCef, start: &ReportStart, batches: &[RawBatch2]) -
         let written = output.write(Batch::of(batch, &columns).expect("a batch of the builder is valid"))?;
         assert!(written.rejected.is_empty() && written.retry.is_empty() && written.left_out.is_empty());
     }
-    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
+    output.end(&ReportEnd::default().with_complete(true).with_deliver(true))?;
     output.commit(CommitPoint::BetweenReports)?;
     output.stored()?;
     output.close()

@@ -67,7 +67,7 @@ fn interrupted_everywhere<T: Input>(options: &Value, complete: &Collected, store
             running = run.step().expect("the input resumes");
         }
         if let Some(position) = run.position.clone().filter(|_| running && stored) {
-            let stored = Stored { position, reports: Vec::new() };
+            let stored = Stored::new(position, Vec::new());
             run.handle.stored(&stored).expect("the input accepts the call of `stored`");
         }
         let (reached, stored, part) = end(run);

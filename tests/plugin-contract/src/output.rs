@@ -89,7 +89,7 @@ fn deliver<T: Output>(options: &Value) -> Result<(), PluginError> {
         let written = output.write(&batch, Selection::default(), 1)?;
         rows_exist(&written, &batch);
     }
-    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
+    output.end(&ReportEnd::default().with_complete(true).with_deliver(true))?;
     let first = output.commit(CommitPoint::BetweenReports)?.receipt;
     let second = output.commit(CommitPoint::BetweenReports)?.receipt;
     assert_eq!(first, second, "a commit without new data changes the receipt");
@@ -101,7 +101,7 @@ fn empty_report_is_accepted<T: Output>(options: &Value) {
     let (mut output, _folder) = open::<T>(options).expect("the output opens");
     output.begin(&report(), Begin::NEW).expect("a report begins");
     output
-        .end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })
+        .end(&ReportEnd::default().with_complete(true).with_deliver(true))
         .expect("a report without findings ends");
     commit(&mut output);
     output.close().expect("the output closes");
@@ -111,7 +111,7 @@ fn incomplete_report_is_discarded<T: Output>(options: &Value) {
     let (mut output, _folder) = open::<T>(options).expect("the output opens");
     output.begin(&report(), Begin::NEW).expect("a report begins");
     output.write(&hostile_batch(), Selection::default(), 1).expect("findings are written");
-    let end = ReportEnd { reason: "truncated".to_owned(), ..ReportEnd::default() };
+    let end = ReportEnd::default().with_reason("truncated");
     output.end(&end).expect("an incomplete report is discarded");
     commit(&mut output);
     output.close().expect("the output closes");
@@ -127,13 +127,11 @@ fn probe_has_no_side_effect<T: Output>(options: &Value) {
 fn selection_is_respected<T: Output>(options: &Value) {
     let (mut output, _folder) = open::<T>(options).expect("the output opens");
     output.begin(&report(), Begin::NEW).expect("a report begins");
-    let nothing = Selection { assets: Some(&[]), findings: Some(&[]) };
+    let nothing = Selection::new(&[], &[]);
     let written =
         output.write(&hostile_batch(), nothing, 1).expect("a batch with an empty selection is accepted");
     assert!(written.rejected.is_empty(), "a finding outside the selection is rejected");
-    output
-        .end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })
-        .expect("the report ends");
+    output.end(&ReportEnd::default().with_complete(true).with_deliver(true)).expect("the report ends");
     commit(&mut output);
     output.close().expect("the output closes");
 }
@@ -158,13 +156,11 @@ fn rows_exist(written: &Written, batch: &ValidBatch) {
 }
 
 pub(crate) fn report() -> ReportStart {
-    ReportStart {
-        id: "scan/1234567890.12345".to_owned(),
-        title: "../../etc/passwd\n=cmd|' /C calc'!A0".to_owned(),
-        time: "2026-01-31T12:00:00Z".to_owned(),
-        path: "reports/scan.xml".to_owned(),
-        ..ReportStart::default()
-    }
+    ReportStart::default()
+        .with_id("scan/1234567890.12345")
+        .with_title("../../etc/passwd\n=cmd|' /C calc'!A0")
+        .with_time("2026-01-31T12:00:00Z")
+        .with_path("reports/scan.xml")
 }
 
 const HOSTILE: [&str; 9] = [

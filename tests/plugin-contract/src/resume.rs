@@ -4,7 +4,7 @@ use std::path::Path;
 
 use scanbridge_plugin_api::abi::OutputHandle;
 use scanbridge_plugin_api::batch::Selection;
-use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::ReportEnd;
 use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Receipt};
 use serde_json::Value;
 
@@ -139,7 +139,7 @@ fn instance<T: Output>(options: &Value, state: &Path, receipt: Option<&Receipt>)
 }
 
 fn begin(output: &mut OutputHandle, number: u32, continued: bool) {
-    let start = ReportStart { id: format!("scan/{number}"), ..report() };
+    let start = report().with_id(format!("scan/{number}"));
     output.begin(&start, Begin::NEW.with_continued(continued)).expect("a report begins or continues");
 }
 
@@ -148,6 +148,6 @@ fn write(output: &mut OutputHandle) {
 }
 
 fn end(output: &mut OutputHandle) {
-    let end = ReportEnd { complete: true, deliver: true, ..ReportEnd::default() };
+    let end = ReportEnd::default().with_complete(true).with_deliver(true);
     output.end(&end).expect("a complete report ends");
 }

@@ -59,7 +59,7 @@ impl Input for Counting {
         match (step / STEPS, step % STEPS) {
             (2.., _) => Ok(Step::finished()),
             (_, 0) => Ok(self.start(false)),
-            (_, 6) => Ok(Step::report_end(ReportEnd { complete: true, ..ReportEnd::default() }).at(position)),
+            (_, 6) => Ok(Step::report_end(ReportEnd::default().with_complete(true)).at(position)),
             (_, number) => {
                 self.fill(&mut batch, step, number);
                 Ok(Step::batch(batch.finish()).at(position))
@@ -72,7 +72,7 @@ impl Counting {
     fn start(&self, continued: bool) -> Step {
         let path = format!("report {}", self.done / STEPS);
         let source = ReportSource::new("Example", "Counting", "example");
-        let start = ReportStart { path, source, ..ReportStart::default() };
+        let start = ReportStart::default().with_path(path).with_source(source);
         if continued { Step::report_continued(start) } else { Step::report_start(start) }
     }
 

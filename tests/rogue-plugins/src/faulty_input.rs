@@ -120,12 +120,10 @@ impl Input for Faulty {
         let Some(report) = &mut self.report else { return Ok(Step::finished()) };
         if !std::mem::replace(&mut report.begun, true) {
             let vendor = if is("no-vendor") { "" } else { "Example" };
-            let start = ReportStart {
-                path: report.place.path.display().to_string(),
-                revision: report.place.revision.clone(),
-                source: ReportSource::new(vendor, "Faulty", "faulty"),
-                ..ReportStart::default()
-            };
+            let start = ReportStart::default()
+                .with_path(report.place.path.display().to_string())
+                .with_revision(report.place.revision.clone())
+                .with_source(ReportSource::new(vendor, "Faulty", "faulty"));
             let continued = report.place.assets > 0;
             return Ok(if continued { Step::report_continued(start) } else { Step::report_start(start) });
         }
@@ -202,8 +200,7 @@ impl Faulty {
         }
         let complete = report.complete && !self.is("never-complete");
         let reason = if complete { "" } else { "the last line is missing" };
-        let end =
-            ReportEnd { complete, deliver: complete, reason: reason.to_owned(), ..ReportEnd::default() };
+        let end = ReportEnd::default().with_complete(complete).with_deliver(complete).with_reason(reason);
         let place = Place { ended: true, ..report.place };
         Ok(Step::report_end(end).at(place.position(&self.fault)))
     }

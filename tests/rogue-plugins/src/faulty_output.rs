@@ -135,7 +135,7 @@ impl Output for Faulty {
             let definition = finding.definition();
             if definition.id().ends_with("7") && self.is("drops-rows") {
                 let reason = "an ID that ends with 7".to_owned();
-                written.rejected.push(Rejection { row: finding.row(), reason });
+                written.rejected.push(Rejection::new(finding.row(), reason));
                 continue;
             }
             if index % 2 == 1 && self.is("drops-rows") {

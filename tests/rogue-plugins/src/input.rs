@@ -100,6 +100,7 @@ impl Input for Rogue {
         let mut schema = Schema::default();
         let own_columns = if act == "own-columns" { Some(OwnColumns::add_to(&mut schema)?) } else { None };
         let services = services.clone();
+        services.counter("opened", "calls of open").add(1);
         let rogue = Self { act, services, confirmed, findings, own_columns, steps, resumes, runtime };
         Ok(OpenedInput::from(rogue).with_schema(schema))
     }
@@ -162,7 +163,7 @@ impl Input for Rogue {
                 }
                 Ok(Step::batch(batch).at(position))
             }
-            (_, 11) => Ok(Step::report_end(ReportEnd { complete: true, ..Default::default() }).at(position)),
+            (_, 11) => Ok(Step::report_end(ReportEnd::default().with_complete(true)).at(position)),
             _ => Ok(Step::finished()),
         }
     }
@@ -187,7 +188,7 @@ impl Input for Rogue {
 
 fn start() -> ReportStart {
     let source = ReportSource::new("Example", "Rogue", "rogue");
-    ReportStart { path: "rogue.xml".to_owned(), source, ..ReportStart::default() }
+    ReportStart::default().with_path("rogue.xml").with_source(source)
 }
 
 /// Ends the process with success, as a C library may do on an error.

@@ -235,6 +235,8 @@ impl Output for Rogue {
     }
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
+        self.services.counter("writes", "calls of write").add(1);
+        self.services.gauge("last_rows", "findings in the last call").set(batch.findings().count() as f64);
         self.exit("exit-in-write");
         if self.act == "quick-exit-in-write" {
             quick_exit();
@@ -261,7 +263,7 @@ impl Output for Rogue {
             std::thread::sleep(Duration::MAX);
         }
         self.first_rows
-            .extend(batch.findings().next().map(|first| LateRow { batch: batch.number(), row: first.row() }));
+            .extend(batch.findings().next().map(|first| LateRow::new(batch.number(), first.row())));
         let mut retry = Vec::new();
         let fault = self.random(6)?;
         if fault == 1 {
@@ -303,7 +305,7 @@ impl Output for Rogue {
             // The findings were accepted, but the host does not know.
             return Err(unavailable());
         }
-        let rejection = |row| Rejection { row, reason: "rejected by the rogue output".to_owned() };
+        let rejection = |row| Rejection::new(row, "rejected by the rogue output".to_owned());
         let rejected = match self.act.as_str() {
             "unavailable" => return Err(unavailable()),
             "reject-all" | "reject-and-skip" => {
@@ -317,7 +319,7 @@ impl Output for Rogue {
             "reject-and-skip" => batch.findings().map(|finding| finding.row()).collect(),
             _ => Vec::new(),
         };
-        Ok(Written { rejected, left_out, retry, ..Written::default() })
+        Ok(Written::default().with_rejected(rejected).with_left_out(left_out).with_retry(retry))
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
@@ -327,9 +329,9 @@ impl Output for Rogue {
         if end.deliver {
             self.pending.push(format!("end {} complete={}", self.path, end.complete));
         }
-        let late = Rejection { row: 0, reason: "rejected at the end of the report".to_owned() };
+        let late = Rejection::new(0, "rejected at the end of the report".to_owned());
         let rejected = if self.act == "reject-in-end" { vec![late] } else { Vec::new() };
-        Ok(Written { rejected, ..Written::default() })
+        Ok(Written::default().with_rejected(rejected))
     }
 
     fn commit(&mut self, _: CommitPoint) -> Result<Committed> {

@@ -11,7 +11,7 @@ use super::output::{self, Random};
 use crate::exam::job::{Call, Resume, Returned, Step};
 use crate::exam::process::{Ended, Trace};
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
-use crate::exam::run::{Exam, Setup, Space, Subject, calls};
+use crate::exam::subject::{Exam, Setup, Space, Subject, calls};
 
 /// The descriptions that can be used.
 pub(in crate::exam) fn descriptors(described: &Trace) -> Vec<Descriptor> {

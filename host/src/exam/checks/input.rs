@@ -7,11 +7,10 @@ use serde_json::Value;
 
 use super::general::tree;
 use super::output::compare_exact;
-use crate::exam::child::input_capabilities;
-use crate::exam::job::{ReadBatch, ReadEvent, Resume, Step};
+use crate::exam::job::{ReadBatch, ReadEvent, Resume, Step, input_capabilities};
 use crate::exam::process::Trace;
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
-use crate::exam::run::{Exam, SMALL_BATCH, Setup, Space, Subject, calls};
+use crate::exam::subject::{Exam, SMALL_BATCH, Setup, Space, Subject, calls};
 
 /// Number of positions at which a run is interrupted.
 const POSITIONS: usize = 64;

@@ -2,13 +2,12 @@
 
 use scanbridge_plugin_api::{OutputCapabilities, Partial, Purpose, Receipt, Replaces, Resume as Continues};
 
-use crate::exam::child::{after, output_capabilities};
-use crate::exam::job::{Kill, Place, Resume, Step};
+use crate::exam::job::{Kill, Place, Resume, Step, after, output_capabilities};
 use crate::exam::material::{self, AGAIN, HOSTILE};
 use crate::exam::process::Trace;
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
-use crate::exam::run::{Exam, Setup, Space, Subject, calls};
 use crate::exam::sinks;
+use crate::exam::subject::{Exam, Setup, Space, Subject, calls};
 
 /// Reports of an ordinary run.
 const REPORTS: u32 = 3;

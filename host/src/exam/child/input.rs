@@ -7,8 +7,9 @@ use scanbridge_plugin_api::batch::{Columns, DefinitionTable, RawBatch2, ValidBat
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{Event, Outcome, PluginError, Position, ReportKey, Stored, StoredReport};
 
+use super::journal::{Journal, checked};
 use super::side::{Side, UnderTest, not_open};
-use super::{Journal, checked};
+
 use crate::exam::job::{Answer, Entry, Instance, ReadBatch, ReadEvent, ReadStep, Resume, Step};
 use crate::pipeline::check_rows;
 
@@ -46,7 +47,7 @@ impl InputUnderTest {
         if let Some(position) = &position {
             self.side.restore_keys(position)?;
         }
-        let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.context.table());
+        let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.host);
         let position = position.map(Position);
         let (input, schema) = self.side.call("open", move |handle| {
             let opened = InputHandle::open(table, &frame, position.as_ref(), host)?;
@@ -87,11 +88,17 @@ impl InputUnderTest {
             Event::ReportStart { start, continued } => {
                 let ReportStart { id, path, time, revision, .. } = &*start;
                 let (id, path, time, revision) = (id.clone(), path.clone(), time.clone(), revision.clone());
-                self.report = Some(ReportKey { input: "exam".to_owned(), id, path, time, revision });
-                self.columns = Arc::new(Columns::of_report(&ReportStart {
-                    schema: self.columns.schema().clone(),
-                    ..(*start).clone()
-                }));
+                self.report = Some(
+                    ReportKey::default()
+                        .with_input("exam")
+                        .with_id(id)
+                        .with_path(path)
+                        .with_time(time)
+                        .with_revision(revision),
+                );
+                self.columns = Arc::new(Columns::of_report(
+                    &(*start).clone().with_schema(self.columns.schema().clone()),
+                ));
                 let fault = start.source.fault().map(|fault| format!("a report without {fault}"));
                 let mut report = serde_json::to_value(&*start).expect("a report can be serialized");
                 report.as_object_mut().map(|report| report.remove("schema"));
@@ -181,10 +188,9 @@ impl UnderTest for InputUnderTest {
                 let outcome: Outcome =
                     serde_json::from_value(outcome.as_str().into()).expect("an outcome is a word");
                 let reports = std::mem::take(&mut self.ended);
-                let reports =
-                    reports.into_iter().map(|key| StoredReport { key, outcome, dead_letters: 0 }).collect();
+                let reports = reports.into_iter().map(|key| StoredReport::new(key, outcome)).collect();
                 let position = Position(self.position.clone().unwrap_or_default());
-                let stored = Stored { position, reports };
+                let stored = Stored::new(position, reports);
                 self.side.with("stored", move |input| input.stored(&stored))?;
                 Ok(Answer::default())
             }

@@ -7,7 +7,7 @@ use scanbridge_plugin_api::batch::Selection;
 use scanbridge_plugin_api::model::ReportEnd;
 use scanbridge_plugin_api::{Begin, CommitPoint, PluginError, Receipt, Written};
 
-use super::checked;
+use super::journal::checked;
 use super::side::{Side, UnderTest, not_open};
 use crate::exam::job::{Answer, Instance, Resume, Step};
 use crate::exam::material;
@@ -33,7 +33,7 @@ impl OutputUnderTest {
         if let Some(receipt) = &receipt {
             self.side.restore_keys(receipt)?;
         }
-        let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.context.table());
+        let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.host);
         let receipt = receipt.map(Receipt);
         let output = self.side.call("open", move |handle| {
             let opened = OutputHandle::open(table, &frame, receipt.as_ref(), host)?;
@@ -72,7 +72,8 @@ impl UnderTest for OutputUnderTest {
             }
             Step::End { complete, deliver } => {
                 let reason = if complete { String::new() } else { "truncated by the exam".to_owned() };
-                let end = ReportEnd { complete, deliver, reason, ..ReportEnd::default() };
+                let end =
+                    ReportEnd::default().with_complete(complete).with_deliver(deliver).with_reason(reason);
                 self.side.with("end", move |output| output.end(&end)).map(accounted)
             }
             Step::Commit { between_reports } => {

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use scanbridge_plugin_api::abi::HostTable2;
 use scanbridge_plugin_api::{ErrorKind, OpenFrame, PluginError};
 
 use crate::exam::job::{Answer, Instance, Step};
 use crate::pipeline::{Stop, new_frame};
+use crate::plugins::call::Caller;
 use crate::plugins::context::Context;
-use crate::plugins::guard::Caller;
 use crate::plugins::instance_thread::{CallLimits, InstanceThread};
+use crate::plugins::services::leaked_table;
 use crate::state::InstanceKeys;
 
 /// Time without progress after which a call counts as hanging.
@@ -33,6 +35,8 @@ pub(super) struct Side<H> {
     pub(super) frame: Arc<OpenFrame>,
     pub(super) stop: Arc<Stop>,
     pub(super) context: &'static Context,
+    /// The host table of the context.
+    pub(super) host: &'static HostTable2,
     limits: CallLimits,
     thread: Option<InstanceThread<H>>,
 }
@@ -51,7 +55,8 @@ impl<H: Send + 'static> Side<H> {
         let keys = InstanceKeys::new("exam", None, spec.purpose);
         let caller = Caller::new("the examined plugin".to_owned(), None);
         let context = Context::leaked(keys, caller, &stop);
-        Self { frame: Arc::new(frame), stop, context, limits, thread: None }
+        let host = leaked_table(context);
+        Self { frame: Arc::new(frame), stop, context, host, limits, thread: None }
     }
 
     pub(super) fn call<T: Send + 'static>(

@@ -32,7 +32,7 @@ fn stream() -> Vec<Event> {
 }
 
 fn key(report: u8) -> ReportKey {
-    ReportKey { id: report.to_string(), ..ReportKey::default() }
+    ReportKey::default().with_id(report.to_string())
 }
 
 /// A file output: numbered parts, which `stored` publishes. Unsynchronized data is lost in a crash.
@@ -201,8 +201,14 @@ fn run(
     }
     let ids =
         ["0", "1"].map(|id| OutputIds { ids: vec![id.to_owned()], resumes: true, keys: Vec::new() }).into();
-    let checkpoints =
-        Checkpoints::new(Some(ledger), from, (vec!["in".to_owned()], Vec::new()), ids, (1, Vec::new()));
+    let checkpoints = Checkpoints::new(
+        Some(ledger),
+        from,
+        (vec!["in".to_owned()], Vec::new()),
+        ids,
+        (1, Vec::new()),
+        Arc::default(),
+    );
     if !checkpoints.has_first_checkpoint() {
         store_first_checkpoint(&checkpoints)?;
     }

@@ -150,6 +150,7 @@ fn run(
         (vec!["in".to_owned()], Vec::new()),
         outputs(["0", "1"]),
         (1, Vec::new()),
+        Arc::default(),
     );
     let steps: Vec<Step> = (first..RECORDS)
         .flat_map(|record| {
@@ -168,7 +169,7 @@ fn run(
         let number = usize::from(*schedule.next().unwrap());
         let number = if files[number].next < steps.len() { number } else { 1 - number };
         if step_count.fetch_add(1, Ordering::Relaxed) == crash_at {
-            return Err(StateError::of_failures(&[])); // The process dies between two steps.
+            return Err(crate::pipeline::to_state_error(&[])); // The process dies between two steps.
         }
         let file = &mut files[number];
         let step = steps[file.next].clone();
@@ -222,6 +223,7 @@ fn late_output_gets_a_gap_and_unavailable_output_is_not_awaited() {
         (vec!["in".to_owned()], Vec::new()),
         outputs(["a", "b"]),
         (1, Vec::new()),
+        Arc::default(),
     );
     let new_mark = || NewMark { input: 0, position: Some(Position(vec![1])), in_report: true, ended: None };
     let (first, second) = (checkpoints.mark(new_mark()), checkpoints.mark(new_mark()));

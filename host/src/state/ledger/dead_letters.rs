@@ -6,23 +6,15 @@ use std::sync::Arc;
 use redb::{Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Ledger, MissedReport, StateError, to_json};
-use crate::state::DeadLetter;
+use super::{Bytes, Ledger, StateError, to_json};
+use crate::state::checkpoint::{DeadLetterEnd, MissedReport};
+use crate::state::dead_letter::DeadLetter;
 
 /// Dead letters as JSON, by output and ascending number.
 pub(super) const DEAD_LETTERS: TableDefinition<'static, (&'static str, u64), &'static [u8]> =
     TableDefinition::new("dead_letters");
 /// The last dead letter of each output that counts.
 pub(super) const DEAD_LETTER_ENDS: Bytes = TableDefinition::new("dead_letter_ends");
-
-/// The last dead letter of an output that counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadLetterEnd {
-    /// Its number; 0 if there was none yet. Numbers are not used again.
-    pub number: u64,
-    /// Size of all dead letters of the output up to it, in bytes.
-    pub bytes: u64,
-}
 
 /// The dead letters of one output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::{Ledger, StateError};
-
-/// Changes of the keys of one instance: a new value, or `None` for a deleted key.
-pub type KeyChanges = BTreeMap<String, Option<Vec<u8>>>;
+use crate::state::checkpoint::KeyChanges;
 
 /// Values by instance and key.
 pub(super) const KEYS: TableDefinition<'static, (&'static str, &'static str), &'static [u8]> =

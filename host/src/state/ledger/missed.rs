@@ -4,37 +4,9 @@ use std::collections::BTreeMap;
 
 use redb::WriteTransaction;
 use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
-use serde::{Deserialize, Serialize};
 
 use super::{Bytes, Ledger, StateError, UNCONFIRMED, to_json};
-
-/// A report of which an output lacks findings. The input keeps its source until this is settled.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MissedReport {
-    /// The `id:` of the output.
-    pub output: String,
-    /// The report.
-    pub report: ReportKey,
-    /// The run that read it.
-    pub run: u64,
-    /// When it was read, in UTC.
-    pub time: String,
-}
-
-/// A change of the list of missed reports.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MissedChange {
-    /// The output lacks findings of the report.
-    Add(MissedReport),
-    /// The output has received the report.
-    Remove {
-        /// The `id:` of the output.
-        output: String,
-        /// The report.
-        report: ReportKey,
-    },
-}
+use crate::state::checkpoint::{MissedChange, MissedReport};
 
 /// Missed reports as JSON, by output and report.
 pub(super) const MISSED: Bytes = Bytes::new("missed");
@@ -68,7 +40,7 @@ impl Ledger {
             if others.iter().any(|other| other.report == *report) {
                 continue;
             }
-            let stored = StoredReport { key: report.clone(), outcome, dead_letters: 0 };
+            let stored = StoredReport::new(report.clone(), outcome);
             unconfirmed.entry(report.input.clone()).or_default().push(stored);
         }
         let changes = settled

@@ -3,7 +3,7 @@ use std::fs;
 use scanbridge_plugin_api::{Outcome, ReportKey};
 
 use super::*;
-use crate::state::Fingerprint;
+use crate::state::{DeadLetterEnd, Fingerprint};
 
 fn run(number: u64, state: RunState) -> RunRecord {
     RunRecord {
@@ -31,14 +31,14 @@ fn checkpoint(step: u8) -> Checkpoint {
         active_input: (!step.is_multiple_of(3)).then(|| "scans".to_owned()),
         unconfirmed: [(
             "scans".to_owned(),
-            vec![StoredReport { key: key(step), outcome: Outcome::Missed, dead_letters: 1 }],
+            vec![StoredReport::new(key(step), Outcome::Missed).with_dead_letters(1)],
         )]
         .into(),
     }
 }
 
 fn key(step: u8) -> ReportKey {
-    ReportKey { path: format!("{step}.xml"), ..ReportKey::default() }
+    ReportKey::default().with_path(format!("{step}.xml"))
 }
 
 /// A new ledger with a run in progress.

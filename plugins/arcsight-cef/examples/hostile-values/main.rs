@@ -52,16 +52,11 @@ fn write_report(
     texts: &mut Texts,
     expected: &mut impl Write,
 ) -> Result<(), Box<dyn Error>> {
-    let report = ReportStart {
-        id: texts.any(9),
-        path: texts.any(100),
-        source: ReportSource {
-            product_version: texts.any(6),
-            ..ReportSource::new("Qualys", "Qualys", "qid")
-        },
-        time: "2026-01-31T12:00:00Z".to_owned(),
-        ..ReportStart::default()
-    };
+    let report = ReportStart::default()
+        .with_id(texts.any(9))
+        .with_path(texts.any(100))
+        .with_source(ReportSource::new("Qualys", "Qualys", "qid").with_product_version(texts.any(6)))
+        .with_time("2026-01-31T12:00:00Z");
     output.begin(&report, Begin::NEW)?;
     let columns = Columns::of_report(&report);
     let mut batch = BatchBuilder::default();
@@ -76,7 +71,7 @@ fn write_report(
             output.write(Batch::of(&raw, &columns)?)?;
         }
     }
-    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
+    output.end(&ReportEnd::default().with_complete(true).with_deliver(true))?;
     output.commit(CommitPoint::BetweenReports)?;
     Ok(output.stored()?)
 }

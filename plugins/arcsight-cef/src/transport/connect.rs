@@ -1,31 +1,25 @@
 //! Opens connections: tries the receivers in order, and the addresses of each receiver in order.
 
 use std::cell::Cell;
-use std::io;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use scanbridge_dialer::{DialError, Dialer};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Services, Verdict, tracing};
-use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 use super::link::{Link, LinkError, WriteTimeout};
-use super::resolve::{self, IpVersion, Receiver, Resolver};
+use super::receiver::Receiver;
 use super::tls::{self, Tls};
-use super::{SLICE, unavailable};
+use super::unavailable;
 
 /// Where to connect, and how.
 #[derive(Debug)]
 pub(super) struct Connector {
     pub receivers: Vec<Receiver>,
-    pub preferred: IpVersion,
+    pub dialer: Dialer,
     pub connect_timeout: Duration,
     pub write_timeout: Duration,
-    /// Idle time before a keepalive probe; zero disables keepalive.
-    pub keepalive: Duration,
     pub tls: Option<Tls>,
-    pub resolver: Resolver,
     pub services: Services,
     /// Whether the warning about an untrusted receiver was logged.
     pub untrusted_logged: Cell<bool>,
@@ -52,7 +46,7 @@ impl Connector {
             let socket = UdpSocket::bind(any)
                 .and_then(|socket| socket.connect(address).map(|()| socket))
                 .and_then(|socket| socket.set_write_timeout(Some(self.write_timeout)).map(|()| socket))
-                .map_err(|error| connect_error(&name, &error))?;
+                .map_err(|error| cannot_connect(&name, &DialError::Connect(error)))?;
             Ok((socket, name))
         })
     }
@@ -145,7 +139,9 @@ impl Connector {
     }
 
     fn addresses(&self, receiver: &Receiver) -> Result<Vec<SocketAddr>> {
-        resolve::addresses(self.resolver, receiver, self.preferred, self.connect_timeout, &self.services)
+        self.dialer
+            .lookup_within(&receiver.host, receiver.port, self.connect_timeout)
+            .map_err(|error| error.explain(&format!("cannot resolve {}", receiver.host), None))
     }
 
     fn link(&self, receiver: &Receiver, address: SocketAddr) -> Result<Link> {
@@ -162,53 +158,7 @@ impl Connector {
     }
 
     fn socket(&self, name: &str, address: SocketAddr) -> Result<TcpStream> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)
-            .and_then(|socket| self.prepare(&socket).map(|()| socket))
-            .map_err(|error| connect_error(name, &error))?;
-        match socket.connect(&address.into()) {
-            Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {
-                self.wait_connected(&socket, name)?;
-            }
-            result => result.map_err(|error| connect_error(name, &error))?,
-        }
-        Ok(socket.into())
-    }
-
-    fn prepare(&self, socket: &Socket) -> io::Result<()> {
-        socket.set_nonblocking(true)?;
-        // Writes are complete batches; Nagle's algorithm would only delay their confirmation.
-        socket.set_tcp_nodelay(true)?;
-        if !self.keepalive.is_zero() {
-            socket.set_tcp_keepalive(
-                &TcpKeepalive::new().with_time(self.keepalive).with_interval(self.keepalive),
-            )?;
-        }
-        // Without it a dead peer is detected only after about 15 minutes (tcp(7)).
-        #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(Some(self.write_timeout))?;
-        Ok(())
-    }
-
-    fn wait_connected(&self, socket: &Socket, name: &str) -> Result<()> {
-        let end = Instant::now() + self.connect_timeout;
-        let slice = Timespec::try_from(SLICE).expect("a slice is short");
-        loop {
-            let ready = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&slice));
-            if ready.is_ok_and(|count| count > 0) {
-                break;
-            }
-            if self.services.is_cancelled() {
-                return Err(PluginError::cancelled());
-            }
-            if Instant::now() >= end {
-                let seconds = self.connect_timeout.as_secs();
-                return Err(unavailable(format!("cannot connect to {name}: timed out after {seconds} s")));
-            }
-        }
-        match socket.take_error() {
-            Ok(None) => Ok(()),
-            Ok(Some(error)) | Err(error) => Err(connect_error(name, &error)),
-        }
+        self.dialer.connect(address, self.connect_timeout).map_err(|error| cannot_connect(name, &error))
     }
 }
 
@@ -231,17 +181,8 @@ fn allows_failover(error: PluginError) -> Result<PluginError> {
     }
 }
 
-fn connect_error(name: &str, error: &io::Error) -> PluginError {
-    let reason = match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            "connection refused (nothing is listening on this port)".to_owned()
-        }
-        io::ErrorKind::HostUnreachable => "host unreachable".to_owned(),
-        io::ErrorKind::NetworkUnreachable => "network unreachable".to_owned(),
-        io::ErrorKind::TimedOut => "connection timed out".to_owned(),
-        _ => error.to_string(),
-    };
-    unavailable(format!("cannot connect to {name}: {reason}"))
+fn cannot_connect(name: &str, error: &DialError) -> PluginError {
+    error.explain(&format!("cannot connect to {name}"), None)
 }
 
 fn error_of(error: LinkError) -> PluginError {
@@ -254,57 +195,16 @@ fn error_of(error: LinkError) -> PluginError {
 #[cfg(test)]
 impl Connector {
     /// A connector to `siem.example.com`, resolved by this resolver.
-    pub(super) fn for_test(resolver: Resolver) -> Self {
+    pub(super) fn for_test(resolver: scanbridge_dialer::Resolver) -> Self {
+        let services = Services::without_host(std::path::Path::new("/nonexistent"));
         Self {
             receivers: vec![Receiver { host: "siem.example.com".to_owned(), port: 514 }],
-            preferred: IpVersion::Any,
+            dialer: Dialer::new(&services).with_resolver(resolver),
             connect_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(5),
-            keepalive: Duration::from_secs(30),
             tls: None,
-            resolver,
-            services: Services::without_host(std::path::Path::new("/nonexistent")),
+            services,
             untrusted_logged: Cell::new(false),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::*;
-
-    /// Only the kernel detects a peer that disappears silently, and only with these options.
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn keepalive_and_user_timeout_are_set() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut connector = Connector::for_test(|_| Ok(Vec::new()));
-        let socket = Socket::from(connector.socket("peer", listener.local_addr().unwrap()).unwrap());
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(connector.write_timeout));
-        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), connector.keepalive);
-        assert_eq!(socket.tcp_keepalive_interval().unwrap(), connector.keepalive);
-        connector.keepalive = Duration::ZERO;
-        let socket = Socket::from(connector.socket("peer", listener.local_addr().unwrap()).unwrap());
-        assert!(!socket.keepalive().unwrap());
-    }
-
-    /// Simulates a machine that does not reply: the queue of this listener is full, so the kernel drops
-    /// connection requests.
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn connect_timeout() {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let first = std::net::TcpStream::connect(address).unwrap();
-        let mut connector = Connector::for_test(|_| Ok(Vec::new()));
-        connector.connect_timeout = Duration::from_secs(1);
-        let error = connector.socket("siem.example.com:514", address).unwrap_err();
-        assert_eq!(error.message, "cannot connect to siem.example.com:514: timed out after 1 s");
-        drop(first);
     }
 }

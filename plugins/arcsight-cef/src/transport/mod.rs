@@ -4,7 +4,7 @@ mod backlog;
 mod connect;
 mod link;
 pub(crate) mod options;
-mod resolve;
+mod receiver;
 mod stream;
 mod timed;
 mod tls;

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use scanbridge_dialer::{Dialer, IpVersion};
 use scanbridge_durable_file::{Target, options as file};
 use scanbridge_plugin_api::{
     Endpoint, EndpointPort, OptionSpec, Options, PluginError, Result, Services, ValueSpec,
@@ -10,7 +11,7 @@ use scanbridge_plugin_api::{
 use scanbridge_tls_identity::{TlsOptions, options as tls};
 
 use super::connect::Connector;
-use super::resolve::{self, IpVersion, Receiver};
+use super::receiver::Receiver;
 use super::stream::{Batching, Proof};
 use super::tls::Tls;
 use crate::syslog::{FACILITIES, Framing, Header, HeaderSettings, HeaderStyle};
@@ -202,21 +203,20 @@ fn connector(options: &Options, services: &Services, secured: bool) -> Result<Co
     let default_port = if secured { 6514 } else { 514 };
     let endpoints = options.endpoints(ADDRESS.name)?.into_iter();
     let receivers: Vec<_> = endpoints
-        .map(|Endpoint { host, port }| Receiver { host, port: port.unwrap_or(default_port) })
+        .map(|Endpoint { host, port, .. }| Receiver { host, port: port.unwrap_or(default_port) })
         .collect();
     let tls = if secured { Some(Tls::open(&TlsOptions::read(options)?, &receivers)?) } else { None };
+    let write_timeout = seconds(options, WRITE_TIMEOUT)?;
     Ok(Connector {
         receivers,
-        preferred: match options.text(PREFERRED.name)? {
-            Some("any") => IpVersion::Any,
-            Some("ipv6") => IpVersion::V6,
-            _ => IpVersion::V4,
-        },
+        dialer: Dialer::new(services)
+            .prefer(IpVersion::of_option(options.text(PREFERRED.name)?))
+            .keepalive(seconds(options, KEEPALIVE)?)
+            // Otherwise the kernel notices a dead peer only after about 15 minutes.
+            .acknowledgement_timeout(write_timeout),
         connect_timeout: seconds(options, CONNECT_TIMEOUT)?,
-        write_timeout: seconds(options, WRITE_TIMEOUT)?,
-        keepalive: seconds(options, KEEPALIVE)?,
+        write_timeout,
         tls,
-        resolver: resolve::system,
         services: services.clone(),
         untrusted_logged: Cell::new(false),
     })
@@ -289,7 +289,29 @@ mod tests {
         ] {
             let json = format!(r#"{{"transport": "tcp", "address": ["siem.example.com"]{more}}}"#);
             let options = Options::read(crate::options::TABLE, json.as_bytes()).unwrap();
-            assert_eq!(connector(&options, &services, false).unwrap().preferred, expected, "{more}");
+            assert_eq!(connector(&options, &services, false).unwrap().dialer.preferred(), expected, "{more}");
         }
+    }
+
+    /// Only the kernel detects a peer that disappears silently, and only with these options.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn keepalive_and_user_timeout_are_set() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let services = Services::without_host(Path::new("/nonexistent"));
+        let socket = |more: &str| {
+            let json = format!(r#"{{"transport": "tcp", "address": ["siem.example.com"]{more}}}"#);
+            let options = Options::read(crate::options::TABLE, json.as_bytes()).unwrap();
+            let dialer = connector(&options, &services, false).unwrap().dialer;
+            let address = listener.local_addr().unwrap();
+            socket2::Socket::from(dialer.connect(address, Duration::from_secs(5)).unwrap())
+        };
+        let kept = socket(r#", "keepalive_secs": 40, "write_timeout_secs": 50"#);
+        assert_eq!(kept.tcp_user_timeout().unwrap(), Some(Duration::from_secs(50)));
+        assert!(kept.keepalive().unwrap());
+        assert!(kept.tcp_nodelay().unwrap());
+        assert_eq!(kept.tcp_keepalive_time().unwrap(), Duration::from_secs(40));
+        assert_eq!(kept.tcp_keepalive_interval().unwrap(), Duration::from_secs(40));
+        assert!(!socket(r#", "keepalive_secs": 0"#).keepalive().unwrap());
     }
 }

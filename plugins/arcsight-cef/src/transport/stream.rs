@@ -271,10 +271,9 @@ mod tests {
     use scanbridge_doubles::syslog_sink::{Framing, SinkBehavior, SyslogSink};
     use scanbridge_plugin_api::ErrorKind;
 
-    use super::super::resolve::Receiver;
     use super::*;
 
-    fn stream(resolver: super::super::resolve::Resolver) -> Stream {
+    fn stream(resolver: scanbridge_dialer::Resolver) -> Stream {
         let connector = Connector::for_test(resolver);
         let batching = Batching { events: 100, bytes: 1 << 16, age: Duration::from_secs(60) };
         Stream::new(connector, batching, Proof::End, Duration::from_millis(20))
@@ -291,7 +290,7 @@ mod tests {
     #[test]
     fn changed_dns_address_is_used_for_new_connections() {
         static ADDRESSES: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
-        fn moving(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
+        fn moving(_: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
             Ok(ADDRESSES.lock().unwrap().clone())
         }
         let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -320,7 +319,7 @@ mod tests {
     #[test]
     fn receiver_that_sends_data_constantly_gets_its_events() {
         static PORT: AtomicU16 = AtomicU16::new(0);
-        fn fixed(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
+        fn fixed(_: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
             Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])
         }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -344,7 +343,7 @@ mod tests {
     #[test]
     fn repeatedly_reset_connection_is_unavailable() {
         static PORT: AtomicU16 = AtomicU16::new(0);
-        fn fixed(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
+        fn fixed(_: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
             Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])
         }
         let behavior = SinkBehavior { close_after: Some(0), resets: true, ..SinkBehavior::default() };

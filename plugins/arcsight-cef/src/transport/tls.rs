@@ -9,7 +9,7 @@ use scanbridge_plugin_api::{PluginError, Result};
 use scanbridge_tls_identity::{ClientTls, TlsOptions};
 
 use super::link::{Link, LinkError, Secured};
-use super::resolve::Receiver;
+use super::receiver::Receiver;
 
 /// The TLS client of each receiver: certificates of `tls_first_use_file` are stored by address.
 #[derive(Debug)]

@@ -103,7 +103,6 @@ mod tests {
 
     use scanbridge_doubles::syslog_sink::SyslogSink;
 
-    use super::super::resolve::Receiver;
     use super::*;
 
     /// The old receiver keeps listening, so only DNS shows the change. While the name cannot be resolved, the
@@ -111,7 +110,7 @@ mod tests {
     #[test]
     fn datagrams_follow_a_changed_dns_address() {
         static PORT: AtomicU16 = AtomicU16::new(0);
-        fn moving(_: &Receiver) -> io::Result<Vec<SocketAddr>> {
+        fn moving(_: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
             match PORT.load(Ordering::SeqCst) {
                 0 => Err(io::Error::other("no resolver answers")),
                 port => Ok(vec![([127, 0, 0, 1], port).into()]),

@@ -61,17 +61,12 @@ fn asset_row(cells: &[(AssetField, &str)]) -> AssetRow {
 
 /// A report with all fields of a scan.
 pub(crate) fn scan() -> ReportStart {
-    ReportStart {
-        id: "scan/1234567890.12345".to_owned(),
-        kind: "SCAN".to_owned(),
-        time: "2026-01-31T12:00:00Z".to_owned(),
-        path: "/reports/scan.xml".to_owned(),
-        source: ReportSource {
-            product_version: "12.7".to_owned(),
-            ..ReportSource::new("Qualys", "Qualys", "qid")
-        },
-        ..ReportStart::default()
-    }
+    ReportStart::default()
+        .with_id("scan/1234567890.12345")
+        .with_kind("SCAN")
+        .with_time("2026-01-31T12:00:00Z")
+        .with_path("/reports/scan.xml")
+        .with_source(ReportSource::new("Qualys", "Qualys", "qid").with_product_version("12.7"))
 }
 
 /// An instance that writes to `path`, with these additional options.
@@ -94,7 +89,7 @@ pub(crate) fn deliver(
     for batch in batches {
         all.push(output.write(Batch::of(batch, &columns).unwrap())?);
     }
-    all.push(output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?);
+    all.push(output.end(&ReportEnd::default().with_complete(true).with_deliver(true))?);
     output.commit(CommitPoint::BetweenReports)?;
     output.stored()?;
     Ok(all)

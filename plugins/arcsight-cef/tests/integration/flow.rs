@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch2, Schema, Selection};
-use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportEnd};
 use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Verdict, Written};
 use serde_json::json;
 
@@ -102,7 +102,7 @@ fn commits_do_not_change_events() {
             output.commit(CommitPoint::InReport).unwrap();
         }
     }
-    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.end(&ReportEnd::default().with_complete(true).with_deliver(true)).unwrap();
     output.commit(CommitPoint::BetweenReports).unwrap();
     output.stored().unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(options, &scan(), &one_batch()));
@@ -130,7 +130,7 @@ fn each_finding_is_one_event() {
         let events = text.lines().filter(|line| line.contains(&format!(r"|Qualys\|{class}\|")));
         assert_eq!(events.count(), expected, "{class}");
     }
-    let all = Written { bytes: text.len() as u64, ..Written::default() };
+    let all = Written::default().with_bytes(text.len() as u64);
     assert_eq!(written, [all, Written::default()]);
 }
 
@@ -159,9 +159,9 @@ fn only_selected_findings_become_events() {
     let mut output = open(&path, json!({})).unwrap();
     let (batches, columns) = (one_batch(), Columns::of_report(&scan()));
     output.begin(&scan(), Begin::NEW).unwrap();
-    let selection = Selection { assets: Some(&[0]), findings: Some(&[1]) };
+    let selection = Selection::new(&[0], &[1]);
     output.write(Batch::of(&batches[0], &columns).unwrap().select(selection)).unwrap();
-    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.end(&ReportEnd::default().with_complete(true).with_deliver(true)).unwrap();
     output.commit(CommitPoint::BetweenReports).unwrap();
     output.stored().unwrap();
     let text = fs::read_to_string(path).unwrap();
@@ -188,7 +188,7 @@ fn undelivered_report_leaves_no_file() {
     let (batches, columns) = (one_batch(), Columns::of_report(&scan()));
     output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
-    let written = output.end(&ReportEnd { reason: "truncated".to_owned(), ..ReportEnd::default() }).unwrap();
+    let written = output.end(&ReportEnd::default().with_reason("truncated")).unwrap();
     assert_eq!(written, Written::default());
     output.commit(CommitPoint::BetweenReports).unwrap();
     output.stored().unwrap();
@@ -205,7 +205,7 @@ fn reports_of_one_run_follow_each_other() {
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
     for time in ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"] {
-        let report = ReportStart { time: time.to_owned(), ..scan() };
+        let report = scan().with_time(time.to_owned());
         deliver(&mut output, &report, &one_batch()).unwrap();
     }
     let text = fs::read_to_string(&path).unwrap();
@@ -261,7 +261,7 @@ fn default_mode_denies_access_to_others() {
     let columns = Columns::of_report(&scan());
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.commit(CommitPoint::InReport).unwrap();
-    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.end(&ReportEnd::default().with_complete(true).with_deliver(true)).unwrap();
     output.commit(CommitPoint::BetweenReports).unwrap();
     output.stored().unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
@@ -276,11 +276,11 @@ fn changed_schema_is_read_by_column_names() {
     deliver(&mut output, &scan(), &one_batch()).unwrap();
     let mut schema = Schema::default();
     schema.definitions.swap(0, 3); // ID and category
-    let report = ReportStart { schema, ..scan() };
+    let report = scan().with_schema(schema);
     let (batches, columns) = (one_batch(), Columns::of_report(&report));
     output.begin(&report, Begin::NEW).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
-    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.end(&ReportEnd::default().with_complete(true).with_deliver(true)).unwrap();
     output.commit(CommitPoint::BetweenReports).unwrap();
     output.stored().unwrap();
     let text = fs::read_to_string(&path).unwrap();

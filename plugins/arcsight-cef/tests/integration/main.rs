@@ -18,7 +18,6 @@ mod receivers;
 mod round_trip;
 mod settings;
 #[cfg(test)]
-mod speed;
 #[cfg(test)]
 mod syslog;
 #[cfg(test)]

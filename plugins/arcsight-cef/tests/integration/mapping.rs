@@ -257,7 +257,7 @@ fn missing_values_are_omitted() {
     for kind in ["information", "potential", "service", "vulnerability"] {
         let batch = Filling::default().asset(&[]).finding(&[], &[("kind", kind)]).done();
         let source = ReportSource::new("Qualys", "Qualys", "qid");
-        let report = ReportStart { source, ..ReportStart::default() };
+        let report = ReportStart::default().with_source(source);
         let text = text_of(json!({ "extra_fields": ["externalId", "cn1", "outcome"] }), &report, &[batch]);
         let domain = if matches!(kind, "service" | "vulnerability") { "deviceDomain=Network" } else { "" };
         assert_eq!(text.rsplit_once('|').unwrap().1, format!("{domain}\n"), "{kind}");
@@ -290,9 +290,8 @@ fn times() {
 /// F-015: nothing of a report of another scanner says Qualys.
 #[test]
 fn another_scanner_gives_vendor_product_and_class_ids() {
-    let source =
-        ReportSource { product_version: "3".to_owned(), ..ReportSource::new("A|cme", "Scan", "acme-id") };
-    let report = ReportStart { source, ..scan() };
+    let source = ReportSource::new("A|cme", "Scan", "acme-id").with_product_version("3");
+    let report = scan().with_source(source);
     let facts = "port\t22\ttcp\t\t\nos\tLinux\tx";
     let definition = [(D::Id, "7")];
     let cells = [("kind", "information"), ("facts", facts)];

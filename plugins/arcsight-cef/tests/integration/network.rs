@@ -105,7 +105,7 @@ fn attempt(
             *receipt = output.commit(CommitPoint::InReport)?.receipt;
             *done = end;
         }
-        output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
+        output.end(&ReportEnd::default().with_complete(true).with_deliver(true))?;
         *receipt = output.commit(CommitPoint::InReport)?.receipt;
         Ok(())
     })();

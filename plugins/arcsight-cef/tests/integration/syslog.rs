@@ -172,6 +172,29 @@ fn receiver_closing_every_100_events_loses_none() {
     }
 }
 
+/// Nothing tells the sender that the network has failed: its writes succeed until the kernel's buffer is full.
+#[test]
+#[cfg(target_os = "linux")]
+fn events_on_a_connection_that_loses_all_packets_are_sent_again() {
+    for framing in [Framing::Newline, Framing::OctetCounted] {
+        let behavior =
+            SinkBehavior { close_after: Some(450), loses_packets: true, ..SinkBehavior::default() };
+        let sink = SyslogSink::tcp(framing, behavior);
+        let word = if framing == Framing::Newline { "newline" } else { "octet-counted" };
+        let options = options("tcp", sink.address(), json!({ "framing": word, "write_timeout_secs": 1 }));
+        let batches: Vec<_> = (0..20).map(|batch| numbered(batch * 100, 100, "some result")).collect();
+        deliver(&options, &batches, 4, NO_WAIT).unwrap();
+        assert!(sink.connections().len() > 1, "the first connection is abandoned");
+        let mut seen = numbers(&sink);
+        let all = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, (0..2000).collect::<Vec<_>>());
+        // Only what came after the last commit was sent again.
+        assert!(all <= 2000 + 400, "{all} events for 2000");
+    }
+}
+
 #[test]
 fn truncated_report_keeps_sent_events_and_drops_unsent() {
     let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
@@ -181,10 +204,10 @@ fn truncated_report_keeps_sent_events_and_drops_unsent() {
     output.begin(&scan(), Begin::NEW).unwrap();
     let (first, second) = (numbered(0, 130, ""), numbered(1000, 7, ""));
     output.write(Batch::of(&first, &columns).unwrap()).unwrap();
-    output.end(&ReportEnd { reason: "truncated".to_owned(), ..ReportEnd::default() }).unwrap();
+    output.end(&ReportEnd::default().with_reason("truncated")).unwrap();
     output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&second, &columns).unwrap()).unwrap();
-    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.end(&ReportEnd::default().with_complete(true).with_deliver(true)).unwrap();
     let receipt = output.commit(CommitPoint::InReport).unwrap();
     assert_eq!(output.commit(CommitPoint::InReport).unwrap(), receipt);
     output.close().unwrap();

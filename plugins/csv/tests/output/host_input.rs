@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::reports::*;
 use scanbridge_plugin_api::Output;
-use scanbridge_plugin_api::model::{Hints, ReportEnd, ReportSource, ReportStart};
+use scanbridge_plugin_api::model::{Hints, ReportEnd, ReportSource};
 
 const FORMAT: &str = r#""format": "host-input""#;
 
@@ -48,7 +48,7 @@ fn the_options_reach_the_commands() {
 fn results_of_another_scanner_are_replaced_under_its_own_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
-    let report = ReportStart { source: ReportSource::new("Acme", "Acme \"Scan\"", "acme"), ..start() };
+    let report = start().with_source(ReportSource::new("Acme", "Acme \"Scan\"", "acme"));
     write(&mut open(&path, FORMAT).unwrap(), &report, sample(), &complete(&[]));
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.starts_with("SetSource,Acme _Scan_\n"), "{text}");
@@ -67,7 +67,7 @@ fn without_option_and_hint_no_asset_is_created() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut output = open(&path, FORMAT).unwrap();
-    let report = ReportStart { hints: Hints::default(), ..start() };
+    let report = start().with_hints(Hints::default());
     write(&mut output, &report, sample(), &complete(&[]));
     assert!(!fs::read_to_string(&path).unwrap().contains("AddHost"));
 }
@@ -78,10 +78,10 @@ fn truncated_report_leaves_no_file_unless_delivered() {
     let path = folder.path().join("out.csv");
     let mut output = open(&path, FORMAT).unwrap();
     let clean = vec!["203.0.113.5".parse().unwrap()];
-    let truncated = ReportEnd { clean_assets: clean, ..ReportEnd::default() };
+    let truncated = ReportEnd::default().with_clean_assets(clean);
     write(&mut output, &start(), sample(), &truncated);
     assert!(!path.exists());
-    write(&mut output, &start(), sample(), &ReportEnd { deliver: true, ..truncated });
+    write(&mut output, &start(), sample(), &truncated.with_deliver(true));
     let text = fs::read_to_string(&path).unwrap();
     assert!(!text.contains("203.0.113.5"), "only a complete report clears assets");
     assert!(text.ends_with("ScanUpdate\n"));
@@ -150,7 +150,7 @@ fn source_is_named_again_after_a_rolled_back_report() {
     }
     let options = format!("{FORMAT}, \"if_exists\": \"append\"");
     let mut output = open(&folder.path().join("{report}.csv"), &options).unwrap();
-    let named = |id: &str| ReportStart { id: id.to_owned(), ..start() };
+    let named = |id: &str| start().with_id(id.to_owned());
     write(&mut output, &named("a"), sample(), &ReportEnd::default());
     write(&mut output, &named("a"), sample(), &complete(&[]));
     write(&mut output, &named("b"), sample(), &complete(&[]));

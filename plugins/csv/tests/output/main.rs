@@ -6,5 +6,4 @@ mod contract;
 mod host_input;
 mod readme;
 mod reports;
-mod speed;
 mod table;

@@ -22,18 +22,16 @@ pub(crate) fn open(path: &Path, options: &str) -> Result<CsvOutput, PluginError>
 }
 
 pub(crate) fn start() -> ReportStart {
-    ReportStart {
-        id: "scan/1.1".to_owned(),
-        title: "Weekly, DMZ".to_owned(),
-        source: ReportSource::new("Qualys", "QualysGuard", "qid"),
-        hints: Hints::default().with_flag("host-input.add_host", Some(true)),
-        ..ReportStart::default()
-    }
+    ReportStart::default()
+        .with_id("scan/1.1")
+        .with_title("Weekly, DMZ")
+        .with_source(ReportSource::new("Qualys", "QualysGuard", "qid"))
+        .with_hints(Hints::default().with_flag("host-input.add_host", Some(true)))
 }
 
 pub(crate) fn complete(clean: &[&str]) -> ReportEnd {
     let clean_assets = clean.iter().map(|text| text.parse().unwrap()).collect();
-    ReportEnd { complete: true, deliver: true, clean_assets, ..ReportEnd::default() }
+    ReportEnd::default().with_complete(true).with_deliver(true).with_clean_assets(clean_assets)
 }
 
 /// Writes one report of these batches. Returns the rejections and the number of bytes that the plugin reports.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::reports::*;
 use proptest::prelude::*;
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, ReportEnd, ReportSource, ReportStart};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, ReportEnd, ReportSource};
 use scanbridge_plugin_api::{Begin, ErrorKind, Output, Verdict};
 
 /// All records of a file as the csv crate reads them.
@@ -75,7 +75,7 @@ fn columns_unknown_to_the_model_are_written() {
 #[test]
 fn report_of_another_scanner_has_ids_of_its_scheme() {
     let folder = tempfile::tempdir().unwrap();
-    let report = ReportStart { source: ReportSource::new("Acme", "Scanner", "acme"), ..start() };
+    let report = start().with_source(ReportSource::new("Acme", "Scanner", "acme"));
     let path = folder.path().join("default.csv");
     write(&mut open(&path, "").unwrap(), &report, vec![batch(&[(WEB, WEAK, ON_443)], false)], &complete(&[]));
     let records = records(&path, b',');
@@ -98,7 +98,7 @@ fn two_reports_share_a_header_and_a_truncated_one_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut output = open(&path, r#""columns": ["report.id"]"#).unwrap();
-    let report = |id: &str| scanbridge_plugin_api::model::ReportStart { id: id.to_owned(), ..start() };
+    let report = |id: &str| start().with_id(id.to_owned());
     let one = || vec![batch(&[(WEB, WEAK, ON_443)], false)];
     write(&mut output, &report("one"), one(), &complete(&[]));
     write(&mut output, &report("cut"), one(), &ReportEnd::default());

@@ -80,23 +80,24 @@ fn unusual_content_is_noted() {
 #[test]
 fn report_start_has_kind_id_title_and_time() {
     let start = report_of(&good("scan-header-after-hosts.xml")).start;
-    assert_eq!(
-        (start.kind.as_str(), start.id.as_str(), start.title.as_str(), start.time.as_str()),
-        ("SCAN", "scan/1772424306.10002", "Streamed scan", "2026-03-02T04:05:06Z")
-    );
+    assert_eq!(start.kind.as_str(), "SCAN");
+    assert_eq!(start.id.as_str(), "scan/1772424306.10002");
+    assert_eq!(start.title.as_str(), "Streamed scan");
+    assert_eq!(start.time.as_str(), "2026-03-02T04:05:06Z");
     assert_eq!(start.hints.flag("host-input.add_host"), None);
     let start = report_of(&good("template-report.xml")).start;
-    assert_eq!(
-        (start.kind.as_str(), start.title.as_str(), start.time.as_str()),
-        ("ASSET_DATA_REPORT", "All findings of the front row", "2026-02-03T04:05:06Z")
-    );
+    assert_eq!(start.kind.as_str(), "ASSET_DATA_REPORT");
+    assert_eq!(start.title.as_str(), "All findings of the front row");
+    assert_eq!(start.time.as_str(), "2026-02-03T04:05:06Z");
     let start = report_of(&good("detections.xml")).start;
     assert_eq!(
         (start.kind.as_str(), start.time.as_str()),
         ("HOST_LIST_VM_DETECTION_OUTPUT", "2026-04-01T00:00:01Z")
     );
     let start = report_of(&good("scan-no-header.xml")).start;
-    assert_eq!((start.id.as_str(), start.title.as_str(), start.time.as_str()), ("", "", ""));
+    assert_eq!(start.id.as_str(), "");
+    assert_eq!(start.title.as_str(), "");
+    assert_eq!(start.time.as_str(), "");
 
     let hinted = read_with(&good("scan-ipv6.xml"), &json!({ "add_host": true })).unwrap();
     assert_eq!(hinted.reports[0].start.hints.flag("host-input.add_host"), Some(true));

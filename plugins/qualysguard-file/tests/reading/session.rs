@@ -153,7 +153,7 @@ impl Session {
     pub(crate) fn commit_as(&mut self, outcome: Outcome) -> Result<()> {
         let reports = self.stored_reports(outcome);
         let position = self.last_position();
-        let result = self.input.stored(&Stored { position: position.clone(), reports });
+        let result = self.input.stored(&Stored::new(position.clone(), reports));
         self.keys.save(Some(&position));
         self.keys.save(None);
         result
@@ -161,21 +161,16 @@ impl Session {
 
     /// Reports of an earlier session that was killed before it was informed about them.
     pub(crate) fn confirm(&mut self, position: &Position, reports: Vec<StoredReport>) -> Result<()> {
-        self.input.stored(&Stored { position: position.clone(), reports })
+        self.input.stored(&Stored::new(position.clone(), reports))
     }
 
     /// The reports so far.
     pub(crate) fn stored_reports(&self, outcome: Outcome) -> Vec<StoredReport> {
         let reports = self.events.iter().filter_map(|event| match event {
-            Event::Start(start, _) => Some(StoredReport {
-                key: ReportKey {
-                    path: start.path.clone(),
-                    revision: start.revision.clone(),
-                    ..ReportKey::default()
-                },
+            Event::Start(start, _) => Some(StoredReport::new(
+                ReportKey::default().with_path(start.path.clone()).with_revision(start.revision.clone()),
                 outcome,
-                dead_letters: 0,
-            }),
+            )),
             _ => None,
         });
         reports.collect()

@@ -1,6 +1,6 @@
 //! Rate and concurrency limits of the Qualys API, and the waits for them.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, tracing};
@@ -89,8 +89,7 @@ impl WaitBudget {
 /// Random extra time, up to a tenth and at most 30 s, so that clients with the same wait do not retry at
 /// once.
 fn jitter(wait: Duration) -> Duration {
-    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
-    (wait / 10).min(Duration::from_secs(30)).mul_f64(f64::from(nanos % 1_000_000) / 1_000_000.0)
+    (wait / 10).min(Duration::from_secs(30)).mul_f64(fastrand::f64())
 }
 
 #[cfg(test)]

@@ -112,19 +112,17 @@ impl Detections {
         self.pull.in_report = true;
         self.state = if is_over { State::End } else { State::Pages };
         let url = context.client.at(&format!("api/{}/fo/asset/host/vm/detection/", self.wanted.version));
-        let start = ReportStart {
-            kind: "HOST_LIST_VM_DETECTION_OUTPUT".to_owned(),
-            title: match &self.pull.since {
+        let start = ReportStart::default()
+            .with_kind("HOST_LIST_VM_DETECTION_OUTPUT")
+            .with_title(match &self.pull.since {
                 Some(since) => format!("Detections of assets processed since {since}"),
                 None => "Detections".to_owned(),
-            },
-            time: self.pull.started.clone(),
-            path: url.to_string(),
-            source: scanbridge_qualys_report::source(),
-            hints: context.settings.reading.hints(),
-            schema: Schema::default(),
-            ..ReportStart::default()
-        };
+            })
+            .with_time(self.pull.started.clone())
+            .with_path(url.to_string())
+            .with_source(scanbridge_qualys_report::source())
+            .with_hints(context.settings.reading.hints())
+            .with_schema(Schema::default());
         Ok(if continued { Step::report_continued(start) } else { Step::report_start(start) })
     }
 
@@ -187,7 +185,7 @@ impl Detections {
                 self.end_page();
                 let reason = format!("invalid page of detections: {damage}");
                 let deliver = context.settings.reading.deliver_incomplete;
-                self.end(ReportEnd { reason, deliver, ..ReportEnd::default() }, context)
+                self.end(ReportEnd::default().with_reason(reason).with_deliver(deliver), context)
             }
         }
     }
@@ -203,7 +201,7 @@ impl Detections {
     fn end_pull(&mut self, context: &SourceContext) -> Result<Step> {
         tracing::info!(assets = self.pull.assets, "QualysGuard Report Processing Complete");
         if self.pull.assets == 0 && self.pull.since.is_none() {
-            self.pull.notes.push(Note { text: "the report contains no assets".to_owned(), count: 1 });
+            self.pull.notes.push(Note::new("the report contains no assets".to_owned(), 1));
         }
         let (count, missing) = (self.pull.missing_assets, &self.pull.missing);
         let reason = if count == 0 {
@@ -214,7 +212,10 @@ impl Detections {
             format!("{count} assets could not be downloaded and were skipped: {}{more}", shown.join(", "))
         };
         // Each delivered asset is complete, and outputs never clear an asset that is missing from a report.
-        self.end(ReportEnd { complete: count == 0, deliver: true, reason, ..ReportEnd::default() }, context)
+        self.end(
+            ReportEnd::default().with_complete(count == 0).with_deliver(true).with_reason(reason),
+            context,
+        )
     }
 
     fn end(&mut self, end: ReportEnd, context: &SourceContext) -> Result<Step> {
@@ -226,7 +227,7 @@ impl Detections {
             self.watermark.set(&context.fingerprint, &pull.started)?;
         }
         let notes = std::mem::take(&mut pull.notes);
-        let end = ReportEnd { notes, bytes: pull.bytes, ..end };
+        let end = end.with_notes(notes).with_bytes(pull.bytes);
         Ok(Step::report_end(end).at(position(context, &pull)))
     }
 }

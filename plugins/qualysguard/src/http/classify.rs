@@ -4,10 +4,10 @@ use std::error::Error;
 use std::io;
 
 use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
+use scanbridge_dialer::DialError;
 use scanbridge_tls_identity::ClientTls;
 use tower_service::Service;
 
-use super::dns::DnsError;
 use super::http_error::{Cause, HttpError, Peer, of_io};
 use super::route::{Route, ViaProxy};
 use super::tunnel;
@@ -52,13 +52,13 @@ async fn classify_at_proxy(route: &Route, via: &ViaProxy, error: &reqwest::Error
 }
 
 async fn diagnose(route: &Route, via: &ViaProxy) -> Option<Cause> {
-    tunnel::diagnose(via, route.dns, &route.address, route.connect_timeout).await.err()
+    tunnel::diagnose(via, &route.dialer, &route.address, route.connect_timeout).await.err()
 }
 
 fn cause_of(route: &Route, tls: &ClientTls, error: &reqwest::Error) -> Cause {
     let io = sources(error).filter_map(|error| error.downcast_ref::<io::Error>()).last();
-    if let Some(name) = source_of::<DnsError>(error) {
-        Cause::Dns(name.to_string())
+    if let Some(lookup) = source_of::<DialError>(error) {
+        Cause::Dns(lookup.to_string())
     } else if source_of::<rustls::Error>(error).is_some() {
         Cause::Tls(tls.explain(error))
     } else if let Some(io) = io.filter(|io| io.raw_os_error().is_some()) {

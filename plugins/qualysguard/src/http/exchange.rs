@@ -65,7 +65,7 @@ impl Exchange {
         if let Some(route) = self.routes.get(&address) {
             return Ok(route.clone());
         }
-        let route = Route::new(&self.network, url)?;
+        let route = Route::new(&self.network, &self.services, url)?;
         self.routes.insert(address, route.clone());
         Ok(route)
     }

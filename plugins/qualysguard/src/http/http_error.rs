@@ -75,10 +75,9 @@ impl HttpError {
 pub(crate) fn of_io(error: &io::Error) -> Cause {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Cause::Refused,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            Cause::Unreachable(error.to_string())
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::TimedOut => {
+            Cause::Unreachable(scanbridge_dialer::reason(error))
         }
-        io::ErrorKind::TimedOut => Cause::Unreachable("connection timed out".to_owned()),
         _ => Cause::ConnectionLost(error.to_string()),
     }
 }
@@ -117,9 +116,7 @@ impl From<HttpError> for PluginError {
     fn from(failure: HttpError) -> Self {
         let kind = match &failure.cause {
             Cause::Settings(error) | Cause::Disk(error) => return error.clone(),
-            Cause::Tls(error) => {
-                return Self { message: failure.to_string(), ..error.clone() };
-            }
+            Cause::Tls(error) => return error.clone().with_message(failure.to_string()),
             Cause::ProxyLogin(_) => ErrorKind::Auth,
             Cause::InvalidHttp(_) => ErrorKind::Protocol,
             Cause::TooLarge(_) => ErrorKind::BadData,

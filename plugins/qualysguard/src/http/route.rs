@@ -5,7 +5,8 @@ use std::time::Duration;
 use reqwest::header::HeaderValue;
 use reqwest::{Client, ClientBuilder, redirect, retry};
 use rustls::ClientConfig;
-use scanbridge_plugin_api::PluginError;
+use scanbridge_dialer::Dialer;
+use scanbridge_plugin_api::{PluginError, Services};
 use scanbridge_tls_identity::{ClientTls, TlsOptions};
 use url::Url;
 
@@ -23,7 +24,7 @@ pub(super) struct Route {
     pub(super) address: String,
     pub(super) tls: ClientTls,
     pub(super) proxy: Option<ViaProxy>,
-    pub(super) dns: DnsResolver,
+    pub(super) dialer: Dialer,
     pub(super) connect_timeout: Duration,
     pub(super) read_timeout: Duration,
 }
@@ -39,7 +40,7 @@ pub(super) struct ViaProxy {
 
 impl Route {
     /// Creates a route; opens no connection yet.
-    pub(super) fn new(network: &Network, url: &Url) -> Result<Self, HttpError> {
+    pub(super) fn new(network: &Network, services: &Services, url: &Url) -> Result<Self, HttpError> {
         let address = address(url);
         let at = |cause| HttpError { peer: Peer::Qualys, address: address.clone(), cause };
         let tls = network.tls.client(&address).map_err(Cause::Tls).map_err(at)?;
@@ -52,8 +53,8 @@ impl Route {
             }
             None => (ClientConfig::clone(&tls.config()), None),
         };
-        let dns = DnsResolver { preferred: network.ip_version };
-        let mut builder = builder(network, dns).tls_backend_preconfigured(config);
+        let dialer = Dialer::new(services).prefer(network.ip_version);
+        let mut builder = builder(network, DnsResolver(dialer.clone())).tls_backend_preconfigured(config);
         if let Some(via) = &proxy {
             builder = builder.proxy(via.for_reqwest(order)?);
         }
@@ -61,7 +62,7 @@ impl Route {
             at(Cause::Settings(PluginError::bug(format!("cannot create the HTTP client: {error}"))))
         })?;
         let (connect_timeout, read_timeout) = (network.connect_timeout, network.read_timeout);
-        Ok(Self { client, address, tls, proxy, dns, connect_timeout, read_timeout })
+        Ok(Self { client, address, tls, proxy, dialer, connect_timeout, read_timeout })
     }
 }
 

@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
-use scanbridge_plugin_api::Secret;
+use scanbridge_dialer::{DialError, Dialer};
+use scanbridge_plugin_api::{PluginError, Secret, printable};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::dns::DnsResolver;
 use super::http_error::{Cause, of_io};
 use super::route::ViaProxy;
 use crate::options::Proxy;
@@ -26,23 +27,39 @@ const MAX_STATUS_LINE_BYTES: usize = 16 << 10;
 /// The cause of the failure; `Ok` if the proxy opens the tunnel.
 pub(super) async fn diagnose(
     via: &ViaProxy,
-    dns: DnsResolver,
+    dialer: &Dialer,
     target: &str,
     limit: Duration,
 ) -> Result<(), Cause> {
-    timeout(limit, connect_and_ask(via, dns, target)).await.map_err(|_| Cause::ConnectTimeout(limit))?
+    let diagnosis = connect_and_ask(via, dialer, target, limit);
+    timeout(limit, diagnosis).await.map_err(|_| Cause::ConnectTimeout(limit))?
 }
 
-async fn connect_and_ask(via: &ViaProxy, dns: DnsResolver, target: &str) -> Result<(), Cause> {
+async fn connect_and_ask(
+    via: &ViaProxy,
+    dialer: &Dialer,
+    target: &str,
+    limit: Duration,
+) -> Result<(), Cause> {
     let proxy = &via.proxy;
-    let addresses = dns.lookup(&proxy.host, proxy.port).await;
-    let addresses = addresses.map_err(|error| Cause::Dns(error.to_string()))?;
-    let mut stream = TcpStream::connect(&addresses[..]).await.map_err(|error| of_io(&error))?;
+    let mut stream = connect(proxy, dialer, limit).await?;
     let Some(tls) = &via.tls else { return ask(&mut stream, proxy, target).await };
     let name =
         proxy.host.clone().try_into().map_err(|_| Cause::Dns("not a valid TLS server name".to_owned()))?;
     let stream = TlsConnector::from(tls.config()).connect(name, stream).await;
     ask(&mut stream.map_err(|error| Cause::Tls(tls.explain(&error)))?, proxy, target).await
+}
+
+async fn connect(proxy: &Proxy, dialer: &Dialer, limit: Duration) -> Result<TcpStream, Cause> {
+    let (dialer, host, port) = (dialer.clone(), proxy.host.clone(), proxy.port);
+    let dialed = spawn_blocking(move || dialer.dial(&host, port, limit)).await;
+    let stream = dialed.expect("the dialer does not panic").map_err(|error| match error {
+        DialError::Cancelled => Cause::Settings(PluginError::cancelled()),
+        DialError::Lookup(reason) => Cause::Dns(reason),
+        DialError::TimedOut(_) => Cause::ConnectTimeout(limit),
+        DialError::Connect(error) => of_io(&error),
+    })?;
+    TcpStream::from_std(stream).map_err(|error| of_io(&error))
 }
 
 async fn ask<S>(stream: &mut S, proxy: &Proxy, target: &str) -> Result<(), Cause>
@@ -68,8 +85,7 @@ where
         Some(200) => Ok(()),
         Some(407) => Err(Cause::ProxyLogin(proxy.login.is_some())),
         Some(status) => {
-            let reason: String = words.next().unwrap_or_default().chars().take(80).collect();
-            let reason = reason.replace(|c: char| c.is_control(), "");
+            let reason = printable(words.next().unwrap_or_default(), 80);
             Err(Cause::ProxyRefused(format!("{status} {reason}").trim_end().to_owned()))
         }
     }

@@ -10,7 +10,7 @@ mod table;
 mod values;
 
 pub(crate) use addresses::Addresses;
-pub(crate) use network::{Account, Auth, IpVersion, Network};
+pub(crate) use network::{Account, Auth, Network};
 pub(crate) use platform::Platform;
 pub(crate) use proxy::Proxy;
 pub(crate) use settings::Settings;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use scanbridge_dialer::IpVersion;
 use scanbridge_plugin_api::{Options, PluginError, Result, Secret};
 use scanbridge_tls_identity::TlsOptions;
 use url::{Host, Url};
@@ -33,6 +34,7 @@ pub(crate) struct Network {
     pub(crate) gateway: Option<Url>,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) tls: TlsOptions,
+    /// IP version of the addresses that are tried first.
     pub(crate) ip_version: IpVersion,
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,
@@ -40,14 +42,6 @@ pub(crate) struct Network {
     pub(crate) max_wait: Duration,
     pub(crate) busy_wait: Duration,
     pub(crate) max_bytes: u64,
-}
-
-/// IP version of the addresses that are tried first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum IpVersion {
-    Any,
-    Four,
-    Six,
 }
 
 pub(super) fn account(options: &Options, network: &Network) -> Result<Account> {
@@ -85,11 +79,7 @@ pub(super) fn network(options: &Options) -> Result<Network> {
         gateway: gateway.map(|gateway| address("gateway_url", &gateway, proxy.as_ref())).transpose()?,
         proxy,
         tls: TlsOptions::read(options)?,
-        ip_version: match options.text("preferred_ip_version")? {
-            Some("any") => IpVersion::Any,
-            Some("ipv6") => IpVersion::Six,
-            _ => IpVersion::Four,
-        },
+        ip_version: IpVersion::of_option(options.text("preferred_ip_version")?),
         connect_timeout: Duration::from_secs(options.integer("connect_timeout_secs")?.unwrap_or(30)),
         read_timeout: Duration::from_secs(options.integer("read_timeout_secs")?.unwrap_or(300)),
         request_timeout: minutes(options, "request_timeout_minutes")?.unwrap_or(Duration::from_secs(14_400)),

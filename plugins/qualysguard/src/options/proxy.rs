@@ -30,7 +30,8 @@ enum Direct {
 impl Proxy {
     /// Reads `proxy`, `proxy_username`, `proxy_password` and `no_proxy`.
     pub(crate) fn read(options: &Options) -> Result<Option<Self>> {
-        let Some(UrlParts { scheme, endpoint: Endpoint { host, port }, .. }) = options.url("proxy")? else {
+        let Some(UrlParts { scheme, endpoint: Endpoint { host, port, .. }, .. }) = options.url("proxy")?
+        else {
             return Ok(None);
         };
         let tls = scheme == "https";
@@ -55,7 +56,7 @@ impl Proxy {
 
     /// `host:port`, for messages.
     pub(crate) fn shown(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        Endpoint::new(&*self.host, Some(self.port)).to_string()
     }
 }
 
@@ -96,7 +97,9 @@ mod tests {
             ("https://proxy.example.com", true, "proxy.example.com", 443),
         ] {
             let proxy = proxy(&format!(r#""proxy": "{text}""#)).unwrap().unwrap();
-            assert_eq!((proxy.tls, proxy.host.as_str(), proxy.port), (tls, host, port), "{text}");
+            assert_eq!(proxy.tls, tls, "{text}");
+            assert_eq!(proxy.host.as_str(), host, "{text}");
+            assert_eq!(proxy.port, port, "{text}");
         }
         assert!(proxy(r#""no_proxy": ["x"]"#).unwrap().is_none());
     }

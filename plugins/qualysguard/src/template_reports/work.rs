@@ -119,7 +119,7 @@ impl TemplateReports {
     fn refuse(&mut self, error: PluginError, context: &SourceContext) -> Result<Step> {
         let path = report_call(context, "", &[]).shown();
         self.ended()?;
-        Ok(Step::refused(Refusal { path, error, incomplete: false }))
+        Ok(Step::refused(Refusal::new(path, error)))
     }
 
     fn fetch(&mut self, context: &mut SourceContext, id: &str) -> Result<(Fetched, Body)> {

@@ -161,7 +161,7 @@ impl Bench {
         while step(&mut input, &mut outcome)? {
             let (position, _) = outcome.positions.last().cloned().unwrap_or_default();
             if !position.0.is_empty() {
-                input.stored(&Stored { position, reports: Vec::new() })?;
+                input.stored(&Stored::new(position, Vec::new()))?;
             }
         }
         Ok(outcome)

@@ -145,7 +145,7 @@ fn failed_scan_does_not_block_the_others() {
                 Err(error) => break error,
             }
             if let Some((position, _)) = outcome.positions.last() {
-                let stored = Stored { position: position.clone(), reports: Vec::new() };
+                let stored = Stored::new(position.clone(), Vec::new());
                 input.stored(&stored).unwrap();
             }
         };

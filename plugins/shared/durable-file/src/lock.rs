@@ -1,11 +1,11 @@
 //! `.NAME.lock`: only one output at a time writes the files of a name.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
 use crate::disk;
@@ -32,12 +32,12 @@ impl Lock {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))
                 .map_err(|error| failed(error.into()))?;
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => break,
-                Err(error) => return Err(failed(error.into())),
-            }
             let file = File::from(file);
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => break,
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
             // Its last owner may have removed the name before the lock was ours.
             let opened = file.metadata().map_err(failed)?;
             if fs::symlink_metadata(&path)

@@ -124,12 +124,10 @@ mod tests {
 
     fn resolve(template: &str, id: &str, title: &str, path: &str) -> String {
         let name = NameTemplate::parse(Path::new(template), "2026-01-31".to_owned()).unwrap();
-        let report = ReportStart {
-            id: id.to_owned(),
-            title: title.to_owned(),
-            path: path.to_owned(),
-            ..ReportStart::default()
-        };
+        let report = ReportStart::default()
+            .with_id(id.to_owned())
+            .with_title(title.to_owned())
+            .with_path(path.to_owned());
         name.resolve(&report).display().to_string()
     }
 

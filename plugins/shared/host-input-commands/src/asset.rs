@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use scanbridge_plugin_api::batch::AssetView;
 use scanbridge_plugin_api::model::AssetField;
+use scanbridge_plugin_api::printable;
 
 use crate::commands::SCAN_UPDATE;
 
@@ -82,7 +83,7 @@ pub(crate) fn was_scanned(asset: &AssetView<'_>) -> bool {
 
 /// The reason why findings of an asset without a usable address cannot be sent.
 fn rejection_reason(asset: &AssetView<'_>) -> String {
-    let short = |text: &str| text.chars().take(100).collect::<String>();
+    let short = |text: &str| printable(text, 100).into_owned();
     match asset.address() {
         "" => {
             let fields = [AssetField::Dns, AssetField::Netbios, AssetField::Id];

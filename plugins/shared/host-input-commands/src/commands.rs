@@ -261,7 +261,7 @@ impl CommandWriter {
             Ok(id) => id,
             Err(reason) => {
                 asset.has_rejected = true;
-                written.rejected.push(Rejection { row: finding.row(), reason });
+                written.rejected.push(Rejection::new(finding.row(), reason));
                 return Ok(());
             }
         };

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use scanbridge_html_text::append_text;
 use scanbridge_plugin_api::batch::{DefinitionView, FindingView, Schema};
 use scanbridge_plugin_api::model::{DefinitionField, FindingField, Protocol, list_items};
+use scanbridge_plugin_api::printable;
 
 use crate::names::Name;
 use crate::settings::{DescriptionPart, Settings};
@@ -17,8 +18,8 @@ pub(crate) fn result_id(finding: &FindingView<'_>) -> Result<u32, String> {
     let id = finding.definition().id();
     let digits = id.bytes().all(|byte| byte.is_ascii_digit());
     id.parse().ok().filter(|number| digits && *number != 0).ok_or_else(|| {
-        let shown: String = id.chars().take(40).collect();
-        format!("the ID `{shown}` is not a number accepted by the Defense Center")
+        let id = printable(id, 40);
+        format!("the ID `{id}` is not a number accepted by the Defense Center")
     })
 }
 

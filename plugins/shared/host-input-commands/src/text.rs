@@ -1,4 +1,5 @@
-//! Text that the Defense Center can read: one line of printable ASCII, quoted.
+//! Text that the Defense Center can read: one line of printable ASCII, quoted. It goes into commands, not into
+//! messages: those use [`scanbridge_plugin_api::printable`].
 
 use deunicode::deunicode_char;
 

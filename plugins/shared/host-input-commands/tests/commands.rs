@@ -73,7 +73,7 @@ fn settings() -> Settings {
 
 fn end(complete: bool, clean: &[&str]) -> ReportEnd {
     let clean_assets = clean.iter().map(|text| text.parse().unwrap()).collect();
-    ReportEnd { complete, deliver: true, clean_assets, ..ReportEnd::default() }
+    ReportEnd::default().with_complete(complete).with_deliver(true).with_clean_assets(clean_assets)
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +102,7 @@ impl Outcome {
 }
 
 fn run(settings: Settings, hints: Hints, batches: &[Vec<AssetFindings>], end: &ReportEnd) -> Outcome {
-    run_report(settings, &ReportStart { hints, ..start() }, Begin::NEW, batches, end)
+    run_report(settings, &start().with_hints(hints), Begin::NEW, batches, end)
 }
 
 fn run_report(
@@ -137,9 +137,8 @@ fn run_report(
 }
 
 fn start() -> ReportStart {
-    let source =
-        ReportSource { name: "QualysGuard".to_owned(), ..ReportSource::new("Qualys", "Qualys", "qid") };
-    ReportStart { source, ..ReportStart::default() }
+    let source = ReportSource::new("Qualys", "Qualys", "qid").with_name("QualysGuard");
+    ReportStart::default().with_source(source)
 }
 
 fn raw(assets: &[AssetFindings]) -> BatchBuilder {
@@ -255,7 +254,7 @@ fn an_incomplete_report_clears_nothing_and_an_undelivered_one_says_nothing_more(
     let partial = run(settings(), Hints::default(), &batches, &end(false, &clean));
     assert!(!partial.text.contains("192.0.2.1,") && !partial.text.contains("192.0.2.9"));
     assert!(partial.text.ends_with("ScanUpdate\n"));
-    let rolled_back = ReportEnd { deliver: false, ..end(false, &clean) };
+    let rolled_back = end(false, &clean).with_deliver(false);
     assert_eq!(run(settings(), Hints::default(), &batches, &rolled_back).text, "");
 }
 
@@ -305,7 +304,7 @@ fn truncated_asset_with_sent_deletion_is_reported() {
             ]
         );
         // A report that is not delivered has deleted the same results at this point.
-        let rolled_back = ReportEnd { deliver: false, ..end(false, &[]) };
+        let rolled_back = end(false, &[]).with_deliver(false);
         let outcome = run(Settings { limits, ..settings() }, Hints::default(), &batches, &rolled_back);
         assert_eq!(outcome.totals.warnings.len(), 1);
         let complete = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(true, &[]));
@@ -355,7 +354,7 @@ fn another_schema_is_read_by_its_names() {
             Ok(())
         };
         let columns = Columns::of(schema.clone());
-        writer.begin(&ReportStart { schema, ..start() }, Begin::NEW);
+        writer.begin(&start().with_schema(schema), Begin::NEW);
         writer.batch(Batch::of(&raw, &columns).unwrap(), &mut sink).unwrap();
         writer.end(&end(true, &[]), &mut sink).unwrap();
     }

@@ -34,16 +34,14 @@ fn writer(replace: Replace, bytes: usize) -> CommandWriter {
 }
 
 fn start() -> ReportStart {
-    ReportStart {
-        source: ReportSource::new("Qualys", "QualysGuard", "qid"),
-        hints: Hints::default().with_flag("host-input.add_host", Some(true)),
-        ..ReportStart::default()
-    }
+    ReportStart::default()
+        .with_source(ReportSource::new("Qualys", "QualysGuard", "qid"))
+        .with_hints(Hints::default().with_flag("host-input.add_host", Some(true)))
 }
 
 fn end() -> ReportEnd {
     let clean_assets = vec!["192.0.2.0-192.0.2.9".parse().unwrap()];
-    ReportEnd { complete: true, deliver: true, clean_assets, ..ReportEnd::default() }
+    ReportEnd::default().with_complete(true).with_deliver(true).with_clean_assets(clean_assets)
 }
 
 fn feed(writer: &mut CommandWriter, text: &mut String, assets: &[AssetFindings]) {
@@ -175,7 +173,7 @@ fn truncated_asset_is_merged_for_every_setting_of_replace() {
         let mut writer = writer(replace, 1 << 20);
         writer.begin(&start(), Begin::NEW);
         feed(&mut writer, &mut text, &[("192.0.2.20", "", vec![1, 2])]);
-        let truncated = ReportEnd { deliver: true, ..ReportEnd::default() };
+        let truncated = ReportEnd::default().with_deliver(true);
         let totals = writer.end(&truncated, &mut into(&mut text)).unwrap();
         assert_eq!(totals.warnings, [""; 0], "{replace:?}");
         assert!(!text.contains("DeleteScanResult") && !text.contains("ScanFlush"), "{text}");

@@ -115,13 +115,13 @@ impl Text<'_> {
 
 /// Reads an entity or a lone `&`, and returns the text after it.
 fn push_entity<'a>(text: &mut Text<'_>, rest: &'a str) -> &'a str {
-    let mut name = &rest[1..];
+    let (mut name, mut buffer) = (&rest[1..], [0; 4]);
     loop {
-        match entity::decode(name) {
+        match entity::decode(name, &mut buffer) {
             // `&amp;lt;` was escaped twice and means `<`.
-            Some(('&', after)) if entity::decode(after).is_some() => name = after,
-            Some((character, after)) => {
-                text.push(character.encode_utf8(&mut [0; 4]));
+            Some(("&", after)) if entity::decode(after, &mut [0; 4]).is_some() => name = after,
+            Some((characters, after)) => {
+                text.push(characters);
                 return after;
             }
             None => {

@@ -178,32 +178,30 @@ impl OpenReport {
         {
             // A failed scan does not show that its targets have no findings.
             let reason = format!("{} contains no assets but {error}", self.name);
-            return ReportEnd { deliver: false, ..self.incomplete(reason) };
+            return self.incomplete(reason).with_deliver(false);
         }
         let mut notes = self.reader.notes();
         if self.reader.assets() == 0 {
-            notes.push(Note { text: "the report contains no assets".to_owned(), count: 1 });
+            notes.push(Note::new("the report contains no assets".to_owned(), 1));
         }
         let clean_assets = std::mem::take(&mut self.clean_assets);
-        ReportEnd {
-            complete: true,
-            deliver: true,
-            reason: String::new(),
-            clean_assets,
-            notes,
-            bytes: self.source.length,
-        }
+        ReportEnd::default()
+            .with_complete(true)
+            .with_deliver(true)
+            .with_reason(String::new())
+            .with_clean_assets(clean_assets)
+            .with_notes(notes)
+            .with_bytes(self.source.length)
     }
 
     fn incomplete(&mut self, reason: String) -> ReportEnd {
-        ReportEnd {
-            complete: false,
-            deliver: self.deliver_incomplete,
-            reason,
-            clean_assets: Vec::new(),
-            notes: self.reader.notes(),
-            bytes: self.source.length,
-        }
+        ReportEnd::default()
+            .with_complete(false)
+            .with_deliver(self.deliver_incomplete)
+            .with_reason(reason)
+            .with_clean_assets(Vec::new())
+            .with_notes(self.reader.notes())
+            .with_bytes(self.source.length)
     }
 }
 
@@ -211,7 +209,7 @@ impl OpenReport {
 #[must_use]
 pub fn source() -> ReportSource {
     // The results of earlier releases are stored under this name.
-    ReportSource { name: "QualysGuard".to_owned(), ..ReportSource::new("Qualys", "Qualys", "qid") }
+    ReportSource::new("Qualys", "Qualys", "qid").with_name("QualysGuard")
 }
 
 impl Reading {
@@ -225,21 +223,20 @@ impl Reading {
 /// A refusal of the report `name`.
 #[must_use]
 pub fn refusal(name: &str, error: PluginError, incomplete: bool) -> Refusal {
-    Refusal { path: name.to_owned(), error, incomplete }
+    Refusal::new(name.to_owned(), error).with_incomplete(incomplete)
 }
 
 fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> ReportStart {
-    ReportStart {
-        id: preface.id.clone(),
-        kind: kind.root().unwrap_or_default().to_owned(),
-        title: preface.title.clone(),
-        time: preface.time.clone(),
-        path: name.to_owned(),
-        source: source(),
-        hints: settings.hints(),
-        revision: String::new(),
-        schema: Schema::default(),
-    }
+    ReportStart::default()
+        .with_id(preface.id.clone())
+        .with_kind(kind.root().unwrap_or_default().to_owned())
+        .with_title(preface.title.clone())
+        .with_time(preface.time.clone())
+        .with_path(name.to_owned())
+        .with_source(source())
+        .with_hints(settings.hints())
+        .with_revision(String::new())
+        .with_schema(Schema::default())
 }
 
 /// Refuses files that are not reports, with their format. For an API response, the message contains its error.

@@ -64,7 +64,7 @@ impl Notes {
         if let Some(note) = self.sentences.iter_mut().find(|note| note.text == text) {
             note.count += 1;
         } else if self.sentences.len() < MAX_SENTENCES {
-            self.sentences.push(Note { text, count: 1 });
+            self.sentences.push(Note::new(text, 1));
         }
     }
 
@@ -113,6 +113,6 @@ impl Notes {
             (self.asset_errors, "assets reported with an error instead of findings".to_owned()),
         ];
         let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        self.sentences.iter().cloned().chain(counted.map(|(count, text)| Note { text, count })).collect()
+        self.sentences.iter().cloned().chain(counted.map(|(count, text)| Note::new(text, count))).collect()
     }
 }

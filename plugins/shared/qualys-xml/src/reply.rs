@@ -1,12 +1,12 @@
 //! API responses without data: `SIMPLE_RETURN`, the four layouts of `GENERIC_RETURN`, `BATCH_RETURN`, and an `ERROR`
 //! within another root.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 
+use scanbridge_plugin_api::printable;
+
 use crate::markup::{Visitor, visit};
-use crate::names::is_hidden;
 
 /// A short response, displayed as one phrase of bounded length. The echo of the request may contain credentials and
 /// is not stored.
@@ -103,7 +103,7 @@ impl fmt::Display for Reply {
         if !self.time.is_empty() {
             phrase += &format!(" ({})", self.time);
         }
-        f.write_str(&truncate(&phrase, MAX_SHOWN))
+        f.write_str(&printable(&phrase, MAX_SHOWN))
     }
 }
 
@@ -116,16 +116,7 @@ const MAX_TEXT: usize = 500;
 /// One line of limited length without control characters, because our messages contain text from outside.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    let is_separator = |c: char| c.is_whitespace() || c.is_control() || is_hidden(c);
-    let words = text.split(is_separator).filter(|word| !word.is_empty());
-    truncate(&words.collect::<Vec<_>>().join(" "), MAX_TEXT).into_owned()
-}
-
-fn truncate(text: &str, max: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(max) {
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
-        None => Cow::Borrowed(text),
-    }
+    printable(text, MAX_TEXT).into_owned()
 }
 
 #[cfg(test)]

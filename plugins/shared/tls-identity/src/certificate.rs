@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
-use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, printable};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::X509Name;
@@ -144,9 +144,9 @@ fn to_timestamp(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// The peer chooses these texts and messages show them: control characters are removed and the length is limited.
+/// The peer chooses these texts, and messages show them.
 fn clean(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(MAX_CHARACTERS).collect()
+    printable(text, MAX_CHARACTERS).into_owned()
 }
 
 const MAX_CHARACTERS: usize = 300;

@@ -143,8 +143,8 @@ fn if_offered<'a, T: Default>(
 
 fn fingerprints(options: &Options) -> Result<Vec<Fingerprint>> {
     let read = if_offered(options, FINGERPRINT.name, Options::list)?.into_iter().map(str::parse);
-    read.collect::<Result<_>>().map_err(|error: PluginError| PluginError {
-        message: format!("invalid option `{}`: {}", FINGERPRINT.name, error.message),
-        ..error
+    read.collect::<Result<_>>().map_err(|error: PluginError| {
+        let message = format!("invalid option `{}`: {}", FINGERPRINT.name, error.message);
+        error.with_message(message)
     })
 }

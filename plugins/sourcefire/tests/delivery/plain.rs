@@ -92,12 +92,10 @@ fn truncated_report_deletes_no_results() {
     let first =
         vec![asset("192.0.2.1", &[(1, 0)]), asset("192.0.2.2", &[(1, 0)]), asset("192.0.2.3", &[(1, 0)])];
     deliver(&mut output, &first, &complete(&[])).unwrap();
-    let truncated = ReportEnd {
-        deliver: true,
-        clean_assets: vec!["192.0.2.3".parse().unwrap()],
-        reason: "cut".to_owned(),
-        ..ReportEnd::default()
-    };
+    let truncated = ReportEnd::default()
+        .with_deliver(true)
+        .with_clean_assets(vec!["192.0.2.3".parse().unwrap()])
+        .with_reason("cut");
     deliver(&mut output, &[asset("192.0.2.2", &[]), asset("192.0.2.1", &[(2, 0)])], &truncated).unwrap();
     output.close().unwrap();
     // The last asset may be truncated: its new finding is added.

@@ -17,17 +17,15 @@ pub(crate) fn asset(address: &str, findings: &[(u32, u16)]) -> Asset {
 }
 
 pub(crate) fn start() -> ReportStart {
-    ReportStart {
-        id: "scan/1".to_owned(),
-        source: ReportSource::new("Qualys", "QualysGuard", "qid"),
-        hints: Hints::default().with_flag("host-input.add_host", Some(true)),
-        ..ReportStart::default()
-    }
+    ReportStart::default()
+        .with_id("scan/1")
+        .with_source(ReportSource::new("Qualys", "QualysGuard", "qid"))
+        .with_hints(Hints::default().with_flag("host-input.add_host", Some(true)))
 }
 
 pub(crate) fn complete(clean: &[&str]) -> ReportEnd {
     let clean_assets = clean.iter().map(|text| text.parse().unwrap()).collect();
-    ReportEnd { complete: true, deliver: true, clean_assets, ..ReportEnd::default() }
+    ReportEnd::default().with_complete(true).with_deliver(true).with_clean_assets(clean_assets)
 }
 
 /// The findings of an asset in the notation of the fake Defense Center.

@@ -64,6 +64,15 @@ enum Measurement {
     },
     /// Cost of a delivery to a Defense Center: 50,000 findings on 2,000 assets.
     DefenseCenter,
+    /// Cost of one scan for each kind of output: files, commands, receivers over TCP and TLS.
+    Outputs {
+        /// Size of the report, in MB.
+        #[arg(long, default_value_t = 100)]
+        mb: u64,
+        /// Number of runs into each file; a receiver gets one.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
     /// Instruction counts under callgrind, compared with the stored counts.
     Instructions {
         /// Store the measured counts.
@@ -104,6 +113,7 @@ fn run(args: Args) -> Result<ExitCode, StageError> {
         Measurement::Crash { mb, kills, seed } => stage.crash(mb, kills, seed, &mut out)?,
         Measurement::DeadOutput { mb, rounds } => stage.dead_output(mb, rounds, &mut out)?,
         Measurement::DefenseCenter => stage.defense_center(&mut out)?,
+        Measurement::Outputs { mb, rounds } => stage.outputs(mb, rounds, &mut out)?,
         Measurement::Instructions { update } => instructions(&stage, update, &mut out)?,
         Measurement::Measure { .. } => Vec::new(),
     };

@@ -26,7 +26,7 @@ struct Args {
     /// Number of different definitions.
     #[arg(long, default_value_t = 1000)]
     qids: usize,
-    /// Give each finding of a scan texts of its own, as if no two findings had the same definition.
+    /// Give each finding a definition of its own: texts in a scan, a QID in detections.
     #[arg(long)]
     own_texts: bool,
     /// Seed: another seed gives another report of the same shape.

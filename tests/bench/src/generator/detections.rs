@@ -12,21 +12,25 @@ pub(super) fn write(
     out: &mut CountingWriter<impl Write>,
     population: &mut Population,
     extent: Extent,
+    own_qids: bool,
 ) -> io::Result<()> {
+    let mut own_qid = own_qids.then_some(FIRST_OWN_QID);
     let definitions: Vec<(u32, u8)> =
         population.definitions().iter().map(|definition| (definition.qid, definition.severity)).collect();
     out.write_all(HEAD.as_bytes())?;
     while extent.needs_more(population.assets(), out.bytes()) {
-        write_asset(out, population, &definitions)?;
+        write_asset(out, population, &definitions, &mut own_qid)?;
     }
     out.write_all(b"</HOST_LIST>\n</RESPONSE>\n</HOST_LIST_VM_DETECTION_OUTPUT>\n")
 }
 
-/// Writes the findings one at a time, because an asset may have any number of them.
+/// Writes the findings one at a time, because an asset may have any number of them. `own_qid` is the next QID, if each
+/// finding has one of its own.
 fn write_asset(
     out: &mut impl Write,
     population: &mut Population,
     definitions: &[(u32, u8)],
+    own_qid: &mut Option<u32>,
 ) -> io::Result<()> {
     let asset = population.begin_asset();
     writeln!(out, "<HOST>\n<ID>{}</ID>", 6_000_000 + asset.number)?;
@@ -39,7 +43,10 @@ fn write_asset(
     out.write_all(b"<DETECTION_LIST>\n")?;
     for index in 0..population.findings_per_asset() {
         let finding = population.next_finding(&asset, index);
-        write_finding(out, &finding, definitions[finding.definition])?;
+        let (qid, severity) = definitions[finding.definition];
+        let qid = own_qid.unwrap_or(qid);
+        own_qid.iter_mut().for_each(|next| *next += 1);
+        write_finding(out, &finding, (qid, severity))?;
     }
     out.write_all(b"</DETECTION_LIST>\n</HOST>\n")
 }
@@ -80,6 +87,9 @@ fn type_name(kind: Kind) -> &'static str {
         Kind::Information | Kind::Service => "Info",
     }
 }
+
+/// Above the QIDs of the definitions.
+const FIRST_OWN_QID: u32 = 1_000_000;
 
 const HEAD: &str = r#"<?xml version="1.0" encoding="UTF-8" ?>
 <!DOCTYPE HOST_LIST_VM_DETECTION_OUTPUT SYSTEM "https://scanner.example.com/api/5.0/fo/asset/host/vm/detection/dtd/output.dtd">

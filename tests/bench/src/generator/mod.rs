@@ -53,8 +53,8 @@ pub struct Shape {
     pub findings_per_asset: usize,
     /// Number of different definitions, including those that report facts about an asset.
     pub qids: usize,
-    /// Whether each finding of a scan has a definition of its own: texts that no other finding has. Other formats
-    /// ignore it.
+    /// Whether each finding has a definition of its own: in a scan texts that no other finding has, in detections a QID
+    /// that no other finding has. Other formats ignore it.
     pub own_texts: bool,
     /// Seed of the random numbers: another seed gives another report of the same shape.
     pub seed: u64,
@@ -74,7 +74,9 @@ impl Shape {
         match self.format {
             Format::Scan => scan::write(&mut out, &mut population, self.extent, self.own_texts)?,
             Format::Template => template::write(&mut out, &mut population, self.extent)?,
-            Format::Detections => detections::write(&mut out, &mut population, self.extent)?,
+            Format::Detections => {
+                detections::write(&mut out, &mut population, self.extent, self.own_texts)?;
+            }
             Format::KnowledgeBase => knowledge_base::write(&mut out, &population)?,
         }
         out.flush()?;

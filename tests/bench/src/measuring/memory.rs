@@ -7,35 +7,53 @@ use super::stage::{Report, Stage, StageError, shape};
 use super::table;
 use crate::generator::{Extent, Format, Shape};
 
+/// Peak memory of a scan of any shape and size, in MiB.
+const SCAN_MIB: f64 = 32.0;
+/// The same with 20,000 QIDs in a glossary.
+const GLOSSARY_MIB: f64 = 48.0;
+
 impl Stage {
-    /// Measures a scan of `gigabytes` GB, a scan whose findings have texts of their own, one asset with 1,000,000
-    /// findings, and a template report with 20,000 definitions.
+    /// Measures a scan of `gigabytes` GB; scans whose findings have texts of their own, on many assets, on one and with
+    /// one finding for each asset; one asset with 1,000,000 findings, and one whose findings have QIDs of their own; and
+    /// a template report with 20,000 definitions.
     ///
     /// # Errors
     /// Fails if a report cannot be written, or if the host fails or reports wrong counts.
     pub fn memory(&self, gigabytes: u64, out: &mut impl Write) -> Result<Vec<Bound>, StageError> {
-        let scan = shape(Format::Scan, Extent::Bytes(gigabytes * 1_000_000_000), 1000);
-        let glossary = shape(Format::Template, Extent::Bytes(150_000_000), 20_000);
-        let large = self.report("large-scan", scan)?;
-        let scan_bound = self.peak(format!("scan of {gigabytes} GB: peak RSS"), 32.0, &large, out);
-        large.remove();
-        let own_texts = Shape { own_texts: true, ..shape(Format::Scan, Extent::Bytes(300_000_000), 1000) };
-        let own_texts = self.report("own-texts", own_texts)?;
-        let title = "scan with texts of each finding: peak RSS".to_owned();
-        // Measured 40 to 45 MiB; the goal is 32 MiB, as for shared texts.
-        let own_texts_bound = self.peak(title, 48.0, &own_texts, out);
-        own_texts.remove();
-        let one_asset =
-            Shape { findings_per_asset: 1_000_000, ..shape(Format::Detections, Extent::Assets(1), 1000) };
-        let one_asset = self.report("one-asset", one_asset)?;
-        let title = "one asset with 1,000,000 findings: peak RSS".to_owned();
-        let one_asset_bound = self.peak(title, 32.0, &one_asset, out);
-        one_asset.remove();
-        let many_definitions = self.report("wide-template", glossary)?;
-        let glossary_bound =
-            self.peak("template with 20,000 QIDs: peak RSS".to_owned(), 48.0, &many_definitions, out);
-        many_definitions.remove();
-        Ok(vec![scan_bound?, own_texts_bound?, one_asset_bound?, glossary_bound?])
+        let megabytes = |count: u64| Extent::Bytes(count * 1_000_000);
+        let scan = |extent| shape(Format::Scan, extent, 1000);
+        let own = |shape| Shape { own_texts: true, ..shape };
+        let with_findings = |findings_per_asset, shape| Shape { findings_per_asset, ..shape };
+        let one_asset = shape(Format::Detections, Extent::Assets(1), 1000);
+        let measurements = [
+            (format!("scan of {gigabytes} GB"), scan(megabytes(1000 * gigabytes)), SCAN_MIB),
+            ("scan with texts of each finding".to_owned(), own(scan(megabytes(300))), SCAN_MIB),
+            (
+                "scan with texts of each finding, one asset".to_owned(),
+                own(with_findings(20_000, scan(Extent::Assets(1)))),
+                SCAN_MIB,
+            ),
+            (
+                "scan with one finding for each asset".to_owned(),
+                with_findings(1, scan(megabytes(150))),
+                SCAN_MIB,
+            ),
+            ("one asset with 1,000,000 findings".to_owned(), with_findings(1_000_000, one_asset), SCAN_MIB),
+            ("one asset with 300,000 QIDs".to_owned(), own(with_findings(300_000, one_asset)), SCAN_MIB),
+            (
+                "template with 20,000 QIDs".to_owned(),
+                shape(Format::Template, megabytes(150), 20_000),
+                GLOSSARY_MIB,
+            ),
+        ];
+        let mut bounds = Vec::with_capacity(measurements.len());
+        for (title, shape, max_mib) in measurements {
+            let report = self.report("memory", shape)?;
+            let bound = self.peak(format!("{title}: peak RSS"), max_mib, &report, out);
+            report.remove();
+            bounds.push(bound?);
+        }
+        Ok(bounds)
     }
 
     fn peak(

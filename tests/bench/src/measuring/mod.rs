@@ -6,6 +6,7 @@ mod dead_output;
 mod defense_center;
 mod instructions;
 mod memory;
+mod outputs;
 mod run;
 mod speed;
 mod stage;

@@ -10,6 +10,7 @@ mod csv;
 mod damage;
 mod defense_center;
 mod describe;
+mod disk_order;
 mod exit_codes;
 mod exiting_plugins;
 mod installation;

@@ -251,3 +251,48 @@ fn signal_ends_a_host_that_waits_for_standard_input() {
     Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
     assert_eq!(sandbox.names(), ["pipeline.yaml"]);
 }
+
+/// While the failover output delivers, kills at any moment lose and repeat nothing in its file.
+#[test]
+fn kills_during_failover_lose_and_repeat_nothing() {
+    const KILLS: u64 = 8;
+    let sandbox = Sandbox::new();
+    let extent = Extent::Bytes(12_000_000);
+    let shape =
+        Shape { format: Format::Scan, extent, findings_per_asset: 30, qids: 200, own_texts: false, seed: 5 };
+    shape.write(std::io::BufWriter::new(fs::File::create(sandbox.path("scan.xml")).unwrap())).unwrap();
+    // A port that refuses connections: it was free a moment ago, and nothing listens there.
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let primary = format!(
+        "{{ id: siem, plugin: ArcSightCEF, failover: lines, max_findings_per_sec: 20000, \
+         retry: {{ initial_secs: 1, max_secs: 600, max_elapsed_secs: 600, breaker_failures: 1 }}, \
+         with: {{ transport: tcp, address: \"127.0.0.1:{port}\" }} }}"
+    );
+    let standby = "{ id: lines, plugin: JSON, with: { path: findings.ndjson } }";
+    let text = pipeline("path: scan.xml", &[&primary, standby]) + "checkpoint: { bytes: 128 KiB }\n";
+    let mut killed = 0;
+    for kill in 0..KILLS {
+        let mut host =
+            sandbox.host_running(&text).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_for_part_file(&sandbox, &mut host);
+        sleep(Duration::from_millis(kill * 37 % 200));
+        if host.try_wait().unwrap().is_none() {
+            host.kill().unwrap();
+            killed += 1;
+        }
+        host.wait().unwrap();
+        if sandbox.path("findings.ndjson").exists() {
+            break;
+        }
+    }
+    assert!(killed > 3, "only {killed} kills");
+    let last = sandbox.run(&text).expect_code(0).summary();
+    assert_eq!(last["outputs"][0]["records"], 0, "{last}");
+
+    let undisturbed = Sandbox::new();
+    fs::hard_link(sandbox.path("scan.xml"), undisturbed.path("scan.xml")).unwrap();
+    let lines = "{ id: lines, plugin: JSON, with: { path: findings.ndjson } }";
+    undisturbed.run(&pipeline("path: scan.xml", &[lines])).expect_code(0);
+    let (killed, whole) = (sandbox.read("findings.ndjson"), undisturbed.read("findings.ndjson"));
+    assert!(killed == whole, "{} bytes for {}", killed.len(), whole.len());
+}

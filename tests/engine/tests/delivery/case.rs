@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use engine_tests::{Driver, ManualClock};
 use scanbridge::config::{self, Pipeline};
 use scanbridge::pipeline::{Failure, Stop, Summary};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
@@ -15,6 +16,8 @@ use tempfile::TempDir;
 pub(crate) struct Case {
     pub(crate) folder: TempDir,
     pub(crate) text: String,
+    /// Whether calls that hang reach their time limit. Otherwise no call does, however slow the machine is.
+    pub(crate) hangs: bool,
 }
 
 pub(crate) const FAST: &str = "retry: { initial_secs: 1, max_secs: 1, max_elapsed_secs: 20 }";
@@ -34,19 +37,32 @@ impl Case {
             "version: 1\nname: rogue\ncheckpoint: {{ bytes: 1 KiB }}\n\
              inputs:\n  - {{ id: in, plugin: Rogue, {FAST}, with: {{ act: {input} }} }}\noutputs:\n{outputs}"
         );
-        Self { folder, text }
+        Self { folder, text, hangs: false }
     }
 
+    /// The same case, with calls that reach their time limit.
+    pub(crate) fn with_hangs(self) -> Self {
+        Self { hangs: true, ..self }
+    }
+
+    /// Runs with a driven clock: pauses take no time.
     pub(crate) fn run(&self) -> Summary {
-        self.run_until(&Arc::new(Stop::default()), |_| {})
+        self.try_run().unwrap_or_else(|failures| panic!("{failures:?}"))
+    }
+
+    fn driven(&self) -> (Arc<Stop>, Driver) {
+        let clock = Arc::new(ManualClock::default());
+        let driver = Driver::start(Arc::clone(&clock), self.hangs);
+        (Arc::new(Stop::with_clock(clock)), driver)
     }
 
     /// Runs. The failures if an instance could not be opened.
     pub(crate) fn try_run(&self) -> Result<Summary, Vec<Failure>> {
-        self.try_until(&Arc::new(Stop::default()), |_| {})
+        let (stop, _driver) = self.driven();
+        self.try_until(&stop, |_| {})
     }
 
-    /// Runs until `stop` is requested. `change` can set values that a pipeline file cannot set.
+    /// Runs with the clock of `stop`, until a stop is requested. `change` can set values that a pipeline file cannot set.
     pub(crate) fn run_until(&self, stop: &Arc<Stop>, change: impl FnOnce(&mut Pipeline)) -> Summary {
         self.try_until(stop, change).unwrap_or_else(|failures| panic!("{failures:?}"))
     }
@@ -97,8 +113,8 @@ impl Case {
         let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
         let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
         let folder = StateFolder::of(self.folder.path(), "rogue");
-        replay(pipeline, &registry, folder, None, &Arc::new(Stop::default()))
-            .unwrap_or_else(|failures| panic!("{failures:?}"))
+        let (stop, _driver) = self.driven();
+        replay(pipeline, &registry, folder, None, &stop).unwrap_or_else(|failures| panic!("{failures:?}"))
     }
 
     pub(crate) fn dead_letters(&self) -> usize {

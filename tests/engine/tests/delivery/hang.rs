@@ -2,29 +2,27 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use scanbridge::pipeline::{RunStatus, Stop, Summary};
+use engine_tests::ManualClock;
+use scanbridge::pipeline::{RunStatus, Stop};
 
 use crate::case::{Case, everything};
-
-fn run_within(case: &Case, limit: Duration) -> Result<Summary, Vec<scanbridge::pipeline::Failure>> {
-    let begun = Instant::now();
-    let outcome = case.try_run();
-    assert!(begun.elapsed() < limit, "{:?}", begun.elapsed());
-    outcome
-}
 
 #[test]
 fn output_that_hangs_in_any_call_is_abandoned_and_named() {
     for call in ["begin", "end", "commit", "stored", "close"] {
-        let output = format!("id: out, plugin: Rogue, hang_secs: 1, with: {{ act: hang-in-{call} }}");
-        let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", &output]);
-        let summary = run_within(&case, Duration::from_secs(15)).expect("the pipeline opens");
+        let output = format!("id: out, plugin: Rogue, hang_secs: 600, with: {{ act: hang-in-{call} }}");
+        let case =
+            Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", &output]).with_hangs();
+        let summary = case.run();
         assert_eq!(summary.exit_code(), 70, "{call}: {summary:?}");
+        let limit = if call == "close" { 10 } else { 600 };
         let is_named = |failure: &scanbridge::pipeline::Failure| {
             failure.instance == "out"
-                && failure.message.contains(&format!("timed out: `{call}` ran for 1 s without progress"))
+                && failure
+                    .message
+                    .contains(&format!("timed out: `{call}` ran for {limit} s without progress"))
         };
         assert!(summary.failures.iter().any(is_named), "{call}: {summary:?}");
         if call == "close" {
@@ -35,26 +33,28 @@ fn output_that_hangs_in_any_call_is_abandoned_and_named() {
 
 #[test]
 fn input_that_hangs_is_abandoned_and_the_next_run_resumes_its_report() {
-    let mut case = Case::new("hang-in-next", &["id: out, plugin: Rogue, with: { log: LOG }"]);
-    case.text = case.text.replace("id: in, plugin: Rogue,", "id: in, plugin: Rogue, hang_secs: 1,");
-    let summary = run_within(&case, Duration::from_secs(15)).expect("the pipeline opens");
+    let mut case = Case::new("hang-in-next", &["id: out, plugin: Rogue, with: { log: LOG }"]).with_hangs();
+    case.text = case.text.replace("id: in, plugin: Rogue,", "id: in, plugin: Rogue, hang_secs: 600,");
+    let summary = case.run();
     assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 70), "{summary:?}");
     let message = &summary.failures[0].message;
-    assert!(message.contains("timed out: `next` ran for 1 s without progress"), "{message}");
+    assert!(message.contains("timed out: `next` ran for 600 s without progress"), "{message}");
 }
 
 #[test]
 fn instance_that_hangs_in_open_prevents_the_run() {
-    let output = "id: out, plugin: Rogue, hang_secs: 1, with: { act: hang-in-open }";
-    let case = Case::new("behave", &[output]);
-    let failures = run_within(&case, Duration::from_secs(15)).expect_err("the output does not open");
+    let output = "id: out, plugin: Rogue, hang_secs: 600, with: { act: hang-in-open }";
+    let case = Case::new("behave", &[output]).with_hangs();
+    let failures = case.try_run().expect_err("the output does not open");
     assert_eq!(failures[0].exit_code, 70, "{failures:?}");
-    assert!(failures[0].message.contains("timed out: `open` ran for 1 s"), "{failures:?}");
-    let mut case = Case::new("hang-in-open", &["id: out, plugin: Rogue"]);
-    case.text = case.text.replace("id: in, plugin: Rogue,", "id: in, plugin: Rogue, hang_secs: 1,");
-    let failures = run_within(&case, Duration::from_secs(15)).expect_err("the input does not open");
+    assert!(failures[0].message.contains("timed out: `open` ran for 600 s"), "{failures:?}");
+    let mut case = Case::new("hang-in-open", &["id: out, plugin: Rogue"]).with_hangs();
+    case.text = case.text.replace("id: in, plugin: Rogue,", "id: in, plugin: Rogue, hang_secs: 600,");
+    let failures = case.try_run().expect_err("the input does not open");
     assert_eq!((failures[0].instance.as_str(), failures[0].exit_code), ("in", 70), "{failures:?}");
 }
+
+const STEP: Duration = Duration::from_millis(50);
 
 /// Whatever a plugin does, a run ends within ten seconds of a stop request.
 #[test]
@@ -64,15 +64,20 @@ fn run_ends_within_ten_seconds_of_a_stop_request() {
         thread::spawn(move || {
             let output = format!("id: out, plugin: Rogue, with: {{ act: {output}, times: 1000 }}");
             let case = Case::new(input, &[&output]);
-            let stop = Arc::new(Stop::default());
-            let given = Arc::clone(&stop);
-            let stopper = thread::spawn(move || {
-                thread::sleep(Duration::from_millis(700));
-                given.request();
-                Instant::now()
+            let clock = Arc::new(ManualClock::default());
+            let stop = Arc::new(Stop::with_clock(Arc::<ManualClock>::clone(&clock)));
+            let (waited, summary) = thread::scope(|scope| {
+                let run = scope.spawn(|| case.run_until(&stop, |_| {}));
+                thread::sleep(Duration::from_millis(300));
+                stop.request();
+                let mut waited = Duration::ZERO;
+                while !run.is_finished() && waited < Duration::from_secs(60) {
+                    thread::sleep(Duration::from_millis(10));
+                    clock.advance(STEP);
+                    waited += STEP;
+                }
+                (waited, run.join().unwrap())
             });
-            let summary = case.run_until(&stop, |_| {});
-            let waited = stopper.join().unwrap().elapsed();
             assert!(waited < Duration::from_secs(10), "{input}, {output}: {waited:?}");
             assert_eq!(summary.exit_code(), 130, "{input}, {output}: {summary:?}");
         })

@@ -267,7 +267,7 @@ impl Scenario {
 
     fn start(&self, report: usize) -> ReportStart {
         let title = format!("report {report}");
-        ReportStart { id: self.reports[report].id.to_owned(), title, ..ReportStart::default() }
+        ReportStart::default().with_id(self.reports[report].id.to_owned()).with_title(title)
     }
 }
 

@@ -13,7 +13,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 use crate::folder::{finish, names, read};
 
 fn report(title: &str) -> ReportStart {
-    ReportStart { title: title.to_owned(), ..ReportStart::default() }
+    ReportStart::default().with_title(title.to_owned())
 }
 
 fn write_report(file: &mut ReportFile, title: &str, records: &[&str], deliver: bool) {

@@ -10,7 +10,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Receipt};
 use crate::folder::{finish, names, on_a_small_disk, read};
 
 fn report(id: &str) -> ReportStart {
-    ReportStart { id: id.to_owned(), ..ReportStart::default() }
+    ReportStart::default().with_id(id.to_owned())
 }
 
 /// A directory in which a run was interrupted after a commit of `one\n`.
@@ -161,7 +161,7 @@ fn a_receipt_stays_small_whatever_the_report_is_called() {
     let folder = tempfile::tempdir().unwrap();
     let mut file = ReportFile::open(Target::new(folder.path().join("{report}.csv")), None).unwrap();
     let long = "\u{1}x".repeat(50_000);
-    let start = ReportStart { title: long.clone(), time: long.clone(), path: long, ..report("a") };
+    let start = report("a").with_title(long.clone()).with_time(long.clone()).with_path(long);
     file.begin(&start, false).unwrap();
     assert!(file.commit(b"").unwrap().0.len() < 5_000);
     finish(&mut file, true).unwrap();

@@ -1,0 +1,52 @@
+//! What a run or another command opens its instances with.
+
+use std::sync::Arc;
+
+use scanbridge_plugin_api::{Purpose, ReportKey};
+
+use crate::plugins::CallRecorder;
+use crate::state::{ChangedOptions, Checkpoint, Ledger, StateFolder};
+
+/// State directory of a run and the checkpoint that it resumes.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// State directory of the pipeline.
+    pub folder: StateFolder,
+    /// The checkpoint to resume; empty for a run from the beginning.
+    pub from: Checkpoint,
+    /// The ledger; `None` for commands that deliver nothing.
+    pub ledger: Option<Arc<Ledger>>,
+    /// Number of the run, for dead letters.
+    pub run: u64,
+    /// Records the calls in progress for the next run; `None` for a check.
+    pub recorder: Option<Arc<CallRecorder>>,
+    /// Why the instances are opened.
+    pub purpose: Purpose,
+    /// The reports that are read again, and the `id` of their input, which is opened alone. `None` for a run that reads
+    /// everything.
+    pub reports: Option<(String, Vec<ReportKey>)>,
+    /// Options that differ from those of the run that is resumed.
+    pub options_changed: ChangedOptions,
+}
+
+impl Settings {
+    /// Whether the run stores checkpoints.
+    pub(super) fn has_checkpoints(&self) -> bool {
+        self.ledger.is_some() && self.purpose == Purpose::Run && self.reports.is_none()
+    }
+
+    /// Settings for a command that delivers nothing.
+    #[must_use]
+    pub fn without_run(folder: StateFolder, purpose: Purpose) -> Self {
+        Self {
+            folder,
+            from: Checkpoint::default(),
+            ledger: None,
+            run: 0,
+            recorder: None,
+            purpose,
+            reports: None,
+            options_changed: ChangedOptions::new(),
+        }
+    }
+}

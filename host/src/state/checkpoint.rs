@@ -1,0 +1,131 @@
+//! What a checkpoint and the end of a run store.
+
+use std::collections::BTreeMap;
+
+use scanbridge_plugin_api::{ReportKey, StoredReport};
+use serde::{Deserialize, Serialize};
+
+use super::dead_letter::ReportRecord;
+
+/// A position in the stream that every output has delivered, so that a later run can resume there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The position of each input, in a format private to the input.
+    pub positions: BTreeMap<String, Vec<u8>>,
+    /// The state that each output can roll back to.
+    pub outputs: BTreeMap<String, OutputState>,
+    /// The input whose report is in progress at this position.
+    pub active_input: Option<String>,
+    /// Ended reports that their input has not confirmed yet, by the `id` of the input.
+    pub unconfirmed: BTreeMap<String, Vec<StoredReport>>,
+}
+
+/// State of one output at a checkpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputState {
+    /// The receipt, in a format private to the output. `None` for an output that cannot resume.
+    pub receipt: Option<Vec<u8>>,
+    /// Whether the output misses findings of the report in progress. If so, it must not remove old findings at the
+    /// end of the report.
+    pub has_gap: bool,
+    /// Its last dead letter.
+    pub dead_letters: DeadLetterEnd,
+    /// The report whose findings the output had received. If it differs from the report in progress, the output
+    /// receives only the rest of that report.
+    pub report: Option<ReportRecord>,
+    /// Reports after the common checkpoint that this output has already published. They are not sent to it again.
+    pub ahead: Vec<AheadReport>,
+}
+
+/// A report that one output published before the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AheadReport {
+    /// The report.
+    pub key: ReportKey,
+    /// Whether the output misses findings of the report that are not in the dead letters.
+    pub missed: bool,
+    /// Number of the report's findings in the dead letters.
+    pub dead_letters: u64,
+}
+
+/// What has happened since the last checkpoint in the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SinceCheckpoint {
+    /// Reports that were delivered.
+    pub reports: Vec<SentReport>,
+    /// Changes of keys, by the `id` of the instance.
+    pub keys: Vec<(String, KeyChanges)>,
+    /// Reports of which an output lacks findings, or no longer does.
+    pub missed: Vec<MissedChange>,
+}
+
+/// What the end of a run stores.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndOfRun {
+    /// What has happened since the last checkpoint.
+    pub since: SinceCheckpoint,
+    /// Reports that their inputs have not confirmed, by the `id` of the input.
+    pub unconfirmed: BTreeMap<String, Vec<StoredReport>>,
+    /// The last dead letter of each output, if the run has finished.
+    pub dead_letters: BTreeMap<String, DeadLetterEnd>,
+}
+
+/// A report that all outputs accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentReport {
+    /// The `id:` of the input.
+    pub input: String,
+    /// The scanner's ID of the report.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// When the scan or report was created.
+    pub time: String,
+    /// File or URL.
+    pub path: String,
+    /// Whether the report was complete.
+    pub complete: bool,
+    /// When the report was delivered, in UTC.
+    pub sent: String,
+}
+
+/// The last dead letter of an output that counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterEnd {
+    /// Its number; 0 if there was none yet. Numbers are not used again.
+    pub number: u64,
+    /// Size of all dead letters of the output up to it, in bytes.
+    pub bytes: u64,
+}
+
+/// A report of which an output lacks findings. The input keeps its source until this is settled.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MissedReport {
+    /// The `id:` of the output.
+    pub output: String,
+    /// The report.
+    pub report: ReportKey,
+    /// The run that read it.
+    pub run: u64,
+    /// When it was read, in UTC.
+    pub time: String,
+}
+
+/// A change of the list of missed reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MissedChange {
+    /// The output lacks findings of the report.
+    Add(MissedReport),
+    /// The output has received the report.
+    Remove {
+        /// The `id:` of the output.
+        output: String,
+        /// The report.
+        report: ReportKey,
+    },
+}
+
+/// Changes of the keys of one instance: a new value, or `None` for a deleted key.
+pub type KeyChanges = BTreeMap<String, Option<Vec<u8>>>;
