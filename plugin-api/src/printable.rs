@@ -45,7 +45,7 @@ pub fn printable(text: &str, max_chars: usize) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a character may be shown as it is: it is no control character, separates no lines, is not invisible, and
+/// Whether a character may be shown as it is: it is not a control character, separates no lines, is not invisible, and
 /// does not change the direction of the text that follows.
 #[must_use]
 pub fn is_printable(c: char) -> bool {

@@ -137,7 +137,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The number that these digits are; `None` if one is no digit.
+/// The number that these digits are; `None` if one is not a digit.
 fn value_of<const N: usize>(digits: [u8; N]) -> Option<i64> {
     let mut value = 0;
     for digit in digits {

@@ -209,7 +209,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_is_shown_in_a_form_that_is_read(text in "\\PC{0,20}|[a-f0-9:.%\\[\\]@/]{0,20}") {
+        fn displayed_value_is_read_as_the_same_value(text in "\\PC{0,20}|[a-f0-9:.%\\[\\]@/]{0,20}") {
             if let Ok(endpoint) = Endpoint::split(&text) {
                 prop_assert_eq!(Endpoint::split(&endpoint.to_string()), Ok(endpoint));
             }

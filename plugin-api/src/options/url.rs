@@ -133,7 +133,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_is_shown_in_a_form_that_is_read(text in "https?://\\PC{0,20}|\\PC{0,20}") {
+        fn displayed_value_is_read_as_the_same_value(text in "https?://\\PC{0,20}|\\PC{0,20}") {
             if let Ok(url) = read(&text, Some("http"), true) {
                 prop_assert_eq!(read(&url.to_string(), None, true), Ok(url));
             }

@@ -120,7 +120,7 @@ pub(crate) fn unexpected(center: &str, kind: Kind, due: &str) -> PluginError {
 
 /// A text of the Defense Center for use in a message: one line of printable ASCII with limited length. Its replies are
 /// ASCII, and what their other bytes mean is unknown, so each becomes `?`. That is stricter than
-/// [`scanbridge_plugin_api::printable`], which keeps the letters of all scripts.
+/// [`scanbridge_plugin_api::printable`], which keeps the characters of all scripts.
 pub(crate) fn printable(text: &str) -> String {
     let characters = text.trim().chars().map(|character| match character {
         ' '..='~' => character,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use scanbridge::pipeline::Clock;
 
-/// A clock that stands still until a test moves it.
+/// A clock that does not run by itself: a test moves it.
 #[derive(Debug)]
 pub struct ManualClock {
     state: Mutex<State>,

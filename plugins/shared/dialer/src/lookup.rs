@@ -54,7 +54,7 @@ impl Dialer {
         let (dialer, name) = (self.clone(), host.to_owned());
         thread::Builder::new()
             .name("resolver".to_owned())
-            // If sending fails, nobody waits for the result any more.
+            // Sending fails if the caller has stopped waiting.
             .spawn(move || drop(sender.send(dialer.lookup(&name, port))))
             .map_err(|error| failed(error.to_string()))?;
         loop {
