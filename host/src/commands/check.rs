@@ -11,7 +11,7 @@ use super::terminal::{print_error, print_output};
 use super::{checked, registry};
 use crate::cli::{CheckDepth, CommonOptions, Format};
 use crate::config::{self, Pipeline, Problems, problem_to_json};
-use crate::exit_code::exit_code as exit_code_of;
+use crate::exit_code::exit_code;
 use crate::pipeline::{self, Failure, Settings, Stop};
 use crate::plugins::Registry;
 use crate::state::StateFolder;
@@ -65,7 +65,7 @@ fn refuse(pipeline: &Pipeline, failures: &[Failure], format: Format) -> u8 {
 type Probe = (String, Result<CheckReport, PluginError>);
 
 fn conclude(pipeline: &Pipeline, probes: &[Probe], format: Format) -> u8 {
-    let code = probes.iter().map(|(_, report)| exit_code(report)).find(|code| *code != 0).unwrap_or(0);
+    let code = probes.iter().map(|(_, report)| code_of_probe(report)).find(|code| *code != 0).unwrap_or(0);
     match format {
         Format::Text => conclude_in_words(pipeline, probes, code),
         Format::Json => {
@@ -118,13 +118,13 @@ fn probe_in_words((instance, report): &Probe) -> String {
 
 /// The exit code of a run that fails for the same reason. If the plugin does not set the kind of a failed step, the peer
 /// counts as unreachable.
-fn exit_code(report: &Result<CheckReport, PluginError>) -> u8 {
+fn code_of_probe(report: &Result<CheckReport, PluginError>) -> u8 {
     match report {
         Ok(report) => {
             let failed = report.steps.iter().find(|step| step.verdict == Verdict::Failed);
-            failed.map_or(0, |step| exit_code_of(step.kind.unwrap_or(ErrorKind::Unavailable)))
+            failed.map_or(0, |step| exit_code(step.kind.unwrap_or(ErrorKind::Unavailable)))
         }
-        Err(error) => exit_code_of(error.kind),
+        Err(error) => exit_code(error.kind),
     }
 }
 

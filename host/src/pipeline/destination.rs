@@ -1,5 +1,6 @@
 //! One instance of an output plugin: what it received, what it committed, and how to roll back to the last commit.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use super::summary::OutputSummary;
 use crate::config::Filter;
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
-use crate::state::{DeadLetter, DeadLetterHistory, DeadLetterWriter, OutputState, Record};
+use crate::state::{DeadLetter, DeadLetterHistory, DeadLetterWriter, OutputState, Record, ReportRecord};
 use crate::telemetry::without_controls;
 
 /// Maximum number of rejected findings in the log; the summary counts all.
@@ -536,6 +537,8 @@ impl Destination {
             // A commit after the end of the report has rejected them.
             None => self.last_report.clone(),
         };
+        // Most batches have no rejected finding.
+        let report = LazyCell::new(|| ReportRecord::from(&*start));
         let mut rejected = KindCounts::default();
         batch.batch.read(|view| {
             for (row, reason) in rows {
@@ -549,7 +552,7 @@ impl Destination {
                     time: crate::state::now(),
                     reason: without_controls(reason).into_owned(),
                     attempts: earlier.saturating_add(attempts),
-                    report: (&*start).into(),
+                    report: ReportRecord::clone(&report),
                     record: Record::of(finding, view.columns()),
                 });
             }

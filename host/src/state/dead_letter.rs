@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use scanbridge_plugin_api::batch::{Column, ColumnType, Columns, FindingView, Schema};
 use scanbridge_plugin_api::model::ReportStart;
 use serde::ser::Error as _;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One line of a dead letter file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,20 +37,36 @@ pub struct DeadLetterHistory {
     pub attempts: u32,
 }
 
-/// What the state stores of a report: its start without the schema, since a stored finding names its columns.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct ReportRecord(ReportStart);
+/// What the state stores of a report: its start without the columns, since a stored finding names its own. Cheap to
+/// clone: every dead letter of a report has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportRecord(Arc<ReportStart>);
+
+impl Default for ReportRecord {
+    fn default() -> Self {
+        Self::from(ReportStart::default())
+    }
+}
+
+impl From<ReportStart> for ReportRecord {
+    fn from(mut report: ReportStart) -> Self {
+        report.schema.assets.clear();
+        report.schema.definitions.clear();
+        report.schema.findings.clear();
+        Self(Arc::new(report))
+    }
+}
 
 impl From<&ReportStart> for ReportRecord {
     fn from(report: &ReportStart) -> Self {
-        Self(report.clone().with_schema(Schema::default()))
+        Self::from(report.clone())
     }
 }
 
 impl From<ReportRecord> for ReportStart {
+    /// With the columns of the model.
     fn from(report: ReportRecord) -> Self {
-        report.0
+        Arc::unwrap_or_clone(report.0).with_schema(Schema::default())
     }
 }
 
@@ -63,11 +80,17 @@ impl Deref for ReportRecord {
 
 impl Serialize for ReportRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut value = serde_json::to_value(&self.0).map_err(S::Error::custom)?;
+        let mut value = serde_json::to_value(&*self.0).map_err(S::Error::custom)?;
         if let Some(fields) = value.as_object_mut() {
             fields.remove("schema");
         }
         value.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ReportRecord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ReportStart::deserialize(deserializer).map(Self::from)
     }
 }
 

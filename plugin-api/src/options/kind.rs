@@ -194,16 +194,7 @@ impl OptionKind {
                 _ => Err(format!("must be a whole number between {min} and {max}, found `{text}`")),
             },
             Self::Size { min, max } => match parse_size(text) {
-                Some(bytes) if (*min..=*max).contains(&bytes) => Ok(bytes.into()),
-                Some(bytes) if *max == u64::MAX => {
-                    Err(format!("must be at least {}, found {}", show_size(*min), show_size(bytes)))
-                }
-                Some(bytes) => Err(format!(
-                    "must be between {} and {}, found {}",
-                    show_size(*min),
-                    show_size(*max),
-                    show_size(bytes)
-                )),
+                Some(bytes) => within(bytes, (*min, *max), show_size),
                 None => Err(format!("must be a size such as `100 MiB`, found `{text}`")),
             },
             Self::Path if text.contains('\0') => Err("must not contain a NUL byte".to_owned()),
@@ -213,16 +204,7 @@ impl OptionKind {
                 None => Err(format!("must be one of {}, found `{text}`", words.join(", "))),
             },
             Self::Duration { min_ms, max_ms } => match parse_duration(text.trim()) {
-                Some(ms) if (*min_ms..=*max_ms).contains(&ms) => Ok(ms.into()),
-                Some(ms) if *max_ms == u64::MAX => {
-                    Err(format!("must be at least {}, found {}", show_duration(*min_ms), show_duration(ms)))
-                }
-                Some(ms) => Err(format!(
-                    "must be between {} and {}, found {}",
-                    show_duration(*min_ms),
-                    show_duration(*max_ms),
-                    show_duration(ms)
-                )),
+                Some(ms) => within(ms, (*min_ms, *max_ms), show_duration),
                 None => Err(format!("must be a duration such as `30 s` or `5 min`, found `{text}`")),
             },
             Self::Endpoint { port } => Endpoint::parse(text.trim(), *port).map(|_| text.trim().into()),
@@ -331,6 +313,15 @@ impl OptionKind {
             Self::Url { .. } => self.url_of(value).is_some(),
             _ => self.accepts(value),
         }
+    }
+}
+
+/// The number as a value if it is within these inclusive bounds, otherwise the rest of a sentence.
+fn within(number: u64, (min, max): (u64, u64), show: fn(u64) -> String) -> Result<Value, String> {
+    match number {
+        number if (min..=max).contains(&number) => Ok(number.into()),
+        number if max == u64::MAX => Err(format!("must be at least {}, found {}", show(min), show(number))),
+        number => Err(format!("must be between {} and {}, found {}", show(min), show(max), show(number))),
     }
 }
 

@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod source_files;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use std::fs;
+use std::path::PathBuf;
+
+use source_files::{root, rust_files};
 
 fn page() -> String {
     fs::read_to_string(root().join("docs/acceptance.md")).unwrap()
@@ -29,19 +29,6 @@ fn numbers(page: &str, prefix: &str) -> Vec<u32> {
 fn named_tests(page: &str) -> Vec<(&str, &str)> {
     let in_backticks = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
     in_backticks.filter_map(|text| text.split_once("::")).collect()
-}
-
-/// The Rust files below a directory, with their content.
-fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("target") {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            found.push((path, text));
-        }
-    }
 }
 
 #[test]
@@ -91,10 +78,8 @@ fn the_support_table_has_the_words_of_2014() {
 
 #[test]
 fn every_referenced_test_exists() {
-    let mut all = Vec::new();
-    for folder in ["host", "plugin-api", "plugins", "tests"] {
-        sources(&root().join(folder), &mut all);
-    }
+    let folders = ["host", "plugin-api", "plugins", "tests"];
+    let all: Vec<_> = folders.iter().flat_map(|folder| rust_files(&root().join(folder))).collect();
     let page = page();
     let named = named_tests(&page);
     assert!(named.len() > 100, "only {} tests are referenced", named.len());

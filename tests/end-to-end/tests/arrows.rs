@@ -1,13 +1,15 @@
-//! Checks the allowed dependencies between the crates of the workspace, with the metadata of Cargo, and that only the
-//! ABI modules contain `unsafe` code.
+//! Checks the allowed dependencies between the crates of the workspace, with the metadata of Cargo, that only the ABI
+//! modules contain `unsafe` code, and that the types of the plugin API can get members.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod source_files;
+
+use std::path::Path;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use proc_macro2::{TokenStream, TokenTree};
+use source_files::{root, rust_files};
 
 /// The layer of a crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,18 +159,6 @@ fn plugins_are_built_as_cdylib_and_rlib() {
 const ABI_IDENTIFIERS: [&str; 4] = ["unsafe", "abi_stable", "StableAbi", "sabi"];
 const ABI_FOLDERS: [&str; 2] = ["plugin-api/src/abi/", "host/src/plugins/"];
 
-/// All Rust files of a folder.
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            rust_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
-
 /// The identifiers of a source text with their lines. Comments and string literals contain none.
 fn identifiers(tokens: TokenStream) -> Vec<(usize, String)> {
     let found = tokens.into_iter().flat_map(|token| match token {
@@ -181,16 +171,13 @@ fn identifiers(tokens: TokenStream) -> Vec<(usize, String)> {
 
 #[test]
 fn unsafe_code_and_abi_stable_are_only_in_the_abi_modules() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut files = Vec::new();
-    for folder in ["plugin-api/src", "host/src", "plugins"] {
-        rust_files(&root.join(folder), &mut files);
-    }
+    let root = root();
+    let folders = ["plugin-api/src", "host/src", "plugins"];
+    let files: Vec<_> = folders.iter().flat_map(|folder| rust_files(&root.join(folder))).collect();
     assert!(files.len() > 200, "only {} files", files.len());
     let (mut wrong, mut allowed) = (Vec::new(), 0);
-    for file in files {
+    for (file, text) in files {
         let name = file.strip_prefix(&root).unwrap().to_str().unwrap();
-        let text = fs::read_to_string(&file).unwrap();
         let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
         let found = identifiers(tokens);
         let found = found.into_iter().filter(|(_, word)| ABI_IDENTIFIERS.contains(&word.as_str()));
@@ -202,4 +189,45 @@ fn unsafe_code_and_abi_stable_are_only_in_the_abi_modules() {
     }
     assert!(allowed > 50, "only {allowed} places in the ABI modules: is the search right?");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Public types without `#[non_exhaustive]`, although their variants or fields are public.
+fn closed_types(file: &Path, text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let mut found = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let is_enum = line.starts_with("pub enum ");
+        let is_struct = line.starts_with("pub struct ") && line.ends_with('{');
+        if !is_enum && !is_struct {
+            continue;
+        }
+        let mut members = lines[number + 1..].iter().take_while(|line| **line != "}");
+        let is_open = is_enum || line.ends_with('}') || members.any(|member| member.starts_with("pub "));
+        let mut before = lines[..number].iter().rev().take_while(|line| !line.is_empty() && **line != "}");
+        if is_open && !before.any(|line| line.starts_with("#[") && line.contains("non_exhaustive")) {
+            found.push(format!("{}:{}: {line}", file.display(), number + 1));
+        }
+    }
+    found
+}
+
+/// Public types can get members in a minor version: authors can neither write them as literals nor match all variants.
+#[test]
+fn public_enums_and_structs_can_get_members() {
+    let root = root().join("plugin-api/src");
+    let mut files = rust_files(&root);
+    // The tables and frames of the ABI are frozen under their IDs, and are the host's side for authors.
+    files.retain(|(path, _)| !path.starts_with(root.join("abi")));
+    assert!(files.len() > 30, "only {} files", files.len());
+    let closed: Vec<String> = files.iter().flat_map(|(path, text)| closed_types(path, text)).collect();
+    assert!(closed.is_empty(), "add #[non_exhaustive] and a constructor:\n{}", closed.join("\n"));
+}
+
+#[test]
+fn closed_types_are_found() {
+    let file = Path::new("a.rs");
+    assert_eq!(closed_types(file, "pub struct Open {\n    pub field: u8,\n}").len(), 1);
+    assert_eq!(closed_types(file, "#[derive(Debug)]\npub enum Word {\n    One,\n}").len(), 1);
+    assert_eq!(closed_types(file, "#[non_exhaustive]\npub enum Word {\n    One,\n}").len(), 0);
+    assert_eq!(closed_types(file, "pub struct Private {\n    field: u8,\n}").len(), 0);
 }

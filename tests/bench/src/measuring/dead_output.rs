@@ -32,8 +32,7 @@ impl Stage {
             self.to_files("with an unreachable receiver", &report, &unavailable, 69)?,
         ];
         let runs = interleaved(&programs, rounds)?;
-        writeln!(out, "{}", table::lines("CSV and CEF files", &programs, &runs))
-            .map_err(|error| StageError::new("output", error))?;
+        table::print(out, "CSV and CEF files", &programs, &runs)?;
         report.remove();
         let wall = |program: usize| median(runs[program].iter().map(|run| run.wall_secs));
         Ok(vec![Bound {

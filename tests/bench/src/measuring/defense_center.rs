@@ -53,8 +53,7 @@ impl Stage {
             received.messages,
             sent as f64 / run.cpu_secs
         );
-        writeln!(out, "{}", table::lines(&title, &[program], &[vec![run]]))
-            .map_err(|error| StageError::new("output", error))?;
+        table::print(out, &title, &[program], &[vec![run]])?;
         let bound = |what: &str, measured, maximum, unit| Bound {
             quantity: format!("Defense Center: {what}"),
             measured,

@@ -69,8 +69,7 @@ impl Stage {
         let runs = [vec![program.run()?]];
         report.check_summary()?;
         let title = format!("{what}, {} bytes", report.counts.bytes);
-        writeln!(out, "{}", table::lines(&title, &[program], &runs))
-            .map_err(|error| StageError::new("output", error))?;
+        table::print(out, &title, &[program], &runs)?;
         Ok(Bound {
             quantity: what,
             measured: table::peak_mib(&runs[0]),

@@ -73,7 +73,7 @@ impl Stage {
         if received < sent {
             return Err(StageError::new(name, format!("{received} of {sent} events arrived")));
         }
-        print(out, &table::lines(name, &[program], &[vec![run]]))
+        table::print(out, name, &[program], &[vec![run]])
     }
 
     fn output(
@@ -87,10 +87,6 @@ impl Stage {
         let programs = [self.host_into(&format!("{{ id: out, {output} }}"), report, None)?];
         let runs = interleaved(&programs, rounds)?;
         report.check_summary()?;
-        print(out, &table::lines(name, &programs, &runs))
+        table::print(out, name, &programs, &runs)
     }
-}
-
-fn print(out: &mut impl Write, lines: &str) -> Result<(), StageError> {
-    writeln!(out, "{lines}").map_err(|error| StageError::new("output", error))
 }

@@ -115,6 +115,5 @@ fn print(
 ) -> Result<(), StageError> {
     let title =
         format!("{title}, {} bytes, {} findings", report.counts.bytes, report.counts.findings.total());
-    writeln!(out, "{}", table::lines(&title, programs, runs))
-        .map_err(|error| StageError::new("output", error))
+    table::print(out, &title, programs, runs)
 }

@@ -1,10 +1,26 @@
 //! Prints results as a table.
 
+use std::io::Write;
+
 use super::bound::median;
 use super::run::{Measurement, Program};
+use super::stage::StageError;
+
+/// Prints [`lines`].
+///
+/// # Errors
+/// Fails if the output cannot be written.
+pub(super) fn print(
+    out: &mut impl Write,
+    title: &str,
+    programs: &[Program],
+    runs: &[Vec<Measurement>],
+) -> Result<(), StageError> {
+    writeln!(out, "{}", lines(title, programs, runs)).map_err(|error| StageError::new("output", error))
+}
 
 /// The medians of each program's runs, one line per program. `cores` is the processor time per wall time.
-pub(super) fn lines(title: &str, programs: &[Program], runs: &[Vec<Measurement>]) -> String {
+fn lines(title: &str, programs: &[Program], runs: &[Vec<Measurement>]) -> String {
     let mut text =
         format!("{title}\n{:<12} {:>9} {:>9} {:>9} {:>13}\n", "", "cpu s", "wall s", "cores", "peak RSS MiB");
     for (program, runs) in programs.iter().zip(runs) {
