@@ -15,6 +15,7 @@ pub(crate) fn exit_code(kind: ErrorKind) -> u8 {
         ErrorKind::Bug => 70,
         ErrorKind::CannotCreate => 73,
         ErrorKind::Io => 74,
+        ErrorKind::Displaced => 75,
         ErrorKind::Protocol => 76,
         ErrorKind::Auth => 77,
         ErrorKind::Config => 78,

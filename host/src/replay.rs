@@ -14,7 +14,7 @@ use crate::config::Pipeline;
 use crate::pipeline::{self, Failure, OpenPipeline, RunResult, Settings, Stop, Summary};
 use crate::plugins::Registry;
 use crate::session;
-use crate::state::{DeadLetterReader, Ledger, Lock, MissedReport, StateError, StateFolder};
+use crate::state::{DeadLetterReader, Ledger, Lock, MissedReport, Stage, StateError, StateFolder};
 use crate::telemetry::without_controls;
 
 /// Replays the dead letters of all outputs, or of the output `only`. `None` when there are none.
@@ -36,9 +36,20 @@ pub fn replay(
     let missed = ledger.missed().map_err(to_failures)?;
     let inputs: Vec<String> = pipeline.inputs.iter().map(|input| input.instance.id.clone()).collect();
     let outputs = std::mem::take(&mut pipeline.outputs);
+    let (of_inputs, queues): (Vec<_>, Vec<_>) =
+        queues.into_iter().partition(|queue| matches!(queue.stage, Stage::Input { .. }));
+    for queue in of_inputs.iter().filter(|queue| only.is_none_or(|only| only == queue.stage.instance())) {
+        tracing::warn!(
+            instance = queue.stage.instance(),
+            "{} invalid rows cannot be replayed: report them to the author of the plugin, and remove them with \
+             `dead-letters purge`",
+            queue.letters
+        );
+    }
+    let missed: Vec<_> = missed.into_iter().filter(|missed| missed.output != missed.report.input).collect();
     let ids: BTreeSet<&str> = queues
         .iter()
-        .map(|queue| queue.output.as_str())
+        .map(|queue| queue.stage.instance())
         .chain(missed.iter().map(|missed| missed.output.as_str()))
         .filter(|id| only.is_none_or(|only| only == *id))
         .collect();
@@ -52,7 +63,7 @@ pub fn replay(
         // Dead letters have passed the filters already.
         let filters = std::mem::take(&mut output.filters);
         replay.pipeline.outputs = vec![output];
-        if queues.iter().any(|queue| queue.output == id && queue.letters > 0) {
+        if queues.iter().any(|queue| queue.stage.instance() == id && queue.letters > 0) {
             replay.dead_letters(&id);
         }
         replay.pipeline.outputs[0].filters = filters;

@@ -80,6 +80,8 @@ pub fn run(
         summary.failures.push(Failure::of_state("state", &error));
     }
     drop(recorder);
+    // A call that hangs may keep the ledger in use.
+    Arc::into_inner(ledger).into_iter().for_each(Ledger::close);
     Ok(summary)
 }
 

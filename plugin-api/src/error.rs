@@ -40,10 +40,13 @@ pub enum ErrorKind {
     Io = 10,
     /// The peer violated the protocol. Exit code 76.
     Protocol = 11,
+    /// Another instance has taken over the work, for example on another machine. The run ends, nothing is reopened,
+    /// and a later run resumes. Exit code 75.
+    Displaced = 12,
 }
 
 impl ErrorKind {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Config,
         Self::Auth,
         Self::Unavailable,
@@ -55,6 +58,7 @@ impl ErrorKind {
         Self::CannotCreate,
         Self::Io,
         Self::Protocol,
+        Self::Displaced,
     ];
 
     /// The kind with this number; `None` for a number that this version does not know.
@@ -79,12 +83,16 @@ pub struct PluginError {
     pub hint: Option<String>,
     /// Wait time that the peer requested, for [`ErrorKind::Unavailable`].
     pub retry_after: Option<Duration>,
+    /// The option that is invalid, for [`ErrorKind::Config`]. The host adds the place in the pipeline file.
+    pub option: Option<String>,
+    /// Line of the file that the message names, from 1.
+    pub line: Option<u64>,
 }
 
 impl PluginError {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, retry_after: None }
+        Self { kind, message: message.into(), hint: None, retry_after: None, option: None, line: None }
     }
 
     /// An invalid option: [`ErrorKind::Config`].
@@ -119,6 +127,20 @@ impl PluginError {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names the option that is invalid.
+    #[must_use]
+    pub fn with_option(mut self, name: impl Into<String>) -> Self {
+        self.option = Some(name.into());
+        self
+    }
+
+    /// Adds the line of the file that the message names, from 1.
+    #[must_use]
+    pub fn with_line(mut self, line: u64) -> Self {
+        self.line = Some(line);
         self
     }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::arguments::Format;
 use super::plugin_view::pretty;
 use super::table::render;
-use crate::state::{DeadLetter, DeadLetterCount, MissedReport};
+use crate::state::{DeadLetter, DeadLetterCount, Missed, MissedReport, Stage};
 use crate::telemetry::without_controls;
 
 /// The counts, one line per output. Text is wrapped to `width` columns.
@@ -19,7 +19,10 @@ pub fn list_dead_letter_counts(counts: &[DeadLetterCount], format: Format, width
     }
     let rows = counts.iter().map(|count| {
         [
-            count.output.clone(),
+            match &count.stage {
+                Stage::Input { input } => format!("{input} (invalid rows)"),
+                Stage::Output { output } => output.clone(),
+            },
             count.letters.to_string(),
             count.bytes.to_string(),
             count.oldest.clone(),
@@ -27,13 +30,13 @@ pub fn list_dead_letter_counts(counts: &[DeadLetterCount], format: Format, width
             count.missed_reports.to_string(),
         ]
     });
-    render(["OUTPUT", "LETTERS", "BYTES", "OLDEST", "NEWEST", "MISSED REPORTS"], rows, width)
+    render(["INSTANCE", "LETTERS", "BYTES", "OLDEST", "NEWEST", "MISSED REPORTS"], rows, width)
 }
 
-/// Message for an empty list, optionally of one output.
+/// Message for an empty list, optionally of one output or input.
 #[must_use]
 pub fn no_dead_letters(output: Option<&str>) -> String {
-    let of_output = output.map(|id| format!(" of output `{id}`")).unwrap_or_default();
+    let of_output = output.map(|id| format!(" of `{id}`")).unwrap_or_default();
     format!("no dead letters{of_output}\n")
 }
 
@@ -44,12 +47,14 @@ pub fn show_missed_report(missed: &MissedReport, format: Format) -> String {
         let line = json!({ "output": missed.output, "missed_report": missed });
         return line.to_string() + "\n";
     }
-    let MissedReport { output, report, run, time } = missed;
-    let (path, input) = (without_controls(&report.path), &report.input);
-    format!("{time} {output}: lacks findings of the report {path} (run {run}, input {input})\n")
+    let MissedReport { output, report, missed: Missed { findings, reason }, run, time } = missed;
+    let (path, input, reason) = (without_controls(&report.path), &report.input, without_controls(reason));
+    format!(
+        "{time} {output}: lacks {findings} findings of the report {path} (run {run}, input {input}): {reason}\n"
+    )
 }
 
-/// One dead letter: time, output, finding, rejection reason, run, attempts and report.
+/// One dead letter: time, output or input, finding, rejection reason, run, attempts and report.
 #[must_use]
 pub fn show_dead_letter(letter: &DeadLetter, format: Format) -> String {
     if format == Format::Json {
@@ -64,7 +69,7 @@ pub fn show_dead_letter(letter: &DeadLetter, format: Format) -> String {
     format!(
         "{} {}: {} {} {} port {}: {} (run {}, attempts {}, report {})\n",
         letter.time,
-        letter.output,
+        letter.stage.instance(),
         field(&record.asset, "address"),
         scheme.to_uppercase(),
         field(&record.definition, "id"),

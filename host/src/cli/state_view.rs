@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::plugin_view::pretty;
 use super::table::render;
 use crate::plugins::InterruptedCall;
-use crate::state::{Checkpoint, DeadLetterCount, OutputState, RunRecord, RunState, SentReport};
+use crate::state::{Checkpoint, DeadLetterCount, OutputState, RunRecord, RunState, SentReport, Stage};
 
 /// Saved state of one pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,17 +47,26 @@ const SHOWN: usize = 10;
 #[must_use]
 pub fn show_state(known: &KnownState, width: usize) -> String {
     let count = |count: &DeadLetterCount| {
-        let DeadLetterCount { output, letters, bytes, missed_reports, .. } = count;
+        let DeadLetterCount { stage, letters, bytes, missed_reports, .. } = count;
+        let (id, is_input) = (stage.instance(), matches!(stage, Stage::Input { .. }));
         let mut lines = String::new();
         if *letters > 0 {
-            lines = format!("dead letters of {output}: {letters} ({bytes} bytes)\n");
+            let what = if is_input { "invalid rows" } else { "dead letters" };
+            lines = format!("{what} of {id}: {letters} ({bytes} bytes)\n");
         }
         if *missed_reports > 0 {
             let reports = if *missed_reports == 1 { "report" } else { "reports" };
-            lines.push_str(&format!(
-                "{output} lacks findings of {missed_reports} {reports}: send them with `scanbridge dead-letters replay`, \
-                 or abandon them with `purge`\n"
-            ));
+            lines.push_str(&if is_input {
+                format!(
+                    "{id} sent too many invalid rows in {missed_reports} {reports} to keep all: abandon them with \
+                     `scanbridge dead-letters purge`\n"
+                )
+            } else {
+                format!(
+                    "{id} lacks findings of {missed_reports} {reports}: send them with `scanbridge dead-letters \
+                     replay`, or abandon them with `purge`\n"
+                )
+            });
         }
         lines
     };

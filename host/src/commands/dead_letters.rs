@@ -31,10 +31,11 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
                 return print_text(&no_dead_letters(output.as_deref()));
             }
             for (count, ledger) in counts.iter().zip(ledger.iter().cycle()) {
-                for letter in DeadLetterReader::new(ledger, &count.output)? {
+                for letter in DeadLetterReader::new(ledger, count.stage.instance())? {
                     print_text(&show_dead_letter(&letter?.1, *format))?;
                 }
-                for missed in ledger.missed()?.iter().filter(|missed| missed.output == count.output) {
+                for missed in ledger.missed()?.iter().filter(|missed| missed.output == count.stage.instance())
+                {
                     print_text(&show_missed_report(missed, *format))?;
                 }
             }
@@ -51,13 +52,14 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
                 return print_text(&no_dead_letters(output.as_deref()));
             };
             let missed = ledger.missed()?;
-            for DeadLetterCount { output, missed_reports, .. } in counts {
-                let removed = ledger.remove_dead_letters(&output, u64::MAX, 0)?;
+            for DeadLetterCount { stage, missed_reports, .. } in counts {
+                let output = stage.instance();
+                let removed = ledger.remove_dead_letters(output, u64::MAX, 0)?;
                 print_text(&format!("{output}: removed {removed} dead letters\n"))?;
                 if missed_reports > 0 {
                     let of_output = missed.iter().filter(|missed| missed.output == output);
                     let reports: Vec<_> = of_output.map(|missed| missed.report.clone()).collect();
-                    ledger.settle_missed(&output, &reports, Outcome::Waived)?;
+                    ledger.settle_missed(output, &reports, Outcome::Waived)?;
                     print_text(&format!(
                         "{output}: abandoned the missing findings of {missed_reports} reports\n"
                     ))?;
@@ -116,7 +118,7 @@ fn selected(
     output: Option<&str>,
 ) -> Result<Vec<DeadLetterCount>, StateError> {
     known_output(output, document.output_ids(), &counts)?;
-    counts.retain(|count| output.is_none_or(|id| count.output == id));
+    counts.retain(|count| output.is_none_or(|id| count.stage.instance() == id));
     Ok(counts)
 }
 
@@ -126,5 +128,5 @@ fn known_output<'a>(
     counts: &'a [DeadLetterCount],
 ) -> Result<(), StateError> {
     let Some(id) = output else { return Ok(()) };
-    known_id("output", "outputs", id, ids.chain(counts.iter().map(|count| count.output.as_str())))
+    known_id("output", "outputs", id, ids.chain(counts.iter().map(|count| count.stage.instance())))
 }

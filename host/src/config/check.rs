@@ -6,7 +6,7 @@ use scanbridge_plugin_api::{Descriptor, PluginKind};
 
 use super::checker::Checker;
 use super::collector::{hide_content, hide_mappings};
-use super::delivery::{Delivery, RetryPolicy, RunSettings};
+use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
 use super::document::Document;
 use super::fields::Fields;
 use super::filter::Filter;
@@ -79,7 +79,14 @@ impl Checker<'_> {
             let (instance, fields) = self.instance(node, PluginKind::Input, number, &mut ids);
             let host = self.host_settings(&fields, Scope::Input);
             let (retry, hang) = (RetryPolicy::of(&host), host.seconds("hang_secs"));
-            pipeline.inputs.extend(instance.map(|instance| InputInstance { instance, retry, hang, host }));
+            let on_invalid = OnInvalid::of(&host);
+            pipeline.inputs.extend(instance.map(|instance| InputInstance {
+                instance,
+                retry,
+                hang,
+                on_invalid,
+                host,
+            }));
         }
         let nodes = self.instances(root, &fields, PluginKind::Output);
         for (number, node) in &nodes {

@@ -13,7 +13,7 @@ pub struct RunSettings {
     pub if_running: IfRunning,
     /// Interval between checkpoints. After a crash, findings since the last checkpoint are delivered again.
     pub checkpoint: CheckpointInterval,
-    /// Maximum size of the dead letter file of each output, in bytes.
+    /// Maximum size of the dead letters of each output, and of the invalid rows of each input, in bytes.
     pub dead_letter_bytes: u64,
 }
 
@@ -53,6 +53,17 @@ pub struct Delivery {
     /// Timeout of one plugin call without progress; then the output is abandoned.
     #[serde(rename = "hang_secs", serialize_with = "seconds")]
     pub hang: Duration,
+}
+
+/// Behavior when an input sends an invalid row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnInvalid {
+    /// The row becomes a dead letter and goes to no output; the report is incomplete.
+    #[default]
+    Reject,
+    /// Nothing of the report is delivered, and the run ends.
+    Fail,
 }
 
 /// Limits of an output's queue. One batch is always accepted.
@@ -120,6 +131,15 @@ impl Delivery {
             failover: host.text("failover").map(str::to_owned),
             max_findings_per_sec: host.optional_number("max_findings_per_sec"),
             hang: host.seconds("hang_secs"),
+        }
+    }
+}
+
+impl OnInvalid {
+    pub(super) fn of(host: &HostSettings) -> Self {
+        match host.text("on_invalid") {
+            Some("fail") => Self::Fail,
+            _ => Self::Reject,
         }
     }
 }

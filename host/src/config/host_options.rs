@@ -27,6 +27,7 @@ pub(crate) enum Scope {
 }
 
 const RUN: &[Scope] = &[Scope::Run];
+const INPUT: &[Scope] = &[Scope::Input];
 const OUTPUT: &[Scope] = &[Scope::Output];
 const BOTH: &[Scope] = &[Scope::Input, Scope::Output];
 const FILTER: &[Scope] = &[Scope::Filter];
@@ -62,8 +63,16 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
     (
         RUN,
         OptionSpec::size("dead_letter_bytes", 64 << 10, 1 << 40).default_integer(256 << 20).help(
-            "Maximum size of the dead letters of one output. Further rejected findings are counted but not \
-             stored.",
+            "Maximum size of the dead letters of one output or input. Further rejected findings are counted \
+             but not stored.",
+        ),
+    ),
+    (
+        INPUT,
+        OptionSpec::choice("on_invalid", &["reject", "fail"]).default_text("reject").help(
+            "When the plugin sends an invalid row, for example one with an unknown kind: `reject` makes a dead \
+             letter of it and delivers the rest of the report as incomplete (exit code 65); `fail` delivers \
+             nothing of the report and ends the run.",
         ),
     ),
     (

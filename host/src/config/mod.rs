@@ -30,7 +30,9 @@ mod syntax;
 mod tree;
 
 pub use check::{check, check_in};
-pub use delivery::{CheckpointInterval, Delivery, IfRunning, OnFull, QueueLimits, RetryPolicy, RunSettings};
+pub use delivery::{
+    CheckpointInterval, Delivery, IfRunning, OnFull, OnInvalid, QueueLimits, RetryPolicy, RunSettings,
+};
 pub use document::{Document, read, read_text};
 pub(crate) use exam_file::{DeliveredRecords, ExamPlugin, read_exam};
 pub use filter::{Filter, Statuses};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 use serde_json::{Map, Value};
 
-use super::delivery::{Delivery, RetryPolicy, RunSettings};
+use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
 use super::filter::Filter;
 use super::host_options::HostSettings;
 use super::problem::Problem;
@@ -77,6 +77,8 @@ pub struct InputInstance {
     pub retry: RetryPolicy,
     /// Timeout of one plugin call without progress; then the input is abandoned.
     pub hang: Duration,
+    /// Behavior when it sends an invalid row.
+    pub on_invalid: OnInvalid,
     /// The host's keys of this input, for display.
     pub host: HostSettings,
 }

@@ -6,7 +6,7 @@ use scanbridge_plugin_api::model::ReportStart;
 use super::batch::ReportBegin;
 use super::kind_counts::KindCounts;
 use super::summary::OutputSummary;
-use crate::state::{DeadLetterEnd, ReportRecord};
+use crate::state::{DeadLetterEnd, Missed, ReportRecord};
 
 /// Disposition of the findings.
 #[derive(Debug, Clone, Default)]
@@ -23,10 +23,10 @@ pub(super) struct Account {
 }
 
 /// What an output missed of a report that has ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Ended {
-    /// Whether it missed findings for which there is no dead letter.
-    pub(super) missed: bool,
+    /// The findings for which there is no dead letter.
+    pub(super) missed: Option<Missed>,
     /// Findings of the report that became dead letters.
     pub(super) dead_letters: u64,
 }
@@ -39,6 +39,8 @@ pub(super) struct OpenReport {
     pub(super) derived: u64,
     pub(super) bytes: u64,
     pub(super) rejected: u64,
+    /// Valid findings that were received, whatever became of them.
+    pub(super) received: u64,
     /// Whether findings of it were received.
     pub(super) has_findings: bool,
     /// Whether rows of it were invalid: then the output lacks them, and must not clear anything.
@@ -62,6 +64,7 @@ impl OpenReport {
             derived: 0,
             bytes: 0,
             rejected: 0,
+            received: 0,
             has_findings: false,
             has_invalid_rows: false,
             is_invalid: false,

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use scanbridge_plugin_api::ReportKey;
 use scanbridge_plugin_api::batch::{
     BadBatch, Columns, RawBatch2, ResolvedDefinitions, Selection, ValidBatch,
 };
-use scanbridge_plugin_api::model::{AssetField, FindingKind, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{FindingKind, ReportEnd, ReportStart};
+use scanbridge_plugin_api::{PluginError, ReportKey};
 
 use super::kind_counts::KindCounts;
-use super::validate::{InvalidRow, InvalidRows, OddCells, RowReport, ValidRows, check_rows};
+use super::row_faults::{ReportTally, RowFaults};
+use super::validate::{RowReport, ValidRows, check_rows};
 use crate::state::{DeadLetterHistory, ReportRecord};
 
 /// An item of the stream that an input sends to every output.
@@ -38,13 +39,15 @@ pub(super) struct ReportBegin {
     pub(super) continued: bool,
     /// Whether it consists of dead letters, that is, of single findings.
     pub(super) partial: bool,
+    /// Its findings in this run.
+    pub(super) tally: Arc<ReportTally>,
 }
 
 impl ReportBegin {
     /// Restores a report from the ledger.
     pub(super) fn of_state(report: ReportRecord) -> Self {
         let report = Arc::new(report.into());
-        Self { report, key: Arc::default(), continued: false, partial: false }
+        Self { report, key: Arc::default(), continued: false, partial: false, tally: Arc::default() }
     }
 }
 
@@ -79,9 +82,8 @@ impl Item {
 pub(super) struct SharedBatch {
     /// The batch before validation, and the history of its dead letters by row.
     unvalidated: Mutex<(RawBatch2, ResolvedDefinitions, Vec<DeadLetterHistory>)>,
-    validated: OnceLock<Result<ValidatedBatch, BadBatch>>,
-    columns: Arc<Columns>,
-    counts: Arc<InputCounts>,
+    validated: OnceLock<Result<ValidatedBatch, InvalidBatch>>,
+    origin: BatchOrigin,
     recycle: Sender<RawBatch2>,
     /// See [`size_of_batch`].
     size: (u64, u64),
@@ -97,39 +99,22 @@ pub(super) struct ValidatedBatch {
     history: Vec<DeadLetterHistory>,
 }
 
-/// Counts of invalid rows and odd cells.
-#[derive(Debug, Default)]
-struct RowCounts {
-    invalid: InvalidRows,
-    odd_cells: OddCells,
-    /// Invalid rows in the log.
-    shown: u32,
-}
-
-/// Maximum number of invalid rows of an input in the log; the summary counts all.
-const SHOWN_INVALID_ROWS: u32 = 20;
-
 /// What an input has sent so far.
 #[derive(Debug)]
 pub(super) struct InputCounts {
-    /// The `id` of the input, for messages about its batches.
-    id: String,
-    plugin: String,
     pub(super) assets: AtomicU64,
     findings: [AtomicU64; 4],
-    rows: Mutex<RowCounts>,
+    pub(super) faults: Arc<RowFaults>,
     /// Whether a batch was invalid; its findings are not counted.
     pub(super) has_invalid_batch: AtomicBool,
 }
 
 impl InputCounts {
-    pub(super) fn new(id: &str, plugin: &str) -> Self {
+    pub(super) fn new(faults: Arc<RowFaults>) -> Self {
         Self {
-            id: id.to_owned(),
-            plugin: plugin.to_owned(),
-            rows: Mutex::default(),
             assets: AtomicU64::new(0),
             findings: Default::default(),
+            faults,
             has_invalid_batch: AtomicBool::new(false),
         }
     }
@@ -147,40 +132,45 @@ impl InputCounts {
         for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
             total.fetch_add(report.findings.of(kind), Ordering::Relaxed);
         }
-        if report.invalid.total() > 0 || report.odd_cells.total() > 0 {
-            let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-            rows.invalid.add_all(&report.invalid);
-            rows.odd_cells.add_all(&report.odd_cells);
-        }
+        self.faults.add(report);
     }
+}
 
-    /// Invalid rows by reason, and odd cells by column.
-    pub(super) fn rows(&self) -> (InvalidRows, OddCells) {
-        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        (rows.invalid, rows.odd_cells.clone())
-    }
+/// Where a batch comes from.
+#[derive(Debug, Clone)]
+pub(super) struct BatchOrigin {
+    pub(super) columns: Arc<Columns>,
+    pub(super) counts: Arc<InputCounts>,
+    /// The report that it belongs to.
+    pub(super) tally: Arc<ReportTally>,
+    /// The last barrier of the input before the batch.
+    pub(super) after: u64,
+}
 
-    /// Logs the first invalid rows; logging all could hide everything else.
-    fn show_invalid(&self, row: &InvalidRow<'_>) {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if rows.shown == SHOWN_INVALID_ROWS {
-            return;
+/// Why nothing of the report of a batch is delivered.
+#[derive(Debug, Clone)]
+pub(super) enum InvalidBatch {
+    /// The batch is malformed.
+    Malformed(BadBatch),
+    /// It has an invalid row, and the input has `on_invalid: fail`.
+    Row(String),
+}
+
+impl InvalidBatch {
+    /// The error for the operator.
+    pub(super) fn to_error(&self, path: &str) -> PluginError {
+        match self {
+            Self::Malformed(bad) => PluginError::bug(format!(
+                "plugin bug: the input sent an invalid batch while reading {path}: {bad}"
+            )),
+            Self::Row(fault) => PluginError::bad_data(format!(
+                "invalid row in {path}: {fault}; nothing of the report is delivered"
+            ))
+            .with_hint(
+                "report it to the author of the plugin; with `on_invalid: reject` the valid rows are \
+                         delivered",
+            ),
         }
-        rows.shown += 1;
-        let asset = match row.asset.address() {
-            "" => row.asset.get(AssetField::Dns),
-            address => address,
-        };
-        let id = row.finding.map_or("", |finding| finding.definition().id());
-        let what = if row.finding.is_some() { "finding" } else { "asset" };
-        tracing::warn!(
-            instance = self.id,
-            plugin = self.plugin,
-            asset,
-            id,
-            "invalid {what}, delivered to no output: {}",
-            row.fault
-        );
     }
 }
 
@@ -190,17 +180,16 @@ impl SharedBatch {
         size: (u64, u64),
         definitions: ResolvedDefinitions,
         history: Vec<DeadLetterHistory>,
-        columns: Arc<Columns>,
-        counts: Arc<InputCounts>,
+        origin: BatchOrigin,
         recycle: Sender<RawBatch2>,
     ) -> Self {
         let (unvalidated, validated) = (Mutex::new((raw, definitions, history)), OnceLock::new());
-        Self { unvalidated, validated, columns, counts, recycle, size }
+        Self { unvalidated, validated, origin, recycle, size }
     }
 
     /// The `id` of the input that sent it.
     pub(super) fn input(&self) -> &str {
-        &self.counts.id
+        self.origin.counts.faults.input()
     }
 
     /// Number of valid findings; validates the batch on the first call. An invalid batch counts nowhere, because its
@@ -211,19 +200,34 @@ impl SharedBatch {
 
     /// Validates the batch, checks its rows and counts its findings, on the first call. This runs on the thread of the
     /// first output that takes the batch, while the input parses the next one, or on the thread that drops it.
-    pub(super) fn validate(&self) -> Result<&ValidatedBatch, BadBatch> {
+    pub(super) fn validate(&self) -> Result<&ValidatedBatch, InvalidBatch> {
         let validated = self.validated.get_or_init(|| self.validate_once());
-        self.counts.has_invalid_batch.fetch_or(validated.is_err(), Ordering::Relaxed);
+        self.origin.counts.has_invalid_batch.fetch_or(validated.is_err(), Ordering::Relaxed);
         validated.as_ref().map_err(Clone::clone)
     }
 
-    fn validate_once(&self) -> Result<ValidatedBatch, BadBatch> {
+    fn validate_once(&self) -> Result<ValidatedBatch, InvalidBatch> {
+        let BatchOrigin { columns, counts, tally, after } = &self.origin;
         let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
         let (raw, definitions, history) = std::mem::take(&mut *unvalidated);
-        let batch = ValidBatch::new(raw, definitions, Arc::clone(&self.columns))?;
-        let report = check_rows(&batch, |row| self.counts.show_invalid(row));
-        self.counts.add(&report);
+        let batch =
+            ValidBatch::new(raw, definitions, Arc::clone(columns)).map_err(InvalidBatch::Malformed)?;
+        let mut first = None;
+        let report = check_rows(&batch, |row| {
+            first.get_or_insert(row.fault);
+            counts.faults.reject(row, columns, tally, *after);
+        });
+        if let Some(fault) = first.filter(|_| counts.faults.is_strict()) {
+            return Err(InvalidBatch::Row(fault.to_string()));
+        }
+        counts.add(&report);
+        tally.add_findings(report.findings.total());
         Ok(ValidatedBatch { batch, findings: report.findings, valid: report.valid, history })
+    }
+
+    /// The batch, for a thread that has validated it before.
+    pub(super) fn validated(&self) -> Result<&ValidatedBatch, PluginError> {
+        self.validate().map_err(|invalid| invalid.to_error(&self.origin.tally.report().path))
     }
 }
 

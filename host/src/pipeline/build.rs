@@ -11,15 +11,16 @@ use super::dead_letter_source::DeadLetterSource;
 use super::destination::Destination;
 use super::opener::{Opener, RunOfInstance};
 use super::retry::is_retryable;
+use super::row_faults::RowFaults;
 use super::settings::Settings;
 use super::source::{PluginSource, Source};
 use super::stop::Stop;
 use super::summary::Failure;
 use crate::config::{
-    CheckpointInterval, Delivery, InputInstance, Instance, OutputInstance, Pipeline, RetryPolicy,
+    CheckpointInterval, Delivery, InputInstance, Instance, OnInvalid, OutputInstance, Pipeline, RetryPolicy,
 };
 use crate::plugins::Registry;
-use crate::state::{DeadLetterReader, DeadLetterWriter};
+use crate::state::{DeadLetterReader, DeadLetterWriter, StateError};
 
 /// A pipeline whose plugins are open.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub(super) struct AbsentOutput {
 pub(super) struct OpenInput {
     pub(super) source: Source,
     pub(super) retry: RetryPolicy,
+    pub(super) faults: Arc<RowFaults>,
 }
 
 #[derive(Debug)]
@@ -99,7 +101,7 @@ pub fn build(
         |input: &&InputInstance| settings.reports.as_ref().is_none_or(|(id, _)| *id == input.instance.id);
     for input in pipeline.inputs.iter().filter(is_read) {
         match open_input(input, registry, pipeline, &settings, stop) {
-            Ok(source) => inputs.push(OpenInput { source, retry: input.retry }),
+            Ok(input) => inputs.push(input),
             Err(error) => {
                 failures.push(Failure::new(&input.instance.id, &with_location(&input.instance, error)));
             }
@@ -150,7 +152,8 @@ pub fn build_replay(
         return Err(failures);
     }
     let source = Source::DeadLetters(Box::new(DeadLetterSource::new(dead_letters, schema)));
-    let inputs = vec![OpenInput { source, retry: RetryPolicy::default() }];
+    let faults = RowFaults::new(source.id(), source.plugin(), OnInvalid::Reject, 0, None);
+    let inputs = vec![OpenInput { source, retry: RetryPolicy::default(), faults: Arc::new(faults) }];
     Ok(OpenPipeline { inputs, outputs, absent: Vec::new(), interval: pipeline.run.checkpoint, settings })
 }
 
@@ -160,15 +163,23 @@ fn open_input(
     pipeline: &Pipeline,
     settings: &Settings,
     stop: &Arc<Stop>,
-) -> Result<Source, PluginError> {
+) -> Result<OpenInput, PluginError> {
     let claim = registry.claim(PluginKind::Input, &input.instance.plugin).map_err(not_available)?;
     let table = claim.library.input_table(claim.name).map_err(not_available)?;
     let descriptor = claim.library.descriptor(PluginKind::Input, claim.name).map_err(not_available)?;
     let run = RunOfInstance { pipeline, settings, stop, hang: input.hang };
     let declared = descriptor.input_capabilities();
     let opener = Opener::new(table, declared, PluginKind::Input, &input.instance, claim, run);
-    let start = settings.from.positions.get(&input.instance.id).cloned().unwrap_or_default();
-    PluginSource::open(opener, Position(start)).map(|source| Source::Plugin(Box::new(source)))
+    let InputInstance { instance, retry, on_invalid, .. } = input;
+    let room = settings.ledger.as_ref().filter(|_| settings.has_checkpoints()).map(|ledger| {
+        let end = ledger.dead_letter_end(&instance.id)?;
+        Ok::<_, StateError>(pipeline.run.dead_letter_bytes.saturating_sub(end.bytes))
+    });
+    let room = room.transpose()?;
+    let faults = RowFaults::new(&instance.id, &instance.plugin, *on_invalid, settings.run, room);
+    let start = settings.from.positions.get(&instance.id).cloned().unwrap_or_default();
+    let source = Source::Plugin(Box::new(PluginSource::open(opener, Position(start))?));
+    Ok(OpenInput { source, retry: *retry, faults: Arc::new(faults) })
 }
 
 fn open_output(
@@ -219,11 +230,17 @@ fn partial_not_supported(id: &str) -> PluginError {
     )
 }
 
-/// Adds the location of the first option that the message names. The plugin's own checks concern several options, so
-/// only the plugin can make them.
+/// Adds the location of the option that the error is about: the named one, otherwise the first one in the message. The
+/// plugin's own checks concern several options, so only the plugin can make them.
 fn with_location(instance: &Instance, mut error: PluginError) -> PluginError {
+    if let Some(line) = error.line {
+        error.message = format!("{}, line {line}", error.message);
+    }
     if error.kind == ErrorKind::Config {
-        let index = |name: &String| error.message.find(&format!("`{name}`"));
+        let index = |name: &String| match &error.option {
+            Some(option) => (name == option).then_some(0),
+            None => error.message.find(&format!("`{name}`")),
+        };
         let found = instance.origins.iter().filter_map(|(name, origin)| Some((index(name)?, origin)));
         if let Some((_, origin)) = found.min_by_key(|(index, _)| *index) {
             error.message = format!("{} ({}, line {})", error.message, origin.file.display(), origin.line);

@@ -14,10 +14,11 @@ use scanbridge_plugin_api::{Outcome, Position, ReportKey, Stored, StoredReport};
 use super::account::Ended;
 use super::batch::Mark;
 use super::clock::after;
+use super::row_faults::{ReportTally, RowFaults};
 use super::stop::Stop;
 use crate::state::{
-    AheadReport, Checkpoint, DeadLetterEnd, InstanceKeys, Ledger, MissedChange, MissedReport, OutputState,
-    SentReport, SinceCheckpoint, StateError,
+    AheadReport, Checkpoint, DeadLetterEnd, InstanceKeys, Ledger, Missed, MissedChange, MissedReport,
+    OutputState, SentReport, SinceCheckpoint, StateError,
 };
 
 /// The barriers of one run.
@@ -47,6 +48,18 @@ pub(super) struct EndedReport {
     pub(super) key: Arc<ReportKey>,
     /// For the list of delivered reports; `None` for one that is withdrawn.
     pub(super) sent: Option<SentReport>,
+    /// Its findings in this run.
+    pub(super) tally: Arc<ReportTally>,
+}
+
+/// The inputs at the start of the run.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    pub(super) ids: Vec<String>,
+    /// Their keys. A replay has none.
+    pub(super) keys: Vec<Arc<InstanceKeys>>,
+    /// Their invalid rows.
+    pub(super) faults: Vec<Arc<RowFaults>>,
 }
 
 /// One output at the start of the run: its `id`, that of its failover output, and their capabilities.
@@ -71,9 +84,7 @@ impl OutputIds {
 struct State {
     /// `None` for runs without saved state, and after the run.
     ledger: Option<Arc<Ledger>>,
-    input_ids: Vec<String>,
-    /// The keys of the inputs. A replay has none.
-    input_keys: Vec<Arc<InstanceKeys>>,
+    inputs: Inputs,
     /// Barriers that are not stored yet, by number.
     marks: VecDeque<(u64, NewMark)>,
     last_mark: u64,
@@ -89,8 +100,8 @@ struct State {
     since: SinceCheckpoint,
     /// Number of the run, for missed reports.
     run: u64,
-    /// The `id:`s of optional outputs that could not be opened: they miss every report.
-    absent: Vec<String>,
+    /// The `id:`s of optional outputs that could not be opened, with the error: they miss every report.
+    absent: Vec<(String, String)>,
     /// Stored barriers that are not published yet: number, input, position, report.
     unpublished: VecDeque<(u64, usize, Option<Position>, Option<StoredReport>)>,
     /// What `stored` must report to each input.
@@ -107,6 +118,8 @@ struct OutputProgress {
     keys: Vec<Arc<InstanceKeys>>,
     /// Whether checkpoints wait for this output.
     is_counted: bool,
+    /// Why they do not.
+    excluded_by: String,
     /// Barriers committed since the last stored one, with the states of the outputs.
     committed: VecDeque<(u64, Vec<(String, OutputState)>)>,
     /// What the output missed of reports that ended, by barrier.
@@ -128,23 +141,22 @@ impl Checkpoints {
     pub(super) fn new(
         ledger: Option<Arc<Ledger>>,
         mut from: Checkpoint,
-        (input_ids, input_keys): (Vec<String>, Vec<Arc<InstanceKeys>>),
+        inputs: Inputs,
         outputs: Vec<OutputIds>,
-        (run, absent): (u64, Vec<String>),
+        (run, absent): (u64, Vec<(String, String)>),
         stop: Arc<Stop>,
     ) -> Self {
         let outputs = outputs.into_iter().map(|output| OutputProgress::of(output, &from)).collect();
-        let notifications = input_ids.iter().map(|id| {
+        let notifications = inputs.ids.iter().map(|id| {
             let reports = from.unconfirmed.get(id).cloned().filter(|reports| !reports.is_empty())?;
             let position = Position(from.positions.get(id).cloned().unwrap_or_default());
             Some(Stored::new(position, reports))
         });
         let notifications = notifications.collect();
-        from.unconfirmed.retain(|id, _| input_ids.contains(id));
+        from.unconfirmed.retain(|id, _| inputs.ids.contains(id));
         let state = State {
             ledger,
-            input_ids,
-            input_keys,
+            inputs,
             marks: VecDeque::new(),
             last_mark: 0,
             stored: 0,
@@ -166,7 +178,7 @@ impl Checkpoints {
         let mut state = self.lock();
         state.last_mark += 1;
         let number = state.last_mark;
-        if let Some(keys) = state.input_keys.get(mark.input) {
+        if let Some(keys) = state.inputs.keys.get(mark.input) {
             keys.mark_position(number);
         }
         state.marks.push_back((number, mark));
@@ -226,13 +238,14 @@ impl Checkpoints {
         self.changed.notify_all();
     }
 
-    /// Records that an output is unavailable or has ended: checkpoints no longer wait for it.
+    /// Records that an output is unavailable or has ended, and why: checkpoints no longer wait for it.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub(super) fn exclude_output(&self, output: usize) -> Result<(), StateError> {
+    pub(super) fn exclude_output(&self, output: usize, reason: &str) -> Result<(), StateError> {
         let mut state = self.lock();
         state.outputs[output].is_counted = false;
+        reason.clone_into(&mut state.outputs[output].excluded_by);
         self.store(&mut state)
     }
 
@@ -271,7 +284,7 @@ impl Checkpoints {
     /// Records that an input has confirmed reports.
     pub(super) fn confirmed(&self, input: usize, reports: &[StoredReport]) {
         let mut state = self.lock();
-        let id = state.input_ids[input].clone();
+        let id = state.inputs.ids[input].clone();
         if let Some(unconfirmed) = state.checkpoint.unconfirmed.get_mut(&id) {
             for report in reports {
                 if let Some(index) = unconfirmed.iter().position(|entry| entry.key == report.key) {
@@ -349,6 +362,7 @@ impl OutputProgress {
             resumes,
             keys,
             is_counted: true,
+            excluded_by: String::new(),
             committed: VecDeque::new(),
             ended: VecDeque::new(),
             own_mark: 0,
@@ -360,13 +374,16 @@ impl OutputProgress {
 
     /// What the output missed of the report that ended at this barrier; everything, if it has not committed the
     /// barrier.
-    fn take_ended(&mut self, mark: u64) -> Ended {
+    fn take_ended(&mut self, mark: u64, findings: u64) -> Ended {
         while self.ended.front().is_some_and(|(number, _)| *number < mark) {
             self.ended.pop_front();
         }
         let is_at_mark = self.ended.front().is_some_and(|(number, _)| *number == mark);
         let ended = if is_at_mark { self.ended.pop_front() } else { None };
-        ended.map_or(Ended { missed: true, dead_letters: 0 }, |(_, ended)| ended)
+        ended.map_or_else(
+            || Ended { missed: Some(Missed { findings, reason: self.excluded_by.clone() }), dead_letters: 0 },
+            |(_, ended)| ended,
+        )
     }
 
     /// The common checkpoint has passed the end of this report.
@@ -381,7 +398,7 @@ impl OutputProgress {
 
 impl State {
     fn all_keys(&self) -> impl Iterator<Item = &Arc<InstanceKeys>> {
-        self.input_keys.iter().chain(self.outputs.iter().flat_map(|output| &output.keys))
+        self.inputs.keys.iter().chain(self.outputs.iter().flat_map(|output| &output.keys))
     }
 
     /// Keys with the last barrier up to which their changes are stored together with this barrier.
@@ -390,7 +407,7 @@ impl State {
             // The ledger may have a later receipt of this output.
             output.keys.iter().map(move |keys| (keys, mark.max(output.own_mark)))
         });
-        self.input_keys.iter().map(move |keys| (keys, mark)).chain(of_outputs)
+        self.inputs.keys.iter().map(move |keys| (keys, mark)).chain(of_outputs)
     }
 
     /// Stores the checkpoint, which is at this barrier.
@@ -410,6 +427,10 @@ impl State {
             self.since.keys = changes.filter(|(_, changes)| !changes.is_empty()).collect();
             ledger.store(&self.checkpoint, &self.since)?;
             self.all_keys().for_each(|keys| keys.written());
+            for (input, letters) in &self.since.invalid_rows {
+                let faults = self.inputs.faults.iter().find(|faults| faults.input() == input);
+                faults.iter().for_each(|faults| faults.written(letters.iter().map(Vec::len).sum()));
+            }
             self.since = SinceCheckpoint::default();
         }
         Ok(())
@@ -424,8 +445,8 @@ impl State {
             let Some(report) = &new.ended else { continue };
             let is_known =
                 progress.ahead.iter().any(|(number, ahead)| *number == 0 && ahead.key == *report.key);
-            let ended = progress.ended.iter().find(|(barrier, _)| barrier == number).map(|(_, ended)| *ended);
-            let Ended { missed, dead_letters } = ended.unwrap_or_default();
+            let ended = progress.ended.iter().find(|(barrier, _)| barrier == number);
+            let Ended { missed, dead_letters } = ended.map(|(_, ended)| ended.clone()).unwrap_or_default();
             if !is_known {
                 let key = ReportKey::clone(&report.key);
                 progress.ahead.push_back((*number, AheadReport { key, missed, dead_letters }));
@@ -471,9 +492,13 @@ impl State {
 
     fn apply_mark(&mut self, number: u64, mark: NewMark) {
         let NewMark { input, position, in_report, ended } = mark;
-        let id = self.input_ids[input].clone();
+        let id = self.inputs.ids[input].clone();
         self.checkpoint.active_input = in_report.then(|| id.clone());
-        let report = ended.map(|ended| self.report_outcome(number, ended));
+        let letters = self.inputs.faults.get(input).map(|faults| faults.take_before(number));
+        if let Some(letters) = letters.filter(|letters| !letters.is_empty()) {
+            self.since.invalid_rows.push((id.clone(), letters));
+        }
+        let report = ended.map(|ended| self.report_outcome(number, &id, ended));
         self.checkpoint.unconfirmed.entry(id.clone()).or_default().extend(report.clone());
         match position.clone() {
             None => {
@@ -487,34 +512,37 @@ impl State {
         self.unpublished.push_back((number, input, position, report));
     }
 
-    /// Determines the outcome of a report that ended at this barrier.
-    fn report_outcome(&mut self, number: u64, ended: EndedReport) -> StoredReport {
-        let EndedReport { key, sent } = ended;
-        let (mut missed, mut dead_letters) = (false, 0);
-        let mut by_output = Vec::new();
+    /// Determines the outcome of a report of this input that ended at this barrier.
+    fn report_outcome(&mut self, number: u64, input: &str, ended: EndedReport) -> StoredReport {
+        let EndedReport { key, sent, tally } = ended;
+        let mut dead_letters = tally.dead_letters();
+        let mut missed_by = Vec::new();
         for output in &mut self.outputs {
-            let ended = output.take_ended(number);
+            let ended = output.take_ended(number, tally.findings());
             output.drop_ahead_report(number, &key);
-            missed |= ended.missed;
             dead_letters += ended.dead_letters;
-            by_output.push((output.ids[0].clone(), ended.missed));
+            missed_by.push((output.ids[0].clone(), ended.missed));
         }
-        by_output.extend(self.absent.iter().map(|id| (id.clone(), true)));
-        missed |= !self.absent.is_empty();
-        let by_output = by_output.into_iter().filter(|_| sent.is_some());
-        self.since.missed.extend(by_output.map(|(output, missed)| {
-            let report = ReportKey::clone(&key);
-            if missed {
-                MissedChange::Add(MissedReport { output, report, run: self.run, time: crate::state::now() })
-            } else {
-                MissedChange::Remove { output, report }
-            }
-        }));
-        let outcome = match (&sent, missed) {
+        let of_all = |reason: &String| Missed { findings: tally.findings(), reason: reason.clone() };
+        missed_by.extend(self.absent.iter().map(|(id, reason)| (id.clone(), Some(of_all(reason)))));
+        let lost = (tally.lost() > 0).then(|| Missed {
+            findings: tally.lost(),
+            reason: "too many invalid rows to keep all as dead letters".to_owned(),
+        });
+        missed_by.push((input.to_owned(), lost));
+        let outcome = match (&sent, missed_by.iter().any(|(_, missed)| missed.is_some())) {
             (None, _) => Outcome::Withdrawn,
             (Some(_), true) => Outcome::Missed,
             (Some(_), false) => Outcome::Delivered,
         };
+        let missed_by = missed_by.into_iter().filter(|_| sent.is_some());
+        self.since.missed.extend(missed_by.map(|(output, missed)| {
+            let (report, run, time) = (ReportKey::clone(&key), self.run, crate::state::now());
+            match missed {
+                Some(missed) => MissedChange::Add(MissedReport { output, report, missed, run, time }),
+                None => MissedChange::Remove { output, report },
+            }
+        }));
         self.since.reports.extend(sent);
         StoredReport::new(ReportKey::clone(&key), outcome).with_dead_letters(dead_letters)
     }

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use scanbridge_plugin_api::batch::BadBatch;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
 use super::report_lock::ReportLock;
@@ -127,12 +126,11 @@ impl Control {
     }
 
     /// Records an invalid batch of an input. Every output finds it; only the first one logs it.
-    pub(super) fn invalid_batch(&self, input: &str, path: &str, bad: &BadBatch) {
-        let message = format!("plugin bug: the input sent an invalid batch while reading {path}: {bad}");
+    pub(super) fn invalid_batch(&self, input: &str, error: &PluginError) {
         self.not_resumable.store(true, Ordering::Relaxed);
         self.required_failed.store(true, Ordering::Relaxed);
         self.stop.request();
-        let failure = Failure::new(input, &PluginError::bug(message));
+        let failure = Failure::new(input, error);
         if self.failures().add_once(failure.clone()) {
             log_failure(&failure);
         }
@@ -160,8 +158,8 @@ impl Control {
 /// Whether a later run can succeed after a failure of this kind, because the operator fixed something or time has
 /// passed. After other kinds it would fail again at the same position.
 fn is_resumable_failure(kind: ErrorKind) -> bool {
-    use ErrorKind::{Auth, Cancelled, CannotCreate, Io, Unavailable};
-    matches!(kind, Auth | Cancelled | CannotCreate | Io | Unavailable)
+    use ErrorKind::{Auth, Cancelled, CannotCreate, Displaced, Io, Unavailable};
+    matches!(kind, Auth | Cancelled | CannotCreate | Displaced | Io | Unavailable)
 }
 
 fn log_failure(failure: &Failure) {

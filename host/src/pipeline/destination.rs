@@ -20,7 +20,9 @@ use super::summary::OutputSummary;
 use crate::config::Filter;
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
-use crate::state::{DeadLetter, DeadLetterHistory, DeadLetterWriter, OutputState, Record, ReportRecord};
+use crate::state::{
+    DeadLetter, DeadLetterHistory, DeadLetterWriter, Missed, OutputState, Record, ReportRecord, Stage,
+};
 use crate::telemetry::without_controls;
 
 /// Maximum number of rejected findings in the log; the summary counts all.
@@ -71,9 +73,10 @@ impl Destination {
             plugin: opener.plugin().to_owned(),
             ..OutputSummary::default()
         };
-        let OutputState { receipt, has_gap, dead_letters: end, report, .. } = from;
+        let OutputState { receipt, has_gap, has_invalid_rows, dead_letters: end, report, .. } = from;
         let report = report.map(|report| OpenReport {
             has_findings: true,
+            has_invalid_rows,
             ..OpenReport::new(ReportBegin::of_state(report))
         });
         let receipt = receipt.map(Receipt);
@@ -149,12 +152,11 @@ impl Destination {
     /// State of the last commit, for the ledger.
     pub(super) fn state_at_commit(&self) -> OutputState {
         let Account { has_gap, dead_letters, ref report, ref receipt, .. } = self.committed;
-        // Invalid rows are a gap that a resumed report keeps.
-        let has_gap = has_gap || report.as_ref().is_some_and(|report| report.has_invalid_rows);
+        let has_invalid_rows = report.as_ref().is_some_and(|report| report.has_invalid_rows);
         let report =
             report.as_ref().filter(|report| report.has_findings).map(|report| (&*report.begin.report).into());
         let receipt = receipt.as_ref().map(|receipt| receipt.0.clone());
-        OutputState { receipt, has_gap, dead_letters, report, ahead: Vec::new() }
+        OutputState { receipt, has_gap, has_invalid_rows, dead_letters, report, ahead: Vec::new() }
     }
 
     /// Another output takes over after the last commit: this one will not receive the rest of the current report.
@@ -236,7 +238,8 @@ impl Destination {
     fn send_start(&mut self, begin: &ReportBegin, continued: bool) -> Result<(), PluginError> {
         self.has_started = true;
         let how = if begin.partial { Begin::PARTIAL } else { Begin::NEW };
-        let how = how.with_continued(continued).with_gap(self.current.has_gap);
+        let has_invalid_rows = self.current.report.as_ref().is_some_and(|report| report.has_invalid_rows);
+        let how = how.with_continued(continued).with_gap(self.current.has_gap || has_invalid_rows);
         let report = Arc::clone(&begin.report);
         self.call("begin", move |handle| handle.begin(&report, how))
     }
@@ -273,6 +276,7 @@ impl Destination {
         if let Some(report) = &mut self.current.report {
             report.has_findings = true;
             report.has_invalid_rows |= validated.has_invalid_rows();
+            report.received += validated.findings.total();
             report.records.add_all(&passed);
         }
         self.batches += 1;
@@ -302,7 +306,7 @@ impl Destination {
     fn send_rows(&mut self, batch: &Arc<SharedBatch>, rows: Rows) -> Result<(Rows, Written), PluginError> {
         let (batch, number) = (Arc::clone(batch), self.batches);
         self.call("write", move |handle| {
-            let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
+            let validated = batch.validated()?;
             let written = handle.write(&validated.batch, rows.selection(), number)?;
             Ok((rows, written))
         })
@@ -333,12 +337,22 @@ impl Destination {
             return Err(PluginError::bug("plugin bug: report end without a report start"));
         };
         let mut end = end.clone();
-        let has_gap = has_gap || self.current.has_gap || report.has_invalid_rows;
-        end.complete &= !has_gap;
+        let was_dropped = has_gap;
+        let has_gap = has_gap || self.current.has_gap;
+        end.complete &= !has_gap && !report.has_invalid_rows;
         if report.is_invalid {
             (end.complete, end.deliver) = (false, false);
         }
-        self.current.ended = Ended { missed: has_gap || report.is_invalid, dead_letters: report.rejected };
+        let reason = match (report.is_invalid, was_dropped) {
+            (true, _) => "the input sent an invalid batch",
+            (_, true) => "the output was unavailable or its queue was full",
+            _ => "another output received a part of the report",
+        };
+        let missed = (has_gap || report.is_invalid).then(|| Missed {
+            findings: report.begin.tally.findings().saturating_sub(report.received),
+            reason: reason.to_owned(),
+        });
+        self.current.ended = Ended { missed, dead_letters: report.rejected };
         for ranges in self.filters.iter().filter_map(|filter| filter.ip_ranges.as_ref()) {
             // The output must not remove findings of an asset that the filters exclude.
             end.clean_assets = end.clean_assets.iter().flat_map(|range| ranges.common_with(range)).collect();
@@ -407,7 +421,7 @@ impl Destination {
                     "plugin bug: `commit` named rows of batch {number}, which was not written since the last commit"
                 )));
             };
-            let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
+            let validated = batch.validated()?;
             let retry = self.account(validated, None, written, 1)?;
             if !retry.is_empty() {
                 retries.push((Arc::clone(&batch), retry));
@@ -425,8 +439,8 @@ impl Destination {
     }
 
     /// What this output missed of the report that ended before the last commit.
-    pub(super) fn ended(&self) -> Ended {
-        self.committed.ended
+    pub(super) fn ended(&self) -> &Ended {
+        &self.committed.ended
     }
 
     /// Publishes the report that the last commit has sealed: its receipt is stored.
@@ -547,7 +561,7 @@ impl Destination {
                 let DeadLetterHistory { run, attempts: earlier } =
                     batch.history(row).unwrap_or(DeadLetterHistory { run: self.run, attempts: 0 });
                 self.dead_letters.add(&DeadLetter {
-                    output: self.opener.id().to_owned(),
+                    stage: Stage::Output { output: self.opener.id().to_owned() },
                     run,
                     time: crate::state::now(),
                     reason: without_controls(reason).into_owned(),

@@ -12,13 +12,14 @@ use scanbridge_plugin_api::{
     CheckpointRequest, ErrorKind, Event, PluginError, Position, ReportKey, Step, Stored,
 };
 
-use super::batch::{InputCounts, Item, Mark, ReportBegin, SharedBatch, size_of_batch};
+use super::batch::{BatchOrigin, InputCounts, Item, Mark, ReportBegin, SharedBatch, size_of_batch};
 use super::checkpoint::{Checkpoints, EndedReport, NewMark};
 use super::clock::after;
 use super::control::Control;
 use super::queue::Queue;
 use super::report_lock::ReportLockGuard;
 use super::retry::{Outage, is_retryable};
+use super::row_faults::ReportTally;
 use super::source::Source;
 use super::summary::InputSummary;
 use super::worker::log_notes;
@@ -37,6 +38,7 @@ pub(super) struct InputThread {
     pub(super) outputs: Vec<Arc<Queue>>,
     pub(super) control: Arc<Control>,
     pub(super) checkpoints: Arc<Checkpoints>,
+    pub(super) counts: Arc<InputCounts>,
 }
 
 /// The result of an input. The outputs' threads count the findings, so the counts are final only when the outputs
@@ -53,7 +55,7 @@ impl InputThread {
     ///
     /// A report in progress is ended for the outputs, or left unfinished so that a later run can resume it.
     pub(super) fn run(self) -> InputResult {
-        let Self { number, source, retry, interval, outputs, control, checkpoints } = self;
+        let Self { number, source, retry, interval, outputs, control, checkpoints, counts } = self;
         let (recycle, recycled_batches) = channel();
         let columns = Arc::new(Columns::of(source.schema().clone()));
         let summary = InputSummary {
@@ -61,7 +63,6 @@ impl InputThread {
             plugin: source.plugin().to_owned(),
             ..InputSummary::default()
         };
-        let counts = Arc::new(InputCounts::new(source.id(), source.plugin()));
         let mut worker = InputWorker {
             number,
             summary,
@@ -266,7 +267,9 @@ impl<'a> InputWorker<'a> {
                 .with_time(start.time.clone())
                 .with_revision(start.revision.clone()),
         );
-        let begin = ReportBegin { report: Arc::new(start), key, continued, partial: self.source.is_replay() };
+        let tally = Arc::new(ReportTally::new((&start).into()));
+        let (report, partial) = (Arc::new(start), self.source.is_replay());
+        let begin = ReportBegin { report, key, continued, partial, tally };
         self.report = Some(OpenReport { begin: begin.clone(), report_lock, has_sent: false });
         self.send(&Item::Begin(begin));
         Ok(())
@@ -322,13 +325,18 @@ impl<'a> InputWorker<'a> {
             return Err(PluginError::bug("the input sent findings outside a report"));
         };
         report.has_sent = true;
+        let origin = BatchOrigin {
+            columns: Arc::clone(&self.columns),
+            counts: Arc::clone(&self.counts),
+            tally: Arc::clone(&report.begin.tally),
+            after: self.last_mark,
+        };
         let size = size_of_batch(&raw, &self.columns);
         let definitions = self.definitions.resolve(&mut raw, self.columns.schema());
         let definitions = definitions
             .map_err(|bad| PluginError::bug(format!("plugin bug: the input sent an invalid batch: {bad}")))?;
-        let (columns, counts) = (Arc::clone(&self.columns), Arc::clone(&self.counts));
         let history = self.source.take_history();
-        let batch = SharedBatch::new(raw, size, definitions, history, columns, counts, self.recycle.clone());
+        let batch = SharedBatch::new(raw, size, definitions, history, origin, self.recycle.clone());
         let item = Item::Batch(Arc::new(batch));
         self.since_mark.bytes += item.size().0;
         self.send(&item);
@@ -354,7 +362,8 @@ impl<'a> InputWorker<'a> {
         let sent = end.deliver.then(|| self.sent(&report.begin.report, end.complete));
         self.send(&Item::End { end: Arc::new(end), has_gap: false });
         self.resume_at = position;
-        self.mark(self.resume_at.clone(), Some(EndedReport { key: report.begin.key, sent }));
+        let ReportBegin { key, tally, .. } = report.begin;
+        self.mark(self.resume_at.clone(), Some(EndedReport { key, sent, tally }));
         drop(report.report_lock);
         Ok(())
     }
@@ -552,7 +561,7 @@ impl<'a> InputWorker<'a> {
 pub(super) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets.load(Ordering::Relaxed);
     summary.findings = counts.findings();
-    (summary.invalid, summary.odd_cells) = counts.rows();
+    (summary.invalid, summary.odd_cells) = counts.faults.counts();
     if summary.odd_cells.total() > 0 {
         tracing::warn!(
             instance = summary.id,

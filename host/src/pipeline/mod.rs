@@ -26,6 +26,7 @@ mod rate_limit;
 mod report_lock;
 mod retry;
 mod retry_buffer;
+mod row_faults;
 mod run;
 mod selection;
 mod settings;

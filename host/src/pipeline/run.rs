@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::{PluginError, Resume, StoredReport};
 
+use super::batch::InputCounts;
 use super::build::{AbsentOutput, OpenOutput, OpenPipeline};
-use super::checkpoint::{Checkpoints, OutputIds};
+use super::checkpoint::{Checkpoints, Inputs, OutputIds};
 use super::control::Control;
 use super::failover::Pair;
 use super::input::{InputResult, InputThread, with_counts};
@@ -107,12 +108,13 @@ type IndexedWorker = (Vec<usize>, OutputWorker);
 fn prepare(
     opened: &mut OpenPipeline,
     stop: Arc<Stop>,
-    absent: Vec<String>,
+    absent: Vec<(String, String)>,
 ) -> (Arc<Control>, Arc<Checkpoints>, Vec<IndexedWorker>) {
     let from = std::mem::take(&mut opened.settings.from);
     let ids: Vec<String> = opened.inputs.iter().map(|input| input.source.id().to_owned()).collect();
-    let input_keys = opened.inputs.iter().filter_map(|input| input.source.context());
-    let input_keys = input_keys.map(|context| Arc::clone(context.keys())).collect();
+    let contexts = opened.inputs.iter().filter_map(|input| input.source.context());
+    let keys = contexts.map(|context| Arc::clone(context.keys())).collect();
+    let faults = opened.inputs.iter().map(|input| Arc::clone(&input.faults)).collect();
     let has_checkpoints = opened.settings.has_checkpoints();
     let ledger = opened.settings.ledger.take().filter(|_| has_checkpoints);
     let first = from.active_input.as_ref().and_then(|id| ids.iter().position(|input| input == id));
@@ -124,7 +126,7 @@ fn prepare(
     let checkpoints = Arc::new(Checkpoints::new(
         ledger,
         from,
-        (ids, input_keys),
+        Inputs { ids, keys, faults },
         output_ids,
         (opened.settings.run, absent),
         Arc::clone(&control.stop),
@@ -139,14 +141,14 @@ fn prepare(
     (control, checkpoints, workers)
 }
 
-/// The outputs that could not be opened and that no other output replaces: they miss every report.
-fn outputs_without_substitute(absent: &[AbsentOutput], opened: &[OpenOutput]) -> Vec<String> {
+/// The outputs that could not be opened and that no other output replaces, with the error: they miss every report.
+fn outputs_without_substitute(absent: &[AbsentOutput], opened: &[OpenOutput]) -> Vec<(String, String)> {
     let is_open = |id: &String| opened.iter().any(|output| output.destination.id() == id);
     let is_standby = |id: &String| opened.iter().any(|output| output.delivery.failover.as_ref() == Some(id));
     let missing = absent
         .iter()
         .filter(|output| !output.failover.as_ref().is_some_and(is_open) && !is_standby(&output.id));
-    missing.map(|output| output.id.clone()).collect()
+    missing.map(|output| (output.id.clone(), output.failure.message.clone())).collect()
 }
 
 /// Pairs each output with its failover output, which has no worker of its own.
@@ -244,6 +246,7 @@ fn read(
                 outputs: queues.to_vec(),
                 control: Arc::clone(control),
                 checkpoints: Arc::clone(checkpoints),
+                counts: Arc::new(InputCounts::new(input.faults)),
             };
             start(name, move || thread.run())
         })

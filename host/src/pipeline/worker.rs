@@ -149,9 +149,9 @@ impl OutputWorker {
         }
         let validated = match batch.validate() {
             Ok(validated) => validated,
-            Err(bad) => {
+            Err(invalid) => {
                 let path = self.active().invalidate_report();
-                self.control.invalid_batch(batch.input(), &path, &bad);
+                self.control.invalid_batch(batch.input(), &invalid.to_error(&path));
                 return Ok(());
             }
         };
@@ -164,7 +164,7 @@ impl OutputWorker {
         if rows.is_empty() {
             return Ok(());
         }
-        let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
+        let validated = batch.validated()?;
         let mut outage = Outage::new(self.delivery.retry, self.control.stop.now());
         let mut attempts = 1;
         while !rows.is_empty() {
@@ -203,8 +203,8 @@ impl OutputWorker {
         states.extend(self.pair.idle_state());
         let skipped = self.skipping.ended.take();
         let ended = skipped.as_ref().map_or_else(
-            || self.active().ended(),
-            |ahead| Ended { missed: ahead.missed, dead_letters: ahead.dead_letters },
+            || self.active().ended().clone(),
+            |ahead| Ended { missed: ahead.missed.clone(), dead_letters: ahead.dead_letters },
         );
         let ended = mark.ends_report.then_some(ended);
         let committed = self.checkpoints.committed(self.number, mark, states, ended);
@@ -231,7 +231,7 @@ impl OutputWorker {
     /// Writes rows of earlier batches again, as a commit has requested.
     fn retry_late_rows(&mut self, late: Vec<LateRetry>, round: u32) -> Result<(), PluginError> {
         for (batch, rows) in late {
-            let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
+            let validated = batch.validated()?;
             if round > MAX_LATE_ROUNDS {
                 let reason = format!("not accepted after {round} attempts");
                 self.active().move_to_dead_letters(validated, &rows, &reason, round);
@@ -286,7 +286,7 @@ impl OutputWorker {
                 pause.as_secs_f64()
             );
             self.queue.set_unavailable(true);
-            self.exclude_from_checkpoints()?;
+            self.exclude_from_checkpoints(error)?;
         } else {
             tracing::info!(
                 instance = self.active().id(),
@@ -319,11 +319,11 @@ impl OutputWorker {
 
     /// Checkpoints do not wait for an optional output that is unavailable or has failed. They stay at the last commit
     /// of a required one.
-    fn exclude_from_checkpoints(&self) -> Result<(), PluginError> {
+    fn exclude_from_checkpoints(&self, reason: &PluginError) -> Result<(), PluginError> {
         if self.required {
             return Ok(());
         }
-        self.checkpoints.exclude_output(self.number).map_err(PluginError::from)
+        self.checkpoints.exclude_output(self.number, &reason.message).map_err(PluginError::from)
     }
 
     /// Reopens the active output at its last commit, and repeats everything since.
@@ -374,7 +374,7 @@ impl OutputWorker {
         if !is_resumable && !is_retryable(error) && !is_aborted {
             self.active().discard();
         }
-        if let Err(error) = self.exclude_from_checkpoints() {
+        if let Err(error) = self.exclude_from_checkpoints(error) {
             self.control.output_failed(&id, true, &error);
         }
         is_resumable

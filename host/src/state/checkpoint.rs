@@ -28,6 +28,8 @@ pub struct OutputState {
     /// Whether the output misses findings of the report in progress. If so, it must not remove old findings at the
     /// end of the report.
     pub has_gap: bool,
+    /// Whether rows of the report in progress were invalid: then, too, the output must not remove old findings.
+    pub has_invalid_rows: bool,
     /// Its last dead letter.
     pub dead_letters: DeadLetterEnd,
     /// The report whose findings the output had received. If it differs from the report in progress, the output
@@ -43,10 +45,20 @@ pub struct OutputState {
 pub struct AheadReport {
     /// The report.
     pub key: ReportKey,
-    /// Whether the output misses findings of the report that are not in the dead letters.
-    pub missed: bool,
+    /// What the output misses of the report that is not in the dead letters.
+    pub missed: Option<Missed>,
     /// Number of the report's findings in the dead letters.
     pub dead_letters: u64,
+}
+
+/// Findings of a report that an output misses and that are not in the dead letters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Missed {
+    /// Number of findings, as far as known: those of the last run that read the report.
+    pub findings: u64,
+    /// Why they are missing.
+    pub reason: String,
 }
 
 /// What has happened since the last checkpoint in the ledger.
@@ -58,6 +70,8 @@ pub struct SinceCheckpoint {
     pub keys: Vec<(String, KeyChanges)>,
     /// Reports of which an output lacks findings, or no longer does.
     pub missed: Vec<MissedChange>,
+    /// Dead letters of invalid rows, as JSON, by the `id` of the input.
+    pub invalid_rows: Vec<(String, Vec<Vec<u8>>)>,
 }
 
 /// What the end of a run stores.
@@ -90,12 +104,12 @@ pub struct SentReport {
     pub sent: String,
 }
 
-/// The last dead letter of an output that counts.
+/// The last dead letter of an output, or of the invalid rows of an input, that counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetterEnd {
     /// Its number; 0 if there was none yet. Numbers are not used again.
     pub number: u64,
-    /// Size of all dead letters of the output up to it, in bytes.
+    /// Size of all these dead letters up to it, in bytes.
     pub bytes: u64,
 }
 
@@ -103,10 +117,13 @@ pub struct DeadLetterEnd {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MissedReport {
-    /// The `id:` of the output.
+    /// The `id:` of the output; that of the input if invalid rows of it could not be kept as dead letters.
     pub output: String,
     /// The report.
     pub report: ReportKey,
+    /// What is missing.
+    #[serde(flatten)]
+    pub missed: Missed,
     /// The run that read it.
     pub run: u64,
     /// When it was read, in UTC.

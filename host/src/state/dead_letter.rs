@@ -1,31 +1,66 @@
-//! A dead letter: a finding that an output rejected, with everything that is required to resend it.
+//! A dead letter: a finding that was rejected, with everything that is required to send it again.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use scanbridge_plugin_api::batch::{Column, ColumnType, Columns, FindingView, Schema};
+use scanbridge_plugin_api::batch::{AssetView, Column, ColumnType, Columns, FindingView, Schema};
 use scanbridge_plugin_api::model::ReportStart;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// One line of a dead letter file.
+/// A finding that was rejected. As JSON, one line of `dead-letters show --format json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// The `id:` of the output.
-    pub output: String,
+    /// Where it was rejected.
+    #[serde(flatten)]
+    pub stage: Stage,
     /// The ledger's number of the run that first moved it to the dead letters.
     pub run: u64,
     /// When the last delivery attempt failed, in UTC.
     pub time: String,
-    /// Why the output rejected it.
+    /// Why it was rejected.
     pub reason: String,
-    /// Number of delivery attempts, replays included.
+    /// Number of delivery attempts, replays included; 0 for an invalid row.
     pub attempts: u32,
     /// The report that contains the finding.
     pub report: ReportRecord,
     /// The finding.
     pub record: Record,
+}
+
+impl DeadLetter {
+    /// The dead letter as JSON, as the ledger stores it.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("plain data can be serialized")
+    }
+}
+
+/// Where a finding was rejected, with the `id:` of the input or output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "lowercase")]
+pub enum Stage {
+    /// The row that the input sent is invalid: no output got it, and it cannot be replayed.
+    Input {
+        /// The `id:` of the input.
+        input: String,
+    },
+    /// An output rejected it.
+    Output {
+        /// The `id:` of the output.
+        output: String,
+    },
+}
+
+impl Stage {
+    /// The `id:` of the input or output.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        match self {
+            Self::Input { input: id } | Self::Output { output: id } => id,
+        }
+    }
 }
 
 /// Previous delivery attempts of a replayed dead letter.
@@ -123,6 +158,14 @@ impl Record {
             finding: values.filter(|(_, text)| !text.is_empty()).collect(),
             types: own_types(schema),
         }
+    }
+
+    /// Builds the record of an asset without a finding.
+    #[must_use]
+    pub fn of_asset(asset: AssetView<'_>, columns: &Columns) -> Self {
+        let schema = columns.schema();
+        let asset = fields(&schema.assets, |column| asset.column(column));
+        Self { asset, types: own_types(schema), ..Self::default() }
     }
 }
 

@@ -54,7 +54,7 @@ impl DeadLetterWriter {
 
     /// Adds a dead letter, or counts it as lost if the maximum size is reached.
     pub fn add(&mut self, dead_letter: &DeadLetter) {
-        let letter = serde_json::to_vec(dead_letter).expect("plain data can be serialized");
+        let letter = dead_letter.to_json();
         if self.end.bytes.saturating_add(letter.len() as u64) > self.max_bytes {
             self.lost += 1;
             if self.lost == 1 {
@@ -137,13 +137,13 @@ mod tests {
     use std::path::Path;
 
     use super::super::checkpoint::{Checkpoint, OutputState, SinceCheckpoint};
-    use super::super::dead_letter::{Record, ReportRecord};
+    use super::super::dead_letter::{Record, ReportRecord, Stage};
     use super::super::ledger::DeadLetterReader;
     use super::*;
 
     fn dead_letter(number: usize) -> DeadLetter {
         DeadLetter {
-            output: "siem".to_owned(),
+            stage: Stage::Output { output: "siem".to_owned() },
             run: 1,
             time: "2026-01-31T12:00:00Z".to_owned(),
             reason: number.to_string(),
@@ -245,11 +245,11 @@ mod tests {
     fn corrupt_dead_letter_affects_only_itself() {
         let folder = tempfile::tempdir().unwrap();
         let open = ledger(folder.path());
-        let good = serde_json::to_vec(&dead_letter(1)).unwrap();
+        let good = dead_letter(1).to_json();
         open.write_dead_letters("siem", 1, &[good.clone(), b"{".to_vec(), good]).unwrap();
         store(&open, DeadLetterEnd { number: 3, bytes: 0 });
         let read: Vec<_> = DeadLetterReader::new(&open, "siem").unwrap().collect();
         assert_eq!(read.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
-        assert!(read[1].as_ref().unwrap_err().message.starts_with("dead letter 2 of output siem is corrupt"));
+        assert!(read[1].as_ref().unwrap_err().message.starts_with("dead letter 2 of siem is corrupt"));
     }
 }

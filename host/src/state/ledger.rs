@@ -56,6 +56,8 @@ const MAX_RUNS: u64 = 200;
 /// How often a read is repeated while a run writes the ledger.
 const READ_ATTEMPTS: u32 = 5;
 const BETWEEN_READS: Duration = Duration::from_millis(20);
+/// Free space in the file below which it is not made smaller.
+const MIN_FREE_BYTES: u64 = 64 << 20;
 /// Maximum cache size: the tables are small.
 const CACHE_BYTES: usize = 1 << 20;
 
@@ -70,6 +72,8 @@ struct About {
 #[derive(Debug, Serialize, Deserialize)]
 struct OutputRow {
     has_gap: bool,
+    #[serde(default)]
+    has_invalid_rows: bool,
     report: Option<ReportRecord>,
     #[serde(default)]
     ahead: Vec<AheadReport>,
@@ -231,6 +235,31 @@ impl Ledger {
         })
     }
 
+    /// Closes the ledger. If most of a large file is free, the file is made smaller first.
+    pub fn close(mut self) {
+        let compacted = match self.free_bytes() {
+            Ok((free, all)) if free >= MIN_FREE_BYTES && free > all / 2 => {
+                self.database.compact().map(|_| ()).map_err(redb::Error::from)
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = compacted {
+            // Nothing is lost: the file only stays larger than it has to be.
+            tracing::warn!("{}: cannot make the file smaller: {error}", self.path.display());
+        }
+    }
+
+    /// Free bytes in the file, and its size.
+    fn free_bytes(&self) -> Result<(u64, u64), redb::Error> {
+        let size = fs::metadata(&self.path).map_or(0, |file| file.len());
+        let transaction = self.database.begin_write()?;
+        let stats = transaction.stats()?;
+        let used = stats.allocated_pages().saturating_mul(stats.page_size() as u64);
+        transaction.abort()?;
+        Ok((size.saturating_sub(used), size))
+    }
+
     /// The pipeline file that this ledger belongs to.
     ///
     /// # Errors
@@ -259,10 +288,11 @@ impl Ledger {
         let mut receipts: BTreeMap<String, Vec<u8>> = self.all(RECEIPTS)?.into_iter().collect();
         let ends = self.dead_letter_ends()?;
         for (id, row) in self.all(OUTPUTS)? {
-            let OutputRow { has_gap, report, ahead } = self.parse(&row)?;
+            let OutputRow { has_gap, has_invalid_rows, report, ahead } = self.parse(&row)?;
             let receipt = receipts.remove(&id);
             let dead_letters = ends.get(&id).copied().unwrap_or_default();
-            checkpoint.outputs.insert(id, OutputState { receipt, has_gap, dead_letters, report, ahead });
+            let state = OutputState { receipt, has_gap, has_invalid_rows, dead_letters, report, ahead };
+            checkpoint.outputs.insert(id, state);
         }
         checkpoint.unconfirmed = self.unconfirmed()?;
         Ok(Some(checkpoint))
@@ -316,8 +346,8 @@ impl Ledger {
                     Some(receipt) => receipts.insert(output.as_str(), receipt.as_slice())?,
                     None => receipts.remove(output.as_str())?,
                 };
-                let (report, ahead) = (state.report.clone(), state.ahead.clone());
-                put(transaction, OUTPUTS, output, &OutputRow { has_gap: state.has_gap, report, ahead })?;
+                let OutputState { has_gap, has_invalid_rows, report, ahead, .. } = state.clone();
+                put(transaction, OUTPUTS, output, &OutputRow { has_gap, has_invalid_rows, report, ahead })?;
             }
             let ends = checkpoint.outputs.iter().map(|(output, state)| (output.as_str(), state.dead_letters));
             dead_letters::put_ends(transaction, ends)?;
@@ -466,6 +496,7 @@ fn append<T: Serialize>(
 fn apply(transaction: &WriteTransaction, since: &SinceCheckpoint) -> Result<(), redb::Error> {
     keys::apply(transaction, &since.keys)?;
     missed::apply(transaction, &since.missed)?;
+    dead_letters::append(transaction, &since.invalid_rows)?;
     append_all(transaction, &since.reports)
 }
 

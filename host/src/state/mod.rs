@@ -18,10 +18,10 @@ mod lock;
 mod record;
 
 pub use checkpoint::{
-    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, KeyChanges, MissedChange, MissedReport, OutputState,
-    SentReport, SinceCheckpoint,
+    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, KeyChanges, Missed, MissedChange, MissedReport,
+    OutputState, SentReport, SinceCheckpoint,
 };
-pub use dead_letter::{DeadLetter, DeadLetterHistory, Record, ReportRecord};
+pub use dead_letter::{DeadLetter, DeadLetterHistory, Record, ReportRecord, Stage};
 pub use dead_letter_writer::DeadLetterWriter;
 pub use error::StateError;
 pub use fingerprint::{Change, ChangedOptions, Fingerprint};

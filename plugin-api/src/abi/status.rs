@@ -41,13 +41,17 @@ struct Detail {
     message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    option: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
 }
 
 /// The flags for errors of this kind.
 pub(super) fn flags(kind: ErrorKind) -> u32 {
     match kind {
         ErrorKind::Config | ErrorKind::Auth | ErrorKind::NoInput | ErrorKind::CannotCreate => OPERATOR,
-        ErrorKind::Unavailable => RETRY | PEER,
+        ErrorKind::Unavailable | ErrorKind::Displaced => RETRY | PEER,
         ErrorKind::Rejected | ErrorKind::BadData | ErrorKind::Protocol => PEER,
         ErrorKind::Cancelled | ErrorKind::Io => 0,
         ErrorKind::Bug => PLUGIN,
@@ -80,7 +84,12 @@ impl From<Result<(), PluginError>> for Status {
             code: error.kind as u32,
             flags: flags(error.kind) | wait,
             wait_ms: error.retry_after.map_or(0, millis),
-            detail: to_json(&Detail { message: error.message, hint: error.hint }),
+            detail: to_json(&Detail {
+                message: error.message,
+                hint: error.hint,
+                option: error.option,
+                line: error.line,
+            }),
         }
     }
 }
@@ -92,7 +101,7 @@ impl From<Status> for Result<(), PluginError> {
         }
         let detail = serde_json::from_slice(&masked_json(&status.detail)).unwrap_or_else(|_| Detail {
             message: format!("error {} without a valid description", status.code),
-            hint: None,
+            ..Detail::default()
         });
         let has_wait = status.flags & HAS_WAIT != 0;
         Err(PluginError {
@@ -100,6 +109,8 @@ impl From<Status> for Result<(), PluginError> {
             message: detail.message,
             hint: detail.hint,
             retry_after: has_wait.then(|| Duration::from_millis(status.wait_ms)),
+            option: detail.option,
+            line: detail.line,
         })
     }
 }
@@ -130,7 +141,8 @@ mod tests {
     #[test]
     fn error_crosses_the_abi_unchanged() {
         let error = PluginError::new(ErrorKind::Unavailable, "timed out").with_hint("try later");
-        for error in [error.clone().with_retry_after(Duration::ZERO), error] {
+        let invalid = PluginError::config("not a number").with_option("port").with_line(7);
+        for error in [error.clone().with_retry_after(Duration::ZERO), error, invalid] {
             assert_eq!(round_trip(Status::from(Err(error.clone()))), error);
         }
         assert_eq!(Result::<(), PluginError>::from(Status::from(Ok(()))), Ok(()));
@@ -155,7 +167,8 @@ mod tests {
     fn flags_of_a_known_kind_map_to_an_equivalent_kind() {
         for kind in ErrorKind::ALL {
             let is_retried = flags(kind) & RETRY != 0;
-            assert_eq!(is_retried, kind == ErrorKind::Unavailable, "{kind:?}");
+            let may_succeed = matches!(kind, ErrorKind::Unavailable | ErrorKind::Displaced);
+            assert_eq!(is_retried, may_succeed, "{kind:?}");
             assert_eq!(flags(kind) & PLUGIN != 0, kind == ErrorKind::Bug, "{kind:?}");
         }
     }

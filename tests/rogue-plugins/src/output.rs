@@ -65,6 +65,7 @@ const ACTS: &[&str] = &[
     "panic-in-close",
     "refuse-to-open",
     "unavailable",
+    "displaced",
     "reject-all",
     "reject-unknown-row",
     "reject-and-skip",
@@ -308,6 +309,9 @@ impl Output for Rogue {
         let rejection = |row| Rejection::new(row, "rejected by the rogue output".to_owned());
         let rejected = match self.act.as_str() {
             "unavailable" => return Err(unavailable()),
+            "displaced" if self.is_due("displaced")? => {
+                return Err(PluginError::new(ErrorKind::Displaced, "another instance has taken over"));
+            }
             "reject-all" | "reject-and-skip" => {
                 batch.findings().map(|finding| rejection(finding.row())).collect()
             }

@@ -204,7 +204,7 @@ fn run(
     let checkpoints = Checkpoints::new(
         Some(ledger),
         from,
-        (vec!["in".to_owned()], Vec::new()),
+        Inputs { ids: vec!["in".to_owned()], ..Inputs::default() },
         ids,
         (1, Vec::new()),
         Arc::default(),
@@ -216,7 +216,11 @@ fn run(
     let marks = (first..events.len()).map(|index| {
         let (in_report, ended) = match events[index] {
             Event::End(report) => {
-                let ended = EndedReport { key: Arc::new(key(report)), sent: Some(SentReport::default()) };
+                let ended = EndedReport {
+                    key: Arc::new(key(report)),
+                    sent: Some(SentReport::default()),
+                    tally: Arc::default(),
+                };
                 (false, Some(ended))
             }
             _ => (true, None),

@@ -147,7 +147,7 @@ fn run(
     let checkpoints = Checkpoints::new(
         Some(ledger),
         from,
-        (vec!["in".to_owned()], Vec::new()),
+        Inputs { ids: vec!["in".to_owned()], ..Inputs::default() },
         outputs(["0", "1"]),
         (1, Vec::new()),
         Arc::default(),
@@ -220,7 +220,7 @@ fn late_output_gets_a_gap_and_unavailable_output_is_not_awaited() {
     let checkpoints = Checkpoints::new(
         None,
         Checkpoint::default(),
-        (vec!["in".to_owned()], Vec::new()),
+        Inputs { ids: vec!["in".to_owned()], ..Inputs::default() },
         outputs(["a", "b"]),
         (1, Vec::new()),
         Arc::default(),
@@ -234,7 +234,7 @@ fn late_output_gets_a_gap_and_unavailable_output_is_not_awaited() {
     assert!(checkpoints.wait_stored(first, Duration::ZERO));
     checkpoints.committed(0, mark(second), state("a"), None).unwrap();
     assert!(!checkpoints.wait_stored(second, Duration::ZERO));
-    checkpoints.exclude_output(1).unwrap();
+    checkpoints.exclude_output(1, "refused").unwrap();
     assert!(checkpoints.wait_stored(second, Duration::ZERO));
     assert!(!checkpoints.is_everything_settled(), "nothing was published yet");
     checkpoints.published(0, second);

@@ -8,19 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bytes, Ledger, StateError, to_json};
 use crate::state::checkpoint::{DeadLetterEnd, MissedReport};
-use crate::state::dead_letter::DeadLetter;
+use crate::state::dead_letter::{DeadLetter, Stage};
 
-/// Dead letters as JSON, by output and ascending number.
+/// Dead letters as JSON, by output or input and ascending number.
 pub(super) const DEAD_LETTERS: TableDefinition<'static, (&'static str, u64), &'static [u8]> =
     TableDefinition::new("dead_letters");
-/// The last dead letter of each output that counts.
+/// The last dead letter of each output or input that counts.
 pub(super) const DEAD_LETTER_ENDS: Bytes = TableDefinition::new("dead_letter_ends");
 
-/// The dead letters of one output.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// The dead letters of one output, or of the invalid rows of one input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeadLetterCount {
-    /// The `id:` of the output.
-    pub output: String,
+    /// The output or input.
+    #[serde(flatten)]
+    pub stage: Stage,
     /// Number of dead letters.
     pub letters: u64,
     /// Their size, in bytes.
@@ -29,7 +30,7 @@ pub struct DeadLetterCount {
     pub oldest: String,
     /// When the last of them was written, in UTC.
     pub newest: String,
-    /// Number of reports of which the output lacks findings that are not in the dead letters.
+    /// Number of reports of which findings are missing that are not in the dead letters.
     pub missed_reports: u64,
 }
 
@@ -119,45 +120,51 @@ impl Ledger {
         Ok(removed)
     }
 
-    /// Counts the dead letters of every output that has any.
+    /// Counts the dead letters of every output and input that has any.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub fn dead_letter_counts(&self) -> Result<Vec<DeadLetterCount>, StateError> {
         #[derive(Deserialize)]
-        struct Time {
+        struct StageAndTime {
             time: String,
+            #[serde(flatten)]
+            stage: Stage,
         }
         let mut counts = Vec::new();
-        let mut missed: BTreeMap<String, u64> = BTreeMap::new();
-        for MissedReport { output, .. } in self.missed()? {
-            *missed.entry(output).or_default() += 1;
+        // With the number of missed reports.
+        let mut stages: BTreeMap<String, (Stage, u64)> = BTreeMap::new();
+        for MissedReport { output, report, .. } in self.missed()? {
+            let stage = if output == report.input {
+                Stage::Input { input: output.clone() }
+            } else {
+                Stage::Output { output: output.clone() }
+            };
+            stages.entry(output).or_insert((stage, 0)).1 += 1;
         }
         let mut ends = self.dead_letter_ends()?;
-        missed.keys().for_each(|output| _ = ends.entry(output.clone()).or_default());
-        for (output, end) in ends {
-            let missed_reports = missed.get(&output).copied().unwrap_or_default();
-            let mut count = DeadLetterCount { output, missed_reports, ..DeadLetterCount::default() };
+        stages.keys().for_each(|id| _ = ends.entry(id.clone()).or_default());
+        for (id, end) in ends {
+            let (mut letters, mut bytes) = (0, 0);
             let mut read = || -> Result<Vec<Vec<u8>>, redb::Error> {
                 let table = self.database.begin_read()?.open_table(DEAD_LETTERS)?;
-                let mut ends = Vec::new();
-                for entry in table.range((count.output.as_str(), 0)..=(count.output.as_str(), end.number))? {
+                let mut first_and_last = Vec::new();
+                for entry in table.range((id.as_str(), 0)..=(id.as_str(), end.number))? {
                     let (_, letter) = entry?;
-                    (count.letters, count.bytes) =
-                        (count.letters + 1, count.bytes + letter.value().len() as u64);
-                    ends.truncate(1);
-                    ends.push(letter.value().to_vec());
+                    (letters, bytes) = (letters + 1, bytes + letter.value().len() as u64);
+                    first_and_last.truncate(1);
+                    first_and_last.push(letter.value().to_vec());
                 }
-                Ok(ends)
+                Ok(first_and_last)
             };
-            let ends = read().map_err(|error| self.failed(&error))?;
-            if let (Some(oldest), Some(newest)) = (ends.first(), ends.last()) {
-                count.oldest = self.parse::<Time>(oldest)?.time;
-                count.newest = self.parse::<Time>(newest)?.time;
-            }
-            if count.letters + count.missed_reports > 0 {
-                counts.push(count);
-            }
+            let known = read().map_err(|error| self.failed(&error))?;
+            let known: Result<Vec<StageAndTime>, _> = known.iter().map(|letter| self.parse(letter)).collect();
+            let known = known?;
+            let of_letters = known.first().map(|letter| (letter.stage.clone(), 0));
+            let Some((stage, missed_reports)) = stages.remove(&id).or(of_letters) else { continue };
+            let time = |letter: Option<&StageAndTime>| letter.map_or_else(String::new, |letter| letter.time.clone());
+            let (oldest, newest) = (time(known.first()), time(known.last()));
+            counts.push(DeadLetterCount { stage, letters, bytes, oldest, newest, missed_reports });
         }
         Ok(counts)
     }
@@ -268,10 +275,8 @@ impl Iterator for DeadLetterReader {
         self.next = number.saturating_add(1);
         let letter = serde_json::from_slice(&letter);
         Some(letter.map(|letter| (number, letter)).map_err(|error| StateError {
-            message: format!("dead letter {number} of output {} is corrupt: {error}", self.output),
-            hint: Some(
-                "remove the dead letters of this output with `scanbridge dead-letters purge`".to_owned(),
-            ),
+            message: format!("dead letter {number} of {} is corrupt: {error}", self.output),
+            hint: Some("remove these dead letters with `scanbridge dead-letters purge`".to_owned()),
             exit_code: 65,
         }))
     }
@@ -285,6 +290,28 @@ pub(super) fn put_ends<'a>(
     let mut table = transaction.open_table(DEAD_LETTER_ENDS)?;
     for (output, end) in ends {
         table.insert(output, to_json(&end).as_slice())?;
+    }
+    Ok(())
+}
+
+/// Adds dead letters of invalid rows, as part of a transaction. They count with it.
+pub(super) fn append(
+    transaction: &WriteTransaction,
+    letters: &[(String, Vec<Vec<u8>>)],
+) -> Result<(), redb::Error> {
+    for (input, letters) in letters {
+        let mut table = transaction.open_table(DEAD_LETTERS)?;
+        let ends = transaction.open_table(DEAD_LETTER_ENDS)?;
+        let end = ends.get(input.as_str())?.map(|end| serde_json::from_slice(end.value()));
+        let end = end.transpose().map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+        let mut end: DeadLetterEnd = end.unwrap_or_default();
+        for letter in letters {
+            end.number += 1;
+            end.bytes += letter.len() as u64;
+            table.insert((input.as_str(), end.number), letter.as_slice())?;
+        }
+        drop((table, ends));
+        put_ends(transaction, [(input.as_str(), end)])?;
     }
     Ok(())
 }

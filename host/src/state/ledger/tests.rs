@@ -3,7 +3,7 @@ use std::fs;
 use scanbridge_plugin_api::{Outcome, ReportKey};
 
 use super::*;
-use crate::state::{DeadLetterEnd, Fingerprint};
+use crate::state::{DeadLetterEnd, Fingerprint, Missed};
 
 fn run(number: u64, state: RunState) -> RunRecord {
     RunRecord {
@@ -18,12 +18,14 @@ fn run(number: u64, state: RunState) -> RunRecord {
 }
 
 fn checkpoint(step: u8) -> Checkpoint {
+    let missed = step.is_multiple_of(2).then(|| Missed { findings: 7, reason: "refused".to_owned() });
     let state = OutputState {
         receipt: Some(vec![step; 100]),
         has_gap: !step.is_multiple_of(2),
         dead_letters: DeadLetterEnd { number: step.into(), bytes: 0 },
         report: step.is_multiple_of(2).then(ReportRecord::default),
-        ahead: vec![AheadReport { key: key(step), missed: step.is_multiple_of(2), dead_letters: 3 }],
+        has_invalid_rows: step.is_multiple_of(3),
+        ahead: vec![AheadReport { key: key(step), missed, dead_letters: 3 }],
     };
     Checkpoint {
         positions: [("scans".to_owned(), vec![step])].into(),
@@ -244,4 +246,45 @@ fn ledger_is_readable_by_its_owner_only() {
     drop(ledger_with_run(&path));
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn dead_letters_of_invalid_rows_are_stored_with_the_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    let ledger = ledger_with_run(&path);
+    for (step, first) in [(1, 1), (2, 3)] {
+        let rows = vec![(
+            "scans".to_owned(),
+            vec![
+                format!("{{\"row\":{first}}}").into_bytes(),
+                format!("{{\"row\":{}}}", first + 1).into_bytes(),
+            ],
+        )];
+        let since = SinceCheckpoint { invalid_rows: rows, ..SinceCheckpoint::default() };
+        ledger.store(&checkpoint(step), &since).unwrap();
+    }
+    assert_eq!(ledger.dead_letter_end("scans").unwrap(), DeadLetterEnd { number: 4, bytes: 36 });
+    assert_eq!(ledger.remove_dead_letters("scans", u64::MAX, 0).unwrap(), 4);
+}
+
+#[test]
+fn ledger_with_much_free_space_is_made_smaller() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    let ledger = ledger_with_run(&path);
+    let letter = vec![b'x'; 1 << 20];
+    for number in 0..100 {
+        ledger.write_dead_letters("siem", number, std::slice::from_ref(&letter)).unwrap();
+    }
+    ledger.store(&checkpoint(1), &SinceCheckpoint::default()).unwrap();
+    let size = || fs::metadata(&path).unwrap().len();
+    let full = size();
+    assert!(full > 100 << 20, "{full}");
+    assert_eq!(ledger.dead_letter_end("siem").unwrap().number, 1);
+    ledger.remove_dead_letters("siem", u64::MAX, 100).unwrap();
+    ledger.close();
+    assert!(size() < 4 << 20, "{}", size());
+    let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
+    assert_eq!(ledger.checkpoint().unwrap().unwrap().positions, checkpoint(1).positions);
 }

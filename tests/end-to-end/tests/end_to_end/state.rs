@@ -161,7 +161,7 @@ fn commands_report_that_no_dead_letters_exist() {
     }
     for verb in ["show", "replay", "purge"] {
         let outcome = command(&sandbox, &["dead-letters", verb, "--output", "sheet"]).expect_code(0);
-        assert_eq!(outcome.stdout, "no dead letters of output `sheet`\n", "{verb}");
+        assert_eq!(outcome.stdout, "no dead letters of `sheet`\n", "{verb}");
     }
     let shown = command(&sandbox, &["dead-letters", "show", "--format", "json"]).expect_code(0);
     assert_eq!(shown.stdout, "", "JSON output is empty without dead letters");

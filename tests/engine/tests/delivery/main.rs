@@ -6,6 +6,7 @@ mod capabilities;
 mod case;
 mod hang;
 mod interruption;
+mod invalid_rows;
 mod keys;
 mod random_behavior;
 mod stored;
@@ -43,6 +44,18 @@ fn refused_login_is_not_retried() {
         let logins = std::fs::read_to_string(case.instance("out").join("logins")).unwrap();
         assert_eq!(logins, "1", "required: {required}");
     }
+}
+
+/// Two instances that take over from each other in turn would never end.
+#[test]
+fn displaced_output_ends_the_run_and_the_next_one_resumes() {
+    let output = format!("id: out, plugin: Rogue, {FAST}, with: {{ act: displaced, times: 1, log: LOG }}");
+    let case = Case::new("behave", &[&output, "id: other, plugin: Rogue, with: { log: LOG }"]);
+    let summary = case.run();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 75), "{summary:?}");
+    assert_eq!(summary.outputs[0].retried, 0, "{summary:?}");
+    assert_eq!(case.run().exit_code(), 0);
+    assert_eq!((case.log(0), case.log(1)), (everything(true), everything(true)));
 }
 
 #[test]
@@ -172,7 +185,7 @@ fn rejected_findings_become_dead_letters() {
     let letters = case.dead_letters_of("strict");
     assert_eq!(letters.len(), 9);
     for (number, letter) in letters.iter().enumerate() {
-        assert_eq!(letter.output, "strict");
+        assert_eq!(letter.stage.instance(), "strict");
         assert_eq!(letter.reason, "rejected by the rogue output");
         assert_eq!((letter.attempts, letter.run), (1, 1));
         assert_eq!(letter.record.asset["address"], format!("192.0.2.{}", number + 2));

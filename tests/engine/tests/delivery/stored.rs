@@ -5,7 +5,7 @@ use scanbridge::pipeline::RunStatus;
 use crate::case::Case;
 
 /// A pipeline whose input logs the outcomes of its reports.
-fn case_with_log(act: &str, outputs: &[&str]) -> Case {
+pub(crate) fn case_with_log(act: &str, outputs: &[&str]) -> Case {
     let mut case = Case::new(act, outputs);
     let confirmed = case.folder.path().join("confirmed");
     let with = format!("with: {{ act: {act} }}");
@@ -15,7 +15,7 @@ fn case_with_log(act: &str, outputs: &[&str]) -> Case {
     case
 }
 
-fn outcomes(case: &Case) -> String {
+pub(crate) fn outcomes(case: &Case) -> String {
     std::fs::read_to_string(case.folder.path().join("confirmed")).unwrap_or_default()
 }
 
@@ -39,7 +39,24 @@ fn source_stays_while_an_optional_output_lacks_findings() {
         let summary = case.run();
         assert_ne!(summary.exit_code(), 0, "{act}: {summary:?}");
         assert_eq!(outcomes(&case), "rogue.xml missed 0\n", "{act}");
+        let missed = case.ledger().missed().unwrap();
+        let [missed] = missed.as_slice() else { panic!("{missed:?}") };
+        assert_eq!((missed.output.as_str(), missed.missed.findings), ("optional", 9), "{act}");
+        let failure = summary.failures.iter().find(|failure| failure.instance == "optional").unwrap();
+        assert_eq!(missed.missed.reason, failure.message, "{act}");
     }
+}
+
+#[test]
+fn dropped_findings_are_counted_in_the_missed_report() {
+    let slow = "id: slow, plugin: Rogue, on_full: drop, max_findings_per_sec: 2, queue: { findings: 1 }";
+    let case = case_with_log("behave", &["id: good, plugin: Rogue, with: { log: LOG }", slow]);
+    let summary = case.run();
+    assert_eq!(outcomes(&case), "rogue.xml missed 0\n");
+    let missed = case.ledger().missed().unwrap();
+    let [missed] = missed.as_slice() else { panic!("{missed:?}") };
+    assert_eq!((missed.missed.findings, missed.run), (summary.outputs[1].undelivered, 1));
+    assert_eq!(missed.missed.reason, "the output was unavailable or its queue was full");
 }
 
 #[test]

@@ -1,0 +1,99 @@
+//! Invalid rows of an input become dead letters of the stage `input`.
+
+use scanbridge::pipeline::RunStatus;
+use scanbridge::state::Stage;
+
+use crate::case::{Case, FAST};
+use crate::stored::{case_with_log, outcomes};
+
+const REASONS: [&str; 8] = [
+    "unknown kind 7",
+    "severity 9 is not 0 to 5",
+    "unknown status 77",
+    "invalid address",
+    "finding on an invalid asset",
+    "asset without address, name or ID",
+    "finding on an invalid asset",
+    "definition without ID",
+];
+
+fn reasons(case: &Case) -> Vec<String> {
+    case.dead_letters_of("in").into_iter().map(|letter| letter.reason).collect()
+}
+
+#[test]
+fn invalid_row_becomes_a_dead_letter_and_the_source_is_released() {
+    let case = case_with_log(
+        "invalid-rows",
+        &["id: one, plugin: Rogue, with: { log: LOG }", "id: two, plugin: Rogue"],
+    );
+    let summary = case.run();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Partial, 65), "{summary:?}");
+    assert_eq!(outcomes(&case), "rogue.xml delivered 8\n");
+    assert_eq!(reasons(&case), REASONS);
+    assert_eq!(case.ledger().missed().unwrap(), []);
+    assert_eq!(case.log(0).last().unwrap(), "end rogue.xml complete=false");
+    let letters = case.dead_letters_of("in");
+    assert_eq!(letters[3].stage, Stage::Input { input: "in".to_owned() });
+    assert_eq!(letters[3].record.asset["address"], "10.0.0.999");
+    assert_eq!(letters[4].record.definition["id"], "1000");
+    assert_eq!((letters[4].report.path.as_str(), letters[4].run), ("rogue.xml", 1));
+}
+
+#[test]
+fn interrupted_run_stores_each_invalid_row_once() {
+    let output = "id: out, plugin: Rogue, retry: { max_elapsed_secs: 0 }, \
+                  with: { act: fail-to-write, times: 4, log: LOG }";
+    let case = case_with_log("invalid-rows", &[output]);
+    for _ in 0..4 {
+        assert_eq!(case.run().exit_code(), 69);
+    }
+    assert_eq!(case.run().exit_code(), 65);
+    assert_eq!(reasons(&case), REASONS);
+    let outcome = outcomes(&case);
+    assert!(outcome.starts_with("rogue.xml delivered "), "{outcome}");
+    assert_eq!(case.log(0).last().unwrap(), "end rogue.xml complete=false");
+}
+
+#[test]
+fn with_on_invalid_fail_nothing_of_the_report_is_delivered() {
+    let mut case = case_with_log("invalid-rows", &["id: out, plugin: Rogue, with: { log: LOG }"]);
+    case.text = case.text.replacen("id: in,", "id: in, on_invalid: fail,", 1);
+    let summary = case.run();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 65), "{summary:?}");
+    let failure = &summary.failures[0];
+    assert_eq!(failure.instance, "in");
+    assert!(failure.message.starts_with("invalid row in rogue.xml: unknown kind 7"), "{failure:?}");
+    assert_eq!(summary.outputs[0].records, 0, "{summary:?}");
+    assert_eq!((reasons(&case).len(), outcomes(&case)), (0, String::new()));
+}
+
+/// An input that sends only invalid rows must not fill the disk, and the source is the only place that has them.
+#[test]
+fn source_stays_if_not_all_invalid_rows_can_be_kept() {
+    let mut case = case_with_log("invalid-rows, findings: 100", &["id: out, plugin: Rogue"]);
+    case.text = format!("dead_letter_bytes: 64 KiB\n{}", case.text);
+    let summary = case.run();
+    assert_eq!(summary.exit_code(), 65, "{summary:?}");
+    let letters = case.dead_letters_of("in").len() as u64;
+    let missed = case.ledger().missed().unwrap();
+    let [missed] = missed.as_slice() else { panic!("{missed:?}") };
+    assert_eq!(letters + missed.missed.findings, summary.inputs[0].invalid.total());
+    assert_eq!(missed.output, "in");
+    assert!(letters > 10, "{letters}");
+    assert_eq!(outcomes(&case), format!("rogue.xml missed {letters}\n"));
+    let stored: usize = case.dead_letters_of("in").iter().map(|letter| letter.to_json().len()).sum();
+    assert!(stored <= 64 << 10, "{stored}");
+}
+
+#[test]
+fn replay_leaves_invalid_rows_alone() {
+    let strict = format!("id: strict, plugin: Rogue, {FAST}, with: {{ act: reject-all, log: LOG }}");
+    let mut case = Case::new("invalid-rows", &[&strict]);
+    assert_eq!(case.run().exit_code(), 65);
+    assert_eq!((reasons(&case).len(), case.dead_letters()), (8, 3));
+    case.text = case.text.replace("act: reject-all", "act: behave");
+    assert_eq!(case.replay().unwrap().exit_code(), 0);
+    assert_eq!((reasons(&case).len(), case.dead_letters()), (8, 0));
+    assert!(case.replay().is_none());
+}
