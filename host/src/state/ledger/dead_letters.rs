@@ -3,18 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use redb::{Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Durability, ReadableDatabase, ReadableTable};
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Ledger, StateError, to_json};
+use super::tables::{DEAD_LETTER_ENDS, DEAD_LETTERS, put_ends};
+use super::{Ledger, StateError};
 use crate::state::checkpoint::{DeadLetterEnd, MissedReport};
 use crate::state::dead_letter::DeadLetter;
-
-/// Dead letters as JSON, by output and ascending number.
-pub(super) const DEAD_LETTERS: TableDefinition<'static, (&'static str, u64), &'static [u8]> =
-    TableDefinition::new("dead_letters");
-/// The last dead letter of each output that counts.
-pub(super) const DEAD_LETTER_ENDS: Bytes = TableDefinition::new("dead_letter_ends");
 
 /// The dead letters of one output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -275,16 +270,4 @@ impl Iterator for DeadLetterReader {
             exit_code: 65,
         }))
     }
-}
-
-/// Stores which dead letters count, as part of a transaction.
-pub(super) fn put_ends<'a>(
-    transaction: &WriteTransaction,
-    ends: impl IntoIterator<Item = (&'a str, DeadLetterEnd)>,
-) -> Result<(), redb::Error> {
-    let mut table = transaction.open_table(DEAD_LETTER_ENDS)?;
-    for (output, end) in ends {
-        table.insert(output, to_json(&end).as_slice())?;
-    }
-    Ok(())
 }
