@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::capabilities::{InputCapabilities, OutputCapabilities};
-use crate::options::{
-    BrokenRule, OptionCondition, OptionKind, OptionMaximum, OptionSpec, broken_rules, fault,
-};
+use crate::options::{BrokenRule, OptionDescriptor, broken_rules, fault};
 
 /// Input or output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,76 +98,5 @@ impl Descriptor {
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         fault(&self.options)
-    }
-}
-
-/// One option of a plugin. [`OptionSpec`], from which it is created, explains the fields.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-// The host is built with this very version, so it may write and match all of it.
-#[cfg_attr(not(feature = "host"), non_exhaustive)]
-pub struct OptionDescriptor {
-    /// The key in YAML.
-    pub name: String,
-    /// The type of its values.
-    pub kind: OptionKind,
-    /// The value when the key is absent, in its ABI form.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<Value>,
-    /// Whether the key is required.
-    #[serde(default)]
-    pub required: bool,
-    /// Whether the value is never shown.
-    #[serde(default)]
-    pub secret: bool,
-    /// Help text.
-    #[serde(default)]
-    pub help: String,
-    /// Old names that are still accepted, with a warning.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub deprecated_names: Vec<String>,
-    /// Whether an interrupted run can be resumed after the value was changed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub resume_safe: bool,
-    /// Options that must be set when this one is set.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub requires: Vec<String>,
-    /// Options that must not be set when this one is set.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conflicts: Vec<String>,
-    /// The condition under which the option can be set; without it, always.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub only_with: Option<OptionCondition>,
-    /// The condition under which the option must be set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub required_with: Option<OptionCondition>,
-    /// A lower maximum under a condition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_with: Option<OptionMaximum>,
-}
-
-impl From<&OptionSpec> for OptionDescriptor {
-    fn from(spec: &OptionSpec) -> Self {
-        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let condition = |(option, words): (&str, &[&str])| OptionCondition {
-            option: option.to_owned(),
-            words: owned(words),
-        };
-        Self {
-            name: spec.name.to_owned(),
-            kind: OptionKind::from(spec.value),
-            default: spec.default_value(),
-            required: spec.required,
-            secret: spec.secret,
-            help: spec.help.to_owned(),
-            deprecated_names: owned(spec.deprecated_names),
-            resume_safe: spec.resume_safe,
-            requires: owned(spec.requires),
-            conflicts: owned(spec.conflicts),
-            only_with: spec.only_with.map(condition),
-            required_with: spec.required_with.map(condition),
-            max_with: spec
-                .max_with
-                .map(|(option, words, max)| OptionMaximum { condition: condition((option, words)), max }),
-        }
     }
 }

@@ -100,6 +100,11 @@ impl PluginError {
         Self::new(ErrorKind::Config, message)
     }
 
+    /// The peer or the source is unavailable: [`ErrorKind::Unavailable`].
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unavailable, message)
+    }
+
     /// Invalid or unsupported input data: [`ErrorKind::BadData`].
     pub fn bad_data(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::BadData, message)

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::model::{Refusal, ReportEnd, ReportStart};
 use crate::open::{Open, Opened};
 use crate::options::OptionSpec;
+use crate::report_key::ReportKey;
 use crate::setters::setters;
 
 /// A position in the input, in a format private to the input. The host stores it together with the receipts of the
@@ -191,27 +192,6 @@ impl<'de> Deserialize<'de> for Outcome {
         Ok(known.unwrap_or(Self::Missed))
     }
 }
-
-/// Identifies a report of one input.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct ReportKey {
-    /// The `id` of the input.
-    pub input: String,
-    /// [`ReportStart::id`].
-    pub id: String,
-    /// [`ReportStart::path`].
-    pub path: String,
-    /// [`ReportStart::time`].
-    pub time: String,
-    /// [`ReportStart::revision`].
-    pub revision: String,
-}
-
-setters!(ReportKey {
-    texts: with_input(input), with_id(id), with_path(path), with_time(time), with_revision(revision);
-});
 
 /// One report in [`Stored`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ mod open;
 mod options;
 mod output;
 mod printable;
+mod report_key;
 mod secret;
 mod services;
 mod setters;
@@ -28,18 +29,19 @@ pub use capabilities::{
     Resumes,
 };
 pub use check::{CheckReport, CheckStep, Verdict};
-pub use descriptor::{Descriptor, OptionDescriptor, PluginKind};
+pub use descriptor::{Descriptor, PluginKind};
 pub use error::{ErrorKind, PluginError, Result};
 pub use input::{
-    CheckpointRequest, Event, Input, OpenedInput, Outcome, Position, ReportKey, Step, Stored, StoredReport,
+    CheckpointRequest, Event, Input, OpenedInput, Outcome, Position, Step, Stored, StoredReport,
 };
 pub use open::{Limits, Open, OpenFrame, Opened, Purpose};
 pub use options::{
-    BrokenRule, Endpoint, EndpointPort, OptionCondition, OptionKind, OptionMaximum, OptionSpec, Options,
-    RuleRepair, UrlParts, ValueSpec, show_duration, show_size,
+    BrokenRule, Endpoint, EndpointPort, OptionCondition, OptionDescriptor, OptionKind, OptionMaximum,
+    OptionSpec, Options, RuleRepair, UrlParts, ValueSpec, show_duration, show_size,
 };
 pub use output::{Begin, CommitPoint, Committed, LateRow, OpenedOutput, Output, Receipt, Rejection, Written};
 pub use printable::{is_printable, printable};
+pub use report_key::ReportKey;
 pub use secret::Secret;
 pub use services::{Counter, Gauge, Services};
 pub use state::State;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::batch::Schema;
-use crate::input::ReportKey;
 use crate::options::Options;
+use crate::report_key::ReportKey;
 use crate::services::Services;
 
 /// Why the host opens an instance.

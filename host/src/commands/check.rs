@@ -6,9 +6,9 @@ use std::sync::Arc;
 use scanbridge_plugin_api::{CheckReport, CheckStep, ErrorKind, PluginError, Purpose, Verdict};
 use serde_json::{Value, json};
 
+use super::preparation::{checked, registry};
 use super::run::{print_failures, state_folder};
 use super::terminal::{print_error, print_output};
-use super::{checked, registry};
 use crate::cli::{CheckDepth, CommonOptions, Format};
 use crate::config::{self, Pipeline, Problems, problem_to_json};
 use crate::exit_code::exit_code;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use scanbridge_plugin_api::Outcome;
 
+use super::preparation::{NOTHING_STARTED, checked, registry};
 use super::run::{print_failures, print_summary, state_folder, stoppable};
 use super::state::{known_id, print_text, with_folder};
 use super::terminal::{print_output, width};
-use super::{NOTHING_STARTED, checked, registry};
 use crate::cli::{
     CommonOptions, DeadLettersCommand, Format, list_dead_letter_counts, no_dead_letters, show_dead_letter,
     show_missed_report,

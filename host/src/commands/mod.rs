@@ -4,25 +4,24 @@ mod check;
 mod dead_letters;
 mod new_plugin;
 mod plugin;
+mod preparation;
 mod run;
 mod settings;
 mod state;
 pub(crate) mod terminal;
 
-use std::path::Path;
-
 use scanbridge_plugin_api::PluginKind;
 
 use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, PluginCommand};
-use crate::config::{self, Pipeline, Problems};
 use crate::exam;
 use crate::plugins::guard::ExitGuard;
 use crate::plugins::instance_thread::end_command;
-use crate::plugins::{FilePermissionCheck, Registry, folders, signals};
+use crate::plugins::signals;
 use crate::session::RunOptions;
 use crate::telemetry::{self, LogFormat};
+use preparation::registry;
 pub(crate) use run::{default_state_folder, stop_on_signal};
-use terminal::{error_style, print_error, stderr_is_terminal};
+use terminal::stderr_is_terminal;
 
 /// Executes a command and returns the exit code.
 #[must_use]
@@ -75,37 +74,4 @@ pub fn execute(arguments: &Arguments) -> u8 {
 fn verbosity(common: &CommonOptions) -> i8 {
     let count = |times: u8| i8::try_from(times).unwrap_or(i8::MAX);
     count(common.verbose) - count(common.quiet)
-}
-
-fn registry(common: &CommonOptions) -> Registry {
-    let check = if common.allow_world_writable_plugins {
-        FilePermissionCheck::Disabled
-    } else {
-        FilePermissionCheck::OwnerOnly
-    };
-    if check == FilePermissionCheck::Disabled {
-        tracing::warn!("--allow-world-writable-plugins: loading plugins that any local user can replace");
-    }
-    Registry::discover(&folders(&common.plugin_dirs), check)
-}
-
-/// End of the last error line of a command that delivers findings.
-const NOTHING_STARTED: &str = "; nothing was started";
-
-/// Reads and checks a pipeline file. Prints errors and warnings; `outcome` ends the line with their number.
-///
-/// # Errors
-/// The exit code, when the file has errors.
-fn checked(file: &Path, registry: &Registry, outcome: &str) -> Result<Pipeline, u8> {
-    let pipeline = config::read(file).and_then(|document| config::check(&document, registry));
-    match pipeline {
-        Ok(pipeline) => {
-            print_error(&config::render_all(&pipeline.warnings, error_style()));
-            Ok(pipeline)
-        }
-        Err(problems) => {
-            print_error(&problems.render_with_outcome(error_style(), outcome));
-            Err(Problems::EXIT_CODE)
-        }
-    }
 }

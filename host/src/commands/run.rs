@@ -10,8 +10,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
+use super::preparation::{NOTHING_STARTED, checked, registry};
 use super::terminal::{print_error, print_output};
-use super::{NOTHING_STARTED, checked, registry};
 use crate::cli::{CommonOptions, Format};
 use crate::pipeline::{ABORT, DRAIN, Failure, Stop, Summary};
 use crate::session::{self, RunOptions};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use super::preparation::{checked, registry};
 use super::terminal::{print_output, width};
-use super::{checked, registry};
 use crate::cli::{CommonOptions, Format, show_settings};
 use crate::config;
 use crate::plugins::Registry;

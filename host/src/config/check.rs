@@ -4,6 +4,7 @@ use std::path::Path;
 
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
+use super::catalogue::Catalogue;
 use super::checker::Checker;
 use super::collector::{hide_content, hide_mappings};
 use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
@@ -11,7 +12,8 @@ use super::document::Document;
 use super::fields::Fields;
 use super::filter::Filter;
 use super::host_options::{Scope, keys};
-use super::pipeline::{Catalogue, InputInstance, Instance, Origin, OutputInstance, Pipeline};
+use super::origin::Origin;
+use super::pipeline::{InputInstance, Instance, OutputInstance, Pipeline};
 use super::problem::Problems;
 use super::reference::Environment;
 use super::settings::Settings;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::catalogue::Catalogue;
 use super::collector::{Collector, hide_mappings};
-use super::pipeline::{Catalogue, Origin};
 use super::reference::{Environment, Resolved, resolve};
 use super::source::{Source, Span};
 use super::tree::{self, Content, Node};
@@ -100,17 +100,6 @@ impl<'a> Checker<'a> {
         };
         self.settings_files.insert(path, root.clone());
         root
-    }
-}
-
-impl Origin {
-    pub(super) fn of(span: &Span) -> Self {
-        Self {
-            file: span.file().to_owned(),
-            line: span.line_number(),
-            references: Vec::new(),
-            is_credential: false,
-        }
     }
 }
 

@@ -6,9 +6,9 @@ use scanbridge_plugin_api::{Descriptor, PluginKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::catalogue::Catalogue;
 use super::checker::Checker;
 use super::fields::Fields;
-use super::pipeline::Catalogue;
 use super::problem::Problems;
 use super::reference::Environment;
 use super::settings::{Settings, describe};

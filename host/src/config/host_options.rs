@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::checker::Checker;
 use super::fields::Fields;
-use super::pipeline::Origin;
-use super::schema::describe;
+use super::option_schema::describe;
+use super::origin::Origin;
 
 /// The mapping of a pipeline in which a key is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

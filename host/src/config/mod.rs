@@ -4,6 +4,7 @@
 //! are resolved, in values only. Then every value is checked against the option table of its plugin. All
 //! problems are reported at once. This module starts nothing, and messages never contain secrets.
 
+mod catalogue;
 mod check;
 mod checker;
 mod collector;
@@ -15,6 +16,8 @@ mod fields;
 mod filter;
 mod filter_settings;
 mod host_options;
+mod option_schema;
+mod origin;
 mod pipeline;
 mod problem;
 mod ranges;
@@ -29,6 +32,7 @@ mod suggestion;
 mod syntax;
 mod tree;
 
+pub use catalogue::Catalogue;
 pub use check::{check, check_in};
 pub use delivery::{
     CheckpointInterval, Delivery, IfRunning, OnFull, OnInvalid, QueueLimits, RetryPolicy, RunSettings,
@@ -38,7 +42,8 @@ pub(crate) use exam_file::{DeliveredRecords, ExamPlugin, read_exam};
 pub use filter::{Filter, Statuses};
 pub use host_options::HostSettings;
 pub(crate) use host_options::{HostSetting, Scope};
-pub use pipeline::{Catalogue, InputInstance, Instance, Origin, OutputInstance, Pipeline};
+pub use origin::Origin;
+pub use pipeline::{InputInstance, Instance, OutputInstance, Pipeline};
 pub use problem::{Excerpt, Problem, ProblemLevel, Problems, SourceLocation};
 pub use ranges::{AddressRanges, Ranges};
 pub use reference::Environment;

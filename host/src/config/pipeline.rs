@@ -5,26 +5,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use scanbridge_plugin_api::{Descriptor, PluginKind};
 use serde_json::{Map, Value};
 
 use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
 use super::filter::Filter;
 use super::host_options::HostSettings;
+use super::origin::Origin;
 use super::problem::Problem;
-
-/// The available plugins.
-pub trait Catalogue {
-    /// The plugin with this name, ignoring case.
-    fn find(&self, kind: PluginKind, name: &str) -> Option<&Descriptor>;
-    /// Reason why an installed plugin with this name cannot be used: a sentence for the operator.
-    fn refusal(&self, kind: PluginKind, name: &str) -> Option<String> {
-        let _ = (kind, name);
-        None
-    }
-    /// Names of all plugins of a kind, in display order.
-    fn names(&self, kind: PluginKind) -> Vec<String>;
-}
 
 /// A pipeline that passed all checks that need no plugin to be opened.
 #[derive(Debug)]
@@ -114,19 +101,6 @@ impl fmt::Debug for Instance {
         let names: Vec<&String> = self.options.keys().collect();
         write!(f, "Instance({} of {}, options {names:?})", self.id, self.plugin)
     }
-}
-
-/// Location at which a value is set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// The settings file.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-    /// The references in the value, without defaults: `${env:NAME}`.
-    pub references: Vec<String>,
-    /// Whether the value is a credential, which must be redacted even if the option is not secret.
-    pub is_credential: bool,
 }
 
 /// One output of a pipeline.

@@ -1,6 +1,5 @@
 //! Problems of a configuration. They contain no secrets.
 
-use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -92,12 +91,3 @@ impl Problems {
         self.list.iter().filter(|problem| problem.level == level).count()
     }
 }
-
-impl fmt::Display for Problems {
-    /// Plain text, 110 columns wide; see [`Problems::render`] for a terminal.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.render(super::RenderStyle::default()))
-    }
-}
-
-impl std::error::Error for Problems {}

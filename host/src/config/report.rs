@@ -1,5 +1,7 @@
 //! Formats problems: text with quoted lines for operators, JSON for scripts.
 
+use std::fmt;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
@@ -57,6 +59,15 @@ impl Problems {
         format!("{errors}{not_shown}{warnings}")
     }
 }
+
+impl fmt::Display for Problems {
+    /// Plain text, 110 columns wide; see [`Problems::render`] for a terminal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(RenderStyle::default()))
+    }
+}
+
+impl std::error::Error for Problems {}
 
 /// Warnings of a valid configuration: like [`Problems::render`], without the last line.
 #[must_use]

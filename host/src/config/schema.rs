@@ -1,10 +1,11 @@
 //! JSON Schema of pipeline files, for completion and validation in editors.
 
-use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, PluginKind};
+use scanbridge_plugin_api::{Descriptor, PluginKind};
 use serde_json::{Map, Value, json};
 
+use super::catalogue::Catalogue;
 use super::host_options::{Scope, properties};
-use super::pipeline::Catalogue;
+use super::option_schema::describe;
 
 /// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each plugin are
 /// under `$defs`, as `input.NAME` and `output.NAME`, so that a settings file can refer to its part only.
@@ -139,58 +140,6 @@ fn add(keys: &mut Value, scope: Scope) {
     for (key, value) in properties(scope) {
         keys[key] = value;
     }
-}
-
-/// The schema of one option, with its description and default.
-pub(super) fn describe(option: &OptionDescriptor) -> Value {
-    let mut value = json!({ "anyOf": [kind(&option.kind), { "$ref": "#/$defs/reference" }] });
-    value["description"] = json!(option.help);
-    if let Some(default) = option.default.as_ref().filter(|_| !option.secret) {
-        value["default"] = default.clone();
-    }
-    if option.secret {
-        value["writeOnly"] = json!(true);
-    }
-    value
-}
-
-fn kind(kind: &OptionKind) -> Value {
-    match kind {
-        OptionKind::Flag => flag(),
-        OptionKind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
-        OptionKind::Size { min, max } => json!({ "anyOf": [
-            { "type": "integer", "minimum": min, "maximum": max },
-            { "type": "string", "pattern": "^[0-9]+ *([KkMmGg][Ii]?)?[Bb]$" },
-        ] }),
-        OptionKind::Duration { .. } => {
-            json!({ "type": "string", "pattern": "^ *[0-9]+ *([Mm][Ss]|[Ss]|[Mm][Ii][Nn]|[Hh]|[Dd]) *$" })
-        }
-        // An empty text counts as not set.
-        OptionKind::Endpoint { .. } => json!({ "type": "string", "pattern": "^[^/ ]*$" }),
-        OptionKind::Url { default_scheme: Some(_), .. } => json!({ "type": "string" }),
-        OptionKind::Url { schemes, .. } => {
-            json!({ "type": "string", "pattern": format!("^$|^({})://", schemes.join("|")) })
-        }
-        // Text is read as written, so that unquoted 007 is text too.
-        OptionKind::Text | OptionKind::Path => json!({ "type": ["string", "number", "boolean"] }),
-        OptionKind::Choice { words } => json!({ "enum": words }),
-        OptionKind::List { of } => json!({ "anyOf": [
-            { "type": "array", "items": self::kind(of) },
-            { "type": ["string", "number"] },
-        ] }),
-        OptionKind::Map { of } => json!({ "anyOf": [
-            { "type": "object", "additionalProperties": self::kind(of) },
-            { "type": "array", "items": { "type": "string", "pattern": "=" } },
-            { "type": "string" },
-        ] }),
-    }
-}
-
-fn flag() -> Value {
-    json!({ "anyOf": [
-        { "type": "boolean" },
-        { "enum": ["y", "n", "yes", "no", "on", "off", "Y", "N", "Yes", "No", "YES", "NO"] },
-    ] })
 }
 
 fn reference() -> Value {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::checker::Checker;
 use super::collector::{hide_all, hide_content};
 use super::fields::{is_rest_of_value, report_duplicate, report_rest_of_value};
-use super::pipeline::Origin;
+use super::origin::Origin;
 use super::reference::is_bare_reference;
 use super::scalar_traps;
 use super::source::Span;

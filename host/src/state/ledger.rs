@@ -17,7 +17,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use dead_letters::{DeadLetterCount, DeadLetterReader};
-use missed::put_unconfirmed;
+use tables::{
+    Bytes, DEAD_LETTER_ENDS, DEAD_LETTERS, KEYS, MISSED, UNCONFIRMED, append_invalid_rows, apply_keys,
+    apply_missed, put_ends, put_unconfirmed, to_json,
+};
 
 use super::checkpoint::{AheadReport, Checkpoint, EndOfRun, OutputState, SentReport, SinceCheckpoint};
 use super::dead_letter::ReportRecord;
@@ -27,6 +30,7 @@ use super::record::{RunRecord, RunState};
 mod dead_letters;
 mod keys;
 mod missed;
+mod tables;
 
 /// The ledger of one pipeline. When a change returns, it is either completely on disk or did not happen.
 #[derive(Debug)]
@@ -35,8 +39,6 @@ pub struct Ledger {
     path: PathBuf,
 }
 
-/// A table of bytes by name.
-type Bytes = TableDefinition<'static, &'static str, &'static [u8]>;
 /// A list of JSON values by ascending number.
 type List = TableDefinition<'static, u64, &'static [u8]>;
 
@@ -44,7 +46,6 @@ const ABOUT: Bytes = TableDefinition::new("about");
 const POSITIONS: Bytes = TableDefinition::new("positions");
 const OUTPUTS: Bytes = TableDefinition::new("outputs");
 const RECEIPTS: Bytes = TableDefinition::new("receipts");
-const UNCONFIRMED: Bytes = TableDefinition::new("unconfirmed");
 const REPORTS: List = TableDefinition::new("reports");
 const RUNS: List = TableDefinition::new("runs");
 
@@ -216,19 +217,11 @@ impl Ledger {
 
     fn initialize(&self, pipeline: PathBuf) -> Result<(), StateError> {
         self.change(|transaction| {
-            for table in [
-                ABOUT,
-                POSITIONS,
-                OUTPUTS,
-                RECEIPTS,
-                UNCONFIRMED,
-                dead_letters::DEAD_LETTER_ENDS,
-                missed::MISSED,
-            ] {
+            for table in [ABOUT, POSITIONS, OUTPUTS, RECEIPTS, UNCONFIRMED, DEAD_LETTER_ENDS, MISSED] {
                 transaction.open_table(table)?;
             }
-            transaction.open_table(dead_letters::DEAD_LETTERS)?;
-            transaction.open_table(keys::KEYS)?;
+            transaction.open_table(DEAD_LETTERS)?;
+            transaction.open_table(KEYS)?;
             transaction.open_table(REPORTS)?;
             transaction.open_table(RUNS)?;
             put(transaction, ABOUT, "about", &About { format: FORMAT, pipeline })
@@ -350,7 +343,7 @@ impl Ledger {
                 put(transaction, OUTPUTS, output, &OutputRow { has_gap, has_invalid_rows, report, ahead })?;
             }
             let ends = checkpoint.outputs.iter().map(|(output, state)| (output.as_str(), state.dead_letters));
-            dead_letters::put_ends(transaction, ends)?;
+            put_ends(transaction, ends)?;
             put_unconfirmed(transaction, &checkpoint.unconfirmed)?;
             apply(transaction, since)
         })
@@ -364,10 +357,7 @@ impl Ledger {
         self.change(|transaction| {
             append(transaction, RUNS, run.number, run, MAX_RUNS)?;
             put_unconfirmed(transaction, &end.unconfirmed)?;
-            dead_letters::put_ends(
-                transaction,
-                end.dead_letters.iter().map(|(id, end)| (id.as_str(), *end)),
-            )?;
+            put_ends(transaction, end.dead_letters.iter().map(|(id, end)| (id.as_str(), *end)))?;
             apply(transaction, &end.since)?;
             if run.state == RunState::Finished { delete_checkpoint(transaction) } else { Ok(()) }
         })
@@ -494,9 +484,9 @@ fn append<T: Serialize>(
 }
 
 fn apply(transaction: &WriteTransaction, since: &SinceCheckpoint) -> Result<(), redb::Error> {
-    keys::apply(transaction, &since.keys)?;
-    missed::apply(transaction, &since.missed)?;
-    dead_letters::append(transaction, &since.invalid_rows)?;
+    apply_keys(transaction, &since.keys)?;
+    apply_missed(transaction, &since.missed)?;
+    append_invalid_rows(transaction, &since.invalid_rows)?;
     append_all(transaction, &since.reports)
 }
 
@@ -532,10 +522,6 @@ fn delete_checkpoint(transaction: &WriteTransaction) -> Result<(), redb::Error> 
     about.remove("under_way")?;
     about.remove("stored")?;
     Ok(())
-}
-
-fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(value).expect("plain data can be serialized")
 }
 
 fn cannot_open(path: &Path, error: &DatabaseError) -> StateError {

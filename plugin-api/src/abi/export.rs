@@ -10,9 +10,9 @@ use super::output_table::{OUTPUT_2, OutputTable2, output_table};
 use super::root::{PlainRoot, RootModule, RootModuleRef};
 use super::status::to_json;
 use crate::capabilities::{InputCapabilities, OutputCapabilities};
-use crate::descriptor::{Descriptor, OptionDescriptor, PluginKind};
+use crate::descriptor::{Descriptor, PluginKind};
 use crate::input::Input;
-use crate::options::OptionSpec;
+use crate::options::{OptionDescriptor, OptionSpec};
 use crate::output::Output;
 
 /// One plugin of this library. The registration macros pass it to `inventory`.

@@ -1,11 +1,12 @@
 //! Builds batches for an input.
 
-use super::layout::{ASSET_LEAD, stride};
 use std::sync::Arc;
 
+use super::columns::RowLayout;
+use super::layout::{ASSET_LEAD, TARGET_BYTES, stride};
 use super::new_definitions::{DefinitionIndex, NewDefinitions, SentDefinitions};
 use super::row::{AssetRow, DefinitionRow, FindingRow, offset};
-use super::schema::{RowLayout, Schema};
+use super::schema::Schema;
 use crate::abi::RawBatch2;
 use crate::model::{AssetField, DefinitionField, FindingField};
 
@@ -107,7 +108,7 @@ impl BatchBuilder {
     /// A batch is passed on when it has this many bytes, unless the host sets another size
     /// ([`Limits::batch_bytes`](crate::Limits::batch_bytes)): large enough to make the cost of the transfer between threads
     /// negligible, small enough for the second level cache of a core.
-    pub const TARGET_BYTES: usize = 384 * 1024;
+    pub const TARGET_BYTES: usize = TARGET_BYTES;
 
     /// Reserved for the texts of a batch, so that they are rarely moved when they grow: a full batch and the rest of an
     /// asset. Unused pages of it are not in memory.

@@ -1,8 +1,10 @@
-//! Lengths of the rows in the tables of a batch.
+//! Size of a batch, and lengths of the rows in its tables.
 
 use super::schema::Schema;
 use crate::abi::RawBatch2;
 
+/// Bytes at which a batch is full: `BatchBuilder::TARGET_BYTES`.
+pub(super) const TARGET_BYTES: usize = 384 * 1024;
 /// How many numbers come before the offsets in a row of assets.
 pub(super) const ASSET_LEAD: usize = 1;
 /// How many numbers come before the offsets in a row of new definitions.

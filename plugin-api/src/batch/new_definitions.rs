@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::builder::BatchBuilder;
+use super::columns::RowLayout;
 use super::key::{self, KeyHasher};
-use super::layout::{DEFINITION_LEAD, KEY_WORDS};
+use super::layout::{DEFINITION_LEAD, KEY_WORDS, TARGET_BYTES};
 use super::row::{DefinitionRow, offset};
-use super::schema::RowLayout;
 
 /// A definition that findings of the batch can refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -137,7 +136,7 @@ impl NewDefinitions {
         let (text_end, rows_end) = (self.text.len(), self.rows.len());
         if self.text.capacity() == 0 {
             // So that the texts are rarely moved when they grow. `finish` gives back what is not used.
-            self.text.reserve(BatchBuilder::TARGET_BYTES);
+            self.text.reserve(TARGET_BYTES);
         }
         self.rows.push(0);
         row.write_to(layout, &mut self.text, &mut self.rows);

@@ -1,6 +1,7 @@
 //! The values of a finding under one name each, codes and cells alike, for outputs that print them.
 
-use super::schema::{Column, Columns};
+use super::columns::Columns;
+use super::schema::Column;
 use super::view::FindingView;
 use crate::model::FindingField;
 

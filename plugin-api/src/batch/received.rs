@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::columns::Columns;
 use super::key::{self, KeyHasher};
 use super::layout::{DEFINITION_LEAD, KEY_WORDS, stride};
-use super::schema::{Columns, Schema};
+use super::schema::Schema;
 use super::validation::{BadBatch, definitions, key_count, rows};
 use super::view::{Batch, DefinitionView, Selection};
 use crate::abi::{BatchRef, DefinitionRef, RawBatch2, Text, Words};

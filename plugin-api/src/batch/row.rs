@@ -1,7 +1,7 @@
 //! Rows under construction.
 
 use super::codes::FindingCodes;
-use super::schema::{OwnColumn, RowLayout};
+use super::columns::{OwnColumn, RowLayout};
 use crate::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Protocol, Severity,
 };

@@ -2,9 +2,10 @@
 
 use super::cell::Cell;
 use super::codes::{BadCode, FindingCodes};
+use super::columns::{Columns, TableColumn};
 use super::key;
 use super::layout::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, KEY_WORDS, stride};
-use super::schema::{Columns, Schema, TableColumn};
+use super::schema::Schema;
 use super::validation::{BadBatch, validate_alone};
 use crate::abi::{BatchRef, DefinitionRef, RawBatch2};
 use crate::model::{

@@ -1,6 +1,6 @@
 //! Scanned assets. *Host* always means the runtime.
 
-use super::fields;
+use super::field::fields;
 
 fields! {
     /// The columns of the table of assets. Every value is text; empty means that the scanner gave no value.

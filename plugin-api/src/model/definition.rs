@@ -1,6 +1,6 @@
 //! Definitions: the entries of the scanner's knowledge base that findings refer to.
 
-use super::fields;
+use super::field::fields;
 
 fields! {
     /// The columns of the table of definitions. A batch contains each definition once, whatever the number of

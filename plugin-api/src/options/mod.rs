@@ -3,6 +3,7 @@
 //! An option is described only in this table. The checks of a pipeline file, suggestions for typing errors,
 //! redaction, `plugin describe`, the JSON Schema and the generated documentation are based on it.
 
+mod descriptor;
 mod duration;
 mod endpoint;
 mod kind;
@@ -13,10 +14,11 @@ mod size;
 mod spec;
 mod url;
 
+pub use descriptor::{OptionCondition, OptionDescriptor, OptionMaximum};
 pub use duration::show_duration;
 pub use endpoint::{Endpoint, EndpointPort};
 pub use kind::OptionKind;
-pub use rules::{BrokenRule, OptionCondition, OptionMaximum, RuleRepair};
+pub use rules::{BrokenRule, RuleRepair};
 pub(crate) use rules::{broken_rules, fault};
 pub use settings::Options;
 pub use size::show_size;

@@ -1,36 +1,12 @@
 //! Rules between the options of one plugin. The host checks them before it opens the plugin; the plugin checks them
 //! again.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::descriptor::{OptionCondition, OptionDescriptor, OptionMaximum};
 use super::duration::show_duration;
 use super::kind::OptionKind;
 use super::size::show_size;
-use crate::descriptor::OptionDescriptor;
-
-/// A condition of a rule: an option, a choice or a flag, has one of these words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-// The host is built with this very version, so it may write and match all of it.
-#[cfg_attr(not(feature = "host"), non_exhaustive)]
-pub struct OptionCondition {
-    /// The name of the option.
-    pub option: String,
-    /// The words; `yes` and `no` for a flag.
-    pub words: Vec<String>,
-}
-
-/// A maximum that applies under a condition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-// The host is built with this very version, so it may write and match all of it.
-#[cfg_attr(not(feature = "host"), non_exhaustive)]
-pub struct OptionMaximum {
-    /// The condition.
-    #[serde(flatten)]
-    pub condition: OptionCondition,
-    /// The maximum: a number, bytes or milliseconds.
-    pub max: u64,
-}
 
 /// A rule between two options that the settings break.
 #[derive(Debug, Clone, PartialEq, Eq)]

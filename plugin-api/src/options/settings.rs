@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::descriptor::OptionDescriptor;
 use super::endpoint::Endpoint;
 use super::kind::OptionKind;
 use super::rules::broken_rules;
 use super::spec::{OptionSpec, ValueSpec};
 use super::url::UrlParts;
-use crate::descriptor::OptionDescriptor;
 use crate::error::{PluginError, Result};
 use crate::secret::Secret;
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use scanbridge_plugin_api::Result;
 use scanbridge_plugin_api::model::Severity;
 
-use crate::encoder::Sink;
+use crate::sink::Sink;
 
 /// Processing of buffered events. With neither option, events are not buffered.
 #[derive(Debug, Clone, Copy, Default)]

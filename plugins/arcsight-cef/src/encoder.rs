@@ -11,6 +11,7 @@ use crate::field::{self, Field, TruncatedFields, append_header};
 use crate::fragment::{KEPT_BYTES, append_classification, append_severity};
 use crate::options::EventSettings;
 use crate::report::ReportPart;
+use crate::sink::Sink;
 use crate::syslog::budget;
 use crate::table::Table;
 use crate::time;
@@ -53,11 +54,6 @@ pub(crate) struct Tally {
     pub clamped: u64,
     /// Derived events that were dropped: too long even without their texts.
     pub too_long: u64,
-}
-
-/// Receives finished events, each a line with its line feed.
-pub(crate) trait Sink {
-    fn event(&mut self, line: &[u8], severity: Option<Severity>) -> Result<()>;
 }
 
 impl Encoder {

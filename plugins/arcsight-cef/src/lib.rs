@@ -18,6 +18,7 @@ mod output;
 mod ports;
 mod report;
 mod severity;
+mod sink;
 mod syslog;
 mod table;
 mod time;

@@ -7,8 +7,6 @@ use std::path::Path;
 use rustix::fs::{StatVfs, fstatvfs, statvfs};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
-use crate::source::Failed;
-
 /// The free space of a file system at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FreeSpace {
@@ -53,6 +51,31 @@ impl FreeSpace {
         let error = PluginError::new(ErrorKind::Io, message)
             .with_hint("free disk space, or use a larger disk for the state directory");
         Failed::DiskFull { free: self.free, error }
+    }
+}
+
+/// Why a source cannot be opened.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The disk has too little space for a temporary file; it had `free` bytes before the attempt.
+    DiskFull {
+        free: u64,
+        error: PluginError,
+    },
+    Other(PluginError),
+}
+
+impl Failed {
+    pub(crate) fn into_error(self) -> PluginError {
+        match self {
+            Self::DiskFull { error, .. } | Self::Other(error) => error,
+        }
+    }
+}
+
+impl From<PluginError> for Failed {
+    fn from(error: PluginError) -> Self {
+        Self::Other(error)
     }
 }
 

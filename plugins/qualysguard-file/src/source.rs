@@ -18,7 +18,7 @@ use scanbridge_qualys_report::{Source, temporary_file};
 use scanbridge_qualys_xml::Kind;
 
 use crate::fingerprint::Stamp;
-use crate::free_space::FreeSpace;
+use crate::free_space::{Failed, FreeSpace};
 use crate::paths::reason;
 use crate::pipe::CancellableReader;
 
@@ -192,31 +192,6 @@ impl Opener {
         let mut source = Source::new(file, length);
         source.is_truncated = is_truncated;
         Ok(source)
-    }
-}
-
-/// Why a source cannot be opened.
-#[derive(Debug)]
-pub(crate) enum Failed {
-    /// The disk has too little space for a temporary file; it had `free` bytes before the attempt.
-    DiskFull {
-        free: u64,
-        error: PluginError,
-    },
-    Other(PluginError),
-}
-
-impl Failed {
-    fn into_error(self) -> PluginError {
-        match self {
-            Self::DiskFull { error, .. } | Self::Other(error) => error,
-        }
-    }
-}
-
-impl From<PluginError> for Failed {
-    fn from(error: PluginError) -> Self {
-        Self::Other(error)
     }
 }
 

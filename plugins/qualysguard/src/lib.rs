@@ -4,6 +4,7 @@
 mod api;
 mod delivery;
 mod detections;
+mod fingerprint;
 mod http;
 mod input;
 mod keys;

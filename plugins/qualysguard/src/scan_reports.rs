@@ -12,11 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Answer, Call, Failure, unusable_list};
 use crate::delivery::{Delivery, Fetched, Store};
+use crate::fingerprint::fingerprint;
 use crate::http::Keep;
 use crate::options::ScanReports as Wanted;
-use crate::source::{
-    SourceContext, Work, concerns_one_report, end_round, fingerprint, position, read_position,
-};
+use crate::source::{SourceContext, Work, concerns_one_report, end_round, position, read_position};
 
 /// Downloads the scans of one account.
 pub(crate) struct ScanReports {

@@ -62,12 +62,6 @@ pub(crate) fn concerns_one_report(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Rejected | ErrorKind::BadData | ErrorKind::NoInput)
 }
 
-/// A hash of parameters, as 32 hexadecimal digits.
-pub(crate) fn fingerprint(of: &impl Serialize) -> String {
-    let bytes = serde_json::to_vec(of).expect("parameters are plain data");
-    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&bytes))
-}
-
 /// Ends a round: finished without `interval_minutes`, otherwise idle until the next round is due. `again`
 /// starts it.
 pub(crate) fn end_round(settings: &Settings, began: &mut Instant, again: impl FnOnce()) -> Step {

@@ -122,10 +122,6 @@ pub(crate) const NOT_REGISTERED: &str = "check on the Defense Center: (1) this m
      host input client, (2) the registered name resolves to it (else register the IP address), (3) the \
      client was not deleted, (4) this .pkcs12 file is the newest one created for it";
 
-pub(crate) fn unavailable(message: String) -> PluginError {
-    PluginError::new(ErrorKind::Unavailable, message)
-}
-
 /// The time until a deadline.
 fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())

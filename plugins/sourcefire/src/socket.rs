@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 use scanbridge_plugin_api::tracing::info;
 use scanbridge_plugin_api::{PluginError, Result, Services};
 
-use crate::dial::unavailable;
-
 /// A TCP connection whose reads and writes end at a deadline or when the host cancels the run. Long waits are logged.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -51,8 +49,9 @@ impl Socket {
             .set_nonblocking(false)
             .and_then(|()| stream.set_read_timeout(Some(WAKE_UP)))
             .and_then(|()| stream.set_write_timeout(Some(WAKE_UP)));
-        prepared
-            .map_err(|error| unavailable(format!("cannot set up the connection to {center}: {error}")))?;
+        prepared.map_err(|error| {
+            PluginError::unavailable(format!("cannot set up the connection to {center}: {error}"))
+        })?;
         let wait = Wait::until(deadline, "the TLS handshake");
         Ok(Self { stream, services: services.clone(), center: center.to_owned(), wait })
     }
@@ -77,11 +76,13 @@ impl Socket {
     pub(crate) fn ended(&self, error: &io::Error) -> Option<PluginError> {
         Some(match *error.get_ref()?.downcast_ref::<WaitError>()? {
             WaitError::Cancelled => PluginError::cancelled(),
-            WaitError::Late(due) => unavailable(format!("timed out: {} did not finish {due}", self.center))
-                .with_hint(
-                    "the Defense Center may be busy; increase `connect_timeout_secs` or \
+            WaitError::Late(due) => {
+                PluginError::unavailable(format!("timed out: {} did not finish {due}", self.center))
+                    .with_hint(
+                        "the Defense Center may be busy; increase `connect_timeout_secs` or \
                      `reply_timeout_secs`",
-                ),
+                    )
+            }
         })
     }
 

@@ -1,13 +1,12 @@
 //! The checks of every plugin.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 
 use scanbridge_plugin_api::{Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginKind, Purpose};
 use serde_json::{Value, json};
 
 use super::output::{self, Random};
+use super::tree::tree;
 use crate::exam::job::{Call, Resume, Returned, Step};
 use crate::exam::process::{Ended, Trace};
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
@@ -132,28 +131,6 @@ fn reads_only(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
         }
     }
     Ok(())
-}
-
-/// Everything that an instance could have written; directories have no content.
-pub(in crate::exam) fn tree(space: &Space) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
-    let mut found = BTreeMap::new();
-    for root in [space.dir(0), space.state(0)] {
-        add(&root, &root, &mut found);
-    }
-    found
-}
-
-fn add(root: &Path, path: &Path, found: &mut BTreeMap<PathBuf, Option<Vec<u8>>>) {
-    let Ok(entries) = fs::read_dir(path) else { return };
-    for entry in entries.flatten().map(|entry| entry.path()) {
-        let name = entry.strip_prefix(root.parent().unwrap_or(root)).unwrap_or(&entry).to_owned();
-        if entry.is_dir() {
-            found.insert(name, None);
-            add(root, &entry, found);
-        } else {
-            found.insert(name, fs::read(&entry).ok());
-        }
-    }
 }
 
 /// Time limit of a call after a stop request: 2 s, and half a second for a busy machine.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use scanbridge_plugin_api::{ErrorKind, InputCapabilities, Position, Resumes};
 use serde_json::Value;
 
-use super::general::tree;
 use super::output::compare_exact;
+use super::tree::tree;
 use crate::exam::job::{ReadBatch, ReadEvent, Resume, Step, input_capabilities};
 use crate::exam::process::Trace;
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};

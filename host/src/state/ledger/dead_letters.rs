@@ -3,18 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use redb::{Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Durability, ReadableDatabase, ReadableTable};
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Ledger, StateError, to_json};
+use super::tables::{DEAD_LETTER_ENDS, DEAD_LETTERS, put_ends};
+use super::{Ledger, StateError};
 use crate::state::checkpoint::{DeadLetterEnd, MissedReport};
 use crate::state::dead_letter::{DeadLetter, Stage};
-
-/// Dead letters as JSON, by output or input and ascending number.
-pub(super) const DEAD_LETTERS: TableDefinition<'static, (&'static str, u64), &'static [u8]> =
-    TableDefinition::new("dead_letters");
-/// The last dead letter of each output or input that counts.
-pub(super) const DEAD_LETTER_ENDS: Bytes = TableDefinition::new("dead_letter_ends");
 
 /// The dead letters of one output, or of the invalid rows of one input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -162,7 +157,8 @@ impl Ledger {
             let known = known?;
             let of_letters = known.first().map(|letter| (letter.stage.clone(), 0));
             let Some((stage, missed_reports)) = stages.remove(&id).or(of_letters) else { continue };
-            let time = |letter: Option<&StageAndTime>| letter.map_or_else(String::new, |letter| letter.time.clone());
+            let time =
+                |letter: Option<&StageAndTime>| letter.map_or_else(String::new, |letter| letter.time.clone());
             let (oldest, newest) = (time(known.first()), time(known.last()));
             counts.push(DeadLetterCount { stage, letters, bytes, oldest, newest, missed_reports });
         }
@@ -280,38 +276,4 @@ impl Iterator for DeadLetterReader {
             exit_code: 65,
         }))
     }
-}
-
-/// Stores which dead letters count, as part of a transaction.
-pub(super) fn put_ends<'a>(
-    transaction: &WriteTransaction,
-    ends: impl IntoIterator<Item = (&'a str, DeadLetterEnd)>,
-) -> Result<(), redb::Error> {
-    let mut table = transaction.open_table(DEAD_LETTER_ENDS)?;
-    for (output, end) in ends {
-        table.insert(output, to_json(&end).as_slice())?;
-    }
-    Ok(())
-}
-
-/// Adds dead letters of invalid rows, as part of a transaction. They count with it.
-pub(super) fn append(
-    transaction: &WriteTransaction,
-    letters: &[(String, Vec<Vec<u8>>)],
-) -> Result<(), redb::Error> {
-    for (input, letters) in letters {
-        let mut table = transaction.open_table(DEAD_LETTERS)?;
-        let ends = transaction.open_table(DEAD_LETTER_ENDS)?;
-        let end = ends.get(input.as_str())?.map(|end| serde_json::from_slice(end.value()));
-        let end = end.transpose().map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-        let mut end: DeadLetterEnd = end.unwrap_or_default();
-        for letter in letters {
-            end.number += 1;
-            end.bytes += letter.len() as u64;
-            table.insert((input.as_str(), end.number), letter.as_slice())?;
-        }
-        drop((table, ends));
-        put_ends(transaction, [(input.as_str(), end)])?;
-    }
-    Ok(())
 }

@@ -2,14 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadableDatabase, ReadableTable};
 
+use super::tables::KEYS;
 use super::{Ledger, StateError};
-use crate::state::checkpoint::KeyChanges;
-
-/// Values by instance and key.
-pub(super) const KEYS: TableDefinition<'static, (&'static str, &'static str), &'static [u8]> =
-    TableDefinition::new("keys");
 
 impl Ledger {
     /// The value of a key of this instance.
@@ -76,24 +72,4 @@ impl Ledger {
         })?;
         Ok(count)
     }
-}
-
-/// Applies changes as part of a transaction.
-pub(super) fn apply(
-    transaction: &WriteTransaction,
-    changes: &[(String, KeyChanges)],
-) -> Result<(), redb::Error> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let mut table = transaction.open_table(KEYS)?;
-    for (instance, changes) in changes {
-        for (key, value) in changes {
-            match value {
-                Some(value) => table.insert((instance.as_str(), key.as_str()), value.as_slice())?,
-                None => table.remove((instance.as_str(), key.as_str()))?,
-            };
-        }
-    }
-    Ok(())
 }

@@ -10,7 +10,6 @@ use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Service
 use super::link::{Link, LinkError, WriteTimeout};
 use super::receiver::Receiver;
 use super::tls::{self, Tls};
-use super::unavailable;
 
 /// Where to connect, and how.
 #[derive(Debug)]
@@ -125,7 +124,7 @@ impl Connector {
             return Err(failures.swap_remove(untrusted));
         }
         let all: Vec<_> = failures.into_iter().map(|error| error.message).collect();
-        Err(unavailable(all.join("; ")))
+        Err(PluginError::unavailable(all.join("; ")))
     }
 
     /// Logs once that a receiver is untrusted and another one receives the events; each commit connects
@@ -187,7 +186,7 @@ fn cannot_connect(name: &str, error: &DialError) -> PluginError {
 
 fn error_of(error: LinkError) -> PluginError {
     match error {
-        LinkError::Lost(reason) => unavailable(format!("{reason} during the TLS handshake")),
+        LinkError::Lost(reason) => PluginError::unavailable(format!("{reason} during the TLS handshake")),
         LinkError::Fatal(error) => error,
     }
 }

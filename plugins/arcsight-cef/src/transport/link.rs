@@ -10,8 +10,6 @@ use rustls::ClientConnection;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Services, unacknowledged_bytes};
 use scanbridge_tls_identity::ClientTls;
 
-use super::{SLICE, unavailable};
-
 /// Errors of a connection.
 #[derive(Debug)]
 pub(super) enum LinkError {
@@ -52,7 +50,7 @@ impl WriteTimeout {
     pub(super) fn check(&self, since: Instant, peer: &str) -> Result<(), PluginError> {
         let waited = since.elapsed();
         if waited >= self.timeout {
-            return Err(unavailable(format!(
+            return Err(PluginError::unavailable(format!(
                 "write to {peer} timed out: connected, but no byte was accepted for {} s",
                 self.timeout.as_secs()
             )));
@@ -218,7 +216,7 @@ impl Link {
                 (arrived, last_progress) = (now, Instant::now());
             }
             self.write_timeout.check(last_progress, &self.name).map_err(|error| match error.kind {
-                ErrorKind::Unavailable => unavailable(format!(
+                ErrorKind::Unavailable => PluginError::unavailable(format!(
                     "{} did not close the connection, so delivery of all events is not confirmed",
                     self.name
                 ))
@@ -359,6 +357,8 @@ impl Link {
     }
 }
 
+/// Maximum wait before checking for cancellation by the host.
+const SLICE: Duration = Duration::from_millis(200);
 /// Interval for polling the acknowledged bytes: the kernel sends no event for them.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// How long `close` waits for the peer to close its side.

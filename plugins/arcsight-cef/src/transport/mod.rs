@@ -10,16 +10,13 @@ mod timed;
 mod tls;
 mod udp;
 
-use std::time::Duration;
-
 use scanbridge_durable_file::ReportFile;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart, Severity};
 use scanbridge_plugin_api::{
-    Begin, CheckReport, ErrorKind, Open, OutputCapabilities, Partial, PluginError, Receipt, Result, Resume,
-    tracing,
+    Begin, CheckReport, Open, OutputCapabilities, Partial, Receipt, Result, Resume, tracing,
 };
 
-use crate::encoder::Sink;
+use crate::sink::Sink;
 use crate::syslog::{Framing, Header};
 use options::TransportSettings;
 use stream::Stream;
@@ -216,10 +213,3 @@ impl Syslog {
         }
     }
 }
-
-fn unavailable(message: String) -> PluginError {
-    PluginError::new(ErrorKind::Unavailable, message)
-}
-
-/// Maximum wait before checking for cancellation by the host.
-const SLICE: Duration = Duration::from_millis(200);

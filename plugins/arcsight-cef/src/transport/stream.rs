@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{CheckReport, Result, tracing};
+use scanbridge_plugin_api::{CheckReport, PluginError, Result, tracing};
 
 use super::backlog::Backlog;
 use super::connect::Connector;
 use super::link::{Link, LinkError, POLL_INTERVAL, WriteTimeout};
-use super::unavailable;
 
 /// When buffered events are written.
 #[derive(Debug, Clone, Copy)]
@@ -234,7 +233,7 @@ impl Stream {
         self.backlog.rewind();
         if !self.progressed {
             if self.window == 1 {
-                return Err(unavailable(format!(
+                return Err(PluginError::unavailable(format!(
                     "{reason}: connection failed repeatedly before any event was confirmed"
                 )));
             }

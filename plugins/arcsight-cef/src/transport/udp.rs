@@ -4,10 +4,9 @@ use std::io;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{CheckReport, ErrorKind, Result, tracing};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, tracing};
 
 use super::connect::Connector;
-use super::unavailable;
 
 /// A socket that sends datagrams. Lost datagrams are not detected, except for ICMP port unreachable.
 #[derive(Debug)]
@@ -84,12 +83,12 @@ fn resolve<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<
 fn send_error(name: &str, error: &io::Error) -> scanbridge_plugin_api::PluginError {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => {
-            unavailable(format!("connection refused by {name} (UDP: ICMP port unreachable)"))
+            PluginError::unavailable(format!("connection refused by {name} (UDP: ICMP port unreachable)"))
         }
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            unavailable(format!("sending datagrams to {name} timed out"))
+            PluginError::unavailable(format!("sending datagrams to {name} timed out"))
         }
-        _ => unavailable(format!("cannot send datagrams to {name}: {error}")),
+        _ => PluginError::unavailable(format!("cannot send datagrams to {name}: {error}")),
     }
 }
 

@@ -7,8 +7,7 @@ use scanbridge_plugin_api::{PluginError, Result, Secret};
 use url::Url;
 
 use super::call::Call;
-use crate::http::basic;
-use crate::options::{Account, Auth, Network};
+use crate::options::{Account, Auth, Network, basic};
 
 /// Credentials, and the session or token obtained with them.
 #[derive(Debug)]

@@ -14,9 +14,10 @@ use scanbridge_qualys_xml::{Definitions, Reply, index_knowledge_base};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Answer, Call, Failure};
+use crate::fingerprint::fingerprint;
 use crate::http::{Body, Keep};
 use crate::options::Detections as Wanted;
-use crate::source::{SourceContext, fingerprint};
+use crate::source::SourceContext;
 use crate::state_file::StateFile;
 
 /// The cache and its index.

@@ -17,4 +17,3 @@ pub(crate) use body::{Body, Keep};
 pub(crate) use exchange::{Exchange, Request, Response, number, seconds, to_wait};
 pub(crate) use http_error::HttpError;
 pub(crate) use runtime::Runtime;
-pub(crate) use tunnel::basic;

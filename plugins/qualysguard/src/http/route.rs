@@ -13,8 +13,7 @@ use url::Url;
 use super::dns::DnsResolver;
 use super::hops::{self, HandshakeOrder};
 use super::http_error::{Cause, HttpError, Peer};
-use super::tunnel::basic;
-use crate::options::{Network, Proxy};
+use crate::options::{Network, Proxy, basic};
 
 /// The route to one host.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use scanbridge_dialer::{DialError, Dialer};
-use scanbridge_plugin_api::{PluginError, Secret, printable};
+use scanbridge_plugin_api::{PluginError, printable};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use super::http_error::{Cause, of_io};
 use super::route::ViaProxy;
-use crate::options::Proxy;
+use crate::options::{Proxy, basic};
 
 /// Maximum length of a status line, in bytes.
 const MAX_STATUS_LINE_BYTES: usize = 16 << 10;
@@ -89,13 +89,6 @@ where
             Err(Cause::ProxyRefused(format!("{status} {reason}").trim_end().to_owned()))
         }
     }
-}
-
-/// The header value for Basic authentication.
-pub(crate) fn basic(user: &str, password: &Secret) -> Secret {
-    use base64::Engine as _;
-    let plain = format!("{user}:{}", password.expose());
-    Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)))
 }
 
 /// Reads the status line of the response.

@@ -12,7 +12,7 @@ mod values;
 pub(crate) use addresses::Addresses;
 pub(crate) use network::{Account, Auth, Network};
 pub(crate) use platform::Platform;
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{Proxy, basic};
 pub(crate) use settings::Settings;
 pub(crate) use source::{Detections, ScanReports, Source, TemplateReports, Which};
 pub(crate) use table::TABLE;

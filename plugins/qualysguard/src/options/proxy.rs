@@ -77,6 +77,13 @@ fn read_direct(entry: &str) -> Direct {
     }
 }
 
+/// The header value for Basic authentication.
+pub(crate) fn basic(user: &str, password: &Secret) -> Secret {
+    use base64::Engine as _;
+    let plain = format!("{user}:{}", password.expose());
+    Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::table::TABLE;

@@ -10,6 +10,7 @@ use super::Addresses;
 use super::network::{Account, Network, account, network};
 use super::source::{Source, source};
 use super::values::{extra, minutes, owned, version};
+use crate::fingerprint::fingerprint;
 
 /// All settings of an instance.
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ impl Settings {
         let targets = self.targets.parameters("ag_ids");
         let addresses = format!("{:?}", self.addresses);
         let account = (self.network.url.as_str(), &self.account.user);
-        crate::source::fingerprint(&(account, source, targets, addresses, &self.extra))
+        fingerprint(&(account, source, targets, addresses, &self.extra))
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use scanbridge_plugin_api::{Result, Services, State};
 use serde::{Deserialize, Serialize};
 
+use crate::fingerprint::fingerprint;
 use crate::keys;
-use crate::source::fingerprint;
 
 /// The launched reports; each is a key of the instance.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use scanbridge_qualys_xml::{Reply, StoredReport};
 use super::launched::LaunchedReports;
 use super::stored::{delete, list, list_one, report_call};
 use crate::api::{Answer, Failure};
+use crate::fingerprint::fingerprint;
 use crate::options::{TemplateReports as Wanted, Which};
 use crate::source::SourceContext;
 
@@ -221,7 +222,7 @@ fn is_refusal(kind: ErrorKind) -> bool {
 /// Hash of the launch parameters; see `Entry::key`.
 fn launch_key(context: &SourceContext, template: &str, wanted: &Wanted) -> String {
     let parameters = (&wanted.title, context.settings.targets.parameters(""), &context.settings.extra);
-    crate::source::fingerprint(&(context.settings.network.url.as_str(), template, parameters))
+    fingerprint(&(context.settings.network.url.as_str(), template, parameters))
 }
 
 /// A failed cleanup does not end the run, except for errors that affect every other call too.

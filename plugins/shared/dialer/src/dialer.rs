@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::Services;
 
-use crate::lookup::{self, Resolver};
+use crate::resolver::{self, Resolver};
 use crate::{DialError, IpVersion};
 
 /// Opens connections for one plugin instance. Cloning is cheap.
@@ -27,7 +27,7 @@ impl Dialer {
         Self {
             services: services.clone(),
             preferred: IpVersion::Any,
-            resolver: lookup::system,
+            resolver: resolver::system,
             keepalive: Duration::ZERO,
             acknowledgement: Duration::ZERO,
         }

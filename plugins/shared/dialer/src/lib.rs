@@ -28,8 +28,9 @@ mod dial_error;
 mod dialer;
 mod ip_version;
 mod lookup;
+mod resolver;
 
 pub use dial_error::{DialError, reason};
 pub use dialer::Dialer;
 pub use ip_version::IpVersion;
-pub use lookup::Resolver;
+pub use resolver::Resolver;

@@ -1,7 +1,6 @@
 //! Name lookup.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,14 +8,6 @@ use std::time::{Duration, Instant};
 use crate::dial_error::seconds;
 use crate::dialer::SLICE;
 use crate::{DialError, Dialer};
-
-/// Looks up the addresses of a host name; blocks. Tests replace it to simulate DNS.
-pub type Resolver = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
-
-/// The system's resolver.
-pub(crate) fn system(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    (host, port).to_socket_addrs().map(Iterator::collect)
-}
 
 impl Dialer {
     /// The addresses of a host name or IP address, at least one, the preferred ones first, each once. An IP address

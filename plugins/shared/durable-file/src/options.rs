@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use scanbridge_plugin_api::{
-    OptionSpec, Options, OutputCapabilities, Partial, PluginError, Replaces, Result, Resume,
-};
+use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result};
 
+pub use crate::target::CAPABILITIES;
 use crate::target::{IfExists, Rotation, Target};
 
 /// `path`, required.
@@ -26,10 +25,6 @@ pub const ROTATE_BYTES: OptionSpec = OptionSpec::size("rotate_bytes", 1 << 10, u
 /// `rotate_secs`.
 pub const ROTATE_SECS: OptionSpec = OptionSpec::integer("rotate_secs", 1, 366 * 86_400)
     .help("File age, in seconds, at which a new file is started. Default: no rotation by age.");
-
-/// The most that an output can do that writes with this crate: its `CAPABILITIES`.
-pub const CAPABILITIES: OutputCapabilities =
-    OutputCapabilities::NONE.resume(Resume::Exact).replaces(Replaces::Report).partial(Partial::Adds);
 
 impl Target {
     /// Reads the five options of this module, all of which must be in the plugin's table.

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use scanbridge_plugin_api::{OutputCapabilities, Partial, Purpose, Replaces};
+use scanbridge_plugin_api::{OutputCapabilities, Partial, Purpose, Replaces, Resume};
 
 use crate::direct::is_direct;
-use crate::options::CAPABILITIES;
+
+/// The most that an output can do that writes with this crate: its `CAPABILITIES`.
+pub const CAPABILITIES: OutputCapabilities =
+    OutputCapabilities::NONE.resume(Resume::Exact).replaces(Replaces::Report).partial(Partial::Adds);
 
 /// Where and how a file output writes.
 #[derive(Debug, Clone, PartialEq, Eq)]

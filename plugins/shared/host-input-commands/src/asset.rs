@@ -7,7 +7,7 @@ use scanbridge_plugin_api::batch::AssetView;
 use scanbridge_plugin_api::model::AssetField;
 use scanbridge_plugin_api::printable;
 
-use crate::commands::SCAN_UPDATE;
+use crate::update::SCAN_UPDATE;
 
 /// The asset whose commands are being written.
 #[derive(Debug)]

@@ -14,12 +14,7 @@ use crate::names::Name;
 use crate::result_line::{ResultLines, push_os, result_id};
 use crate::settings::{Replace, Settings};
 use crate::snapshot::{BadSnapshot, put_number, take_number};
-
-/// The command that applies all commands since the previous one: deletions, then additions.
-pub const SCAN_UPDATE: &str = "ScanUpdate\n";
-
-/// The command that replaces the results of an asset by the additions since the previous one.
-pub const SCAN_FLUSH: &str = "ScanFlush\n";
+use crate::update::{SCAN_FLUSH, SCAN_UPDATE};
 
 /// Complete command lines of one asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,9 +25,11 @@ mod result_line;
 mod settings;
 mod snapshot;
 mod text;
+mod update;
 
 pub use addresses::AddressSet;
-pub use commands::{Block, CommandWriter, SCAN_FLUSH, SCAN_UPDATE, Totals};
+pub use commands::{Block, CommandWriter, Totals};
 pub use names::{BadName, Domain, Name};
 pub use settings::{BlockLimits, DescriptionPart, OPTIONS, Replace, Settings, format_options, options};
 pub use snapshot::{BadSnapshot, put_number, take_number};
+pub use update::{SCAN_FLUSH, SCAN_UPDATE};

@@ -7,8 +7,7 @@ use quick_xml::XmlVersion;
 use quick_xml::events::{BytesRef, BytesStart};
 
 use crate::damage::Fault;
-use crate::events::is_xml_character;
-use crate::names::Shown;
+use crate::names::{Shown, is_xml_character};
 
 /// More than the elements of real reports have.
 const MAX_ATTRIBUTES: usize = 32;

@@ -16,7 +16,7 @@ use crate::damage::{Damage, Fault};
 use crate::element::Element;
 use crate::element_stack::{ElementStack, Reader};
 use crate::in_place::{self, Token};
-use crate::names::Shown;
+use crate::names::{Shown, is_xml_character};
 use crate::sanitizer::{Sanitizer, SourcePosition};
 use crate::skip_element;
 
@@ -250,10 +250,6 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, Box<Fault>> {
             Ok(None) => Err(Fault::Entity(Shown(name).to_string()).into()),
         },
     }
-}
-
-pub(crate) fn is_xml_character(c: char) -> bool {
-    !matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}')
 }
 
 #[cfg(test)]

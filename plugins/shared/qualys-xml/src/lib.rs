@@ -41,6 +41,7 @@ mod names;
 mod notes;
 mod page;
 mod preface;
+mod preface_reader;
 mod reader;
 mod reply;
 mod sanitizer;
@@ -63,7 +64,8 @@ pub use lists::{
 };
 pub use mark::Mark;
 pub use page::{MORE_PAGES, Page};
-pub use preface::{Preface, read_preface, resume_preface};
+pub use preface::Preface;
+pub use preface_reader::{read_preface, resume_preface};
 pub use reader::{Progress, ReportReader};
 pub use reply::{Reply, clean};
 pub use sanitizer::Sanitizer;

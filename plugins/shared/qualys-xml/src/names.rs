@@ -1,4 +1,4 @@
-//! Makes names and texts from outside safe to display.
+//! Characters of names and texts from outside: which ones are allowed, and how they are displayed.
 
 use std::fmt;
 
@@ -14,6 +14,11 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&printable(self.0, MAX_CHARACTERS))
     }
+}
+
+/// Whether XML 1.0 allows a character.
+pub(crate) fn is_xml_character(c: char) -> bool {
+    !matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}')
 }
 
 #[cfg(test)]

@@ -50,7 +50,10 @@ fn missed_reports_are_shown_and_sent_by_a_replay() {
     );
     let shown = command(&sandbox, &["dead-letters", "show"]).expect_code(0).stdout;
     assert!(
-        shown.lines().count() == 2 && shown.contains("lines: lacks 16 findings of the report in/a.xml (run 1, input reports): cannot create later"),
+        shown.lines().count() == 2
+            && shown.contains(
+                "lines: lacks 16 findings of the report in/a.xml (run 1, input reports): cannot create later"
+            ),
         "{shown}"
     );
 

@@ -1,0 +1,123 @@
+//! Tables of the ledger, and what is written to them as part of a transaction.
+
+use std::collections::BTreeMap;
+
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use scanbridge_plugin_api::{ReportKey, StoredReport};
+use serde::Serialize;
+
+use crate::state::checkpoint::{DeadLetterEnd, KeyChanges, MissedChange};
+
+/// A table of bytes by name.
+pub(super) type Bytes = TableDefinition<'static, &'static str, &'static [u8]>;
+
+/// Reports that the inputs have not confirmed, as JSON, by input.
+pub(super) const UNCONFIRMED: Bytes = TableDefinition::new("unconfirmed");
+/// Values by instance and key.
+pub(super) const KEYS: TableDefinition<'static, (&'static str, &'static str), &'static [u8]> =
+    TableDefinition::new("keys");
+/// Dead letters as JSON, by output or input and ascending number.
+pub(super) const DEAD_LETTERS: TableDefinition<'static, (&'static str, u64), &'static [u8]> =
+    TableDefinition::new("dead_letters");
+/// The last dead letter of each output or input that counts.
+pub(super) const DEAD_LETTER_ENDS: Bytes = TableDefinition::new("dead_letter_ends");
+/// Missed reports as JSON, by output and report.
+pub(super) const MISSED: Bytes = Bytes::new("missed");
+
+/// Applies changes of keys as part of a transaction.
+pub(super) fn apply_keys(
+    transaction: &WriteTransaction,
+    changes: &[(String, KeyChanges)],
+) -> Result<(), redb::Error> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut table = transaction.open_table(KEYS)?;
+    for (instance, changes) in changes {
+        for (key, value) in changes {
+            match value {
+                Some(value) => table.insert((instance.as_str(), key.as_str()), value.as_slice())?,
+                None => table.remove((instance.as_str(), key.as_str()))?,
+            };
+        }
+    }
+    Ok(())
+}
+
+/// Stores which dead letters count, as part of a transaction.
+pub(super) fn put_ends<'a>(
+    transaction: &WriteTransaction,
+    ends: impl IntoIterator<Item = (&'a str, DeadLetterEnd)>,
+) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(DEAD_LETTER_ENDS)?;
+    for (output, end) in ends {
+        table.insert(output, to_json(&end).as_slice())?;
+    }
+    Ok(())
+}
+
+/// Adds dead letters of invalid rows, as part of a transaction. They count with it.
+pub(super) fn append_invalid_rows(
+    transaction: &WriteTransaction,
+    letters: &[(String, Vec<Vec<u8>>)],
+) -> Result<(), redb::Error> {
+    for (input, letters) in letters {
+        let mut table = transaction.open_table(DEAD_LETTERS)?;
+        let ends = transaction.open_table(DEAD_LETTER_ENDS)?;
+        let end = ends.get(input.as_str())?.map(|end| serde_json::from_slice(end.value()));
+        let end = end.transpose().map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+        let mut end: DeadLetterEnd = end.unwrap_or_default();
+        for letter in letters {
+            end.number += 1;
+            end.bytes += letter.len() as u64;
+            table.insert((input.as_str(), end.number), letter.as_slice())?;
+        }
+        drop((table, ends));
+        put_ends(transaction, [(input.as_str(), end)])?;
+    }
+    Ok(())
+}
+
+/// Applies changes of missed reports as part of a transaction.
+pub(super) fn apply_missed(
+    transaction: &WriteTransaction,
+    changes: &[MissedChange],
+) -> Result<(), redb::Error> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut table = transaction.open_table(MISSED)?;
+    for change in changes {
+        match change {
+            MissedChange::Add(missed) => {
+                table.insert(name_of(&missed.output, &missed.report).as_str(), to_json(missed).as_slice())?;
+            }
+            MissedChange::Remove { output, report } => {
+                table.remove(name_of(output, report).as_str())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Stores which reports the inputs have not confirmed, as part of a transaction.
+pub(super) fn put_unconfirmed(
+    transaction: &WriteTransaction,
+    unconfirmed: &BTreeMap<String, Vec<StoredReport>>,
+) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(UNCONFIRMED)?;
+    table.retain(|input, _| unconfirmed.get(input).is_some_and(|reports| !reports.is_empty()))?;
+    for (input, reports) in unconfirmed.iter().filter(|(_, reports)| !reports.is_empty()) {
+        table.insert(input.as_str(), to_json(reports).as_slice())?;
+    }
+    Ok(())
+}
+
+/// The key in the table: an `id:` has no line breaks.
+fn name_of(output: &str, report: &ReportKey) -> String {
+    format!("{output}\n{}", String::from_utf8_lossy(&to_json(report)))
+}
+
+pub(super) fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain data can be serialized")
+}
