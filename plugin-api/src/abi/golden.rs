@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::StepKind;
 use super::frames::{Answer, StoredFrame};
+use super::status::Detail;
 use super::{
     AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, MetricsTable1, NotesTable1, StateTable1,
     WakeTable1,
@@ -183,6 +184,12 @@ fn forms() -> Vec<(&'static str, Value)> {
         .step("b", Verdict::Warning, "detail")
         .step("c", Verdict::Failed, "detail")
         .failed_step("d", &PluginError::new(ErrorKind::Auth, "message"));
+    let error = Detail {
+        message: "message".to_owned(),
+        hint: Some("hint".to_owned()),
+        option: Some("option".to_owned()),
+        line: Some(7),
+    };
     let open = OpenFrame {
         api: "2.0".to_owned(),
         host: "Scanbridge 1.0.0".to_owned(),
@@ -215,6 +222,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         ("report end", form(&end)),
         ("descriptor", form(&descriptor)),
         ("check report", form(&check)),
+        ("error", form(&error)),
     ]
 }
 
@@ -244,6 +252,7 @@ fn json_forms_can_grow() {
             "report start" => read::<ReportStart>,
             "report end" => read::<ReportEnd>,
             "descriptor" => read::<Descriptor>,
+            "error" => read::<Detail>,
             _ => read::<CheckReport>,
         };
         form["later"] = Value::from("added");

@@ -1,6 +1,7 @@
 //! Forwards a plugin's `tracing` events to the host's log. Each library has its own copy of `tracing`, so without
 //! this module the events would be lost.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::{Once, OnceLock};
@@ -46,6 +47,12 @@ pub(crate) fn enter(host: Option<HostHandle>) -> CurrentHostGuard {
     CurrentHostGuard(CURRENT.replace(host))
 }
 
+/// The message of a panic. The method of the standard library needs Rust 1.91.
+pub(super) fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
 /// Writes a panic of an instance, with its location, to the host's log. Standard error would not name the instance.
 /// Other threads of the library keep the previous panic hook.
 fn report_panics() {
@@ -53,7 +60,7 @@ fn report_panics() {
     std::panic::set_hook(Box::new(move |panic| match CURRENT.get() {
         Some(host) => {
             let location = panic.location().map(ToString::to_string).unwrap_or_default();
-            let text = panic.payload_as_str().unwrap_or("no message");
+            let text = panic_text(panic.payload());
             host.log(level_number(Level::ERROR), &location, &format!("panic at {location}: {text}"), "");
         }
         None => previous_hook(panic),

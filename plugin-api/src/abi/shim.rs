@@ -63,9 +63,7 @@ pub(super) fn guard(work: impl FnOnce() -> Result<()>) -> Status {
 
 /// Converts a panic into an error. The payload is leaked, because its destructor could panic again.
 fn panicked(panic: Box<dyn Any + Send>) -> PluginError {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let error = PluginError::bug(format!("plugin panicked: {}", text.unwrap_or("no message")));
+    let error = PluginError::bug(format!("plugin panicked: {}", log::panic_text(&*panic)));
     std::mem::forget(panic);
     error
 }

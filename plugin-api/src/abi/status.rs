@@ -36,15 +36,15 @@ const HAS_WAIT: u32 = 16;
 
 /// The texts of an error.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Detail {
+pub(super) struct Detail {
     #[serde(default)]
-    message: String,
+    pub(super) message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
+    pub(super) hint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    option: Option<String>,
+    pub(super) option: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    line: Option<u64>,
+    pub(super) line: Option<u64>,
 }
 
 /// The flags for errors of this kind.
