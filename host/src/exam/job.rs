@@ -64,6 +64,8 @@ pub(super) struct Call {
 pub(super) enum Resume {
     /// Nothing.
     Fresh,
+    /// Nothing, after a run that has finished: an input has the keys of the last `close` in this directory.
+    NextRun,
     /// The last receipt or position of this child.
     Last,
     /// These bytes.
@@ -74,7 +76,7 @@ impl Resume {
     /// The receipt or position; `last` is the last one of this child.
     pub(super) fn bytes(&self, last: Option<&Vec<u8>>) -> Option<Vec<u8>> {
         match self {
-            Self::Fresh => None,
+            Self::Fresh | Self::NextRun => None,
             Self::Last => last.cloned(),
             Self::From(bytes) => Some(bytes.clone()),
         }

@@ -78,6 +78,11 @@ impl Space {
         self.root.join(format!("state{instance}"))
     }
 
+    /// A path of [`tree`](super::checks::general::tree).
+    pub(super) fn path(&self, path: &Path) -> PathBuf {
+        self.root.join(path)
+    }
+
     fn next_job(&self) -> PathBuf {
         self.jobs.set(self.jobs.get() + 1);
         self.root.join(format!("job{}", self.jobs.get()))

@@ -8,6 +8,7 @@ use scanbridge_plugin_api::{Descriptor, ErrorKind, OptionDescriptor, OptionKind,
 use serde_json::{Value, json};
 
 use super::output::{self, Random};
+use crate::exam::HANG;
 use crate::exam::job::{Call, Resume, Returned, Step};
 use crate::exam::process::{Ended, Trace};
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
@@ -169,6 +170,15 @@ fn cancellation(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
 }
 
 fn every_call_is_cancelled(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
+    // Without a stop request, a call may take long if it reports progress.
+    if let Err(Finding::NotExamined(why)) = complete_run(exam, subject)
+        && why.ends_with("(G5)")
+    {
+        let limit = HANG.as_secs();
+        return failed(format!(
+            "{why}: no call may run for {limit} s without `alive`, `progress` or `phase`"
+        ));
+    }
     let work = work(exam, subject)?;
     let mut all = vec![Step::Open(Resume::Fresh), Step::Check];
     all.extend(work);

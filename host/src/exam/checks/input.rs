@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use scanbridge_plugin_api::{ErrorKind, InputCapabilities, Position, Resumes};
 use serde_json::Value;
 
-use super::general::tree;
 use super::output::compare_exact;
-use crate::exam::job::{ReadBatch, ReadEvent, Resume, Step, input_capabilities};
+use super::sources;
+use crate::exam::job::{ReadBatch, ReadEvent, ReadStep, Resume, Step, input_capabilities};
 use crate::exam::process::Trace;
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
 use crate::exam::subject::{Exam, SMALL_BATCH, Setup, Space, Subject, calls};
@@ -25,7 +25,7 @@ pub(in crate::exam) fn check(exam: &mut Exam<'_>, subject: &mut Subject<'_>, id:
         "I2" => validity(exam, subject),
         "I3" => assets(exam, subject),
         "I4" => killed(exam, subject),
-        "I5" => sources(exam, subject),
+        "I5" => sources::check(exam, subject),
         "I6" => batches(exam, subject),
         "I7" => changed(exam, subject),
         _ => not_examined("unknown check"),
@@ -43,7 +43,7 @@ pub(in crate::exam) fn findings(trace: &Trace) -> Vec<String> {
 
 /// One report that was read.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Report {
+pub(super) struct Report {
     start: Value,
     continued: bool,
     findings: Vec<String>,
@@ -54,8 +54,8 @@ struct Report {
 
 /// What a run has read.
 #[derive(Debug, Default)]
-struct Reading {
-    reports: Vec<Report>,
+pub(super) struct Reading {
+    pub(super) reports: Vec<Report>,
     refused: Vec<String>,
     /// Whether the input has finished.
     finished: bool,
@@ -67,9 +67,14 @@ impl Reading {
     /// # Errors
     /// A broken order of steps, or a batch that cannot be used.
     fn of(trace: &Trace) -> Result<Self, Finding> {
+        Self::of_steps(trace.steps())
+    }
+
+    /// As [`Reading::of`], for the first steps of a run.
+    pub(super) fn of_steps<'t>(steps: impl Iterator<Item = &'t ReadStep>) -> Result<Self, Finding> {
         let mut reading = Self::default();
         let mut is_open = false;
-        for step in trace.steps() {
+        for step in steps {
             match &step.event {
                 ReadEvent::Start { report, continued, .. } => {
                     if is_open {
@@ -111,6 +116,33 @@ impl Reading {
         Ok(reading)
     }
 
+    /// An interrupted run, and the run that resumed it.
+    pub(super) fn resumed_by(mut self, rest: Self) -> Self {
+        for (index, report) in rest.reports.into_iter().enumerate() {
+            match self.reports.last_mut().filter(|last| index == 0 && last.complete.is_none()) {
+                Some(last) if report.continued => {
+                    last.findings.extend(report.findings);
+                    (last.complete, last.reason) = (report.complete, report.reason);
+                }
+                // An interrupted report that is begun again: what was read of it is discarded.
+                Some(last) => *last = report,
+                None => self.reports.push(report),
+            }
+        }
+        self
+    }
+
+    /// All reports with their findings, to be compared.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let with_path = |report: &Report| {
+            let mut lines = vec![format!("report {}", path(report))];
+            lines.extend(report.findings.iter().cloned());
+            lines.push(format!("end, complete: {:?}", report.complete));
+            lines
+        };
+        self.reports.iter().flat_map(with_path).collect()
+    }
+
     fn findings(&self) -> usize {
         self.reports.iter().map(|report| report.findings.len()).sum()
     }
@@ -122,7 +154,7 @@ fn path(report: &Report) -> &str {
 }
 
 /// Reads everything in a directory.
-fn read_all(
+pub(super) fn read_all(
     exam: &mut Exam<'_>,
     subject: &mut Subject<'_>,
     space: &Space,
@@ -324,86 +356,9 @@ fn interrupted(
         Finding::Failed(what) => in_context(what),
         other => other,
     };
-    let mut parts = Reading::of(&first).map_err(in_context)?.reports;
-    let rest = Reading::of(&second).map_err(in_context)?.reports;
-    for (index, report) in rest.into_iter().enumerate() {
-        match parts.last_mut().filter(|last| index == 0 && last.complete.is_none()) {
-            Some(last) if report.continued => {
-                last.findings.extend(report.findings);
-                (last.complete, last.reason) = (report.complete, report.reason);
-            }
-            // An interrupted report that is begun again: what was read of it is discarded.
-            Some(last) => *last = report,
-            None => parts.push(report),
-        }
-    }
-    let flat = |reports: &[Report]| -> Vec<String> {
-        let with_path = |report: &Report| {
-            let mut lines = vec![format!("report {}", path(report))];
-            lines.extend(report.findings.iter().cloned());
-            lines.push(format!("end, complete: {:?}", report.complete));
-            lines
-        };
-        reports.iter().flat_map(with_path).collect()
-    };
-    compare_exact(&flat(&complete.reports), &flat(&parts)).map_err(in_context)
-}
-
-fn sources(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
-    let space = exam.fresh(subject)?;
-    let before = tree(&space);
-    let trace = read_all(exam, subject, &space, Resume::Fresh)?;
-    if let Some(error) = trace.first_error() {
-        return failed(error);
-    }
-    let missing = |space: &Space| {
-        let after = tree(space);
-        let gone = before.iter().find(|(path, content)| after.get(*path) != Some(content));
-        gone.map(|(path, _)| path.display().to_string())
-    };
-    if let Some(path) = missing(&space) {
-        return failed(format!("{path} was changed or removed before `stored` was called"));
-    }
-    let space = exam.fresh(subject)?;
-    let confirm = |outcome: &str| Step::Confirm { outcome: outcome.to_owned() };
-    let steps = |outcome: &str| {
-        calls([
-            Step::Open(Resume::Fresh),
-            Step::Read { positions: None },
-            confirm(outcome),
-            confirm(outcome),
-            Step::Close,
-        ])
-    };
-    let trace = exam.run(subject, &space, steps("missed"), Setup::default())?;
-    if let Some(error) = trace.first_error() {
-        return failed(format!("`stored` was called twice: {error}"));
-    }
-    if let Some(path) = missing(&space) {
-        return failed(format!("{path} was changed or removed although an output missed findings"));
-    }
-    let space = exam.fresh(subject)?;
-    let trace = exam.run(subject, &space, steps("delivered"), Setup::default())?;
-    if let Some(error) = trace.first_error() {
-        return failed(format!("`stored` was called twice: {error}"));
-    }
-    // A run that was killed between the transaction and `stored`: the next one calls it before the first `next`.
-    let space = exam.fresh(subject)?;
-    let read = || Step::Read { positions: None };
-    let steps = [
-        Step::Open(Resume::Fresh),
-        read(),
-        Step::Close,
-        Step::Open(Resume::Fresh),
-        confirm("delivered"),
-        read(),
-        Step::Close,
-    ];
-    let trace = exam.run(subject, &space, calls(steps), Setup::default())?;
-    match trace.first_error() {
-        Some(error) => failed(format!("the next run called `stored` before its first `next`: {error}")),
-        None => Ok(()),
-    }
+    let first = Reading::of(&first).map_err(in_context)?;
+    let rest = Reading::of(&second).map_err(in_context)?;
+    compare_exact(&complete.lines(), &first.resumed_by(rest).lines()).map_err(in_context)
 }
 
 fn batches(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {

@@ -3,3 +3,4 @@
 pub(super) mod general;
 pub(super) mod input;
 pub(super) mod output;
+mod sources;

@@ -3,7 +3,7 @@
 use scanbridge_plugin_api::{OutputCapabilities, Partial, Purpose, Receipt, Replaces, Resume as Continues};
 
 use crate::exam::job::{Kill, Place, Resume, Step, after, output_capabilities};
-use crate::exam::material::{self, AGAIN, HOSTILE};
+use crate::exam::material::{self, AGAIN, HOSTILE, OWN_COLUMNS};
 use crate::exam::process::Trace;
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
 use crate::exam::sinks;
@@ -503,6 +503,7 @@ fn hostile(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturbed)
     let (_, second, _) = delivered(exam, subject, steps).map_err(when(how))?;
     compare_contained(&first, &second).map_err(when(|| "two runs of hostile texts differ".to_owned()))?;
     let whole = |report| report_steps(report, 0, &mut Random(11), resume);
+    own_columns(exam, subject, first.len(), whole(OWN_COLUMNS))?;
     let (_, alone, _) = delivered(exam, subject, run_of(whole(AGAIN)))?;
     // Two runs: a file output may collect the reports of one run.
     let (space, before, _) = delivered(exam, subject, run_of(whole(0)))?;
@@ -525,4 +526,14 @@ fn hostile(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturbed)
         }
         _ => Ok(()),
     }
+}
+
+/// The hostile report with columns of the input's own: they add no record and remove none.
+fn own_columns(exam: &mut Exam<'_>, subject: &mut Subject<'_>, records: usize, report: Vec<Step>) -> Checked {
+    let how = || "a report with columns of the input's own, such as `exam:epss`".to_owned();
+    let (_, found, _) = delivered(exam, subject, run_of(report)).map_err(when(how))?;
+    if found.len() == records {
+        return Ok(());
+    }
+    failed(format!("{}: {} records were delivered, without these columns {records}", how(), found.len()))
 }

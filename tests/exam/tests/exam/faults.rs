@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::{examine, library, not_passed, repository, scanbridge};
 
 /// Fault of the output `Faulty`, and the checks that find it.
-const OUTPUT_FAULTS: [(&str, &[&str]); 16] = [
+const OUTPUT_FAULTS: [(&str, &[&str]); 18] = [
     ("writes-in-open", &["G2"]),
     ("creates-the-file-in-check", &["G2"]),
     ("keeps-a-report-that-is-begun-again", &["O6"]),
@@ -25,10 +25,12 @@ const OUTPUT_FAULTS: [(&str, &[&str]); 16] = [
     ("repeats-although-exact", &["O2"]),
     ("drops-rows", &["O1"]),
     ("secret-in-an-error", &["G3"]),
+    ("silent-in-close", &["G5"]),
+    ("splits-at-own-columns", &["O8"]),
 ];
 
 /// Fault of the input `Faulty`, and the check that finds it.
-const INPUT_FAULTS: [(&str, &[&str]); 21] = [
+const INPUT_FAULTS: [(&str, &[&str]); 23] = [
     ("never-complete", &["I1"]),
     ("complete-although-truncated", &["I1"]),
     ("asset-in-pieces", &["I3"]),
@@ -50,6 +52,8 @@ const INPUT_FAULTS: [(&str, &[&str]); 21] = [
     ("long-position", &["I4"]),
     ("mixes-changed-files", &["I7"]),
     ("finishes-inside-a-report", &["I1"]),
+    ("keeps-a-file-of-its-own", &["I5"]),
+    ("marks-delivered-files", &["I5"]),
 ];
 
 /// The exam file with this fault for one of the two plugins. Paths of samples are relative to the file.
@@ -106,6 +110,17 @@ fn correct_plugins_pass_all_checks() {
     let (_, result) = examine(&library("scanbridge_rogue_plugins"), &config, None);
     for kind in ["input", "output"] {
         assert_eq!(not_passed(&result, kind, "Faulty"), Vec::<String>::new(), "{kind}");
+    }
+}
+
+#[test]
+fn unusual_but_correct_outputs_pass() {
+    for (habit, checks) in [("alive-in-close", &["G5"][..]), ("uses-a-thread-local", &["G7", "O2", "O3"])] {
+        let (_folder, config) = exam_file("output", habit);
+        for check in checks {
+            let (_, result) = examine(&library("scanbridge_rogue_plugins"), &config, Some(check));
+            assert_eq!(not_passed(&result, "output", "Faulty"), Vec::<String>::new(), "{habit}");
+        }
     }
 }
 
