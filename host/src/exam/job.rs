@@ -111,11 +111,12 @@ pub(super) enum Step {
         partial: bool,
         has_gap: bool,
     },
-    /// Outputs: findings `from` to `to` of the report.
+    /// Outputs: findings `from` to `to` of the report; a filter has selected the first and then every `every`th of them.
     Write {
         report: u32,
         from: u32,
         to: u32,
+        every: u32,
     },
     /// Outputs: the report ends.
     End {

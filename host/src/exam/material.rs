@@ -23,7 +23,7 @@ const FINDINGS: [u32; 7] = [3, 1, 4, 17, 2, 5, 3];
 /// Numbers of findings of the assets of a report.
 fn assets(report: u32) -> &'static [u32] {
     match report {
-        HOSTILE | OWN_COLUMNS => &[2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2],
+        HOSTILE | OWN_COLUMNS => &[4, 4, 4, 4, 2, 2, 2, 2, 2, 2, 2],
         AGAIN => &[1, 1],
         _ => &FINDINGS,
     }
@@ -129,10 +129,17 @@ fn asset_row(report: u32, asset: u32) -> AssetRow {
         OWN_COLUMNS => HOSTILE,
         _ => report,
     };
-    row.set(AssetField::Address, &format!("10.{network}.0.{}", asset + 1));
+    match asset % 4 {
+        1 if is_hostile(report) => row.set(AssetField::Address, &format!("2001:db8::{}", asset + 1)),
+        // Known by name only.
+        2 if is_hostile(report) => {}
+        _ => row.set(AssetField::Address, &format!("10.{network}.0.{}", asset + 1)),
+    }
     let name = format!("host-{network}-{asset}.example.com");
     row.set(AssetField::Dns, text(report, asset, &name));
     row.set(AssetField::Os, text(report, asset, "Linux"));
+    row.set(AssetField::Netbios, text(report, asset, ""));
+    row.set(AssetField::Groups, text(report, asset, ""));
     row.set(AssetField::LastScan, "2026-01-31T12:00:00Z");
     row
 }
@@ -152,7 +159,7 @@ fn definition_row(report: u32, asset: u32, within: u32) -> DefinitionRow {
     let title = format!("Finding {within} of asset {asset}");
     row.set(DefinitionField::Title, text(report, asset, &title));
     row.set(DefinitionField::Solution, text(report, asset, "Update."));
-    row.set(DefinitionField::Cves, "CVE-2014-0160");
+    row.set(DefinitionField::Cves, text(report, asset, "CVE-2014-0160"));
     row
 }
 
@@ -167,7 +174,9 @@ fn finding_row(report: u32, asset: u32, within: u32) -> FindingRow {
     });
     row.set_severity(Severity::new((within % 5 + 1) as u8));
     row.set_port(8000 + within as u16);
-    row.set_protocol(Protocol::Tcp);
+    row.set_protocol(Protocol::of(text(report, asset, "tcp")));
+    row.set(FindingField::Service, text(report, asset, ""));
+    row.set(FindingField::Facts, text(report, asset, ""));
     row.set(FindingField::FirstFound, "2026-01-30T12:00:00Z");
     row.set(FindingField::LastFound, "2026-01-31T12:00:00Z");
     let long;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use scanbridge_plugin_api::batch::Batch;
+use scanbridge_plugin_api::batch::{Batch, FindingView};
 use scanbridge_plugin_api::model::{DefinitionField, FindingKind, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, ErrorKind, Open, OpenedOutput, OptionSpec, Output,
@@ -61,6 +61,7 @@ const FAULTS: &[&str] = &[
     "secret-in-an-error",
     "silent-in-close",
     "splits-at-own-columns",
+    "ignores-the-selection",
     // The last two are correct.
     "alive-in-close",
     "uses-a-thread-local",
@@ -140,7 +141,12 @@ impl Output for Faulty {
             println!("a batch of {} findings", batch.finding_count());
         }
         let (mut text, mut written) = (String::new(), Written::default());
-        for (index, finding) in batch.findings().enumerate() {
+        let findings: Vec<FindingView<'_>> = if self.is("ignores-the-selection") {
+            (0..).map_while(|row| batch.finding(row)).collect()
+        } else {
+            batch.findings().collect()
+        };
+        for (index, finding) in findings.into_iter().enumerate() {
             if finding.kind() == FindingKind::Service {
                 written.left_out.push(finding.row());
                 continue;

@@ -100,7 +100,7 @@ fn report_steps(report: u32, first: u32, random: &mut Random, resume: Continues)
     let mut finding = first;
     while finding < total {
         let to = (finding + 1 + random.below(7) as u32).min(total);
-        steps.push(Step::Write { report, from: finding, to });
+        steps.push(Step::Write { report, from: finding, to, every: 1 });
         finding = to;
         let can_continue = resume != Continues::None && material::is_between_assets(report, finding);
         if can_continue && finding < total && random.below(3) > 0 {
@@ -225,35 +225,53 @@ fn accounts(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturbed
         .into_iter()
         .chain(ending(0, resume, true, true));
     let (_, nothing, without) = delivered(exam, subject, run_of(empty))?;
-    let steps = run_of(report_steps(0, 0, &mut Random(2), resume));
-    let (space, records, trace) = delivered(exam, subject, steps)?;
-    let mut written = derived(&trace).saturating_sub(derived(&without));
+    for every in [1, 2] {
+        let mut steps = run_of(report_steps(0, 0, &mut Random(2), resume));
+        for step in &mut steps {
+            if let Step::Write { every: selected, .. } = step {
+                *selected = every;
+            }
+        }
+        let selection = || match every {
+            1 => "all findings are selected".to_owned(),
+            _ => "a filter selects every second finding".to_owned(),
+        };
+        let (space, records, trace) = delivered(exam, subject, steps).map_err(when(selection))?;
+        let written = written(&trace).map_err(when(selection))?;
+        let derived = derived(&trace).saturating_sub(derived(&without));
+        let found = (records.len() as u64).saturating_sub(nothing.len() as u64);
+        if found != written + derived {
+            return failed(format!(
+                "{}: {found} records were delivered, but the answers account for {} (rows that are neither rejected \
+                 nor left out, and derived records)",
+                selection(),
+                written + derived
+            ));
+        }
+        let bytes: u64 = trace.returned().map(|(_, returned)| returned.value.bytes).sum();
+        let size = subject.exam.delivered.as_ref();
+        let size = size.and_then(|records| sinks::delivered_bytes(records, &space.dir(0)));
+        if let Some(size) = size.filter(|size| *size != bytes) {
+            return failed(format!("`bytes` adds up to {bytes}, but the delivered files have {size} bytes"));
+        }
+    }
+    Ok(())
+}
+
+/// Number of findings that `write` did not name.
+fn written(trace: &Trace) -> Result<u64, Finding> {
+    let mut written = 0;
     for (step, returned) in trace.returned() {
-        let (Step::Write { from, to, .. }, answer) = (step, &returned.value) else { continue };
+        let (Step::Write { from, to, every, .. }, answer) = (step, &returned.value) else { continue };
         let mut named = [&answer.rejected[..], &answer.retry, &answer.left_out].concat();
         named.sort_unstable();
         let is_double = named.windows(2).any(|pair| pair[0] == pair[1]);
-        if is_double || named.last().is_some_and(|row| *row >= to - from) {
-            return failed("`write` names a row twice, or a row that does not exist");
+        if is_double || named.iter().any(|row| *row >= to - from || row % every != 0) {
+            return failed("`write` names a row twice, or a row that it did not get");
         }
         written += answer.rows - named.len() as u64;
     }
-    let found = (records.len() as u64).saturating_sub(nothing.len() as u64);
-    if found != written {
-        return failed(format!(
-            "{found} records were delivered, but the answers account for {written} (rows that are neither rejected \
-             nor left out, and derived records)"
-        ));
-    }
-    let bytes: u64 = trace.returned().map(|(_, returned)| returned.value.bytes).sum();
-    let size = subject.exam.delivered.as_ref();
-    let size = size.and_then(|records| sinks::delivered_bytes(records, &space.dir(0)));
-    match size {
-        Some(size) if size != bytes => {
-            failed(format!("`bytes` adds up to {bytes}, but the delivered files have {size} bytes"))
-        }
-        _ => Ok(()),
-    }
+    Ok(written)
 }
 
 fn derived(trace: &Trace) -> u64 {
@@ -348,7 +366,7 @@ fn incomplete(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturb
     let part = |report, deliver, has_gap| {
         let begin = Step::Begin { report, continued: false, partial: false, has_gap };
         let to = material::findings(report);
-        let write = Step::Write { report, from: 0, to };
+        let write = Step::Write { report, from: 0, to, every: 1 };
         [begin, write].into_iter().chain(ending(report, resume, false, deliver)).collect::<Vec<_>>()
     };
     let (_, first, _) = delivered(exam, subject, run_of(whole(0)))?;
@@ -421,7 +439,7 @@ fn begun_again(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undistur
         let (_, expected, _) = delivered(exam, subject, run_of(whole(report)))?;
         let begin = Step::Begin { report: 0, continued: false, partial: false, has_gap: false };
         let mut first =
-            vec![Step::Open(Resume::Fresh), begin, Step::Write { report: 0, from: 0, to: inside }];
+            vec![Step::Open(Resume::Fresh), begin, Step::Write { report: 0, from: 0, to: inside, every: 1 }];
         if resume != Continues::None {
             first.push(Step::Commit { between_reports: false });
             first.push(Step::Transaction(Place { report: 0, finding: inside }));
@@ -446,7 +464,7 @@ fn partial(exam: &mut Exam<'_>, subject: &mut Subject<'_>, resume: Continues) ->
     let steps = run_of(report_steps(0, 0, &mut Random(9), resume));
     let (space, expected, _) = delivered(exam, subject, steps)?;
     let begin = Step::Begin { report: AGAIN, continued: false, partial: true, has_gap: false };
-    let write = Step::Write { report: AGAIN, from: 0, to: 1 };
+    let write = Step::Write { report: AGAIN, from: 0, to: 1, every: 1 };
     let steps = run_of([begin, write].into_iter().chain(ending(AGAIN, resume, false, true)));
     let setup = Setup { purpose: Purpose::Replay, ..Setup::default() };
     let trace = exam.run(subject, &space, calls(steps), setup)?;

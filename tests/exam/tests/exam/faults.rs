@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::{examine, library, not_passed, repository, scanbridge};
 
 /// Fault of the output `Faulty`, and the checks that find it.
-const OUTPUT_FAULTS: [(&str, &[&str]); 18] = [
+const OUTPUT_FAULTS: [(&str, &[&str]); 19] = [
     ("writes-in-open", &["G2"]),
     ("creates-the-file-in-check", &["G2"]),
     ("keeps-a-report-that-is-begun-again", &["O6"]),
@@ -27,7 +27,12 @@ const OUTPUT_FAULTS: [(&str, &[&str]); 18] = [
     ("secret-in-an-error", &["G3"]),
     ("silent-in-close", &["G5"]),
     ("splits-at-own-columns", &["O8"]),
+    ("ignores-the-selection", &["O1"]),
 ];
+
+/// Fault of the output `FaultySender`, and the check that finds it.
+const SENDER_FAULTS: [(&str, &[&str]); 3] =
+    [("sends-in-check", &["G2"]), ("commits-before-it-sends", &["O2"]), ("sends-twice", &["O1"])];
 
 /// Fault of the input `Faulty`, and the check that finds it.
 const INPUT_FAULTS: [(&str, &[&str]); 23] = [
@@ -97,6 +102,28 @@ fn are_found(kind: &str, faults: &[(&str, &[&str])]) {
 #[test]
 fn faults_of_outputs_are_found() {
     are_found("output", &OUTPUT_FAULTS);
+}
+
+#[test]
+fn faults_of_outputs_over_http_are_found() {
+    let library = library("scanbridge_rogue_plugins");
+    let text = fs::read_to_string(repository().join("tests/exam/exams/sender.yaml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("exam.yaml");
+    let exam = |fault: &str, check: Option<&str>| {
+        fs::write(&config, text.replace("fault: none", &format!("fault: {fault}"))).unwrap();
+        not_passed(&examine(&library, &config, check).1, "output", "FaultySender")
+    };
+    assert_eq!(exam("none", None), Vec::<String>::new());
+    for (fault, checks) in SENDER_FAULTS {
+        for check in checks {
+            let failed = exam(fault, Some(check));
+            assert!(
+                failed.iter().any(|line| line.starts_with(&format!("{check} failed"))),
+                "{fault}: {failed:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -25,6 +25,16 @@ fn file_outputs_pass() {
 }
 
 #[test]
+fn syslog_over_tcp_passes() {
+    for file in ["arcsight-cef-tcp.yaml", "arcsight-cef-syslog.yaml"] {
+        let config = repository().join("tests/exam/exams").join(file);
+        let (code, result) = examine(&library("scanbridge_arcsight_cef"), &config, None);
+        assert_eq!(not_passed(&result, "output", "ArcSightCEF"), Vec::<String>::new(), "{file}");
+        assert_eq!(code, 0, "{file}");
+    }
+}
+
+#[test]
 fn qualysguard_file_passes() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| -> PathBuf { folder.path().join(name) };
