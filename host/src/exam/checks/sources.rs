@@ -147,7 +147,7 @@ fn reading(trace: &Trace) -> Result<Reading, Finding> {
     Reading::of_steps(trace.steps())
 }
 
-/// Files and directories that were not there before.
+/// Files and directories that did not exist before.
 fn new_paths(space: &Space, before: &Tree) -> Vec<PathBuf> {
     tree(space).into_keys().filter(|path| !before.contains_key(path)).collect()
 }

@@ -25,12 +25,22 @@ fn file_outputs_pass() {
 }
 
 #[test]
-fn syslog_over_tcp_passes() {
-    for file in ["arcsight-cef-tcp.yaml", "arcsight-cef-syslog.yaml"] {
-        let config = repository().join("tests/exam/exams").join(file);
-        let (code, result) = examine(&library("scanbridge_arcsight_cef"), &config, None);
-        assert_eq!(not_passed(&result, "output", "ArcSightCEF"), Vec::<String>::new(), "{file}");
-        assert_eq!(code, 0, "{file}");
+fn outputs_with_other_options_pass() {
+    for (library_name, plugin, files) in [
+        (
+            "scanbridge_arcsight_cef",
+            "ArcSightCEF",
+            &["arcsight-cef-tcp", "arcsight-cef-syslog", "arcsight-cef-assets"][..],
+        ),
+        ("scanbridge_csv", "CSV", &["csv-pieces", "csv-own-columns", "csv-commands", "csv-commands-pieces"]),
+        ("scanbridge_json", "JSON", &["json-assets"]),
+    ] {
+        for file in files {
+            let config = repository().join(format!("tests/exam/exams/{file}.yaml"));
+            let (code, result) = examine(&library(library_name), &config, None);
+            assert_eq!(not_passed(&result, "output", plugin), Vec::<String>::new(), "{file}");
+            assert_eq!(code, 0, "{file}");
+        }
     }
 }
 
