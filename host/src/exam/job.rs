@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use scanbridge_plugin_api::{InputCapabilities, OutputCapabilities, PluginKind, Purpose};
+use scanbridge_plugin_api::{InputCapabilities, OutputCapabilities, PluginKind, Purpose, ReportKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -41,6 +41,8 @@ pub(super) struct Instance {
     pub(super) state_folder: PathBuf,
     pub(super) purpose: Purpose,
     pub(super) batch_bytes: Option<u64>,
+    /// The only reports that an input reads.
+    pub(super) reports: Option<Vec<ReportKey>>,
 }
 
 /// The child kills itself with SIGKILL at a call.

@@ -277,6 +277,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn files_of_the_directory_are_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.txt"), "one\n").unwrap();
+        let sinks = Sinks::start().unwrap();
+        sinks.reset(folder.path());
+        for (path, answer) in [
+            ("/a.txt?page=1", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\none\n"),
+            ("/../a.txt", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+        ] {
+            let mut stream = TcpStream::connect(sinks.http).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\n\r\n").unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            assert_eq!(text, answer);
+        }
+        assert!(sinks.is_silent());
+    }
+
+    #[test]
     fn lines_of_all_kinds_of_bodies_are_records() {
         let sinks = Sinks::start().unwrap();
         sinks.reset(Path::new("/nonexistent"));

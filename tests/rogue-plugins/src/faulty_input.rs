@@ -11,7 +11,7 @@ use scanbridge_plugin_api::model::{
 };
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError, Position,
-    Result, Resumes, Services, Step, Stored, Verdict, register_input,
+    Rereads, Result, Resumes, Services, Step, Stored, Verdict, register_input,
 };
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +73,7 @@ const FAULTS: &[&str] = &[
     "finishes-inside-a-report",
     "keeps-a-file-of-its-own",
     "marks-delivered-files",
+    "ignores-named-reports",
 ];
 
 impl Input for Faulty {
@@ -82,7 +83,8 @@ impl Input for Faulty {
         OptionSpec::choice("fault", FAULTS).default_text("none").help("The fault."),
         OptionSpec::path("folder").required().help("The directory of the files."),
     ];
-    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position);
+    const CAPABILITIES: InputCapabilities =
+        InputCapabilities::NONE.resumes(Resumes::Position).rereads(Rereads::Yes);
 
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
         let folder = open.options.path("folder")?.unwrap_or_default();
@@ -98,6 +100,9 @@ impl Input for Faulty {
             .collect();
         files.sort_by(|a, b| b.cmp(a));
         let fault = open.options.text("fault")?.unwrap_or_default().to_owned();
+        if let Some(reports) = open.frame.reports.as_ref().filter(|_| fault != "ignores-named-reports") {
+            files.retain(|path| reports.iter().any(|key| Path::new(&key.path) == path));
+        }
         Ok(Self { fault, services: open.services.clone(), files, report: None, resume, resumed: false }
             .into())
     }

@@ -1,14 +1,15 @@
 //! The checks of inputs.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use scanbridge_plugin_api::{ErrorKind, InputCapabilities, Position, Resumes};
+use scanbridge_plugin_api::{ErrorKind, InputCapabilities, Position, ReportKey, Resumes};
 use serde_json::Value;
 
 use super::output::compare_exact;
 use super::sources;
 use crate::exam::job::{ReadBatch, ReadEvent, ReadStep, Resume, Step, input_capabilities};
-use crate::exam::process::Trace;
+use crate::exam::process::{DIR_IN_JOURNALS, Trace};
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
 use crate::exam::subject::{Exam, SMALL_BATCH, Setup, Space, Subject, calls};
 
@@ -132,6 +133,23 @@ impl Reading {
         self
     }
 
+    /// Only the last report, and its key in a run with this directory.
+    pub(super) fn into_last_report(mut self, dir: &Path) -> Option<(ReportKey, Self)> {
+        let report = self.reports.pop()?;
+        let text = |name: &str| {
+            let text = report.start[name].as_str().unwrap_or_default();
+            text.replace(DIR_IN_JOURNALS, &dir.display().to_string())
+        };
+        let key = ReportKey::default()
+            .with_input("exam")
+            .with_id(text("id"))
+            .with_path(text("path"))
+            .with_time(text("time"))
+            .with_revision(text("revision"));
+        self.reports = vec![report];
+        Some((key, self))
+    }
+
     /// All reports with their findings, to be compared.
     pub(super) fn lines(&self) -> Vec<String> {
         let with_path = |report: &Report| {
@@ -174,7 +192,7 @@ fn undisturbed(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Result<Trace, 
     }
 }
 
-fn capabilities(subject: &Subject<'_>, trace: &Trace) -> InputCapabilities {
+pub(super) fn capabilities(subject: &Subject<'_>, trace: &Trace) -> InputCapabilities {
     let declared = subject.descriptor.input_capabilities();
     trace.returned().next().map_or(declared, |(_, opened)| input_capabilities(&opened.value, declared))
 }

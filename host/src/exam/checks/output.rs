@@ -2,8 +2,9 @@
 
 use scanbridge_plugin_api::{OutputCapabilities, Partial, Purpose, Receipt, Replaces, Resume as Continues};
 
+use super::{accounts, hostile};
 use crate::exam::job::{Kill, Place, Resume, Step, after, output_capabilities};
-use crate::exam::material::{self, AGAIN, HOSTILE, OWN_COLUMNS};
+use crate::exam::material::{self, AGAIN};
 use crate::exam::process::Trace;
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
 use crate::exam::sinks;
@@ -36,8 +37,8 @@ pub(in crate::exam) struct Material {
 }
 
 /// A run without faults.
-struct Undisturbed {
-    capabilities: OutputCapabilities,
+pub(super) struct Undisturbed {
+    pub(super) capabilities: OutputCapabilities,
     records: Vec<String>,
     /// The calls, with what was answered, of the commits and writes.
     trace: Trace,
@@ -55,14 +56,14 @@ pub(in crate::exam) fn check(
     }
     let Some(normal) = &material.undisturbed else { return not_examined("there is no undisturbed run") };
     match id {
-        "O1" => accounts(exam, subject, normal),
+        "O1" => accounts::check(exam, subject, normal),
         "O2" => killed(exam, subject, normal),
         "O3" => reopened(exam, subject, normal),
         "O4" => incomplete(exam, subject, normal),
         "O5" => two_phases(exam, subject, normal),
         "O6" => begun_again(exam, subject, normal),
         "O7" => receipts(exam, normal),
-        "O8" => hostile(exam, subject, normal),
+        "O8" => hostile::check(exam, subject, normal),
         _ => not_examined("unknown check"),
     }
 }
@@ -94,7 +95,7 @@ pub(in crate::exam) fn plan(from: Place, reports: u32, random: &mut Random, resu
 }
 
 /// The calls of one report, from a finding on.
-fn report_steps(report: u32, first: u32, random: &mut Random, resume: Continues) -> Vec<Step> {
+pub(super) fn report_steps(report: u32, first: u32, random: &mut Random, resume: Continues) -> Vec<Step> {
     let total = material::findings(report);
     let mut steps = vec![Step::Begin { report, continued: first > 0, partial: false, has_gap: false }];
     let mut finding = first;
@@ -113,7 +114,7 @@ fn report_steps(report: u32, first: u32, random: &mut Random, resume: Continues)
 }
 
 /// The end of a report, its commit and its publication.
-fn ending(report: u32, resume: Continues, complete: bool, deliver: bool) -> Vec<Step> {
+pub(super) fn ending(report: u32, resume: Continues, complete: bool, deliver: bool) -> Vec<Step> {
     let mut steps = vec![
         Step::End { complete, deliver },
         Step::Commit { between_reports: true },
@@ -123,7 +124,7 @@ fn ending(report: u32, resume: Continues, complete: bool, deliver: bool) -> Vec<
     steps
 }
 
-fn run_of(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
+pub(super) fn run_of(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
     let mut all = vec![Step::Open(Resume::Fresh)];
     all.extend(steps);
     all.push(Step::Close);
@@ -131,7 +132,7 @@ fn run_of(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
 }
 
 /// Makes these calls in a fresh directory; every one must succeed. Returns the directory, the records and the trace.
-fn delivered(
+pub(super) fn delivered(
     exam: &mut Exam<'_>,
     subject: &mut Subject<'_>,
     steps: Vec<Step>,
@@ -191,7 +192,7 @@ pub(in crate::exam) fn compare_exact(expected: &[String], found: &[String]) -> C
 }
 
 /// The first record that is missing.
-fn compare_contained(expected: &[String], found: &[String]) -> Checked {
+pub(super) fn compare_contained(expected: &[String], found: &[String]) -> Checked {
     match expected.iter().find(|record| !found.contains(record)) {
         Some(record) => failed(format!("record `{}` is missing", shortened(record))),
         None => Ok(()),
@@ -217,65 +218,6 @@ pub(super) fn when(how: impl FnOnce() -> String) -> impl FnOnce(Finding) -> Find
         Finding::Failed(what) => Finding::Failed(format!("{}: {what}", how())),
         Finding::NotExamined(why) => Finding::NotExamined(why),
     }
-}
-
-fn accounts(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturbed) -> Checked {
-    let resume = normal.capabilities.resume;
-    let empty = [Step::Begin { report: 0, continued: false, partial: false, has_gap: false }]
-        .into_iter()
-        .chain(ending(0, resume, true, true));
-    let (_, nothing, without) = delivered(exam, subject, run_of(empty))?;
-    for every in [1, 2] {
-        let mut steps = run_of(report_steps(0, 0, &mut Random(2), resume));
-        for step in &mut steps {
-            if let Step::Write { every: selected, .. } = step {
-                *selected = every;
-            }
-        }
-        let selection = || match every {
-            1 => "all findings are selected".to_owned(),
-            _ => "a filter selects every second finding".to_owned(),
-        };
-        let (space, records, trace) = delivered(exam, subject, steps).map_err(when(selection))?;
-        let written = written(&trace).map_err(when(selection))?;
-        let derived = derived(&trace).saturating_sub(derived(&without));
-        let found = (records.len() as u64).saturating_sub(nothing.len() as u64);
-        if found != written + derived {
-            return failed(format!(
-                "{}: {found} records were delivered, but the answers account for {} (rows that are neither rejected \
-                 nor left out, and derived records)",
-                selection(),
-                written + derived
-            ));
-        }
-        let bytes: u64 = trace.returned().map(|(_, returned)| returned.value.bytes).sum();
-        let size = subject.exam.delivered.as_ref();
-        let size = size.and_then(|records| sinks::delivered_bytes(records, &space.dir(0)));
-        if let Some(size) = size.filter(|size| *size != bytes) {
-            return failed(format!("`bytes` adds up to {bytes}, but the delivered files have {size} bytes"));
-        }
-    }
-    Ok(())
-}
-
-/// Number of findings that `write` did not name.
-fn written(trace: &Trace) -> Result<u64, Finding> {
-    let mut written = 0;
-    for (step, returned) in trace.returned() {
-        let (Step::Write { from, to, every, .. }, answer) = (step, &returned.value) else { continue };
-        let mut named = [&answer.rejected[..], &answer.retry, &answer.left_out].concat();
-        named.sort_unstable();
-        let is_double = named.windows(2).any(|pair| pair[0] == pair[1]);
-        if is_double || named.iter().any(|row| *row >= to - from || row % every != 0) {
-            return failed("`write` names a row twice, or a row that it did not get");
-        }
-        written += answer.rows - named.len() as u64;
-    }
-    Ok(written)
-}
-
-fn derived(trace: &Trace) -> u64 {
-    trace.returned().map(|(_, returned)| returned.value.derived).sum()
 }
 
 fn killed(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturbed) -> Checked {
@@ -511,47 +453,4 @@ fn receipts(exam: &Exam<'_>, normal: &Undisturbed) -> Checked {
         (last, written) = (Some(receipt), 0);
     }
     Ok(())
-}
-
-fn hostile(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturbed) -> Checked {
-    let OutputCapabilities { resume, replaces, .. } = normal.capabilities;
-    let steps = run_of(report_steps(HOSTILE, 0, &mut Random(10), resume));
-    let how = || "a report with hostile texts".to_owned();
-    let (_, first, _) = delivered(exam, subject, steps.clone()).map_err(when(how))?;
-    let (_, second, _) = delivered(exam, subject, steps).map_err(when(how))?;
-    compare_contained(&first, &second).map_err(when(|| "two runs of hostile texts differ".to_owned()))?;
-    let whole = |report| report_steps(report, 0, &mut Random(11), resume);
-    own_columns(exam, subject, first.len(), whole(OWN_COLUMNS))?;
-    let (_, alone, _) = delivered(exam, subject, run_of(whole(AGAIN)))?;
-    // Two runs: a file output may collect the reports of one run.
-    let (space, before, _) = delivered(exam, subject, run_of(whole(0)))?;
-    let trace = exam.run(subject, &space, calls(run_of(whole(AGAIN))), Setup::default())?;
-    if let Some(error) = trace.first_error() {
-        return failed(format!("a second run on the same assets: {error}"));
-    }
-    let records = records_of(exam, subject, &space, 0)?;
-    let word = replaces.word();
-    compare_contained(&alone, &records)
-        .map_err(when(|| format!("a second run on the same assets (`replaces: {word}`)")))?;
-    match replaces {
-        Replaces::None => compare_contained(&before, &records)
-            .map_err(when(|| "with `replaces: none`, a second run on the same assets".to_owned())),
-        Replaces::Report => compare_contained(&records, &alone).map_err(when(|| {
-            "with `replaces: report`, only the report of the second run may be left".to_owned()
-        })),
-        _ if compare_contained(&before, &records).is_ok() => {
-            failed(format!("with `replaces: {word}`, a second run on the same assets replaces nothing"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The hostile report with columns of the input's own: they add no record and remove none.
-fn own_columns(exam: &mut Exam<'_>, subject: &mut Subject<'_>, records: usize, report: Vec<Step>) -> Checked {
-    let how = || "a report with columns of the input's own, such as `exam:epss`".to_owned();
-    let (_, found, _) = delivered(exam, subject, run_of(report)).map_err(when(how))?;
-    if found.len() == records {
-        return Ok(());
-    }
-    failed(format!("{}: {} records were delivered, without these columns {records}", how(), found.len()))
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use scanbridge_plugin_api::Rereads;
+
 use super::general::tree;
-use super::input::{Reading, read_all};
+use super::input::{Reading, capabilities, read_all};
 use super::output::{compare_exact, when};
 use crate::exam::job::{Resume, Step};
 use crate::exam::process::Trace;
@@ -21,7 +23,7 @@ pub(super) fn check(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
     for outcome in ["delivered", "missed"] {
         without_own_files(exam, subject, outcome)?;
     }
-    Ok(())
+    missed_is_read_again(exam, subject)
 }
 
 const READ: Step = Step::Read { positions: None };
@@ -117,6 +119,26 @@ fn without_own_files(exam: &mut Exam<'_>, subject: &mut Subject<'_>, outcome: &s
         )
     };
     compare_exact(&kept, &removed).map_err(when(how))
+}
+
+/// An input with `rereads: yes` reads a report again that the host names, and no other one.
+fn missed_is_read_again(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
+    let space = exam.fresh(subject)?;
+    let steps = [Step::Open(Resume::Fresh), READ, confirm("missed"), Step::Close];
+    let trace = exam.run(subject, &space, calls(steps), Setup::default())?;
+    let Some((key, expected)) = reading(&trace)?.into_last_report(&space.dir(0)) else { return Ok(()) };
+    if capabilities(subject, &trace).rereads != Rereads::Yes {
+        return Ok(());
+    }
+    let how =
+        || format!("an output has missed {}, and the input is opened to read only that again", key.path);
+    let setup = Setup { reports: Some(vec![key.clone()]), ..Setup::default() };
+    let steps = [Step::Open(Resume::NextRun), READ, Step::Close];
+    let again = exam.run(subject, &space, calls(steps), setup)?;
+    if let Some(error) = again.first_error() {
+        return failed(format!("{}: {error}", how()));
+    }
+    compare_exact(&expected.lines(), &reading(&again).map_err(when(how))?.lines()).map_err(when(how))
 }
 
 /// What a run reads after one that has finished, and what the first one has written.

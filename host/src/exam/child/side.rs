@@ -45,6 +45,7 @@ impl<H: Send + 'static> Side<H> {
         frame.run = 1;
         frame.options.clone_from(&spec.options);
         frame.state_folder.clone_from(&spec.state_folder);
+        frame.reports.clone_from(&spec.reports);
         if let Some(bytes) = spec.batch_bytes {
             frame.limits.batch_bytes = bytes;
         }

@@ -35,7 +35,7 @@ const SENDER_FAULTS: [(&str, &[&str]); 3] =
     [("sends-in-check", &["G2"]), ("commits-before-it-sends", &["O2"]), ("sends-twice", &["O1"])];
 
 /// Fault of the input `Faulty`, and the check that finds it.
-const INPUT_FAULTS: [(&str, &[&str]); 23] = [
+const INPUT_FAULTS: [(&str, &[&str]); 24] = [
     ("never-complete", &["I1"]),
     ("complete-although-truncated", &["I1"]),
     ("asset-in-pieces", &["I3"]),
@@ -59,6 +59,7 @@ const INPUT_FAULTS: [(&str, &[&str]); 23] = [
     ("finishes-inside-a-report", &["I1"]),
     ("keeps-a-file-of-its-own", &["I5"]),
     ("marks-delivered-files", &["I5"]),
+    ("ignores-named-reports", &["I5"]),
 ];
 
 /// The exam file with this fault for one of the two plugins. Paths of samples are relative to the file.
