@@ -120,6 +120,50 @@ fn new_plugins_compile_and_pass_the_exam() {
     }
 }
 
+/// An optional output was down: the input keeps the file, does not read it in the next run, reads it again for the replay,
+/// and then removes it.
+#[test]
+fn example_input_reads_a_missed_report_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["plugins", "source", "lines"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    for example in &EXAMPLES {
+        let library = example.library();
+        fs::copy(&library, at("plugins").join(library.file_name().unwrap())).unwrap();
+    }
+    let (text, expected) = report();
+    fs::write(at("source/report.ndjson"), text).unwrap();
+    let yaml = format!(
+        "version: 1\ninputs:\n  - {{ id: rows, plugin: Rows, with: {{ folder: '{}' }} }}\noutputs:\n  - {{ id: lines, plugin: \
+         Lines, with: {{ path: '{}' }} }}\n  - {{ id: other, plugin: DurableLines, required: no, with: {{ path: '{}' }} }}\n",
+        at("source").display(),
+        at("lines/a.txt").display(),
+        at("other/a.txt").display()
+    );
+    fs::write(at("pipeline.yaml"), yaml).unwrap();
+    let [pipeline, state, plugins] =
+        ["pipeline.yaml", "state", "plugins"].map(|name| at(name).display().to_string());
+    let command = |words: &[&str]| {
+        let places = [pipeline.as_str(), "--state-dir", &state, "--plugin-dir", &plugins, "-q"];
+        scanbridge(&[words, &places].concat()).0
+    };
+    assert_eq!(command(&["run"]), 73, "the directory of the optional output is missing");
+    assert_eq!(fs::read_to_string(at("lines/a.txt")).unwrap(), expected);
+    let lines = fs::File::options().append(true).open(at("lines/a.txt")).unwrap();
+    lines.set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(command(&["run"]), 73);
+    assert!(at("source/report.ndjson").exists(), "an output lacks the report");
+    fs::create_dir(at("other")).unwrap();
+    assert_eq!(command(&["dead-letters", "replay"]), 0);
+    assert_eq!(fs::read_to_string(at("other/a.txt")).unwrap(), expected);
+    assert_eq!(command(&["run"]), 0);
+    assert!(!at("source/report.ndjson").exists(), "no output lacks the report any more");
+    let untouched = fs::metadata(at("lines/a.txt")).unwrap().modified().unwrap();
+    assert_eq!(untouched, std::time::UNIX_EPOCH, "the other output got the report once");
+}
+
 /// Kills of the crash test.
 const KILLS: u32 = 100;
 

@@ -59,9 +59,12 @@ fn qualysguard_file_passes() {
     fs::write(at("truncated.xml"), &scan[..scan.len() / 2]).unwrap();
     fs::write(at("changed.xml"), scan.replace("shop", "store").replace("00042", "00043")).unwrap();
     let findings = scan.matches(" number=\"").count();
-    let settings = format!(
-        "    with: {{ path: \"{{dir}}/scan.xml\", settle_secs: 0 }}\n    samples: scan.xml\n    expect: {{ reports: 1, \
-         findings: {findings} }}\n    truncated: truncated.xml\n    changed: changed.xml\n"
-    );
-    passes(folder.path(), "scanbridge_qualysguard_file", "input", "QualysGuardFile", &settings);
+    for more in ["", ", watch: true", ", on_done: delete", ", on_done: move, done_folder: \"{dir}/archive\""]
+    {
+        let settings = format!(
+            "    with: {{ path: \"{{dir}}/scan.xml\", settle_secs: 0{more} }}\n    samples: scan.xml\n    expect: {{ \
+             reports: 1, findings: {findings} }}\n    truncated: truncated.xml\n    changed: changed.xml\n"
+        );
+        passes(folder.path(), "scanbridge_qualysguard_file", "input", "QualysGuardFile", &settings);
+    }
 }
