@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use scanbridge_plugin_api::{InputCapabilities, OutputCapabilities, PluginKind, Purpose};
+use scanbridge_plugin_api::{InputCapabilities, OutputCapabilities, PluginKind, Purpose, ReportKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -41,6 +41,8 @@ pub(super) struct Instance {
     pub(super) state_folder: PathBuf,
     pub(super) purpose: Purpose,
     pub(super) batch_bytes: Option<u64>,
+    /// The only reports that an input reads.
+    pub(super) reports: Option<Vec<ReportKey>>,
 }
 
 /// The child kills itself with SIGKILL at a call.
@@ -64,6 +66,8 @@ pub(super) struct Call {
 pub(super) enum Resume {
     /// Nothing.
     Fresh,
+    /// Nothing, after a run that has finished: an input has the keys of the last `close` in this directory.
+    NextRun,
     /// The last receipt or position of this child.
     Last,
     /// These bytes.
@@ -74,7 +78,7 @@ impl Resume {
     /// The receipt or position; `last` is the last one of this child.
     pub(super) fn bytes(&self, last: Option<&Vec<u8>>) -> Option<Vec<u8>> {
         match self {
-            Self::Fresh => None,
+            Self::Fresh | Self::NextRun => None,
             Self::Last => last.cloned(),
             Self::From(bytes) => Some(bytes.clone()),
         }
@@ -109,11 +113,12 @@ pub(super) enum Step {
         partial: bool,
         has_gap: bool,
     },
-    /// Outputs: findings `from` to `to` of the report.
+    /// Outputs: findings `from` to `to` of the report; a filter has selected the first and then every `every`th of them.
     Write {
         report: u32,
         from: u32,
         to: u32,
+        every: u32,
     },
     /// Outputs: the report ends.
     End {

@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use scanbridge_plugin_api::batch::{
-    AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema, ValidBatch,
+    AssetRow, BatchBuilder, ColumnType, Columns, DefinitionRow, FindingRow, Row, Schema, ValidBatch,
 };
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, FindingKind, Protocol, ReportSource, ReportStart, Severity,
+    AssetField, DefinitionField, Field, FindingField, FindingKind, Protocol, ReportSource, ReportStart,
+    Severity,
 };
 
 /// The report whose texts are hostile.
 pub(super) const HOSTILE: u32 = 100;
+/// The hostile report from an input with columns of its own, whose texts are hostile too.
+pub(super) const OWN_COLUMNS: u32 = 102;
 /// A second report on the assets of report 0, with fewer findings.
 pub(super) const AGAIN: u32 = 101;
 /// Findings of the assets of an ordinary report; one asset is larger than most batches.
@@ -20,7 +23,7 @@ const FINDINGS: [u32; 7] = [3, 1, 4, 17, 2, 5, 3];
 /// Numbers of findings of the assets of a report.
 fn assets(report: u32) -> &'static [u32] {
     match report {
-        HOSTILE => &[2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2],
+        HOSTILE | OWN_COLUMNS => &[4, 4, 4, 4, 2, 2, 2, 2, 2, 2, 2],
         AGAIN => &[1, 1],
         _ => &FINDINGS,
     }
@@ -50,8 +53,10 @@ fn position(report: u32, finding: u32) -> Option<(u32, u32)> {
 
 /// The start of a report.
 pub(super) fn start(report: u32) -> ReportStart {
-    if report == AGAIN {
-        return start(0).with_revision("again");
+    match report {
+        AGAIN => return start(0).with_revision("again"),
+        OWN_COLUMNS => return start(HOSTILE).with_schema(own_columns()),
+        _ => {}
     }
     let title = if report == HOSTILE { hostile(report).to_owned() } else { format!("Exam report {report}") };
     ReportStart::default()
@@ -68,38 +73,84 @@ pub(super) fn start(report: u32) -> ReportStart {
         ))
 }
 
+/// The columns of the model, and at least one of the input's own in each table.
+fn own_columns() -> Schema {
+    let mut schema = Schema::default();
+    let added = [
+        schema.add_column::<AssetField>("exam:owner", ColumnType::Text, "Owner").map(drop),
+        schema.add_column::<DefinitionField>("exam:advice", ColumnType::List, "Advice").map(drop),
+        schema.add_column::<FindingField>("exam:epss", ColumnType::Decimal, "EPSS score").map(drop),
+        schema.add_column::<FindingField>("exam:note", ColumnType::Text, "Note").map(drop),
+    ];
+    assert!(added.iter().all(Result::is_ok), "the columns are valid");
+    schema
+}
+
+/// Sets the cells of the own columns of a table, if the report has some.
+fn set_own_cells<F: Field>(row: &mut Row<F>, schema: &Schema, asset: u32) {
+    for (number, name) in (asset..).zip(["exam:owner", "exam:advice", "exam:epss", "exam:note"]) {
+        if let Some(column) = schema.own_column::<F>(name) {
+            row.set_own(column, hostile(number));
+        }
+    }
+}
+
 /// A valid batch with findings `from` to `to`. An asset that began before `from` is continued.
 pub(super) fn batch(report: u32, from: u32, to: u32) -> ValidBatch {
-    let mut batch = BatchBuilder::default();
+    let start = start(report);
+    let mut batch = BatchBuilder::new(&start.schema);
     let mut current = None;
     for finding in from..to.min(findings(report)) {
         let Some((number, within)) = position(report, finding) else { break };
         let asset = match current {
             Some((known, row)) if known == number => row,
-            _ => batch.push_asset(&asset_row(report, number), within > 0),
+            _ => {
+                let mut row = asset_row(report, number);
+                set_own_cells(&mut row, &start.schema, number);
+                batch.push_asset(&row, within > 0)
+            }
         };
         current = Some((number, asset));
-        let definition = batch.push_definition(&definition_row(report, number, within));
-        batch.push_finding(asset, definition, &finding_row(report, number, within));
+        let mut definition = definition_row(report, number, within);
+        set_own_cells(&mut definition, &start.schema, number);
+        let definition = batch.push_definition(&definition);
+        let mut finding = finding_row(report, number, within);
+        set_own_cells(&mut finding, &start.schema, number);
+        batch.push_finding(asset, definition, &finding);
     }
-    let columns = Arc::new(Columns::of_report(&start(report).with_schema(Schema::default())));
+    let columns = Arc::new(Columns::of_report(&start));
     ValidBatch::alone(batch.finish(), columns).expect("the builder builds valid batches")
 }
 
 fn asset_row(report: u32, asset: u32) -> AssetRow {
     let mut row = AssetRow::default();
-    let network = if report == AGAIN { 0 } else { report };
-    row.set(AssetField::Address, &format!("10.{network}.0.{}", asset + 1));
+    let network = match report {
+        AGAIN => 0,
+        OWN_COLUMNS => HOSTILE,
+        _ => report,
+    };
+    match asset % 4 {
+        1 if is_hostile(report) => row.set(AssetField::Address, &format!("2001:db8::{}", asset + 1)),
+        // Known by name only.
+        2 if is_hostile(report) => {}
+        _ => row.set(AssetField::Address, &format!("10.{network}.0.{}", asset + 1)),
+    }
     let name = format!("host-{network}-{asset}.example.com");
     row.set(AssetField::Dns, text(report, asset, &name));
     row.set(AssetField::Os, text(report, asset, "Linux"));
+    row.set(AssetField::Netbios, text(report, asset, ""));
+    row.set(AssetField::Groups, text(report, asset, ""));
     row.set(AssetField::LastScan, "2026-01-31T12:00:00Z");
     row
 }
 
+fn is_hostile(report: u32) -> bool {
+    matches!(report, HOSTILE | OWN_COLUMNS)
+}
+
 /// The text of a cell: a hostile one in the report for that.
 fn text(report: u32, asset: u32, usual: &str) -> &str {
-    if report == HOSTILE { hostile(asset) } else { usual }
+    if is_hostile(report) { hostile(asset) } else { usual }
 }
 
 fn definition_row(report: u32, asset: u32, within: u32) -> DefinitionRow {
@@ -108,7 +159,7 @@ fn definition_row(report: u32, asset: u32, within: u32) -> DefinitionRow {
     let title = format!("Finding {within} of asset {asset}");
     row.set(DefinitionField::Title, text(report, asset, &title));
     row.set(DefinitionField::Solution, text(report, asset, "Update."));
-    row.set(DefinitionField::Cves, "CVE-2014-0160");
+    row.set(DefinitionField::Cves, text(report, asset, "CVE-2014-0160"));
     row
 }
 
@@ -123,16 +174,18 @@ fn finding_row(report: u32, asset: u32, within: u32) -> FindingRow {
     });
     row.set_severity(Severity::new((within % 5 + 1) as u8));
     row.set_port(8000 + within as u16);
-    row.set_protocol(Protocol::Tcp);
+    row.set_protocol(Protocol::of(text(report, asset, "tcp")));
+    row.set(FindingField::Service, text(report, asset, ""));
+    row.set(FindingField::Facts, text(report, asset, ""));
     row.set(FindingField::FirstFound, "2026-01-30T12:00:00Z");
     row.set(FindingField::LastFound, "2026-01-31T12:00:00Z");
     let long;
-    let result = match (report, asset) {
-        (HOSTILE, 0) => {
+    let result = match (is_hostile(report), asset) {
+        (true, 0) => {
             long = "x".repeat(1 << 20);
             long.as_str()
         }
-        (HOSTILE, _) => hostile(asset),
+        (true, _) => hostile(asset),
         _ => {
             long = format!("answer {report}.{asset}.{within} {}", "abcdefgh".repeat(12));
             long.as_str()

@@ -14,6 +14,11 @@ mod run;
 mod sinks;
 mod subject;
 
+use std::time::Duration;
+
 pub(crate) use child::serve;
 pub(crate) use run::{Refused, examine};
 pub(crate) use subject::Request;
+
+/// Time without progress after which a call counts as hanging.
+const HANG: Duration = Duration::from_secs(8);

@@ -13,6 +13,9 @@ use super::job::{Description, Entry, Job, Place, ReadStep, Returned, Step};
 /// Time limit of one child. A call that hangs ends it much earlier.
 const LIMIT: Duration = Duration::from_secs(90);
 
+/// Stands for the directory of a run in what its child did.
+pub(super) const DIR_IN_JOURNALS: &str = "{dir}";
+
 /// What a child did.
 #[derive(Debug)]
 pub(super) struct Trace {
@@ -72,7 +75,7 @@ pub(super) fn run(job: &Job, file: &Path) -> io::Result<Trace> {
     let mut text = fs::read_to_string(&job.journal).unwrap_or_default();
     // The directories of two runs have different names; what a plugin says about them must be comparable.
     for dir in job.dirs() {
-        text = text.replace(&dir.display().to_string(), "{dir}");
+        text = text.replace(&dir.display().to_string(), DIR_IN_JOURNALS);
     }
     // A process that was killed while it wrote leaves a part of a line.
     let entries: Vec<Entry> = text.lines().map_while(|line| serde_json::from_str(line).ok()).collect();

@@ -31,7 +31,7 @@ pub(super) const OUTPUT: [(CheckId, &str); 8] = [
     ("O5", "nothing of a report is visible before `stored`, everything after it"),
     ("O6", "a report that is begun again or skipped is withdrawn, a partial one is added"),
     ("O7", "a receipt changes when data was written, has at most 64 KiB and names no other directory"),
-    ("O8", "hostile texts are delivered, and `replaces` is true"),
+    ("O8", "hostile texts are delivered, also with columns of the input's own, and `replaces` is true"),
 ];
 
 /// The checks of inputs.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,6 +80,14 @@ impl Sinks {
     }
 
     fn wait_until_closed(&self) {
+        // Connections are accepted in order: when this one was answered, all earlier ones are counted.
+        for address in [self.tcp, self.http] {
+            let _ = TcpStream::connect(address).and_then(|mut last| {
+                last.set_read_timeout(Some(PATIENCE))?;
+                last.shutdown(Shutdown::Write)?;
+                last.read(&mut [0])
+            });
+        }
         let since = Instant::now();
         while self.received.open.load(Ordering::SeqCst) > 0 && since.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(1));
@@ -125,21 +133,27 @@ fn serve_http(received: &Received, stream: TcpStream) -> io::Result<()> {
         if reader.read_line(&mut request)? == 0 {
             return Ok(());
         }
-        let mut length = 0;
+        let (mut length, mut is_chunked) = (0, false);
         loop {
             let mut header = String::new();
             reader.read_line(&mut header)?;
             if header.trim().is_empty() {
                 break;
             }
-            if let Some((name, value)) = header.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse().unwrap_or(0);
+            let (name, value) = header.split_once(':').unwrap_or_default();
+            match (name.to_ascii_lowercase().as_str(), value.trim()) {
+                ("content-length", value) => length = value.parse().unwrap_or(0),
+                ("transfer-encoding", value) => is_chunked = value.eq_ignore_ascii_case("chunked"),
+                ("expect", _) => write!(answer, "HTTP/1.1 100 Continue\r\n\r\n")?,
+                _ => {}
             }
         }
         let mut body = vec![0; length];
-        reader.read_exact(&mut body)?;
+        if is_chunked {
+            body = read_chunks(&mut reader)?;
+        } else {
+            reader.read_exact(&mut body)?;
+        }
         let mut words = request.split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let content = if method == "GET" {
@@ -156,6 +170,21 @@ fn serve_http(received: &Received, stream: TcpStream) -> io::Result<()> {
         let content = content.unwrap_or_default();
         write!(answer, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", content.len())?;
         answer.write_all(&content)?;
+    }
+}
+
+/// Reads a body of unknown length.
+fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let length = u64::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16).unwrap_or(0);
+        reader.by_ref().take(length).read_to_end(&mut body)?;
+        reader.read_line(&mut line)?;
+        if length == 0 {
+            return Ok(body);
+        }
     }
 }
 
@@ -241,4 +270,49 @@ pub(super) fn files(path: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, String> {
         found.insert(path.to_owned(), fs::read(path).map_err(|error| fail(path, error))?);
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_directory_are_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.txt"), "one\n").unwrap();
+        let sinks = Sinks::start().unwrap();
+        sinks.reset(folder.path());
+        for (path, answer) in [
+            ("/a.txt?page=1", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\none\n"),
+            ("/../a.txt", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+        ] {
+            let mut stream = TcpStream::connect(sinks.http).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\n\r\n").unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            assert_eq!(text, answer);
+        }
+        assert!(sinks.is_silent());
+    }
+
+    #[test]
+    fn lines_of_all_kinds_of_bodies_are_records() {
+        let sinks = Sinks::start().unwrap();
+        sinks.reset(Path::new("/nonexistent"));
+        for request in [
+            "POST /a HTTP/1.1\r\nContent-Length: 8\r\n\r\none\ntwo\n",
+            "PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nthre\r\n6;x\r\ne\nfour\r\n0\r\n\r\n",
+        ] {
+            let mut stream = TcpStream::connect(sinks.http).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = [0; 15];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        }
+        TcpStream::connect(sinks.tcp).unwrap().write_all(b"five\r\nsix").unwrap();
+        let mut lines = sinks.lines();
+        lines.sort_unstable();
+        assert_eq!(lines, ["five", "four", "one", "six", "three", "two"]);
+    }
 }

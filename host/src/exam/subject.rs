@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use scanbridge_plugin_api::{Descriptor, PluginKind, Purpose};
+use scanbridge_plugin_api::{Descriptor, PluginKind, Purpose, ReportKey};
 use serde_json::{Map, Value};
 
 use super::job::{Call, Instance, Job, Kill, Step};
@@ -76,6 +76,11 @@ impl Space {
     /// The state directory of an instance.
     pub(super) fn state(&self, instance: usize) -> PathBuf {
         self.root.join(format!("state{instance}"))
+    }
+
+    /// A path of [`tree`](super::checks::general::tree).
+    pub(super) fn path(&self, path: &Path) -> PathBuf {
+        self.root.join(path)
     }
 
     fn next_job(&self) -> PathBuf {
@@ -204,6 +209,7 @@ impl<'a> Exam<'a> {
             state_folder: space.state(instance),
             purpose: setup.purpose,
             batch_bytes: (subject.kind == PluginKind::Input).then_some(SMALL_BATCH),
+            reports: setup.reports.clone(),
         });
         let file = space.next_job();
         let job = Job {
@@ -237,11 +243,13 @@ pub(super) struct Setup {
     pub(super) kill: Option<Kill>,
     /// Other options than those of the exam file.
     pub(super) options: Option<Map<String, Value>>,
+    /// The only reports that an input reads.
+    pub(super) reports: Option<Vec<ReportKey>>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { purpose: Purpose::Exam, kill: None, options: None }
+        Self { purpose: Purpose::Exam, kill: None, options: None, reports: None }
     }
 }
 

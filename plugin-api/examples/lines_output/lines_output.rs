@@ -1,7 +1,7 @@
 //! The output `Lines`: one line per confirmed vulnerability, in a file that each report replaces.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Error, ErrorKind as IoError, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use scanbridge_plugin_api::batch::Batch;
@@ -11,26 +11,32 @@ use scanbridge_plugin_api::{
     OutputCapabilities, PluginError, Receipt, Replaces, Result, Resume, Verdict, Written, export_plugin,
     register_output,
 };
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 /// Lines go to a numbered part file, `.NAME.N.part`. `stored` renames it.
 pub struct Lines {
     path: PathBuf,
-    /// The number of the current part. It only grows, so a receipt can never name a part of another report.
-    number: u64,
     part: Option<File>,
+    state: State,
+}
+
+/// The content of the receipt: what the current part is.
+#[derive(Default, Serialize, Deserialize)]
+struct State {
+    /// It only grows, so a receipt can never name a part of another report.
+    number: u64,
     length: u64,
     stage: Stage,
 }
 
-/// What the receipt says about the current part.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Default, PartialEq, Serialize, Deserialize)]
 enum Stage {
     /// The report has not ended.
     Open,
     /// `stored` publishes it.
     Sealed,
     /// `stored` removes it.
+    #[default]
     Dropped,
 }
 
@@ -45,35 +51,34 @@ impl Output for Lines {
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         // The host has checked the options against the table: a required one is set.
         let path = open.options.path("path")?.unwrap_or_default();
-        let mut lines = Self { path, number: 0, part: None, length: 0, stage: Stage::Dropped };
+        let mut lines = Self { path, part: None, state: State::default() };
         if let Some(receipt) = receipt {
-            lines.restore(receipt)?;
+            lines.state = serde_json::from_slice(&receipt.0).map_err(|_| corrupt())?;
+            match lines.state.stage {
+                Stage::Open => lines.resume()?,
+                // A crash came after the receipt was stored.
+                Stage::Sealed | Stage::Dropped => lines.stored()?,
+            }
         }
         Ok(lines.into())
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         let folder = self.folder();
-        let (verdict, detail) =
-            if folder.is_dir() { (Verdict::Ok, "exists") } else { (Verdict::Failed, "is missing") };
-        Ok(CheckReport::default().step("directory", verdict, format!("{} {detail}", folder.display())))
+        let verdict = if folder.is_dir() { Verdict::Ok } else { Verdict::Failed };
+        Ok(CheckReport::default().step("directory", verdict, folder.display().to_string()))
     }
 
     fn begin(&mut self, _: &ReportStart, how: Begin) -> Result<()> {
         if how.continued {
             return Ok(()); // `open` has restored the part.
         }
-        // What a part of an unfinished report contains is removed by the next `stored`.
-        self.number = self.highest_number() + 1;
-        let part = OpenOptions::new().write(true).create_new(true).open(self.part_path(self.number));
-        let cannot_create = |error| {
-            PluginError::new(
-                ErrorKind::CannotCreate,
-                format!("cannot create a part of {}: {error}", self.path.display()),
-            )
-        };
-        self.part = Some(part.map_err(cannot_create)?);
-        (self.length, self.stage) = (0, Stage::Open);
+        // The part of an unfinished report is removed by the next `stored`.
+        let highest = self.parts()?.into_iter().max().unwrap_or_default().max(self.state.number);
+        self.state = State { number: highest + 1, length: 0, stage: Stage::Open };
+        let part = OpenOptions::new().write(true).create_new(true).open(self.part_path(highest + 1));
+        self.part =
+            Some(part.map_err(|error| self.failed(ErrorKind::CannotCreate, "create a part of", &error))?);
         Ok(())
     }
 
@@ -90,70 +95,52 @@ impl Output for Lines {
             text += &format!("{address} {} {title}\n", definition.id());
         }
         if let Some(part) = &mut self.part {
-            part.write_all(text.as_bytes()).map_err(|error| self.io_error("write", &error))?;
+            part.write_all(text.as_bytes()).map_err(|error| self.failed(ErrorKind::Io, "write", &error))?;
         }
         written.bytes = text.len() as u64;
-        self.length += written.bytes;
+        self.state.length += written.bytes;
         Ok(written)
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
-        self.stage = if end.deliver { Stage::Sealed } else { Stage::Dropped };
+        self.state.stage = if end.deliver { Stage::Sealed } else { Stage::Dropped };
         Ok(Written::default())
     }
 
     fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
         if let Some(part) = &self.part {
-            part.sync_data().map_err(|error| self.io_error("write", &error))?;
+            part.sync_data().map_err(|error| self.failed(ErrorKind::Io, "write", &error))?;
         }
-        let stage = ["open", "sealed", "dropped"][self.stage as usize];
-        let receipt = json!({ "number": self.number, "length": self.length, "stage": stage });
-        Ok(Receipt(receipt.to_string().into_bytes()).into())
+        Ok(Receipt(serde_json::to_vec(&self.state).unwrap_or_default()).into())
     }
 
     /// The receipt is stored: publish. After a crash, `open` does the same with that receipt.
     fn stored(&mut self) -> Result<()> {
         self.part = None;
-        let part = self.part_path(self.number);
-        if self.stage == Stage::Sealed && part.exists() {
-            fs::rename(&part, &self.path).map_err(|error| self.io_error("publish", &error))?;
-            let synced = File::open(self.folder()).and_then(|folder| folder.sync_all());
-            synced.map_err(|error| self.io_error("publish", &error))?;
+        let failed = |error: &std::io::Error| self.failed(ErrorKind::Io, "publish", error);
+        let part = self.part_path(self.state.number);
+        if self.state.stage == Stage::Sealed && part.exists() {
+            fs::rename(&part, &self.path).map_err(|error| failed(&error))?;
+            File::open(self.folder()).and_then(|folder| folder.sync_all()).map_err(|error| failed(&error))?;
         }
         // Only here may a part go: until now, the stored receipt could have named it.
-        for part in self.parts().map_err(|error| self.io_error("list the parts of", &error))? {
-            fs::remove_file(part.1).map_err(|error| self.io_error("clean up after", &error))?;
+        for number in self.parts()? {
+            fs::remove_file(self.part_path(number)).map_err(|error| failed(&error))?;
         }
-        self.stage = Stage::Dropped;
+        self.state.stage = Stage::Dropped;
         Ok(())
     }
 }
 
 impl Lines {
-    /// Returns to the state of a receipt: completes a publication, or cuts the part to its committed length.
-    fn restore(&mut self, receipt: &Receipt) -> Result<()> {
-        let corrupt = || {
-            PluginError::config("cannot resume: the receipt of this output is corrupt")
-                .with_hint("use --restart to start from the beginning")
-        };
-        let values: serde_json::Value = serde_json::from_slice(&receipt.0).map_err(|_| corrupt())?;
-        self.number = values["number"].as_u64().ok_or_else(corrupt)?;
-        self.length = values["length"].as_u64().ok_or_else(corrupt)?;
-        self.stage = match values["stage"].as_str() {
-            Some("open") => Stage::Open,
-            Some("sealed") => Stage::Sealed,
-            Some("dropped") => Stage::Dropped,
-            _ => return Err(corrupt()),
-        };
-        if self.stage != Stage::Open {
-            return self.stored();
-        }
-        let part = OpenOptions::new().append(true).open(self.part_path(self.number));
+    /// Truncates the part to its length in the receipt.
+    fn resume(&mut self) -> Result<()> {
+        let part = OpenOptions::new().append(true).open(self.part_path(self.state.number));
         let part = part.map_err(|_| corrupt())?;
-        if part.metadata().map_or(0, |data| data.len()) < self.length {
+        if part.metadata().map_or(0, |data| data.len()) < self.state.length {
             return Err(corrupt());
         }
-        part.set_len(self.length).map_err(|error| self.io_error("roll back", &error))?;
+        part.set_len(self.state.length).map_err(|error| self.failed(ErrorKind::Io, "truncate", &error))?;
         self.part = Some(part);
         Ok(())
     }
@@ -162,34 +149,31 @@ impl Lines {
         self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
-    fn prefix(&self) -> String {
+    fn part_prefix(&self) -> String {
         format!(".{}.", self.path.file_name().unwrap_or_default().to_string_lossy())
     }
 
     fn part_path(&self, number: u64) -> PathBuf {
-        self.folder().join(format!("{}{number}.part", self.prefix()))
+        self.path.with_file_name(format!("{}{number}.part", self.part_prefix()))
     }
 
-    /// The parts of this output, with their numbers.
-    fn parts(&self) -> Result<Vec<(u64, PathBuf)>, Error> {
-        let (folder, prefix) = (self.folder(), self.prefix());
+    /// The numbers of all parts of this output.
+    fn parts(&self) -> Result<Vec<u64>> {
+        let prefix = self.part_prefix();
         let number = |name: &str| name.strip_prefix(&prefix)?.strip_suffix(".part")?.parse().ok();
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == IoError::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let paths = entries.flatten().map(|entry| entry.path());
-        Ok(paths.filter_map(|path| Some((number(path.file_name()?.to_str()?)?, path))).collect())
+        let entries = fs::read_dir(self.folder())
+            .map_err(|error| self.failed(ErrorKind::Io, "find the parts of", &error))?;
+        Ok(entries.flatten().filter_map(|entry| number(entry.file_name().to_str()?)).collect())
     }
 
-    fn highest_number(&self) -> u64 {
-        let parts = self.parts().unwrap_or_default();
-        parts.into_iter().map(|(number, _)| number).max().unwrap_or_default().max(self.number)
+    fn failed(&self, kind: ErrorKind, what: &str, error: &std::io::Error) -> PluginError {
+        PluginError::new(kind, format!("cannot {what} {}: {error}", self.path.display()))
     }
+}
 
-    fn io_error(&self, what: &str, error: &Error) -> PluginError {
-        PluginError::new(ErrorKind::Io, format!("cannot {what} {}: {error}", self.path.display()))
-    }
+fn corrupt() -> PluginError {
+    PluginError::config("cannot resume: the receipt of this output is corrupt")
+        .with_hint("use --restart to start from the beginning")
 }
 
 register_output!(Lines);

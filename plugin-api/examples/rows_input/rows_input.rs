@@ -2,23 +2,28 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Error, ErrorKind as IoError, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
+use scanbridge_plugin_api::batch::{
+    AssetRow, BatchBuilder, ColumnType, DefinitionRow, FindingRow, OwnColumn, RowIndex, Schema,
+};
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart, Severity,
 };
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError, Position,
-    Result, Resumes, Services, Step, Stored, Verdict, export_plugin, register_input,
+    CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, Outcome, PluginError,
+    Position, ReportKey, Rereads, Result, Resumes, Services, Step, Stored, Verdict, export_plugin,
+    register_input,
 };
 use serde::{Deserialize, Serialize};
 
 /// Each file `*.ndjson` of the folder is a report. Its last line is `{"end": true}`; lines of an asset are together.
 pub struct Rows {
-    folder: PathBuf,
     services: Services,
-    /// Files that are still to be read, the next one last.
+    epss: OwnColumn<FindingField>,
+    /// The only reports to read, if the host names some.
+    reports: Option<Vec<ReportKey>>,
+    /// Files that are still to be looked at, the next one last.
     files: Vec<PathBuf>,
     file: Option<OpenFile>,
     /// Where the first report continues.
@@ -28,17 +33,13 @@ pub struct Rows {
 struct OpenFile {
     reader: BufReader<File>,
     place: Place,
-    /// A line that belongs to the next batch.
-    line: Option<Line>,
-    /// Whether the start of the report was returned.
-    is_begun: bool,
 }
 
 /// The content of a position.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Place {
     path: PathBuf,
-    /// Size and time of the file: a file that has changed is read from its beginning.
+    /// Size and time of the file: a file that has changed is another report.
     revision: String,
     /// Number of bytes that are read completely.
     offset: u64,
@@ -52,11 +53,11 @@ struct Line {
     title: String,
     /// 0 to 10.
     score: f64,
+    /// 0 to 1.
+    epss: Option<f64>,
     /// `2026-01-31T12:00:00Z`.
     seen: String,
     end: bool,
-    #[serde(skip)]
-    bytes: u64,
 }
 
 impl Input for Rows {
@@ -64,11 +65,12 @@ impl Input for Rows {
     const SUMMARY: &'static str = "one finding per line of JSON, from the files of a directory";
     const OPTIONS: &'static [OptionSpec] =
         &[OptionSpec::path("folder").required().help("Directory of the files `*.ndjson`.")];
-    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position);
+    const CAPABILITIES: InputCapabilities =
+        InputCapabilities::NONE.resumes(Resumes::Position).rereads(Rereads::Yes);
 
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
         let folder = open.options.path("folder")?.unwrap_or_default();
-        let resume = resume.map(|position| serde_json::from_slice::<Place>(&position.0)).transpose();
+        let resume = resume.map(|position| serde_json::from_slice(&position.0)).transpose();
         let resume = resume.map_err(|_| {
             PluginError::config("cannot resume: the position of this input is corrupt")
                 .with_hint("use --restart to start from the beginning")
@@ -77,53 +79,52 @@ impl Input for Rows {
             .map_err(|error| failed(ErrorKind::NoInput, "read", &folder, &error))?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|extension| extension == "ndjson"))
-            // Files are read in the order of their names, so those before the position are done.
-            .filter(|path| resume.as_ref().is_none_or(|place| *path >= place.path))
             .collect();
         files.sort_by(|a, b| b.cmp(a));
-        Ok(Self { folder, services: open.services.clone(), files, file: None, resume }.into())
+        let mut schema = Schema::default();
+        let epss = schema.add_column("example:epss", ColumnType::Decimal, "EPSS score")?;
+        let (services, reports) = (open.services.clone(), open.frame.reports.clone());
+        Ok(OpenedInput::from(Self { services, epss, reports, files, file: None, resume }).with_schema(schema))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
-        let detail = format!("{} contains {} files", self.folder.display(), self.files.len());
-        Ok(CheckReport::default().step("directory", Verdict::Ok, detail))
+        Ok(CheckReport::default().step(
+            "directory",
+            Verdict::Ok,
+            format!("contains {} files", self.files.len()),
+        ))
     }
 
     fn next(&mut self, batch: BatchBuilder) -> Result<Step> {
-        loop {
-            if self.services.is_cancelled() {
-                return Err(PluginError::cancelled());
-            }
-            match &mut self.file {
-                Some(file) if file.is_begun => return self.read(batch),
-                Some(file) => {
-                    file.is_begun = true;
-                    let start = ReportStart::default()
-                        .with_path(file.place.path.display().to_string())
-                        .with_revision(file.place.revision.clone())
-                        .with_source(ReportSource::new("Example", "Rows", "example"));
-                    let continued = file.place.offset > 0;
-                    return Ok(if continued {
-                        Step::report_continued(start)
-                    } else {
-                        Step::report_start(start)
-                    });
-                }
-                None => match self.files.pop() {
-                    Some(path) => self.file = self.start(path)?,
-                    None => return Ok(Step::finished()),
-                },
-            }
+        if self.services.is_cancelled() {
+            return Err(PluginError::cancelled());
         }
+        if self.file.is_some() {
+            return self.read(batch);
+        }
+        while let Some(path) = self.files.pop() {
+            let Some(file) = self.start(path)? else { continue };
+            let start = ReportStart::default()
+                .with_path(file.place.path.display().to_string())
+                .with_revision(file.place.revision.clone())
+                .with_source(ReportSource::new("Example", "Rows", "example"));
+            let continued = file.place.offset > 0;
+            self.file = Some(file);
+            return Ok(if continued { Step::report_continued(start) } else { Step::report_start(start) });
+        }
+        Ok(Step::finished())
     }
 
     /// The only place to remove a source: only of reports that every output has.
     fn stored(&mut self, stored: &Stored) -> Result<()> {
-        for report in stored.reports.iter().filter(|report| report.outcome.is_settled()) {
-            let path = PathBuf::from(&report.key.path);
+        for report in stored.reports.iter().filter(|report| report.outcome == Outcome::Delivered) {
+            let path = Path::new(&report.key.path);
             // A file that was replaced since is another report; one that is gone was removed by an earlier call.
-            if revision(&path).is_ok_and(|revision| revision == report.key.revision) {
-                fs::remove_file(&path).map_err(|error| failed(ErrorKind::Io, "remove", &path, &error))?;
+            if revision(path).is_ok_and(|revision| revision == report.key.revision) {
+                fs::remove_file(path).map_err(|error| failed(ErrorKind::Io, "remove", path, &error))?;
+            }
+            if !path.exists() {
+                self.services.state().delete(&key(path))?;
             }
         }
         Ok(())
@@ -131,91 +132,88 @@ impl Input for Rows {
 }
 
 impl Rows {
-    /// Opens a file, where the position is; `None` if the position says that it was read completely, or if `stored` has
-    /// removed it: after a crash, the host may call `stored` before the first `next`.
+    /// Opens a file, where the position is; `None` if it is not to be read.
     fn start(&mut self, path: PathBuf) -> Result<Option<OpenFile>> {
         let unreadable = |error: Error| failed(ErrorKind::NoInput, "read", &path, &error);
         let mut file = match File::open(&path) {
+            // After a crash, the host may call `stored` before the first `next`.
             Err(error) if error.kind() == IoError::NotFound => return Ok(None),
             file => file.map_err(unreadable)?,
         };
-        let mut place =
-            Place { revision: revision(&path).map_err(unreadable)?, path: path.clone(), offset: 0 };
-        if let Some(resume) =
-            self.resume.take_if(|resume| resume.path == path && resume.revision == place.revision)
-        {
-            if resume.offset == u64::MAX {
-                return Ok(None);
+        let revision = revision(&path).map_err(unreadable)?;
+        let is_wanted = match &self.reports {
+            Some(reports) => {
+                reports.iter().any(|key| Path::new(&key.path) == path && key.revision == revision)
             }
-            place.offset = resume.offset;
+            None => self.services.state().get(&key(&path))?.as_deref() != Some(revision.as_bytes()),
+        };
+        if !is_wanted {
+            return Ok(None);
         }
-        file.seek(SeekFrom::Start(place.offset)).map_err(unreadable)?;
-        Ok(Some(OpenFile { reader: BufReader::new(file), place, line: None, is_begun: false }))
+        let resume = self.resume.take_if(|place| place.path == path && place.revision == revision);
+        let offset = resume.map_or(0, |place| place.offset);
+        file.seek(SeekFrom::Start(offset)).map_err(unreadable)?;
+        Ok(Some(OpenFile { reader: BufReader::new(file), place: Place { path, revision, offset } }))
     }
 
     /// A batch, or the end of the report.
     fn read(&mut self, mut batch: BatchBuilder) -> Result<Step> {
         let Some(file) = &mut self.file else { return Ok(Step::finished()) };
-        let (mut current, mut row) = (String::new(), None);
+        let mut asset: Option<(String, RowIndex)> = None;
         loop {
-            let line = match file.line.take() {
-                Some(line) => line,
-                None => file.next_line()?,
-            };
-            let is_new_asset = line.asset != current;
+            let (line, bytes) = file.next_line()?;
+            let is_end = line.end || bytes == 0;
+            asset = asset.filter(|(address, _)| *address == line.asset);
             // A position may be only between two assets, so a batch ends there.
-            if !batch.is_empty() && (line.end || line.bytes == 0 || is_new_asset && batch.is_full()) {
-                file.line = Some(line);
+            if !batch.is_empty() && (is_end || asset.is_none() && batch.is_full()) {
+                file.go_back(bytes)?;
                 return Ok(Step::batch(batch.finish()).at(file.place.position()));
             }
-            file.place.offset += line.bytes;
-            if line.end || line.bytes == 0 {
-                let complete = line.end;
-                let reason = if complete { "" } else { "the file has no last line `{\"end\": true}`" };
-                file.place.offset = u64::MAX;
-                let end =
-                    ReportEnd::default().with_complete(complete).with_deliver(complete).with_reason(reason);
-                let step = Step::report_end(end).at(file.place.position());
+            file.place.offset += bytes;
+            if is_end {
+                // Stored together with the position of this step: the file is not read again.
+                self.services.state().put(&key(&file.place.path), file.place.revision.as_bytes())?;
+                let end = ReportEnd::default().with_complete(line.end).with_deliver(line.end);
+                let reason = if line.end { "" } else { "the file has no last line `{\"end\": true}`" };
+                let step = Step::report_end(end.with_reason(reason)).at(file.place.position());
                 self.file = None;
                 return Ok(step);
             }
-            let asset = match row.filter(|_| !is_new_asset) {
-                Some(row) => row,
-                None => {
-                    let mut asset = AssetRow::default();
-                    asset.set(AssetField::Address, &line.asset);
-                    batch.push_asset(&asset, false)
-                }
-            };
-            (current, row) = (line.asset.clone(), Some(asset));
-            line.push(&mut batch, asset);
+            let (_, row) = asset.get_or_insert_with(|| {
+                let mut asset = AssetRow::default();
+                asset.set(AssetField::Address, &line.asset);
+                (line.asset.clone(), batch.push_asset(&asset, false))
+            });
+            line.push(&mut batch, *row, self.epss);
         }
     }
 }
 
 impl OpenFile {
-    /// The next line; one of 0 bytes at the end of the file, and for a last line that is incomplete.
-    fn next_line(&mut self) -> Result<Line> {
-        let mut text = String::new();
-        let path = &self.place.path;
-        let bytes =
-            self.reader.read_line(&mut text).map_err(|error| failed(ErrorKind::Io, "read", path, &error))?;
+    /// The next line and its length; 0 bytes at the end of the file, and for a last line that is incomplete.
+    fn next_line(&mut self) -> Result<(Line, u64)> {
+        let (mut text, path) = (String::new(), &self.place.path);
+        let read = self.reader.read_line(&mut text);
+        read.map_err(|error| failed(ErrorKind::Io, "read", path, &error))?;
         if !text.ends_with('\n') {
-            return Ok(Line::default());
+            return Ok((Line::default(), 0));
         }
-        let line: Line = serde_json::from_str(&text).map_err(|error| {
-            PluginError::bad_data(format!(
-                "{}: invalid line after byte {}: {error}",
-                path.display(),
-                self.place.offset
-            ))
+        let line = serde_json::from_str(&text).map_err(|error| {
+            let offset = self.place.offset;
+            PluginError::bad_data(format!("{}: invalid line after byte {offset}: {error}", path.display()))
         })?;
-        Ok(Line { bytes: bytes as u64, ..line })
+        Ok((line, text.len() as u64))
+    }
+
+    /// The next line is this one again.
+    fn go_back(&mut self, bytes: u64) -> Result<()> {
+        let moved = self.reader.seek_relative(-bytes.cast_signed());
+        moved.map_err(|error| failed(ErrorKind::Io, "read", &self.place.path, &error))
     }
 }
 
 impl Line {
-    fn push(&self, batch: &mut BatchBuilder, asset: scanbridge_plugin_api::batch::RowIndex) {
+    fn push(&self, batch: &mut BatchBuilder, asset: RowIndex, epss: OwnColumn<FindingField>) {
         let mut definition = DefinitionRow::default();
         definition.set(DefinitionField::Id, &self.id);
         definition.set(DefinitionField::Title, &self.title);
@@ -224,6 +222,7 @@ impl Line {
         finding.set_kind(FindingKind::Vulnerability);
         finding.set_severity(Severity::of_scale(self.score, 0.0, 10.0));
         finding.set(FindingField::LastFound, &self.seen);
+        finding.set_own(epss, &self.epss.map(|score| score.to_string()).unwrap_or_default());
         batch.push_finding(asset, definition, &finding);
     }
 }
@@ -234,13 +233,18 @@ impl Place {
     }
 }
 
-fn revision(path: &PathBuf) -> Result<String, Error> {
+/// The key whose value is the revision of the file that was read to its end.
+fn key(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn revision(path: &Path) -> Result<String, Error> {
     let data = fs::metadata(path)?;
     let since = data.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok(format!("{}-{}", data.len(), since.as_nanos()))
 }
 
-fn failed(kind: ErrorKind, what: &str, path: &std::path::Path, error: &Error) -> PluginError {
+fn failed(kind: ErrorKind, what: &str, path: &Path, error: &Error) -> PluginError {
     PluginError::new(kind, format!("cannot {what} {}: {error}", path.display()))
 }
 

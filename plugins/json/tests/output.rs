@@ -1,4 +1,4 @@
-//! Tests the plugin through its public trait, and runs the plugin contract tests.
+//! Tests the plugin through its public trait.
 
 use std::fs;
 use std::path::Path;
@@ -105,22 +105,6 @@ fn undelivered_report_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     run(&folder.path().join("findings.ndjson"), false, false);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-}
-
-#[test]
-fn plugin_contract() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut number = 0;
-    let options = || {
-        number += 1;
-        json!({ "path": folder.path().join(format!("{number}.ndjson")), "assets": true })
-    };
-    let result = |options: &Value| {
-        let path = Path::new(options["path"].as_str().expect("a path")).to_owned();
-        assert!(!lines(&path).is_empty());
-        fs::read(path).expect("the file exists")
-    };
-    scanbridge_plugin_contract::output::<Json>(options, result);
 }
 
 #[test]

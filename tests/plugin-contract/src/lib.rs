@@ -1,5 +1,6 @@
-//! Contract tests that every plugin runs in its own tests. They call the plugin through the same function tables as the
-//! host, so a plugin that passes here also works in the host.
+//! Contract tests for plugins that the exam (`scanbridge plugin test`, package `exam-tests`) cannot reach, because their
+//! peer is a double with TLS in the test's own process, or because they need many kinds of files. They call the plugin
+//! through the same function tables as the host.
 //!
 //! ```no_run
 //! # use scanbridge_plugin_api as api;
@@ -22,5 +23,5 @@ mod table;
 pub use host::{ExamHost, Keys, frame};
 pub use input::{Collected, collect, input};
 pub use options::{wrong_option_values_of_input, wrong_option_values_of_output};
-pub use output::{hostile_batch, output, output_that_repeats};
+pub use output::output;
 pub use table::readme;

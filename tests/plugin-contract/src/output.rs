@@ -38,21 +38,6 @@ pub fn output<T: Output>(mut options: impl FnMut() -> Value, result: impl Fn(&Va
     }
 }
 
-/// Runs the contract tests of an output that cannot roll back sent data, for example over a network. It is interrupted
-/// like other outputs and must resume, but the destination may receive records twice.
-///
-/// # Panics
-/// If the output violates the contract; the message names the violated rule.
-pub fn output_that_repeats<T: Output>(
-    mut options: impl FnMut() -> Value,
-    result: impl Fn(&Value) -> Vec<u8>,
-) {
-    check::<T>(&mut options, &result);
-    for interruption in Interruption::ALL {
-        resume::interrupted::<T>(&options(), interruption);
-    }
-}
-
 fn check<T: Output>(mut options: impl FnMut() -> Value, result: impl Fn(&Value) -> Vec<u8>) {
     table::check(T::NAME, T::SUMMARY, T::OPTIONS);
     let (first, second) = (options(), options());
@@ -177,8 +162,7 @@ const HOSTILE: [&str; 9] = [
 
 /// A batch with hostile texts in the free-text fields of assets, definitions and findings: one asset per text, with
 /// findings of every kind and long results.
-#[must_use]
-pub fn hostile_batch() -> ValidBatch {
+pub(crate) fn hostile_batch() -> ValidBatch {
     let mut batch = BatchBuilder::default();
     for (number, text) in HOSTILE.into_iter().enumerate() {
         let mut asset = AssetRow::default();

@@ -101,8 +101,6 @@ fn result(options: &Value) -> Vec<u8> {
 fn output_that_rolls_back_passes() {
     let folder = tempfile::tempdir().unwrap();
     scanbridge_plugin_contract::output::<Counting<true>>(fresh(folder.path()), result);
-    let folder = tempfile::tempdir().unwrap();
-    scanbridge_plugin_contract::output_that_repeats::<Counting<false>>(fresh(folder.path()), result);
 }
 
 #[test]

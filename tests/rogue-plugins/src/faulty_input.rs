@@ -11,7 +11,7 @@ use scanbridge_plugin_api::model::{
 };
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError, Position,
-    Result, Resumes, Services, Step, Stored, Verdict, register_input,
+    Rereads, Result, Resumes, Services, Step, Stored, Verdict, register_input,
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,9 @@ const FAULTS: &[&str] = &[
     "long-position",
     "mixes-changed-files",
     "finishes-inside-a-report",
+    "keeps-a-file-of-its-own",
+    "marks-delivered-files",
+    "ignores-named-reports",
 ];
 
 impl Input for Faulty {
@@ -80,7 +83,8 @@ impl Input for Faulty {
         OptionSpec::choice("fault", FAULTS).default_text("none").help("The fault."),
         OptionSpec::path("folder").required().help("The directory of the files."),
     ];
-    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position);
+    const CAPABILITIES: InputCapabilities =
+        InputCapabilities::NONE.resumes(Resumes::Position).rereads(Rereads::Yes);
 
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
         let folder = open.options.path("folder")?.unwrap_or_default();
@@ -96,6 +100,9 @@ impl Input for Faulty {
             .collect();
         files.sort_by(|a, b| b.cmp(a));
         let fault = open.options.text("fault")?.unwrap_or_default().to_owned();
+        if let Some(reports) = open.frame.reports.as_ref().filter(|_| fault != "ignores-named-reports") {
+            files.retain(|path| reports.iter().any(|key| Path::new(&key.path) == path));
+        }
         Ok(Self { fault, services: open.services.clone(), files, report: None, resume, resumed: false }
             .into())
     }
@@ -142,7 +149,12 @@ impl Input for Faulty {
         for report in &stored.reports {
             let path = Path::new(&report.key.path);
             let is_due = report.outcome.is_settled() || self.is("deletes-for-missed");
-            if is_due && revision(path).is_ok_and(|revision| revision == report.key.revision) {
+            if !is_due || revision(path).ok().as_ref() != Some(&report.key.revision) {
+                continue;
+            }
+            if self.is("marks-delivered-files") {
+                fs::write(path.with_extension("done"), "").map_err(io)?;
+            } else {
                 fs::remove_file(path).map_err(io)?;
             }
         }
@@ -166,6 +178,12 @@ impl Faulty {
             text => text.map_err(io)?,
         };
         let mut place = Place { revision: revision(&path).map_err(io)?, path, ..Place::default() };
+        if self.is("marks-delivered-files") && place.path.with_extension("done").exists() {
+            return Ok(None);
+        }
+        if self.is("keeps-a-file-of-its-own") && self.own_file(&place.path)?.exists() {
+            return Ok(None);
+        }
         let mixes = self.is("mixes-changed-files");
         let is_same =
             |resume: &mut Place| resume.path == place.path && (mixes || resume.revision == place.revision);
@@ -193,10 +211,18 @@ impl Faulty {
         Ok(Some(Report { place, assets, complete, begun: false, later: None }))
     }
 
+    /// The file that says that a source was read.
+    fn own_file(&self, source: &Path) -> Result<PathBuf> {
+        Ok(self.services.state_folder()?.join(source.file_name().unwrap_or_default()))
+    }
+
     fn end(&mut self) -> Result<Step> {
         let Some(report) = self.report.take() else { return Ok(Step::finished()) };
         if self.is("deletes-in-next") {
             fs::remove_file(&report.place.path).map_err(io)?;
+        }
+        if self.is("keeps-a-file-of-its-own") {
+            fs::write(self.own_file(&report.place.path)?, "").map_err(io)?;
         }
         let complete = report.complete && !self.is("never-complete");
         let reason = if complete { "" } else { "the last line is missing" };

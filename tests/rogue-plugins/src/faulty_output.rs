@@ -1,6 +1,7 @@
 //! The output `Faulty`: a table of records in a file, correct unless the option `fault` names a fault. For the tests of
 //! the exam.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -8,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use scanbridge_plugin_api::batch::Batch;
+use scanbridge_plugin_api::batch::{Batch, FindingView};
 use scanbridge_plugin_api::model::{DefinitionField, FindingKind, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, ErrorKind, Open, OpenedOutput, OptionSpec, Output,
-    OutputCapabilities, Partial, PluginError, Purpose, Receipt, Rejection, Replaces, Result, Resume, Verdict,
-    Written, register_output,
+    OutputCapabilities, Partial, PluginError, Purpose, Receipt, Rejection, Replaces, Result, Resume,
+    Services, Verdict, Written, register_output,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,7 @@ struct Faulty {
     fault: String,
     path: PathBuf,
     password: String,
+    services: Services,
     state: State,
     part: Option<File>,
 }
@@ -57,10 +59,21 @@ const FAULTS: &[&str] = &[
     "repeats-although-exact",
     "drops-rows",
     "secret-in-an-error",
+    "silent-in-close",
+    "splits-at-own-columns",
+    "ignores-the-selection",
+    // The last two are correct.
+    "alive-in-close",
+    "uses-a-thread-local",
 ];
 
 /// For the fault `shared-state`: lines that wait for the next call of any instance.
 static SHARED: Mutex<String> = Mutex::new(String::new());
+
+thread_local! {
+    /// As `SHARED`, for `uses-a-thread-local`: each instance has its own thread.
+    static OWN: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 impl Output for Faulty {
     const NAME: &'static str = "Faulty";
@@ -82,6 +95,7 @@ impl Output for Faulty {
                 .secret("password")?
                 .map(|secret| secret.expose().to_owned())
                 .unwrap_or_default(),
+            services: open.services.clone(),
             state: State::default(),
             part: None,
         };
@@ -127,7 +141,12 @@ impl Output for Faulty {
             println!("a batch of {} findings", batch.finding_count());
         }
         let (mut text, mut written) = (String::new(), Written::default());
-        for (index, finding) in batch.findings().enumerate() {
+        let findings: Vec<FindingView<'_>> = if self.is("ignores-the-selection") {
+            (0..).map_while(|row| batch.finding(row)).collect()
+        } else {
+            batch.findings().collect()
+        };
+        for (index, finding) in findings.into_iter().enumerate() {
             if finding.kind() == FindingKind::Service {
                 written.left_out.push(finding.row());
                 continue;
@@ -142,7 +161,11 @@ impl Output for Faulty {
                 continue;
             }
             let title = definition.get(DefinitionField::Title).replace(|c: char| c.is_control(), " ");
-            text += &format!("{} {} {title}\n", finding.asset().address(), definition.id());
+            text += &format!("{} {} {title}", finding.asset().address(), definition.id());
+            if let Some(note) = batch.column("exam:note").filter(|_| self.is("splits-at-own-columns")) {
+                text += finding.cell(note).text();
+            }
+            text.push('\n');
         }
         written.bytes = text.len() as u64 + u64::from(self.is("false-byte-count"));
         self.append(text)?;
@@ -161,6 +184,9 @@ impl Output for Faulty {
     }
 
     fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
+        if self.is("uses-a-thread-local") {
+            self.append(String::new())?;
+        }
         if let Some(part) = &self.part {
             part.sync_data().map_err(io)?;
         }
@@ -185,6 +211,9 @@ impl Output for Faulty {
         if self.is("exit-in-close") {
             std::process::exit(0);
         }
+        if self.is("silent-in-close") || self.is("alive-in-close") {
+            self.work_for_long();
+        }
         Ok(())
     }
 }
@@ -194,11 +223,31 @@ impl Faulty {
         self.fault == fault
     }
 
+    /// Works longer than a call may without a sign of progress.
+    fn work_for_long(&self) {
+        for tenth in 0..100 {
+            if self.services.is_draining() {
+                return;
+            }
+            if self.is("alive-in-close") {
+                match tenth % 3 {
+                    0 => self.services.alive(),
+                    1 => self.services.progress(tenth, Some(100)),
+                    _ => self.services.phase("waiting for the disk"),
+                }
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Appends lines to the part.
     fn append(&mut self, mut text: String) -> Result<()> {
         if self.is("shared-state") {
             let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             std::mem::swap(&mut *shared, &mut text);
+        }
+        if self.is("uses-a-thread-local") {
+            OWN.with_borrow_mut(|own| std::mem::swap(own, &mut text));
         }
         self.state.length += text.len() as u64;
         match &mut self.part {

@@ -4,6 +4,7 @@
 mod crash;
 mod faulty_input;
 mod faulty_output;
+mod faulty_sender;
 mod input;
 mod memory;
 mod output;

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use scanbridge_plugin_api::{ErrorKind, InputCapabilities, Position, Resumes};
-use serde_json::Value;
+use scanbridge_plugin_api::{ErrorKind, Position, Resumes};
 
-use super::output::compare_exact;
-use super::tree::tree;
-use crate::exam::job::{ReadBatch, ReadEvent, Resume, Step, input_capabilities};
+use super::reading::{Reading, capabilities, path, read_all};
+use super::runs::compare_exact;
+use super::sources;
+use crate::exam::job::{ReadBatch, ReadEvent, Resume, Step};
 use crate::exam::process::Trace;
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
-use crate::exam::subject::{Exam, SMALL_BATCH, Setup, Space, Subject, calls};
+use crate::exam::subject::{Exam, SMALL_BATCH, Setup, Subject, calls};
 
 /// Number of positions at which a run is interrupted.
 const POSITIONS: usize = 64;
@@ -25,111 +25,11 @@ pub(in crate::exam) fn check(exam: &mut Exam<'_>, subject: &mut Subject<'_>, id:
         "I2" => validity(exam, subject),
         "I3" => assets(exam, subject),
         "I4" => killed(exam, subject),
-        "I5" => sources(exam, subject),
+        "I5" => sources::check(exam, subject),
         "I6" => batches(exam, subject),
         "I7" => changed(exam, subject),
         _ => not_examined("unknown check"),
     }
-}
-
-/// All findings of all batches, in order.
-pub(in crate::exam) fn findings(trace: &Trace) -> Vec<String> {
-    let batches = trace.steps().filter_map(|step| match &step.event {
-        ReadEvent::Batch(batch) => Some(&batch.findings),
-        _ => None,
-    });
-    batches.flatten().cloned().collect()
-}
-
-/// One report that was read.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Report {
-    start: Value,
-    continued: bool,
-    findings: Vec<String>,
-    /// Whether it ended, and then whether it was complete.
-    complete: Option<bool>,
-    reason: String,
-}
-
-/// What a run has read.
-#[derive(Debug, Default)]
-struct Reading {
-    reports: Vec<Report>,
-    refused: Vec<String>,
-    /// Whether the input has finished.
-    finished: bool,
-}
-
-impl Reading {
-    /// Reads the steps of a run.
-    ///
-    /// # Errors
-    /// A broken order of steps, or a batch that cannot be used.
-    fn of(trace: &Trace) -> Result<Self, Finding> {
-        let mut reading = Self::default();
-        let mut is_open = false;
-        for step in trace.steps() {
-            match &step.event {
-                ReadEvent::Start { report, continued, .. } => {
-                    if is_open {
-                        return failed("a report begins inside another one");
-                    }
-                    is_open = true;
-                    let (start, continued) = (report.clone(), *continued);
-                    reading.reports.push(Report { start, continued, ..Report::default() });
-                }
-                ReadEvent::Batch(batch) => {
-                    let Some(report) = reading.reports.last_mut().filter(|_| is_open) else {
-                        return failed("a batch comes outside a report");
-                    };
-                    if let Some(invalid) = &batch.invalid {
-                        return failed(format!("a batch is invalid: {invalid}"));
-                    }
-                    report.findings.extend(batch.findings.iter().cloned());
-                }
-                ReadEvent::End { complete, reason, .. } => {
-                    let Some(report) = reading.reports.last_mut().filter(|_| is_open) else {
-                        return failed("a report ends that has not begun");
-                    };
-                    is_open = false;
-                    report.complete = Some(*complete);
-                    report.reason.clone_from(reason);
-                    if !complete && reason.is_empty() {
-                        return failed("a report ends incomplete without a reason");
-                    }
-                }
-                ReadEvent::Refused { path, message } => reading.refused.push(format!("{path}: {message}")),
-                ReadEvent::Idle | ReadEvent::Mark if is_open => {
-                    return failed("the input is idle, or gives only a position, inside a report");
-                }
-                ReadEvent::Finished if is_open => return failed("the input finishes inside a report"),
-                ReadEvent::Finished => reading.finished = true,
-                ReadEvent::Idle | ReadEvent::Mark => {}
-            }
-        }
-        Ok(reading)
-    }
-
-    fn findings(&self) -> usize {
-        self.reports.iter().map(|report| report.findings.len()).sum()
-    }
-}
-
-/// The path of a report, for messages.
-fn path(report: &Report) -> &str {
-    report.start["path"].as_str().unwrap_or_default()
-}
-
-/// Reads everything in a directory.
-fn read_all(
-    exam: &mut Exam<'_>,
-    subject: &mut Subject<'_>,
-    space: &Space,
-    resume: Resume,
-) -> Result<Trace, Finding> {
-    let steps = [Step::Open(resume), Step::Read { positions: None }, Step::Close];
-    exam.run(subject, space, calls(steps), Setup::default())
 }
 
 /// A run over fresh samples, without any failed call.
@@ -140,11 +40,6 @@ fn undisturbed(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Result<Trace, 
         Some(error) => failed(error),
         None => Ok(trace),
     }
-}
-
-fn capabilities(subject: &Subject<'_>, trace: &Trace) -> InputCapabilities {
-    let declared = subject.descriptor.input_capabilities();
-    trace.returned().next().map_or(declared, |(_, opened)| input_capabilities(&opened.value, declared))
 }
 
 fn counts(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
@@ -190,17 +85,6 @@ fn counts(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
             failed("a truncated sample is neither read nor refused")
         }
         None => Ok(()),
-    }
-}
-
-impl Reading {
-    /// A finding that was read twice.
-    fn double(&self) -> Option<&str> {
-        let mut seen = BTreeSet::new();
-        let all = self.reports.iter().flat_map(|report| &report.findings);
-        all.map(String::as_str)
-            .find(|finding| !seen.insert(*finding))
-            .map(|finding| finding.char_indices().nth(160).map_or(finding, |(end, _)| &finding[..end]))
     }
 }
 
@@ -324,86 +208,9 @@ fn interrupted(
         Finding::Failed(what) => in_context(what),
         other => other,
     };
-    let mut parts = Reading::of(&first).map_err(in_context)?.reports;
-    let rest = Reading::of(&second).map_err(in_context)?.reports;
-    for (index, report) in rest.into_iter().enumerate() {
-        match parts.last_mut().filter(|last| index == 0 && last.complete.is_none()) {
-            Some(last) if report.continued => {
-                last.findings.extend(report.findings);
-                (last.complete, last.reason) = (report.complete, report.reason);
-            }
-            // An interrupted report that is begun again: what was read of it is discarded.
-            Some(last) => *last = report,
-            None => parts.push(report),
-        }
-    }
-    let flat = |reports: &[Report]| -> Vec<String> {
-        let with_path = |report: &Report| {
-            let mut lines = vec![format!("report {}", path(report))];
-            lines.extend(report.findings.iter().cloned());
-            lines.push(format!("end, complete: {:?}", report.complete));
-            lines
-        };
-        reports.iter().flat_map(with_path).collect()
-    };
-    compare_exact(&flat(&complete.reports), &flat(&parts)).map_err(in_context)
-}
-
-fn sources(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
-    let space = exam.fresh(subject)?;
-    let before = tree(&space);
-    let trace = read_all(exam, subject, &space, Resume::Fresh)?;
-    if let Some(error) = trace.first_error() {
-        return failed(error);
-    }
-    let missing = |space: &Space| {
-        let after = tree(space);
-        let gone = before.iter().find(|(path, content)| after.get(*path) != Some(content));
-        gone.map(|(path, _)| path.display().to_string())
-    };
-    if let Some(path) = missing(&space) {
-        return failed(format!("{path} was changed or removed before `stored` was called"));
-    }
-    let space = exam.fresh(subject)?;
-    let confirm = |outcome: &str| Step::Confirm { outcome: outcome.to_owned() };
-    let steps = |outcome: &str| {
-        calls([
-            Step::Open(Resume::Fresh),
-            Step::Read { positions: None },
-            confirm(outcome),
-            confirm(outcome),
-            Step::Close,
-        ])
-    };
-    let trace = exam.run(subject, &space, steps("missed"), Setup::default())?;
-    if let Some(error) = trace.first_error() {
-        return failed(format!("`stored` was called twice: {error}"));
-    }
-    if let Some(path) = missing(&space) {
-        return failed(format!("{path} was changed or removed although an output missed findings"));
-    }
-    let space = exam.fresh(subject)?;
-    let trace = exam.run(subject, &space, steps("delivered"), Setup::default())?;
-    if let Some(error) = trace.first_error() {
-        return failed(format!("`stored` was called twice: {error}"));
-    }
-    // A run that was killed between the transaction and `stored`: the next one calls it before the first `next`.
-    let space = exam.fresh(subject)?;
-    let read = || Step::Read { positions: None };
-    let steps = [
-        Step::Open(Resume::Fresh),
-        read(),
-        Step::Close,
-        Step::Open(Resume::Fresh),
-        confirm("delivered"),
-        read(),
-        Step::Close,
-    ];
-    let trace = exam.run(subject, &space, calls(steps), Setup::default())?;
-    match trace.first_error() {
-        Some(error) => failed(format!("the next run called `stored` before its first `next`: {error}")),
-        None => Ok(()),
-    }
+    let first = Reading::of(&first).map_err(in_context)?;
+    let rest = Reading::of(&second).map_err(in_context)?;
+    compare_exact(&complete.lines(), &first.resumed_by(rest).lines()).map_err(in_context)
 }
 
 fn batches(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {

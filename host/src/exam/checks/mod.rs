@@ -1,6 +1,11 @@
 //! The checks of the exam.
 
+mod accounts;
 pub(super) mod general;
+mod hostile;
 pub(super) mod input;
 pub(super) mod output;
+mod reading;
+mod runs;
+mod sources;
 mod tree;

@@ -2,11 +2,14 @@
 
 use scanbridge_plugin_api::{OutputCapabilities, Partial, Purpose, Receipt, Replaces, Resume as Continues};
 
-use crate::exam::job::{Kill, Place, Resume, Step, after, output_capabilities};
-use crate::exam::material::{self, AGAIN, HOSTILE};
-use crate::exam::process::Trace;
+use super::runs::{
+    Random, Undisturbed, capabilities, compare, compare_contained, compare_exact, delivered, ending, plan,
+    records_of, report_steps, run_of, shortened, when,
+};
+use super::{accounts, hostile};
+use crate::exam::job::{Kill, Place, Resume, Step};
+use crate::exam::material::{self, AGAIN};
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
-use crate::exam::sinks;
 use crate::exam::subject::{Exam, Setup, Space, Subject, calls};
 
 /// Reports of an ordinary run.
@@ -16,31 +19,10 @@ const KILLS: usize = 40;
 /// Places at which an output is opened again.
 const REOPENED: usize = 12;
 
-/// Pseudo-random numbers: each exam makes the same ones.
-pub(in crate::exam) struct Random(pub(in crate::exam) u64);
-
-impl Random {
-    /// A number from 0 to below `limit`.
-    pub(in crate::exam) fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % limit.max(1) as u64).unwrap_or_default()
-    }
-}
-
 /// What the checks of an output share.
 #[derive(Default)]
 pub(in crate::exam) struct Material {
     undisturbed: Option<Undisturbed>,
-}
-
-/// A run without faults.
-struct Undisturbed {
-    capabilities: OutputCapabilities,
-    records: Vec<String>,
-    /// The calls, with what was answered, of the commits and writes.
-    trace: Trace,
 }
 
 /// One of the checks O1 to O8.
@@ -55,109 +37,15 @@ pub(in crate::exam) fn check(
     }
     let Some(normal) = &material.undisturbed else { return not_examined("there is no undisturbed run") };
     match id {
-        "O1" => accounts(exam, subject, normal),
+        "O1" => accounts::check(exam, subject, normal),
         "O2" => killed(exam, subject, normal),
         "O3" => reopened(exam, subject, normal),
         "O4" => incomplete(exam, subject, normal),
         "O5" => two_phases(exam, subject, normal),
         "O6" => begun_again(exam, subject, normal),
         "O7" => receipts(exam, normal),
-        "O8" => hostile(exam, subject, normal),
+        "O8" => hostile::check(exam, subject, normal),
         _ => not_examined("unknown check"),
-    }
-}
-
-/// What an instance can do.
-pub(in crate::exam) fn capabilities(
-    exam: &mut Exam<'_>,
-    subject: &mut Subject<'_>,
-) -> Result<OutputCapabilities, Finding> {
-    let space = exam.fresh(subject)?;
-    let steps = calls([Step::Open(Resume::Fresh), Step::Close]);
-    let trace = exam.run(subject, &space, steps, Setup::default())?;
-    if let Some(error) = trace.first_error() {
-        return not_examined(error);
-    }
-    let declared = subject.descriptor.output_capabilities();
-    let answer = trace.returned().next().map(|(_, returned)| output_capabilities(&returned.value, declared));
-    Ok(answer.unwrap_or(declared))
-}
-
-/// The calls of a run from a place on, without `open` and `close`.
-pub(in crate::exam) fn plan(from: Place, reports: u32, random: &mut Random, resume: Continues) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for report in from.report..reports {
-        let first = if report == from.report { from.finding } else { 0 };
-        steps.extend(report_steps(report, first, random, resume));
-    }
-    steps
-}
-
-/// The calls of one report, from a finding on.
-fn report_steps(report: u32, first: u32, random: &mut Random, resume: Continues) -> Vec<Step> {
-    let total = material::findings(report);
-    let mut steps = vec![Step::Begin { report, continued: first > 0, partial: false, has_gap: false }];
-    let mut finding = first;
-    while finding < total {
-        let to = (finding + 1 + random.below(7) as u32).min(total);
-        steps.push(Step::Write { report, from: finding, to });
-        finding = to;
-        let can_continue = resume != Continues::None && material::is_between_assets(report, finding);
-        if can_continue && finding < total && random.below(3) > 0 {
-            steps.push(Step::Commit { between_reports: false });
-            steps.push(Step::Transaction(Place { report, finding }));
-        }
-    }
-    steps.extend(ending(report, resume, true, true));
-    steps
-}
-
-/// The end of a report, its commit and its publication.
-fn ending(report: u32, resume: Continues, complete: bool, deliver: bool) -> Vec<Step> {
-    let mut steps = vec![
-        Step::End { complete, deliver },
-        Step::Commit { between_reports: true },
-        Step::Transaction(after(report)),
-    ];
-    steps.extend((resume != Continues::None).then_some(Step::Publish));
-    steps
-}
-
-fn run_of(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
-    let mut all = vec![Step::Open(Resume::Fresh)];
-    all.extend(steps);
-    all.push(Step::Close);
-    all
-}
-
-/// Makes these calls in a fresh directory; every one must succeed. Returns the directory, the records and the trace.
-fn delivered(
-    exam: &mut Exam<'_>,
-    subject: &mut Subject<'_>,
-    steps: Vec<Step>,
-) -> Result<(Space, Vec<String>, Trace), Finding> {
-    let space = exam.fresh(subject)?;
-    let trace = exam.run(subject, &space, calls(steps), Setup::default())?;
-    if let Some(error) = trace.first_error() {
-        return failed(error);
-    }
-    let records = records_of(exam, subject, &space, 0)?;
-    Ok((space, records, trace))
-}
-
-/// The records that an instance in this directory has delivered.
-pub(in crate::exam) fn records_of(
-    exam: &Exam<'_>,
-    subject: &Subject<'_>,
-    space: &Space,
-    instance: usize,
-) -> Result<Vec<String>, Finding> {
-    let received = exam.sinks.lines();
-    match &subject.exam.delivered {
-        None => Ok(received),
-        Some(records) => {
-            sinks::delivered(records, &space.dir(instance), &received).map_err(Finding::NotExamined)
-        }
     }
 }
 
@@ -169,95 +57,6 @@ fn undisturbed(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Result<Undistu
         return failed("an undisturbed run delivers no record; `delivered:` says where records are found");
     }
     Ok(Undisturbed { capabilities, records, trace })
-}
-
-/// The first differing record.
-pub(in crate::exam) fn compare_exact(expected: &[String], found: &[String]) -> Checked {
-    let length = expected.len().max(found.len());
-    let differs = (0..length).find(|index| expected.get(*index) != found.get(*index));
-    let Some(index) = differs else { return Ok(()) };
-    let show = |records: &[String]| match records.get(index) {
-        Some(record) => format!("`{}`", shortened(record)),
-        None => "nothing".to_owned(),
-    };
-    failed(format!(
-        "record {} differs: expected {}, found {} ({} records expected, {} found)",
-        index + 1,
-        show(expected),
-        show(found),
-        expected.len(),
-        found.len()
-    ))
-}
-
-/// The first record that is missing.
-fn compare_contained(expected: &[String], found: &[String]) -> Checked {
-    match expected.iter().find(|record| !found.contains(record)) {
-        Some(record) => failed(format!("record `{}` is missing", shortened(record))),
-        None => Ok(()),
-    }
-}
-
-fn compare(resume: Continues, expected: &[String], found: &[String]) -> Checked {
-    if resume == Continues::Exact {
-        compare_exact(expected, found)
-    } else {
-        compare_contained(expected, found)
-    }
-}
-
-fn shortened(record: &str) -> String {
-    let end = record.char_indices().nth(200).map_or(record.len(), |(end, _)| end);
-    if end < record.len() { format!("{}…", &record[..end]) } else { record.to_owned() }
-}
-
-/// Adds to a finding how it was seen.
-pub(super) fn when(how: impl FnOnce() -> String) -> impl FnOnce(Finding) -> Finding {
-    move |finding| match finding {
-        Finding::Failed(what) => Finding::Failed(format!("{}: {what}", how())),
-        Finding::NotExamined(why) => Finding::NotExamined(why),
-    }
-}
-
-fn accounts(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturbed) -> Checked {
-    let resume = normal.capabilities.resume;
-    let empty = [Step::Begin { report: 0, continued: false, partial: false, has_gap: false }]
-        .into_iter()
-        .chain(ending(0, resume, true, true));
-    let (_, nothing, without) = delivered(exam, subject, run_of(empty))?;
-    let steps = run_of(report_steps(0, 0, &mut Random(2), resume));
-    let (space, records, trace) = delivered(exam, subject, steps)?;
-    let mut written = derived(&trace).saturating_sub(derived(&without));
-    for (step, returned) in trace.returned() {
-        let (Step::Write { from, to, .. }, answer) = (step, &returned.value) else { continue };
-        let mut named = [&answer.rejected[..], &answer.retry, &answer.left_out].concat();
-        named.sort_unstable();
-        let is_double = named.windows(2).any(|pair| pair[0] == pair[1]);
-        if is_double || named.last().is_some_and(|row| *row >= to - from) {
-            return failed("`write` names a row twice, or a row that does not exist");
-        }
-        written += answer.rows - named.len() as u64;
-    }
-    let found = (records.len() as u64).saturating_sub(nothing.len() as u64);
-    if found != written {
-        return failed(format!(
-            "{found} records were delivered, but the answers account for {written} (rows that are neither rejected \
-             nor left out, and derived records)"
-        ));
-    }
-    let bytes: u64 = trace.returned().map(|(_, returned)| returned.value.bytes).sum();
-    let size = subject.exam.delivered.as_ref();
-    let size = size.and_then(|records| sinks::delivered_bytes(records, &space.dir(0)));
-    match size {
-        Some(size) if size != bytes => {
-            failed(format!("`bytes` adds up to {bytes}, but the delivered files have {size} bytes"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn derived(trace: &Trace) -> u64 {
-    trace.returned().map(|(_, returned)| returned.value.derived).sum()
 }
 
 fn killed(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturbed) -> Checked {
@@ -348,7 +147,7 @@ fn incomplete(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturb
     let part = |report, deliver, has_gap| {
         let begin = Step::Begin { report, continued: false, partial: false, has_gap };
         let to = material::findings(report);
-        let write = Step::Write { report, from: 0, to };
+        let write = Step::Write { report, from: 0, to, every: 1 };
         [begin, write].into_iter().chain(ending(report, resume, false, deliver)).collect::<Vec<_>>()
     };
     let (_, first, _) = delivered(exam, subject, run_of(whole(0)))?;
@@ -421,7 +220,7 @@ fn begun_again(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undistur
         let (_, expected, _) = delivered(exam, subject, run_of(whole(report)))?;
         let begin = Step::Begin { report: 0, continued: false, partial: false, has_gap: false };
         let mut first =
-            vec![Step::Open(Resume::Fresh), begin, Step::Write { report: 0, from: 0, to: inside }];
+            vec![Step::Open(Resume::Fresh), begin, Step::Write { report: 0, from: 0, to: inside, every: 1 }];
         if resume != Continues::None {
             first.push(Step::Commit { between_reports: false });
             first.push(Step::Transaction(Place { report: 0, finding: inside }));
@@ -446,7 +245,7 @@ fn partial(exam: &mut Exam<'_>, subject: &mut Subject<'_>, resume: Continues) ->
     let steps = run_of(report_steps(0, 0, &mut Random(9), resume));
     let (space, expected, _) = delivered(exam, subject, steps)?;
     let begin = Step::Begin { report: AGAIN, continued: false, partial: true, has_gap: false };
-    let write = Step::Write { report: AGAIN, from: 0, to: 1 };
+    let write = Step::Write { report: AGAIN, from: 0, to: 1, every: 1 };
     let steps = run_of([begin, write].into_iter().chain(ending(AGAIN, resume, false, true)));
     let setup = Setup { purpose: Purpose::Replay, ..Setup::default() };
     let trace = exam.run(subject, &space, calls(steps), setup)?;
@@ -493,36 +292,4 @@ fn receipts(exam: &Exam<'_>, normal: &Undisturbed) -> Checked {
         (last, written) = (Some(receipt), 0);
     }
     Ok(())
-}
-
-fn hostile(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturbed) -> Checked {
-    let OutputCapabilities { resume, replaces, .. } = normal.capabilities;
-    let steps = run_of(report_steps(HOSTILE, 0, &mut Random(10), resume));
-    let how = || "a report with hostile texts".to_owned();
-    let (_, first, _) = delivered(exam, subject, steps.clone()).map_err(when(how))?;
-    let (_, second, _) = delivered(exam, subject, steps).map_err(when(how))?;
-    compare_contained(&first, &second).map_err(when(|| "two runs of hostile texts differ".to_owned()))?;
-    let whole = |report| report_steps(report, 0, &mut Random(11), resume);
-    let (_, alone, _) = delivered(exam, subject, run_of(whole(AGAIN)))?;
-    // Two runs: a file output may collect the reports of one run.
-    let (space, before, _) = delivered(exam, subject, run_of(whole(0)))?;
-    let trace = exam.run(subject, &space, calls(run_of(whole(AGAIN))), Setup::default())?;
-    if let Some(error) = trace.first_error() {
-        return failed(format!("a second run on the same assets: {error}"));
-    }
-    let records = records_of(exam, subject, &space, 0)?;
-    let word = replaces.word();
-    compare_contained(&alone, &records)
-        .map_err(when(|| format!("a second run on the same assets (`replaces: {word}`)")))?;
-    match replaces {
-        Replaces::None => compare_contained(&before, &records)
-            .map_err(when(|| "with `replaces: none`, a second run on the same assets".to_owned())),
-        Replaces::Report => compare_contained(&records, &alone).map_err(when(|| {
-            "with `replaces: report`, only the report of the second run may be left".to_owned()
-        })),
-        _ if compare_contained(&before, &records).is_ok() => {
-            failed(format!("with `replaces: {word}`, a second run on the same assets replaces nothing"))
-        }
-        _ => Ok(()),
-    }
 }

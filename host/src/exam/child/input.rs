@@ -27,6 +27,9 @@ pub(super) struct InputUnderTest {
     ended: Vec<ReportKey>,
 }
 
+/// Stands for the position with which a finished run stores its keys. A valid position is not empty.
+const AFTER_THE_RUN: &[u8] = b"";
+
 impl InputUnderTest {
     pub(super) fn new(table: InputTable2, spec: &Instance, journal: &Arc<Journal>) -> Self {
         Self {
@@ -44,8 +47,10 @@ impl InputUnderTest {
 
     fn open(&mut self, resume: &Resume) -> Result<Answer, PluginError> {
         let position = resume.bytes(self.position.as_ref());
-        if let Some(position) = &position {
-            self.side.restore_keys(position)?;
+        match &position {
+            Some(position) => self.side.restore_keys(position)?,
+            None if *resume == Resume::NextRun => self.side.restore_keys(AFTER_THE_RUN)?,
+            None => {}
         }
         let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.host);
         let position = position.map(Position);
@@ -194,7 +199,10 @@ impl UnderTest for InputUnderTest {
                 self.side.with("stored", move |input| input.stored(&stored))?;
                 Ok(Answer::default())
             }
-            Step::Close => self.side.close(InputHandle::close),
+            Step::Close => {
+                self.side.save_keys(AFTER_THE_RUN)?;
+                self.side.close(InputHandle::close)
+            }
             _ => Err(not_open()),
         }
     }

@@ -62,13 +62,17 @@ impl UnderTest for OutputUnderTest {
                 self.side.with("begin", move |output| output.begin(&material::start(report), how))?;
                 Ok(Answer::default())
             }
-            Step::Write { report, from, to } => {
+            Step::Write { report, from, to, every } => {
                 self.batches += 1;
                 let (number, batch) = (self.batches, material::batch(report, from, to));
-                let written = self
-                    .side
-                    .with("write", move |output| output.write(&batch, Selection::default(), number))?;
-                Ok(Answer { rows: u64::from(to - from), ..accounted(written) })
+                let selected: Vec<u32> = (0..to - from).step_by(every as usize).collect();
+                let rows = selected.len() as u64;
+                let written = self.side.with("write", move |output| {
+                    let mut selection = Selection::default();
+                    selection.findings = (every > 1).then_some(&selected);
+                    output.write(&batch, selection, number)
+                })?;
+                Ok(Answer { rows, ..accounted(written) })
             }
             Step::End { complete, deliver } => {
                 let reason = if complete { String::new() } else { "truncated by the exam".to_owned() };

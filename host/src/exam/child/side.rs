@@ -5,11 +5,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use scanbridge_plugin_api::abi::HostTable2;
 use scanbridge_plugin_api::{ErrorKind, OpenFrame, PluginError};
 
+use crate::exam::HANG;
 use crate::exam::job::{Answer, Instance, Step};
 use crate::pipeline::{Stop, new_frame};
 use crate::plugins::call::Caller;
@@ -17,9 +17,6 @@ use crate::plugins::context::Context;
 use crate::plugins::instance_thread::{CallLimits, InstanceThread};
 use crate::plugins::services::leaked_table;
 use crate::state::InstanceKeys;
-
-/// Time without progress after which a call counts as hanging.
-const HANG: Duration = Duration::from_secs(8);
 
 /// An instance of a plugin, with the host's side of it.
 pub(super) trait UnderTest {
@@ -48,6 +45,7 @@ impl<H: Send + 'static> Side<H> {
         frame.run = 1;
         frame.options.clone_from(&spec.options);
         frame.state_folder.clone_from(&spec.state_folder);
+        frame.reports.clone_from(&spec.reports);
         if let Some(bytes) = spec.batch_bytes {
             frame.limits.batch_bytes = bytes;
         }

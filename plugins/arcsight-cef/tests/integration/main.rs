@@ -3,8 +3,6 @@
 #[cfg(test)]
 mod case;
 #[cfg(test)]
-mod contract;
-#[cfg(test)]
 mod daemon;
 mod flow;
 #[cfg(test)]

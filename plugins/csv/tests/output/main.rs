@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 
-mod contract;
 mod host_input;
 mod readme;
 mod reports;

@@ -18,7 +18,15 @@ fn root() -> PathBuf {
 fn public_items() -> Result<BTreeSet<String>, String> {
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("public-api");
     let output = Command::new(env!("CARGO"))
-        .args(["doc", "--package", "scanbridge-plugin-api", "--no-deps", "--lib", "--offline", "--target-dir"])
+        .args([
+            "doc",
+            "--package",
+            "scanbridge-plugin-api",
+            "--no-deps",
+            "--lib",
+            "--offline",
+            "--target-dir",
+        ])
         .arg(&target)
         .env("RUSTDOC", root().join("tests/end-to-end/tests/public_api/rustdoc-json"))
         .env("RUSTDOCFLAGS", "-Zunstable-options --output-format json")
@@ -48,7 +56,14 @@ fn public_items_are_only_added() {
     let golden = fs::read_to_string(root().join("plugin-api/src/abi/golden/public-api.txt")).unwrap();
     let golden: BTreeSet<String> = golden.lines().map(str::to_owned).collect();
     let missing: Vec<&String> = golden.difference(&current).collect();
-    assert!(missing.is_empty(), "no longer public, or changed, which breaks the source of plugins:\n{missing:#?}");
+    assert!(
+        missing.is_empty(),
+        "no longer public, or changed, which breaks the source of plugins:\n{missing:#?}"
+    );
     let added: Vec<&str> = current.difference(&golden).map(String::as_str).collect();
-    assert!(added.is_empty(), "add these lines to plugin-api/src/abi/golden/public-api.txt:\n{}", added.join("\n"));
+    assert!(
+        added.is_empty(),
+        "add these lines to plugin-api/src/abi/golden/public-api.txt:\n{}",
+        added.join("\n")
+    );
 }

@@ -29,18 +29,57 @@ fn repository_target() -> PathBuf {
     host.ancestors().nth(2).unwrap().to_owned()
 }
 
-/// Builds an example of the plugin API as a shared library.
-fn example(name: &str) -> PathBuf {
-    built(&["--package", "scanbridge-plugin-api", "--example", name], name)
+/// An example of the first page.
+struct Example {
+    crate_name: &'static str,
+    /// The directory of its crate.
+    folder: &'static str,
+    name: &'static str,
+    kind: &'static str,
+    plugin: &'static str,
+}
+
+const EXAMPLES: [Example; 3] = [
+    Example {
+        crate_name: "scanbridge-plugin-api",
+        folder: "plugin-api",
+        name: "lines_output",
+        kind: "output",
+        plugin: "Lines",
+    },
+    Example {
+        crate_name: "scanbridge-durable-file",
+        folder: "plugins/shared/durable-file",
+        name: "durable_lines",
+        kind: "output",
+        plugin: "DurableLines",
+    },
+    Example {
+        crate_name: "scanbridge-plugin-api",
+        folder: "plugin-api",
+        name: "rows_input",
+        kind: "input",
+        plugin: "Rows",
+    },
+];
+
+impl Example {
+    /// Builds it as a shared library.
+    fn library(&self) -> PathBuf {
+        built(&["--package", self.crate_name, "--example", self.name], self.name)
+    }
+
+    /// One of its files.
+    fn file(&self, name: &str) -> PathBuf {
+        repository().join(self.folder).join("examples").join(self.name).join(name)
+    }
 }
 
 #[test]
 fn examples_pass_the_exam() {
-    for (example_name, kind, plugin) in [("lines_output", "output", "Lines"), ("rows_input", "input", "Rows")]
-    {
-        let config = repository().join("plugin-api/examples").join(example_name).join("exam.yaml");
-        let (code, result) = examine(&example(example_name), &config, None);
-        assert_eq!(not_passed(&result, kind, plugin), Vec::<String>::new());
+    for example in &EXAMPLES {
+        let (code, result) = examine(&example.library(), &example.file("exam.yaml"), None);
+        assert_eq!(not_passed(&result, example.kind, example.plugin), Vec::<String>::new());
         assert_eq!(code, 0);
     }
 }
@@ -48,11 +87,15 @@ fn examples_pass_the_exam() {
 #[test]
 fn readme_shows_the_examples() {
     let readme = fs::read_to_string(repository().join("plugin-api/README.md")).unwrap();
-    for name in ["lines_output", "rows_input"] {
-        let folder = repository().join("plugin-api/examples").join(name);
-        for file in [format!("{name}.rs"), "exam.yaml".to_owned()] {
-            let text = fs::read_to_string(folder.join(&file)).unwrap();
-            assert!(readme.contains(&text), "plugin-api/README.md does not contain {name}/{file} as it is");
+    for example in &EXAMPLES {
+        for file in [format!("{}.rs", example.name), "exam.yaml".to_owned()] {
+            let path = example.file(&file);
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(
+                readme.contains(&text),
+                "plugin-api/README.md does not contain {} as it is",
+                path.display()
+            );
         }
     }
 }
@@ -77,6 +120,50 @@ fn new_plugins_compile_and_pass_the_exam() {
     }
 }
 
+/// An optional output was down: the input keeps the file, does not read it in the next run, reads it again for the replay,
+/// and then removes it.
+#[test]
+fn example_input_reads_a_missed_report_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["plugins", "source", "lines"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    for example in &EXAMPLES {
+        let library = example.library();
+        fs::copy(&library, at("plugins").join(library.file_name().unwrap())).unwrap();
+    }
+    let (text, expected) = report();
+    fs::write(at("source/report.ndjson"), text).unwrap();
+    let yaml = format!(
+        "version: 1\ninputs:\n  - {{ id: rows, plugin: Rows, with: {{ folder: '{}' }} }}\noutputs:\n  - {{ id: lines, plugin: \
+         Lines, with: {{ path: '{}' }} }}\n  - {{ id: other, plugin: DurableLines, required: no, with: {{ path: '{}' }} }}\n",
+        at("source").display(),
+        at("lines/a.txt").display(),
+        at("other/a.txt").display()
+    );
+    fs::write(at("pipeline.yaml"), yaml).unwrap();
+    let [pipeline, state, plugins] =
+        ["pipeline.yaml", "state", "plugins"].map(|name| at(name).display().to_string());
+    let command = |words: &[&str]| {
+        let places = [pipeline.as_str(), "--state-dir", &state, "--plugin-dir", &plugins, "-q"];
+        scanbridge(&[words, &places].concat()).0
+    };
+    assert_eq!(command(&["run"]), 73, "the directory of the optional output is missing");
+    assert_eq!(fs::read_to_string(at("lines/a.txt")).unwrap(), expected);
+    let lines = fs::File::options().append(true).open(at("lines/a.txt")).unwrap();
+    lines.set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(command(&["run"]), 73);
+    assert!(at("source/report.ndjson").exists(), "an output lacks the report");
+    fs::create_dir(at("other")).unwrap();
+    assert_eq!(command(&["dead-letters", "replay"]), 0);
+    assert_eq!(fs::read_to_string(at("other/a.txt")).unwrap(), expected);
+    assert_eq!(command(&["run"]), 0);
+    assert!(!at("source/report.ndjson").exists(), "no output lacks the report any more");
+    let untouched = fs::metadata(at("lines/a.txt")).unwrap().modified().unwrap();
+    assert_eq!(untouched, std::time::UNIX_EPOCH, "the other output got the report once");
+}
+
 /// Kills of the crash test.
 const KILLS: u32 = 100;
 
@@ -85,8 +172,8 @@ fn examples_survive_100_kills_in_one_pipeline() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     fs::create_dir(at("plugins")).unwrap();
-    for name in ["lines_output", "rows_input"] {
-        let library = example(name);
+    for example in &EXAMPLES {
+        let library = example.library();
         fs::copy(&library, at("plugins").join(library.file_name().unwrap())).unwrap();
     }
     let (text, expected) = report();
@@ -96,12 +183,16 @@ fn examples_survive_100_kills_in_one_pipeline() {
         let source = at(&format!("source{rounds}"));
         fs::create_dir(&source).unwrap();
         fs::write(source.join("report.ndjson"), &text).unwrap();
-        let (pipeline, output) = (at(&format!("round{rounds}.yaml")), at(&format!("lines{rounds}")));
+        let pipeline = at(&format!("round{rounds}.yaml"));
+        let outputs = ["Lines", "DurableLines"].map(|plugin| (plugin, at(&format!("{plugin}{rounds}"))));
+        let outputs_yaml = outputs.each_ref().map(|(plugin, path)| {
+            format!("  - {{ id: {plugin}, plugin: {plugin}, with: {{ path: '{}' }} }}\n", path.display())
+        });
         let yaml = format!(
             "version: 1\ncheckpoint: {{ bytes: 64 KiB }}\ninputs:\n  - {{ id: rows, plugin: Rows, with: {{ folder: \
-             '{}' }} }}\noutputs:\n  - {{ id: lines, plugin: Lines, with: {{ path: '{}' }} }}\n",
+             '{}' }} }}\noutputs:\n{}",
             source.display(),
-            output.display()
+            outputs_yaml.concat()
         );
         fs::write(&pipeline, yaml).unwrap();
         loop {
@@ -132,10 +223,12 @@ fn examples_survive_100_kills_in_one_pipeline() {
                 }
             }
         }
-        let found = fs::read_to_string(&output).unwrap();
-        let differs = expected.lines().zip(found.lines()).position(|(expected, found)| expected != found);
-        assert_eq!(differs, None, "first differing line, round {rounds}, after {kills} kills");
-        assert_eq!(found.len(), expected.len(), "round {rounds}, after {kills} kills");
+        for (plugin, output) in &outputs {
+            let found = fs::read_to_string(output).unwrap();
+            let differs = expected.lines().zip(found.lines()).position(|(expected, found)| expected != found);
+            assert_eq!(differs, None, "first differing line, {plugin}, round {rounds}, after {kills} kills");
+            assert_eq!(found.len(), expected.len(), "{plugin}, round {rounds}, after {kills} kills");
+        }
         assert!(!source.join("report.ndjson").exists(), "the delivered file was removed, round {rounds}");
         let parts = fs::read_dir(folder.path()).unwrap().flatten();
         let parts = parts.filter(|entry| entry.file_name().to_string_lossy().ends_with(".part"));

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::{examine, library, not_passed, repository, scanbridge};
 
 /// Fault of the output `Faulty`, and the checks that find it.
-const OUTPUT_FAULTS: [(&str, &[&str]); 16] = [
+const OUTPUT_FAULTS: [(&str, &[&str]); 19] = [
     ("writes-in-open", &["G2"]),
     ("creates-the-file-in-check", &["G2"]),
     ("keeps-a-report-that-is-begun-again", &["O6"]),
@@ -25,10 +25,17 @@ const OUTPUT_FAULTS: [(&str, &[&str]); 16] = [
     ("repeats-although-exact", &["O2"]),
     ("drops-rows", &["O1"]),
     ("secret-in-an-error", &["G3"]),
+    ("silent-in-close", &["G5"]),
+    ("splits-at-own-columns", &["O8"]),
+    ("ignores-the-selection", &["O1"]),
 ];
 
+/// Fault of the output `FaultySender`, and the check that finds it.
+const SENDER_FAULTS: [(&str, &[&str]); 3] =
+    [("sends-in-check", &["G2"]), ("commits-before-it-sends", &["O2"]), ("sends-twice", &["O1"])];
+
 /// Fault of the input `Faulty`, and the check that finds it.
-const INPUT_FAULTS: [(&str, &[&str]); 21] = [
+const INPUT_FAULTS: [(&str, &[&str]); 24] = [
     ("never-complete", &["I1"]),
     ("complete-although-truncated", &["I1"]),
     ("asset-in-pieces", &["I3"]),
@@ -50,6 +57,9 @@ const INPUT_FAULTS: [(&str, &[&str]); 21] = [
     ("long-position", &["I4"]),
     ("mixes-changed-files", &["I7"]),
     ("finishes-inside-a-report", &["I1"]),
+    ("keeps-a-file-of-its-own", &["I5"]),
+    ("marks-delivered-files", &["I5"]),
+    ("ignores-named-reports", &["I5"]),
 ];
 
 /// The exam file with this fault for one of the two plugins. Paths of samples are relative to the file.
@@ -96,6 +106,28 @@ fn faults_of_outputs_are_found() {
 }
 
 #[test]
+fn faults_of_outputs_over_http_are_found() {
+    let library = library("scanbridge_rogue_plugins");
+    let text = fs::read_to_string(repository().join("tests/exam/exams/sender.yaml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("exam.yaml");
+    let exam = |fault: &str, check: Option<&str>| {
+        fs::write(&config, text.replace("fault: none", &format!("fault: {fault}"))).unwrap();
+        not_passed(&examine(&library, &config, check).1, "output", "FaultySender")
+    };
+    assert_eq!(exam("none", None), Vec::<String>::new());
+    for (fault, checks) in SENDER_FAULTS {
+        for check in checks {
+            let failed = exam(fault, Some(check));
+            assert!(
+                failed.iter().any(|line| line.starts_with(&format!("{check} failed"))),
+                "{fault}: {failed:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn faults_of_inputs_are_found() {
     are_found("input", &INPUT_FAULTS);
 }
@@ -106,6 +138,17 @@ fn correct_plugins_pass_all_checks() {
     let (_, result) = examine(&library("scanbridge_rogue_plugins"), &config, None);
     for kind in ["input", "output"] {
         assert_eq!(not_passed(&result, kind, "Faulty"), Vec::<String>::new(), "{kind}");
+    }
+}
+
+#[test]
+fn unusual_but_correct_outputs_pass() {
+    for (habit, checks) in [("alive-in-close", &["G5"][..]), ("uses-a-thread-local", &["G7", "O2", "O3"])] {
+        let (_folder, config) = exam_file("output", habit);
+        for check in checks {
+            let (_, result) = examine(&library("scanbridge_rogue_plugins"), &config, Some(check));
+            assert_eq!(not_passed(&result, "output", "Faulty"), Vec::<String>::new(), "{habit}");
+        }
     }
 }
 

@@ -25,6 +25,26 @@ fn file_outputs_pass() {
 }
 
 #[test]
+fn outputs_with_other_options_pass() {
+    for (library_name, plugin, files) in [
+        (
+            "scanbridge_arcsight_cef",
+            "ArcSightCEF",
+            &["arcsight-cef-tcp", "arcsight-cef-syslog", "arcsight-cef-assets"][..],
+        ),
+        ("scanbridge_csv", "CSV", &["csv-pieces", "csv-own-columns", "csv-commands", "csv-commands-pieces"]),
+        ("scanbridge_json", "JSON", &["json-assets"]),
+    ] {
+        for file in files {
+            let config = repository().join(format!("tests/exam/exams/{file}.yaml"));
+            let (code, result) = examine(&library(library_name), &config, None);
+            assert_eq!(not_passed(&result, "output", plugin), Vec::<String>::new(), "{file}");
+            assert_eq!(code, 0, "{file}");
+        }
+    }
+}
+
+#[test]
 fn qualysguard_file_passes() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| -> PathBuf { folder.path().join(name) };
@@ -39,9 +59,12 @@ fn qualysguard_file_passes() {
     fs::write(at("truncated.xml"), &scan[..scan.len() / 2]).unwrap();
     fs::write(at("changed.xml"), scan.replace("shop", "store").replace("00042", "00043")).unwrap();
     let findings = scan.matches(" number=\"").count();
-    let settings = format!(
-        "    with: {{ path: \"{{dir}}/scan.xml\", settle_secs: 0 }}\n    samples: scan.xml\n    expect: {{ reports: 1, \
-         findings: {findings} }}\n    truncated: truncated.xml\n    changed: changed.xml\n"
-    );
-    passes(folder.path(), "scanbridge_qualysguard_file", "input", "QualysGuardFile", &settings);
+    for more in ["", ", watch: true", ", on_done: delete", ", on_done: move, done_folder: \"{dir}/archive\""]
+    {
+        let settings = format!(
+            "    with: {{ path: \"{{dir}}/scan.xml\", settle_secs: 0{more} }}\n    samples: scan.xml\n    expect: {{ \
+             reports: 1, findings: {findings} }}\n    truncated: truncated.xml\n    changed: changed.xml\n"
+        );
+        passes(folder.path(), "scanbridge_qualysguard_file", "input", "QualysGuardFile", &settings);
+    }
 }
