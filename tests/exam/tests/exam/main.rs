@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
+mod abi_fixture;
 mod examples;
 mod faults;
 mod first_party;
+mod kills;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,4 +57,26 @@ pub(crate) fn library(name: &str) -> PathBuf {
 /// The root of this repository.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+/// Builds a shared library with Cargo. Returns its path.
+pub(crate) fn built(what: &[&str], name: &str) -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--message-format", "json", "--target-dir"])
+        .arg(repository_target())
+        .args(what)
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let file = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let found = messages.split('"').map(PathBuf::from).find(|path| path.file_name() == Some(file.as_ref()));
+    found.expect("Cargo names the library")
+}
+
+/// The directory in which Cargo has built this test.
+pub(crate) fn repository_target() -> PathBuf {
+    let host = Path::new(env!("CARGO_BIN_EXE_scanbridge-for-exams"));
+    host.ancestors().nth(2).unwrap().to_owned()
 }
