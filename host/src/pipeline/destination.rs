@@ -12,7 +12,8 @@ use scanbridge_plugin_api::{
 };
 
 use super::account::{Account, Ended, OpenReport};
-use super::batch::{ReportBegin, SharedBatch, ValidatedBatch};
+use super::batch::{SharedBatch, ValidatedBatch};
+use super::item::ReportBegin;
 use super::kind_counts::KindCounts;
 use super::opener::{OutputOpener, too_long};
 use super::selection::{Rows, kinds_of};

@@ -12,17 +12,18 @@ use scanbridge_plugin_api::{
     CheckpointRequest, ErrorKind, Event, PluginError, Position, ReportKey, Step, Stored,
 };
 
-use super::batch::{BatchOrigin, InputCounts, Item, Mark, ReportBegin, SharedBatch, size_of_batch};
+use super::batch::{BatchOrigin, InputCounts, SharedBatch, size_of_batch};
 use super::checkpoint::{Checkpoints, EndedReport, NewMark};
 use super::clock::after;
 use super::control::Control;
+use super::item::{Item, Mark, ReportBegin};
+use super::notes::log_notes;
 use super::queue::Queue;
 use super::report_lock::ReportLockGuard;
 use super::retry::{Outage, is_retryable};
 use super::row_faults::ReportTally;
 use super::source::Source;
 use super::summary::InputSummary;
-use super::worker::log_notes;
 use crate::config::{CheckpointInterval, RetryPolicy};
 use crate::plugins::context::Context;
 use crate::state::{self, SentReport};

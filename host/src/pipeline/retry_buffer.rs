@@ -1,6 +1,6 @@
 //! The retry buffer of an output.
 
-use super::batch::{Item, ReportBegin};
+use super::item::{Item, ReportBegin};
 use std::collections::VecDeque;
 
 /// Items that the output has received since its last commit. They are repeated when the output is reopened.

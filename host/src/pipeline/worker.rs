@@ -6,12 +6,14 @@ use std::time::Duration;
 use scanbridge_plugin_api::{ErrorKind, PluginError, ReportKey, Resume};
 
 use super::account::Ended;
-use super::batch::{Item, Mark, ReportBegin, SharedBatch};
+use super::batch::SharedBatch;
 use super::checkpoint::Checkpoints;
 use super::clock::after;
 use super::control::Control;
 use super::destination::{Destination, LateRetry};
 use super::failover::Pair;
+use super::item::{Item, Mark, ReportBegin};
+use super::notes::log_notes;
 use super::queue::Queue;
 use super::rate_limit::RateLimit;
 use super::retry::{Outage, is_retryable};
@@ -19,7 +21,6 @@ use super::retry_buffer::RetryBuffer;
 use super::stop::ABORT;
 use super::summary::{Failure, OutputSummary};
 use crate::config::Delivery;
-use crate::plugins::context::Context;
 use crate::state::AheadReport;
 use crate::telemetry::without_controls;
 
@@ -421,17 +422,6 @@ impl OutputWorker {
             primary.diverted = standby.records + standby.filtered + standby.rejected + standby.undelivered;
         }
         [primary].into_iter().chain(standby).collect()
-    }
-}
-
-/// Logs the notes of an instance.
-pub(super) fn log_notes(instance: &str, context: &Context) {
-    for (level, text, count) in context.take_notes() {
-        let text = without_controls(&text);
-        match level {
-            0..=2 => tracing::warn!(instance, count, "{text}"),
-            _ => tracing::info!(instance, count, "{text}"),
-        }
     }
 }
 

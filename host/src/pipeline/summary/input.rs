@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::wording::{add_counts, count, show_bytes};
 use crate::pipeline::KindCounts;
 
-use crate::pipeline::validate::{InvalidRows, OddCells};
+use crate::pipeline::odd_cells::OddCells;
+use crate::pipeline::validate::InvalidRows;
 use crate::plugins::Metric;
 
 /// Counts of an input.
