@@ -3,8 +3,8 @@
 use scanbridge_plugin_api::Receipt;
 use scanbridge_plugin_api::model::ReportStart;
 
+use super::KindCounts;
 use super::item::ReportBegin;
-use super::kind_counts::KindCounts;
 use super::summary::OutputSummary;
 use crate::state::{DeadLetterEnd, Missed, ReportRecord};
 

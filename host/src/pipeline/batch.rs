@@ -11,7 +11,7 @@ use scanbridge_plugin_api::batch::{
 };
 use scanbridge_plugin_api::model::FindingKind;
 
-use super::kind_counts::KindCounts;
+use super::KindCounts;
 use super::row_faults::{ReportTally, RowFaults};
 use super::validate::{RowReport, ValidRows, check_rows};
 use crate::state::DeadLetterHistory;

@@ -11,10 +11,10 @@ use scanbridge_plugin_api::{
     PluginError, Receipt, Rejection, Resume, Verdict, Written,
 };
 
+use super::KindCounts;
 use super::account::{Account, Ended, OpenReport};
 use super::batch::{SharedBatch, ValidatedBatch};
 use super::item::ReportBegin;
-use super::kind_counts::KindCounts;
 use super::opener::{OutputOpener, too_long};
 use super::selection::{Rows, kinds_of};
 use super::summary::OutputSummary;

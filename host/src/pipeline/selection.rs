@@ -3,8 +3,8 @@
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{Batch, Selection};
 
+use super::KindCounts;
 use super::batch::ValidatedBatch;
-use super::kind_counts::KindCounts;
 use crate::config::Filter;
 
 /// The rows of a batch for one output, in reused memory.

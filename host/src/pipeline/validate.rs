@@ -9,7 +9,7 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::AssetField;
 use serde::{Serialize, Serializer};
 
-use super::kind_counts::KindCounts;
+use super::KindCounts;
 use super::odd_cells::{OddCells, fmt_counts};
 
 /// Why a row is invalid.

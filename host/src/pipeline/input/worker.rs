@@ -12,50 +12,50 @@ use scanbridge_plugin_api::{
     CheckpointRequest, ErrorKind, Event, PluginError, Position, ReportKey, Step, Stored,
 };
 
-use super::batch::{BatchOrigin, InputCounts, SharedBatch, size_of_batch};
-use super::checkpoint::{Checkpoints, EndedReport, NewMark};
-use super::clock::after;
-use super::control::Control;
-use super::item::{Item, Mark, ReportBegin};
-use super::notes::log_notes;
-use super::queue::Queue;
-use super::report_lock::ReportLockGuard;
-use super::retry::{Outage, is_retryable};
-use super::row_faults::ReportTally;
 use super::source::Source;
-use super::summary::InputSummary;
 use crate::config::{CheckpointInterval, RetryPolicy};
+use crate::pipeline::batch::{BatchOrigin, InputCounts, SharedBatch, size_of_batch};
+use crate::pipeline::checkpoint::{Checkpoints, EndedReport, NewMark};
+use crate::pipeline::clock::after;
+use crate::pipeline::control::Control;
+use crate::pipeline::item::{Item, Mark, ReportBegin};
+use crate::pipeline::notes::log_notes;
+use crate::pipeline::queue::Queue;
+use crate::pipeline::report_lock::ReportLockGuard;
+use crate::pipeline::retry::{Outage, is_retryable};
+use crate::pipeline::row_faults::ReportTally;
+use crate::pipeline::summary::InputSummary;
 use crate::plugins::context::Context;
 use crate::state::{self, SentReport};
 use crate::telemetry::without_controls;
 
 /// The thread of an input.
-pub(super) struct InputThread {
+pub(in crate::pipeline) struct InputThread {
     /// Index of the input.
-    pub(super) number: usize,
-    pub(super) source: Source,
-    pub(super) retry: RetryPolicy,
-    pub(super) interval: CheckpointInterval,
-    pub(super) outputs: Vec<Arc<Queue>>,
-    pub(super) control: Arc<Control>,
-    pub(super) checkpoints: Arc<Checkpoints>,
-    pub(super) counts: Arc<InputCounts>,
+    pub(in crate::pipeline) number: usize,
+    pub(in crate::pipeline) source: Source,
+    pub(in crate::pipeline) retry: RetryPolicy,
+    pub(in crate::pipeline) interval: CheckpointInterval,
+    pub(in crate::pipeline) outputs: Vec<Arc<Queue>>,
+    pub(in crate::pipeline) control: Arc<Control>,
+    pub(in crate::pipeline) checkpoints: Arc<Checkpoints>,
+    pub(in crate::pipeline) counts: Arc<InputCounts>,
 }
 
 /// The result of an input. The outputs' threads count the findings, so the counts are final only when the outputs
 /// have finished.
-pub(super) struct InputResult {
-    pub(super) summary: InputSummary,
-    pub(super) counts: Arc<InputCounts>,
+pub(in crate::pipeline) struct InputResult {
+    pub(in crate::pipeline) summary: InputSummary,
+    pub(in crate::pipeline) counts: Arc<InputCounts>,
     /// Whether the input finished by itself.
-    pub(super) finished: bool,
+    pub(in crate::pipeline) finished: bool,
 }
 
 impl InputThread {
     /// Reads until the input has finished, has failed or is stopped.
     ///
     /// A report in progress is ended for the outputs, or left unfinished so that a later run can resume it.
-    pub(super) fn run(self) -> InputResult {
+    pub(in crate::pipeline) fn run(self) -> InputResult {
         let Self { number, source, retry, interval, outputs, control, checkpoints, counts } = self;
         let (recycle, recycled_batches) = channel();
         let columns = Arc::new(Columns::of(source.schema().clone()));
@@ -559,7 +559,7 @@ impl<'a> InputWorker<'a> {
 }
 
 /// Adds the counts of the outputs' threads.
-pub(super) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
+pub(in crate::pipeline) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets.load(Ordering::Relaxed);
     summary.findings = counts.findings();
     (summary.invalid, summary.odd_cells) = counts.faults.counts();

@@ -1,0 +1,12 @@
+//! The thread of one input: reads the source, and sends its reports to all outputs.
+
+mod dead_letter_source;
+mod kind_counts;
+mod source;
+mod worker;
+
+pub(super) use dead_letter_source::DeadLetterSource;
+pub use dead_letter_source::schema_of as schema_of_dead_letters;
+pub use kind_counts::KindCounts;
+pub(super) use source::{PluginSource, Source};
+pub(super) use worker::{InputResult, InputThread, with_counts};
