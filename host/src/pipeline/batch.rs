@@ -1,7 +1,7 @@
 //! A batch between an input and the outputs: shared by the outputs, validated once, and returned to its input after
 //! the last use.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -9,11 +9,11 @@ use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{
     BadBatch, Columns, RawBatch2, ResolvedDefinitions, Selection, ValidBatch,
 };
-use scanbridge_plugin_api::model::FindingKind;
 
 use super::KindCounts;
-use super::row_faults::{ReportTally, RowFaults};
-use super::validate::{RowReport, ValidRows, check_rows};
+use super::input::InputCounts;
+use super::row_faults::ReportTally;
+use super::validate::{ValidRows, check_rows};
 use crate::state::DeadLetterHistory;
 
 /// A batch that several outputs read.
@@ -36,43 +36,6 @@ pub(super) struct ValidatedBatch {
     pub(super) findings: KindCounts,
     valid: Option<ValidRows>,
     history: Vec<DeadLetterHistory>,
-}
-
-/// What an input has sent so far.
-#[derive(Debug)]
-pub(super) struct InputCounts {
-    pub(super) assets: AtomicU64,
-    findings: [AtomicU64; 4],
-    pub(super) faults: Arc<RowFaults>,
-    /// Whether a batch was invalid; its findings are not counted.
-    pub(super) has_invalid_batch: AtomicBool,
-}
-
-impl InputCounts {
-    pub(super) fn new(faults: Arc<RowFaults>) -> Self {
-        Self {
-            assets: AtomicU64::new(0),
-            findings: Default::default(),
-            faults,
-            has_invalid_batch: AtomicBool::new(false),
-        }
-    }
-
-    pub(super) fn findings(&self) -> KindCounts {
-        let mut counts = KindCounts::default();
-        for (kind, count) in FindingKind::ALL.into_iter().zip(&self.findings) {
-            counts.add(kind, count.load(Ordering::Relaxed));
-        }
-        counts
-    }
-
-    fn add(&self, report: &RowReport) {
-        self.assets.fetch_add(report.assets, Ordering::Relaxed);
-        for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
-            total.fetch_add(report.findings.of(kind), Ordering::Relaxed);
-        }
-        self.faults.add(report);
-    }
 }
 
 /// Where a batch comes from.

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::{PluginError, Resume, StoredReport};
 
-use super::batch::InputCounts;
 use super::build::{AbsentOutput, OpenOutput, OpenPipeline};
 use super::checkpoint::{Checkpoints, Inputs, OutputIds};
 use super::control::Control;
 use super::failover::Pair;
-use super::input::{InputResult, InputThread, with_counts};
+use super::input::{InputCounts, InputResult, InputThread, with_counts};
 use super::progress::Progress;
 use super::queue::Queue;
 use super::rate_limit::RateLimit;
