@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::{Outcome, Position, ReportKey, Stored, StoredReport};
 
-use super::account::Ended;
 use super::clock::after;
 use super::item::Mark;
+use super::output::Ended;
 use super::row_faults::{ReportTally, RowFaults};
 use super::stop::Stop;
 use crate::state::{

@@ -8,34 +8,29 @@
 //!      └── memory of used batches ┘
 //! ```
 
-mod account;
 mod batch;
 mod build;
 mod checkpoint;
 mod clock;
 mod control;
-mod destination;
-mod failover;
 mod failures;
 mod input;
 mod item;
 mod notes;
 mod odd_cells;
 mod opener;
+mod output;
 mod progress;
 mod queue;
 mod rate_limit;
 mod report_lock;
 mod retry;
-mod retry_buffer;
 mod row_faults;
 mod run;
-mod selection;
 mod settings;
 mod stop;
 mod summary;
 mod validate;
-mod worker;
 
 pub use build::{OpenPipeline, build, build_replay};
 pub(crate) use clock::after;

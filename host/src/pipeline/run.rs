@@ -10,16 +10,14 @@ use scanbridge_plugin_api::{PluginError, Resume, StoredReport};
 use super::build::{AbsentOutput, OpenOutput, OpenPipeline};
 use super::checkpoint::{Checkpoints, Inputs, OutputIds};
 use super::control::Control;
-use super::failover::Pair;
 use super::input::{InputCounts, InputResult, InputThread, with_counts};
+use super::output::{OutputWorker, Pair, RetryBuffer, Skipping};
 use super::progress::Progress;
 use super::queue::Queue;
 use super::rate_limit::RateLimit;
 use super::report_lock::ReportLock;
-use super::retry_buffer::RetryBuffer;
 use super::stop::Stop;
 use super::summary::{InputSummary, OutputSummary, RunStatus, Summary};
-use super::worker::{OutputWorker, Skipping};
 use crate::state::{AheadReport, EndOfRun, RunState};
 
 /// Result of a run, for the ledger.

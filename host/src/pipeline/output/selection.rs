@@ -3,13 +3,13 @@
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{Batch, Selection};
 
-use super::KindCounts;
-use super::batch::ValidatedBatch;
 use crate::config::Filter;
+use crate::pipeline::KindCounts;
+use crate::pipeline::batch::ValidatedBatch;
 
 /// The rows of a batch for one output, in reused memory.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(in crate::pipeline) struct Rows {
     /// Whether all rows are selected; the lists are then empty.
     all: bool,
     assets: Vec<u32>,
@@ -18,12 +18,16 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Selects these rows.
-    pub(super) fn of(assets: Vec<u32>, findings: Vec<u32>) -> Self {
+    pub(in crate::pipeline) fn of(assets: Vec<u32>, findings: Vec<u32>) -> Self {
         Self { all: false, assets, findings }
     }
 
     /// Selects the valid rows of the batch that pass all filters. Returns their number by kind.
-    pub(super) fn select(&mut self, validated: &ValidatedBatch, filters: &[Filter]) -> KindCounts {
+    pub(in crate::pipeline) fn select(
+        &mut self,
+        validated: &ValidatedBatch,
+        filters: &[Filter],
+    ) -> KindCounts {
         self.assets.clear();
         self.findings.clear();
         self.all = filters.is_empty() && !validated.has_invalid_rows();
@@ -34,7 +38,7 @@ impl Rows {
     }
 
     /// The selection in the form of the plugin API.
-    pub(super) fn selection(&self) -> Selection<'_> {
+    pub(in crate::pipeline) fn selection(&self) -> Selection<'_> {
         if self.all {
             return Selection::default();
         }
@@ -42,7 +46,7 @@ impl Rows {
     }
 
     /// The findings; `None` for all.
-    pub(super) fn findings(&self) -> Option<&[u32]> {
+    pub(in crate::pipeline) fn findings(&self) -> Option<&[u32]> {
         (!self.all).then_some(&self.findings)
     }
 
@@ -62,7 +66,7 @@ impl Rows {
 }
 
 /// Number of findings by kind in these rows.
-pub(super) fn kinds_of(validated: &ValidatedBatch, rows: &[u32]) -> KindCounts {
+pub(in crate::pipeline) fn kinds_of(validated: &ValidatedBatch, rows: &[u32]) -> KindCounts {
     let mut counts = KindCounts::default();
     if !rows.is_empty() {
         validated.batch.read(|batch| {
@@ -74,7 +78,7 @@ pub(super) fn kinds_of(validated: &ValidatedBatch, rows: &[u32]) -> KindCounts {
 }
 
 /// The asset rows of these findings.
-pub(super) fn assets_of(validated: &ValidatedBatch, findings: &[u32]) -> Vec<u32> {
+pub(in crate::pipeline) fn assets_of(validated: &ValidatedBatch, findings: &[u32]) -> Vec<u32> {
     let mut assets: Vec<u32> = validated
         .batch
         .read(|batch| findings.iter().filter_map(|row| Some(batch.finding(*row)?.asset().row())).collect());
@@ -84,7 +88,7 @@ pub(super) fn assets_of(validated: &ValidatedBatch, findings: &[u32]) -> Vec<u32
 }
 
 /// Checks that an output refers to each finding at most once, and only to rows that it received: `sent`, or all.
-pub(super) fn check_response(
+pub(in crate::pipeline) fn check_response(
     validated: &ValidatedBatch,
     sent: Option<&[u32]>,
     named: [&[u32]; 3],

@@ -6,49 +6,49 @@ use std::time::Duration;
 use scanbridge_plugin_api::{ErrorKind, PluginError, ReportKey, Resume};
 
 use super::account::Ended;
-use super::batch::SharedBatch;
-use super::checkpoint::Checkpoints;
-use super::clock::after;
-use super::control::Control;
 use super::destination::{Destination, LateRetry};
 use super::failover::Pair;
-use super::item::{Item, Mark, ReportBegin};
-use super::notes::log_notes;
-use super::queue::Queue;
-use super::rate_limit::RateLimit;
-use super::retry::{Outage, is_retryable};
 use super::retry_buffer::RetryBuffer;
-use super::stop::ABORT;
-use super::summary::{Failure, OutputSummary};
 use crate::config::Delivery;
+use crate::pipeline::batch::SharedBatch;
+use crate::pipeline::checkpoint::Checkpoints;
+use crate::pipeline::clock::after;
+use crate::pipeline::control::Control;
+use crate::pipeline::item::{Item, Mark, ReportBegin};
+use crate::pipeline::notes::log_notes;
+use crate::pipeline::queue::Queue;
+use crate::pipeline::rate_limit::RateLimit;
+use crate::pipeline::retry::{Outage, is_retryable};
+use crate::pipeline::stop::ABORT;
+use crate::pipeline::summary::{Failure, OutputSummary};
 use crate::state::AheadReport;
 use crate::telemetry::without_controls;
 
 /// An output with its failover output, and its state for retries.
-pub(super) struct OutputWorker {
+pub(in crate::pipeline) struct OutputWorker {
     /// Index of this output worker.
-    pub(super) number: usize,
-    pub(super) pair: Pair,
-    pub(super) required: bool,
-    pub(super) delivery: Delivery,
-    pub(super) queue: Arc<Queue>,
-    pub(super) control: Arc<Control>,
-    pub(super) checkpoints: Arc<Checkpoints>,
-    pub(super) retry_buffer: RetryBuffer,
+    pub(in crate::pipeline) number: usize,
+    pub(in crate::pipeline) pair: Pair,
+    pub(in crate::pipeline) required: bool,
+    pub(in crate::pipeline) delivery: Delivery,
+    pub(in crate::pipeline) queue: Arc<Queue>,
+    pub(in crate::pipeline) control: Arc<Control>,
+    pub(in crate::pipeline) checkpoints: Arc<Checkpoints>,
+    pub(in crate::pipeline) retry_buffer: RetryBuffer,
     /// Maximum size of the retry buffer, in bytes.
-    pub(super) max_buffer_bytes: u64,
-    pub(super) outage: Option<Outage>,
-    pub(super) rate_limit: RateLimit,
+    pub(in crate::pipeline) max_buffer_bytes: u64,
+    pub(in crate::pipeline) outage: Option<Outage>,
+    pub(in crate::pipeline) rate_limit: RateLimit,
     /// The error with which the output could not be opened at the start of the run, if it is retryable.
-    pub(super) open_error: Option<PluginError>,
+    pub(in crate::pipeline) open_error: Option<PluginError>,
     /// Reports that this output published in an earlier run: they are skipped.
-    pub(super) ahead: Vec<AheadReport>,
-    pub(super) skipping: Skipping,
+    pub(in crate::pipeline) ahead: Vec<AheadReport>,
+    pub(in crate::pipeline) skipping: Skipping,
 }
 
 /// Reports that are skipped, since the last commit.
 #[derive(Debug, Default)]
-pub(super) struct Skipping {
+pub(in crate::pipeline) struct Skipping {
     /// The report that is being skipped.
     current: Option<Arc<ReportKey>>,
     /// The last skipped report that ended since the last commit.
@@ -59,7 +59,7 @@ pub(super) struct Skipping {
 
 impl OutputWorker {
     /// Delivers until the queue is closed. Returns the summary of the output, then that of its failover output.
-    pub(super) fn run(mut self) -> Vec<OutputSummary> {
+    pub(in crate::pipeline) fn run(mut self) -> Vec<OutputSummary> {
         let outcome = self.deliver_all();
         let is_resumable = match &outcome {
             Ok(()) => self.control.is_resumable(),

@@ -11,14 +11,14 @@ use scanbridge_plugin_api::{
     PluginError, Receipt, Rejection, Resume, Verdict, Written,
 };
 
-use super::KindCounts;
 use super::account::{Account, Ended, OpenReport};
-use super::batch::{SharedBatch, ValidatedBatch};
-use super::item::ReportBegin;
-use super::opener::{OutputOpener, too_long};
 use super::selection::{Rows, kinds_of};
-use super::summary::OutputSummary;
 use crate::config::Filter;
+use crate::pipeline::KindCounts;
+use crate::pipeline::batch::{SharedBatch, ValidatedBatch};
+use crate::pipeline::item::ReportBegin;
+use crate::pipeline::opener::{OutputOpener, too_long};
+use crate::pipeline::summary::OutputSummary;
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
 use crate::state::{
@@ -32,7 +32,7 @@ const MAX_LOGGED_REJECTIONS: u64 = 20;
 /// An output, as used by its worker. All counts can be rolled back to the last commit, because everything after it is
 /// repeated when the instance is reopened.
 #[derive(Debug)]
-pub(super) struct Destination {
+pub(in crate::pipeline) struct Destination {
     opener: OutputOpener,
     thread: InstanceThread<OutputHandle>,
     capabilities: OutputCapabilities,
@@ -57,10 +57,10 @@ pub(super) struct Destination {
 }
 
 /// Rows of one batch to be resent.
-pub(super) type LateRetry = (Arc<SharedBatch>, Vec<u32>);
+pub(in crate::pipeline) type LateRetry = (Arc<SharedBatch>, Vec<u32>);
 
 impl Destination {
-    pub(super) fn new(
+    pub(in crate::pipeline) fn new(
         opener: OutputOpener,
         thread: InstanceThread<OutputHandle>,
         capabilities: OutputCapabilities,
@@ -112,46 +112,46 @@ impl Destination {
         self.thread.call(name, limits, move |handle| work(handle.as_mut().ok_or_else(closed)?))
     }
 
-    pub(super) fn id(&self) -> &str {
+    pub(in crate::pipeline) fn id(&self) -> &str {
         self.opener.id()
     }
 
     /// Capabilities of the instance.
-    pub(super) fn capabilities(&self) -> OutputCapabilities {
+    pub(in crate::pipeline) fn capabilities(&self) -> OutputCapabilities {
         self.capabilities
     }
 
     /// Whether a call did not return.
-    pub(super) fn is_hung(&self) -> bool {
+    pub(in crate::pipeline) fn is_hung(&self) -> bool {
         self.thread.is_hung()
     }
 
     /// Probes the output.
-    pub(super) fn check(&mut self) -> Result<CheckReport, PluginError> {
+    pub(in crate::pipeline) fn check(&mut self) -> Result<CheckReport, PluginError> {
         self.call("check", OutputHandle::check)
     }
 
-    pub(super) fn context(&self) -> &'static Context {
+    pub(in crate::pipeline) fn context(&self) -> &'static Context {
         self.opener.context()
     }
 
     /// The current report at the time of the last commit.
-    pub(super) fn report_at_commit(&self) -> Option<&ReportBegin> {
+    pub(in crate::pipeline) fn report_at_commit(&self) -> Option<&ReportBegin> {
         self.committed.report.as_ref().map(|report| &report.begin)
     }
 
     /// Whether the output had received or missed findings of that report.
-    pub(super) fn has_partial_report(&self) -> bool {
+    pub(in crate::pipeline) fn has_partial_report(&self) -> bool {
         self.committed.has_gap || self.committed.report.as_ref().is_some_and(|report| report.has_findings)
     }
 
     /// Whether the output is inside this report, started in this run or in the interrupted one.
-    pub(super) fn is_inside(&self, report: &ReportStart) -> bool {
+    pub(in crate::pipeline) fn is_inside(&self, report: &ReportStart) -> bool {
         self.current.report.as_ref().is_some_and(|current| current.is_report(report))
     }
 
     /// State of the last commit, for the ledger.
-    pub(super) fn state_at_commit(&self) -> OutputState {
+    pub(in crate::pipeline) fn state_at_commit(&self) -> OutputState {
         let Account { has_gap, dead_letters, ref report, ref receipt, .. } = self.committed;
         let has_invalid_rows = report.as_ref().is_some_and(|report| report.has_invalid_rows);
         let report =
@@ -161,30 +161,30 @@ impl Destination {
     }
 
     /// Another output takes over after the last commit: this one will not receive the rest of the current report.
-    pub(super) fn yield_to_failover(&mut self) {
+    pub(in crate::pipeline) fn yield_to_failover(&mut self) {
         self.drop_instance();
         self.committed.has_gap = true;
         self.current = self.committed.clone();
     }
 
     /// Marks the current report as incomplete for this output.
-    pub(super) fn mark_gap(&mut self) {
+    pub(in crate::pipeline) fn mark_gap(&mut self) {
         self.current.has_gap = true;
     }
 
     /// Sets whether the following writes repeat earlier ones.
-    pub(super) fn set_repeating(&mut self, repeating: bool) {
+    pub(in crate::pipeline) fn set_repeating(&mut self, repeating: bool) {
         self.repeating = repeating;
     }
 
     /// Closes the instance and ignores errors: it has failed, or is not needed now.
-    pub(super) fn drop_instance(&mut self) {
+    pub(in crate::pipeline) fn drop_instance(&mut self) {
         let _ = self.close();
     }
 
     /// Opens a new instance at the last commit; counts since then are discarded. With `probe`, the peer is probed
     /// first.
-    pub(super) fn reopen(&mut self, probe: bool) -> Result<(), PluginError> {
+    pub(in crate::pipeline) fn reopen(&mut self, probe: bool) -> Result<(), PluginError> {
         self.drop_instance();
         self.current = self.committed.clone();
         self.late.clear();
@@ -203,7 +203,11 @@ impl Destination {
     }
 
     /// Begins a report; with `continued`, resumes it if the output is inside it.
-    pub(super) fn begin(&mut self, begin: &ReportBegin, continued: bool) -> Result<(), PluginError> {
+    pub(in crate::pipeline) fn begin(
+        &mut self,
+        begin: &ReportBegin,
+        continued: bool,
+    ) -> Result<(), PluginError> {
         let report = &begin.report;
         let is_resumable = continued && self.is_inside(report) && self.capabilities.resume != Resume::None;
         if is_resumable && self.has_started {
@@ -230,7 +234,7 @@ impl Destination {
     }
 
     /// Resumes the report of the last commit in a new instance.
-    pub(super) fn resume_report(&mut self) -> Result<(), PluginError> {
+    pub(in crate::pipeline) fn resume_report(&mut self) -> Result<(), PluginError> {
         let Some(report) = &self.current.report else { return Ok(()) };
         let begin = report.begin.clone();
         self.send_start(&begin, self.current.receipt.is_some())
@@ -247,7 +251,7 @@ impl Destination {
 
     /// Ends this output's part of a report that another output also delivers. The part is delivered unless it is
     /// empty, and removes nothing.
-    pub(super) fn end_partial_report(&mut self, reason: &str) -> Result<(), PluginError> {
+    pub(in crate::pipeline) fn end_partial_report(&mut self, reason: &str) -> Result<(), PluginError> {
         let deliver = self.current.report.as_ref().is_some_and(|report| report.has_findings);
         if !self.has_started {
             self.resume_report()?;
@@ -256,14 +260,14 @@ impl Destination {
     }
 
     /// Counts this output's part of a report as undelivered, because it can no longer be ended.
-    pub(super) fn abandon_partial_report(&mut self) {
+    pub(in crate::pipeline) fn abandon_partial_report(&mut self) {
         let part = self.committed.report.take();
         self.committed.summary.undelivered += part.map_or(0, |report| report.records.total());
         self.current = self.committed.clone();
     }
 
     /// Writes the findings of a batch that pass the filters. Returns the rows to retry. The batch is valid.
-    pub(super) fn write(
+    pub(in crate::pipeline) fn write(
         &mut self,
         batch: &Arc<SharedBatch>,
         validated: &ValidatedBatch,
@@ -291,7 +295,7 @@ impl Destination {
     }
 
     /// Writes these rows of a batch again.
-    pub(super) fn retry_rows(
+    pub(in crate::pipeline) fn retry_rows(
         &mut self,
         batch: &Arc<SharedBatch>,
         validated: &ValidatedBatch,
@@ -314,7 +318,7 @@ impl Destination {
     }
 
     /// Moves these rows to dead letters.
-    pub(super) fn move_to_dead_letters(
+    pub(in crate::pipeline) fn move_to_dead_letters(
         &mut self,
         batch: &ValidatedBatch,
         rows: &[u32],
@@ -325,7 +329,7 @@ impl Destination {
     }
 
     /// Marks the current report as invalid, so that its end discards it. Returns the report's path.
-    pub(super) fn invalidate_report(&mut self) -> String {
+    pub(in crate::pipeline) fn invalidate_report(&mut self) -> String {
         let report = self.current.report.as_mut();
         report.map_or_else(String::new, |report| {
             report.is_invalid = true;
@@ -333,7 +337,7 @@ impl Destination {
         })
     }
 
-    pub(super) fn end(&mut self, end: &ReportEnd, has_gap: bool) -> Result<(), PluginError> {
+    pub(in crate::pipeline) fn end(&mut self, end: &ReportEnd, has_gap: bool) -> Result<(), PluginError> {
         let Some(report) = self.current.report.take() else {
             return Err(PluginError::bug("plugin bug: report end without a report start"));
         };
@@ -373,7 +377,7 @@ impl Destination {
 
     /// Commits everything written so far. Returns rows of earlier batches that the output requests again: the commit
     /// is valid only when there are none ([`Destination::keep_commit`]).
-    pub(super) fn commit(&mut self) -> Result<Vec<LateRetry>, PluginError> {
+    pub(in crate::pipeline) fn commit(&mut self) -> Result<Vec<LateRetry>, PluginError> {
         let at =
             if self.current.report.is_some() { CommitPoint::InReport } else { CommitPoint::BetweenReports };
         let Committed { receipt, late_rejected, late_retry, derived, bytes, .. } =
@@ -432,7 +436,7 @@ impl Destination {
     }
 
     /// Makes the last commit the state to roll back to.
-    pub(super) fn keep_commit(&mut self) -> Result<OutputState, PluginError> {
+    pub(in crate::pipeline) fn keep_commit(&mut self) -> Result<OutputState, PluginError> {
         self.current.dead_letters = self.dead_letters.commit()?;
         self.late.clear();
         self.committed = self.current.clone();
@@ -440,17 +444,17 @@ impl Destination {
     }
 
     /// What this output missed of the report that ended before the last commit.
-    pub(super) fn ended(&self) -> &Ended {
+    pub(in crate::pipeline) fn ended(&self) -> &Ended {
         &self.committed.ended
     }
 
     /// Publishes the report that the last commit has sealed: its receipt is stored.
-    pub(super) fn stored(&mut self) -> Result<(), PluginError> {
+    pub(in crate::pipeline) fn stored(&mut self) -> Result<(), PluginError> {
         let Some(receipt) = self.committed.receipt.clone() else { return Ok(()) };
         self.call("stored", move |handle| handle.stored(&receipt))
     }
 
-    pub(super) fn close(&mut self) -> Result<(), PluginError> {
+    pub(in crate::pipeline) fn close(&mut self) -> Result<(), PluginError> {
         self.has_started = false;
         if self.thread.is_hung() {
             return Ok(());
@@ -460,7 +464,7 @@ impl Destination {
     }
 
     /// Ends the current report so that the output rolls back what it can: nothing will resume it.
-    pub(super) fn discard_report(&mut self, reason: &str) {
+    pub(in crate::pipeline) fn discard_report(&mut self, reason: &str) {
         if !self.has_started || self.is_hung() {
             return;
         }
@@ -470,14 +474,14 @@ impl Destination {
     }
 
     /// Rolls back the dead letters of findings that count as undelivered.
-    pub(super) fn roll_back_dead_letters(&mut self) {
+    pub(in crate::pipeline) fn roll_back_dead_letters(&mut self) {
         if let Err(error) = self.dead_letters.roll_back_to(self.committed.dead_letters) {
             tracing::warn!(instance = self.id(), "{error}");
         }
     }
 
     /// Reopens the output to roll back what it committed of the current report.
-    pub(super) fn discard(&mut self) {
+    pub(in crate::pipeline) fn discard(&mut self) {
         if !self.is_hung()
             && self.committed.report.is_some()
             && self.reopen(false).and_then(|()| self.resume_report()).is_ok()
@@ -489,7 +493,7 @@ impl Destination {
 
     /// Counts up to the last commit; later findings count as undelivered. In a report that a later run resumes,
     /// committed findings count as delivered.
-    pub(super) fn summary(&self, is_resumable: bool) -> OutputSummary {
+    pub(in crate::pipeline) fn summary(&self, is_resumable: bool) -> OutputSummary {
         let mut summary = self.committed.summary.clone();
         if let Some(report) = &self.committed.report {
             if is_resumable {
