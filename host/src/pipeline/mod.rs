@@ -1,12 +1,25 @@
-//! Runs a pipeline: one thread for each input, one thread and one bounded queue for each output. Each plugin instance
-//! has its own thread, which makes all its calls while the others wait for the result. Tests: `cargo test -p
-//! engine-tests`.
+//! Runs a pipeline. Tests: `cargo test -p engine-tests`.
 //!
 //! ```text
 //! input thread ──► queue ──► output thread     (one of these for each output; the batch is shared)
 //!      ▲                          │
 //!      └── memory of used batches ┘
 //! ```
+//!
+//! Which thread does what, in the order in which data flows:
+//!
+//! - The caller's thread opens all instances (`build`), starts the other threads, shows the progress, waits for the
+//!   threads and makes the summary (`run`, `progress`, `summary`).
+//! - One thread for each input takes steps from the source, puts items into the queue of every output, sets barriers,
+//!   and tells the input what is stored (`input`). One input sends a report at a time (`report_lock`).
+//! - One thread for each output takes items from its queue (`output`). The first one that takes a batch checks it
+//!   (`batch`, `validate`, `odd_cells`, `row_faults`). It writes, repeats after a failure or fails over, commits at a
+//!   barrier, and publishes ended reports. The thread of the last output that commits a barrier also stores the
+//!   checkpoint (`checkpoint`). A batch that is not used any more returns to its input.
+//! - Each plugin instance has its own thread, which makes all its calls while the thread above waits for the result
+//!   (`opener`, and `plugins::instance_thread`).
+//!
+//! All threads share the stop request, the clock and the failures (`control`, `stop`, `clock`, `failures`).
 
 mod batch;
 mod build;

@@ -10,16 +10,16 @@ use crate::state::{DeadLetterEnd, Missed, ReportRecord};
 
 /// Disposition of the findings.
 #[derive(Debug, Clone, Default)]
-pub(in crate::pipeline) struct Account {
+pub(super) struct Account {
     /// Reports that have ended, and findings that were filtered out or rejected.
-    pub(in crate::pipeline) summary: OutputSummary,
-    pub(in crate::pipeline) report: Option<OpenReport>,
-    pub(in crate::pipeline) has_gap: bool,
+    pub(super) summary: OutputSummary,
+    pub(super) report: Option<OpenReport>,
+    pub(super) has_gap: bool,
     /// Receipt of the last commit.
-    pub(in crate::pipeline) receipt: Option<Receipt>,
-    pub(in crate::pipeline) dead_letters: DeadLetterEnd,
+    pub(super) receipt: Option<Receipt>,
+    pub(super) dead_letters: DeadLetterEnd,
     /// Outcome of the last report that ended.
-    pub(in crate::pipeline) ended: Ended,
+    pub(super) ended: Ended,
 }
 
 /// What an output missed of a report that has ended.
@@ -33,30 +33,30 @@ pub(in crate::pipeline) struct Ended {
 
 /// The current report. Its counts become those of delivered findings at the end of the report, if it is delivered.
 #[derive(Debug, Clone)]
-pub(in crate::pipeline) struct OpenReport {
-    pub(in crate::pipeline) begin: ReportBegin,
-    pub(in crate::pipeline) records: KindCounts,
-    pub(in crate::pipeline) derived: u64,
-    pub(in crate::pipeline) bytes: u64,
-    pub(in crate::pipeline) rejected: u64,
+pub(super) struct OpenReport {
+    pub(super) begin: ReportBegin,
+    pub(super) records: KindCounts,
+    pub(super) derived: u64,
+    pub(super) bytes: u64,
+    pub(super) rejected: u64,
     /// Valid findings that were received, whatever became of them.
-    pub(in crate::pipeline) received: u64,
+    pub(super) received: u64,
     /// Whether findings of it were received.
-    pub(in crate::pipeline) has_findings: bool,
+    pub(super) has_findings: bool,
     /// Whether rows of it were invalid: then the output lacks them, and must not clear anything.
-    pub(in crate::pipeline) has_invalid_rows: bool,
+    pub(super) has_invalid_rows: bool,
     /// Set if a batch of the report was invalid: the report is then discarded.
-    pub(in crate::pipeline) is_invalid: bool,
+    pub(super) is_invalid: bool,
 }
 
 impl OpenReport {
     /// Whether this is the given report, at any position.
-    pub(in crate::pipeline) fn is_report(&self, report: &ReportStart) -> bool {
+    pub(super) fn is_report(&self, report: &ReportStart) -> bool {
         ReportRecord::from(&*self.begin.report) == ReportRecord::from(report)
     }
 
     /// A report of which nothing was received.
-    pub(in crate::pipeline) fn new(begin: ReportBegin) -> Self {
+    pub(super) fn new(begin: ReportBegin) -> Self {
         let records = KindCounts::default();
         Self {
             begin,
@@ -72,7 +72,7 @@ impl OpenReport {
     }
 
     /// Counts its findings as delivered.
-    pub(in crate::pipeline) fn add_to(&self, summary: &mut OutputSummary) {
+    pub(super) fn add_to(&self, summary: &mut OutputSummary) {
         summary.records += self.records.total();
         summary.records_by_kind.add_all(&self.records);
         summary.derived += self.derived;

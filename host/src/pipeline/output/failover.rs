@@ -11,9 +11,9 @@ use crate::pipeline::item::ReportBegin;
 use crate::state::OutputState;
 
 /// An output and its failover output, of which one delivers.
-pub(in crate::pipeline) struct Pair {
-    pub(in crate::pipeline) primary: Destination,
-    pub(in crate::pipeline) standby: Option<Destination>,
+pub(super) struct Pair {
+    pub(super) primary: Destination,
+    pub(super) standby: Option<Destination>,
     /// Set while the failover output delivers.
     failover: Option<Failover>,
 }
@@ -35,13 +35,13 @@ impl Failover {
 
 impl Pair {
     /// A failover output that was inside a report continues it; otherwise its part would never be ended.
-    pub(in crate::pipeline) fn new(primary: Destination, standby: Option<Destination>, now: Instant) -> Self {
+    pub(super) fn new(primary: Destination, standby: Option<Destination>, now: Instant) -> Self {
         let delivers = standby.as_ref().is_some_and(|standby| standby.report_at_commit().is_some());
         Self { primary, standby, failover: delivers.then(|| Failover::new(now)) }
     }
 
     /// The output that delivers.
-    pub(in crate::pipeline) fn active(&mut self) -> &mut Destination {
+    pub(super) fn active(&mut self) -> &mut Destination {
         match &mut self.standby {
             Some(standby) if self.failover.is_some() => standby,
             _ => &mut self.primary,
@@ -49,17 +49,17 @@ impl Pair {
     }
 
     /// Whether the failover output delivers.
-    pub(in crate::pipeline) fn has_failed_over(&self) -> bool {
+    pub(super) fn has_failed_over(&self) -> bool {
         self.failover.is_some()
     }
 
     /// Whether there is a failover output that does not deliver yet.
-    pub(in crate::pipeline) fn can_fail_over(&self) -> bool {
+    pub(super) fn can_fail_over(&self) -> bool {
         self.standby.is_some() && self.failover.is_none()
     }
 
     /// Lets the failover output deliver, after this error of the primary one.
-    pub(in crate::pipeline) fn fail_over(&mut self, error: &PluginError, first_probe: Instant) {
+    pub(super) fn fail_over(&mut self, error: &PluginError, first_probe: Instant) {
         let Some(standby) = &self.standby else { return };
         tracing::warn!(instance = self.primary.id(), "{error}; switching to failover `{}`", standby.id());
         self.primary.yield_to_failover();
@@ -68,7 +68,7 @@ impl Pair {
 
     /// While the failover output delivers: probes the primary output at this interval. Returns whether it is to be used
     /// again; then it is open.
-    pub(in crate::pipeline) fn probe_primary(&mut self, now: Instant, interval: Duration) -> bool {
+    pub(super) fn probe_primary(&mut self, now: Instant, interval: Duration) -> bool {
         let Some(failover) = self.failover.as_mut().filter(|failover| now >= failover.next_probe) else {
             return false;
         };
@@ -88,7 +88,7 @@ impl Pair {
     }
 
     /// Lets the primary output deliver again. `report` is the report in progress.
-    pub(in crate::pipeline) fn return_to_primary(
+    pub(super) fn return_to_primary(
         &mut self,
         report: Option<&ReportBegin>,
         checkpoints: &Checkpoints,
@@ -127,10 +127,7 @@ impl Pair {
     ///
     /// # Errors
     /// When the part could not be completed.
-    pub(in crate::pipeline) fn finish_primary_report(
-        &mut self,
-        checkpoints: &Checkpoints,
-    ) -> Result<(), PluginError> {
+    pub(super) fn finish_primary_report(&mut self, checkpoints: &Checkpoints) -> Result<(), PluginError> {
         let (Some(part), Some(standby)) = (self.primary.report_at_commit(), &self.standby) else {
             return Ok(());
         };
@@ -149,7 +146,7 @@ impl Pair {
 
     /// State of the output that does not deliver now. An unavailable primary output has a gap; a failover output that
     /// is no longer in use has ended its part.
-    pub(in crate::pipeline) fn idle_state(&self) -> Option<(String, OutputState)> {
+    pub(super) fn idle_state(&self) -> Option<(String, OutputState)> {
         let standby = self.standby.as_ref()?;
         let idle = if self.failover.is_some() { &self.primary } else { standby };
         Some((idle.id().to_owned(), idle.state_at_commit()))

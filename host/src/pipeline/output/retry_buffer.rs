@@ -1,33 +1,34 @@
 //! The retry buffer of an output.
 
-use crate::pipeline::item::{Item, ReportBegin};
 use std::collections::VecDeque;
+
+use crate::pipeline::item::{Item, ReportBegin};
 
 /// Items that the output has received since its last commit. They are repeated when the output is reopened.
 #[derive(Debug, Default)]
-pub(in crate::pipeline) struct RetryBuffer {
-    pub(in crate::pipeline) items: VecDeque<Item>,
-    pub(in crate::pipeline) bytes: u64,
-    pub(in crate::pipeline) findings: u64,
+pub(super) struct RetryBuffer {
+    pub(super) items: VecDeque<Item>,
+    pub(super) bytes: u64,
+    pub(super) findings: u64,
     /// Set when the items since the last barrier exceed the limit.
-    pub(in crate::pipeline) overflowed: bool,
+    pub(super) overflowed: bool,
     /// The current report at the time of the last commit.
-    pub(in crate::pipeline) report: Option<ReportBegin>,
+    pub(super) report: Option<ReportBegin>,
     /// Whether the output had received findings of that report. An output that takes over then misses its beginning.
-    pub(in crate::pipeline) has_findings: bool,
+    pub(super) has_findings: bool,
 }
 
 impl RetryBuffer {
     /// Maximum size of the buffer in bytes, for this interval between checkpoints. An output that cannot resume has no
     /// checkpoints inside a report: of a long report the buffer would always be full, so it is small.
-    pub(in crate::pipeline) fn max_bytes(between_checkpoints: u64, resumes: bool) -> u64 {
+    pub(super) fn max_bytes(between_checkpoints: u64, resumes: bool) -> u64 {
         if resumes {
             return MIN_BYTES.max(between_checkpoints.saturating_mul(2));
         }
         MIN_BYTES_WITHOUT_RESUME
     }
 
-    pub(in crate::pipeline) fn push(&mut self, item: &Item, max_bytes: u64) {
+    pub(super) fn push(&mut self, item: &Item, max_bytes: u64) {
         let (bytes, _) = item.size();
         self.findings += item.findings();
         if self.bytes + bytes > max_bytes {

@@ -9,7 +9,7 @@ use crate::pipeline::batch::ValidatedBatch;
 
 /// The rows of a batch for one output, in reused memory.
 #[derive(Debug, Default)]
-pub(in crate::pipeline) struct Rows {
+pub(super) struct Rows {
     /// Whether all rows are selected; the lists are then empty.
     all: bool,
     assets: Vec<u32>,
@@ -18,16 +18,12 @@ pub(in crate::pipeline) struct Rows {
 
 impl Rows {
     /// Selects these rows.
-    pub(in crate::pipeline) fn of(assets: Vec<u32>, findings: Vec<u32>) -> Self {
+    pub(super) fn of(assets: Vec<u32>, findings: Vec<u32>) -> Self {
         Self { all: false, assets, findings }
     }
 
     /// Selects the valid rows of the batch that pass all filters. Returns their number by kind.
-    pub(in crate::pipeline) fn select(
-        &mut self,
-        validated: &ValidatedBatch,
-        filters: &[Filter],
-    ) -> KindCounts {
+    pub(super) fn select(&mut self, validated: &ValidatedBatch, filters: &[Filter]) -> KindCounts {
         self.assets.clear();
         self.findings.clear();
         self.all = filters.is_empty() && !validated.has_invalid_rows();
@@ -38,7 +34,7 @@ impl Rows {
     }
 
     /// The selection in the form of the plugin API.
-    pub(in crate::pipeline) fn selection(&self) -> Selection<'_> {
+    pub(super) fn selection(&self) -> Selection<'_> {
         if self.all {
             return Selection::default();
         }
@@ -46,7 +42,7 @@ impl Rows {
     }
 
     /// The findings; `None` for all.
-    pub(in crate::pipeline) fn findings(&self) -> Option<&[u32]> {
+    pub(super) fn findings(&self) -> Option<&[u32]> {
         (!self.all).then_some(&self.findings)
     }
 
@@ -66,7 +62,7 @@ impl Rows {
 }
 
 /// Number of findings by kind in these rows.
-pub(in crate::pipeline) fn kinds_of(validated: &ValidatedBatch, rows: &[u32]) -> KindCounts {
+pub(super) fn kinds_of(validated: &ValidatedBatch, rows: &[u32]) -> KindCounts {
     let mut counts = KindCounts::default();
     if !rows.is_empty() {
         validated.batch.read(|batch| {
@@ -78,7 +74,7 @@ pub(in crate::pipeline) fn kinds_of(validated: &ValidatedBatch, rows: &[u32]) ->
 }
 
 /// The asset rows of these findings.
-pub(in crate::pipeline) fn assets_of(validated: &ValidatedBatch, findings: &[u32]) -> Vec<u32> {
+pub(super) fn assets_of(validated: &ValidatedBatch, findings: &[u32]) -> Vec<u32> {
     let mut assets: Vec<u32> = validated
         .batch
         .read(|batch| findings.iter().filter_map(|row| Some(batch.finding(*row)?.asset().row())).collect());
@@ -88,7 +84,7 @@ pub(in crate::pipeline) fn assets_of(validated: &ValidatedBatch, findings: &[u32
 }
 
 /// Checks that an output refers to each finding at most once, and only to rows that it received: `sent`, or all.
-pub(in crate::pipeline) fn check_response(
+pub(super) fn check_response(
     validated: &ValidatedBatch,
     sent: Option<&[u32]>,
     named: [&[u32]; 3],

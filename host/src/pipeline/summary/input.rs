@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::wording::{add_counts, count, show_bytes};
 use crate::pipeline::KindCounts;
-
 use crate::pipeline::odd_cells::OddCells;
 use crate::pipeline::validate::InvalidRows;
 use crate::plugins::Metric;
