@@ -1,81 +1,20 @@
 //! A batch between an input and the outputs: shared by the outputs, validated once, and returned to its input after
 //! the last use.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{
     BadBatch, Columns, RawBatch2, ResolvedDefinitions, Selection, ValidBatch,
 };
-use scanbridge_plugin_api::model::{FindingKind, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{PluginError, ReportKey};
 
-use super::kind_counts::KindCounts;
-use super::row_faults::{ReportTally, RowFaults};
-use super::validate::{RowReport, ValidRows, check_rows};
-use crate::state::{DeadLetterHistory, ReportRecord};
-
-/// An item of the stream that an input sends to every output.
-#[derive(Debug, Clone)]
-pub(super) enum Item {
-    Begin(ReportBegin),
-    Batch(Arc<SharedBatch>),
-    End {
-        end: Arc<ReportEnd>,
-        /// Whether findings of the report were dropped for this output.
-        has_gap: bool,
-    },
-    /// A checkpoint barrier: the input can resume here. All outputs commit everything before it.
-    Mark(Mark),
-}
-
-/// The start of a report, for the outputs.
-#[derive(Debug, Clone)]
-pub(super) struct ReportBegin {
-    pub(super) report: Arc<ReportStart>,
-    pub(super) key: Arc<ReportKey>,
-    /// Whether the input continues it at the position of the checkpoint.
-    pub(super) continued: bool,
-    /// Whether it consists of dead letters, that is, of single findings.
-    pub(super) partial: bool,
-    /// Its findings in this run.
-    pub(super) tally: Arc<ReportTally>,
-}
-
-impl ReportBegin {
-    /// Restores a report from the ledger.
-    pub(super) fn of_state(report: ReportRecord) -> Self {
-        let report = Arc::new(report.into());
-        Self { report, key: Arc::default(), continued: false, partial: false, tally: Arc::default() }
-    }
-}
-
-/// A checkpoint barrier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) number: u64,
-    /// Whether a report ends here. The outputs then publish it.
-    pub(super) ends_report: bool,
-}
-
-impl Item {
-    /// Number of valid findings; validates a batch on the first call.
-    pub(super) fn findings(&self) -> u64 {
-        match self {
-            Self::Batch(batch) => batch.findings(),
-            _ => 0,
-        }
-    }
-
-    /// Bytes and findings of a batch by the lengths of its texts and tables; zero for other items.
-    pub(super) fn size(&self) -> (u64, u64) {
-        match self {
-            Self::Batch(batch) => batch.size,
-            _ => (0, 0),
-        }
-    }
-}
+use super::KindCounts;
+use super::input::InputCounts;
+use super::row_faults::ReportTally;
+use super::validate::{ValidRows, check_rows};
+use crate::state::DeadLetterHistory;
 
 /// A batch that several outputs read.
 #[derive(Debug)]
@@ -86,7 +25,7 @@ pub(super) struct SharedBatch {
     origin: BatchOrigin,
     recycle: Sender<RawBatch2>,
     /// See [`size_of_batch`].
-    size: (u64, u64),
+    pub(super) size: (u64, u64),
 }
 
 /// A valid batch.
@@ -97,43 +36,6 @@ pub(super) struct ValidatedBatch {
     pub(super) findings: KindCounts,
     valid: Option<ValidRows>,
     history: Vec<DeadLetterHistory>,
-}
-
-/// What an input has sent so far.
-#[derive(Debug)]
-pub(super) struct InputCounts {
-    pub(super) assets: AtomicU64,
-    findings: [AtomicU64; 4],
-    pub(super) faults: Arc<RowFaults>,
-    /// Whether a batch was invalid; its findings are not counted.
-    pub(super) has_invalid_batch: AtomicBool,
-}
-
-impl InputCounts {
-    pub(super) fn new(faults: Arc<RowFaults>) -> Self {
-        Self {
-            assets: AtomicU64::new(0),
-            findings: Default::default(),
-            faults,
-            has_invalid_batch: AtomicBool::new(false),
-        }
-    }
-
-    pub(super) fn findings(&self) -> KindCounts {
-        let mut counts = KindCounts::default();
-        for (kind, count) in FindingKind::ALL.into_iter().zip(&self.findings) {
-            counts.add(kind, count.load(Ordering::Relaxed));
-        }
-        counts
-    }
-
-    fn add(&self, report: &RowReport) {
-        self.assets.fetch_add(report.assets, Ordering::Relaxed);
-        for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
-            total.fetch_add(report.findings.of(kind), Ordering::Relaxed);
-        }
-        self.faults.add(report);
-    }
 }
 
 /// Where a batch comes from.

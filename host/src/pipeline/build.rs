@@ -7,13 +7,12 @@ use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Partial, PluginError, PluginKind, Position, Purpose, Receipt,
 };
 
-use super::dead_letter_source::DeadLetterSource;
-use super::destination::Destination;
+use super::input::{DeadLetterSource, PluginSource, Source};
 use super::opener::{Opener, RunOfInstance};
+use super::output::Destination;
 use super::retry::is_retryable;
 use super::row_faults::RowFaults;
 use super::settings::Settings;
-use super::source::{PluginSource, Source};
 use super::stop::Stop;
 use super::summary::Failure;
 use crate::config::{

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
+use super::failures::{Failures, is_resumable_failure};
 use super::report_lock::ReportLock;
 use super::stop::Stop;
 use super::summary::Failure;
@@ -155,79 +156,7 @@ impl Control {
     }
 }
 
-/// Whether a later run can succeed after a failure of this kind, because the operator fixed something or time has
-/// passed. After other kinds it would fail again at the same position.
-fn is_resumable_failure(kind: ErrorKind) -> bool {
-    use ErrorKind::{Auth, Cancelled, CannotCreate, Displaced, Io, Unavailable};
-    matches!(kind, Auth | Cancelled | CannotCreate | Displaced | Io | Unavailable)
-}
-
 fn log_failure(failure: &Failure) {
     let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
     tracing::error!(instance = failure.instance, "{}{hint}", failure.message);
-}
-
-/// The first failures, and the number of further ones: an input that watches a directory can have any number.
-#[derive(Debug, Default)]
-struct Failures {
-    list: Vec<Failure>,
-    omitted: u64,
-}
-
-/// Maximum number of failures in the summary.
-const MAX_SHOWN: usize = 100;
-
-impl Failures {
-    fn add(&mut self, failure: Failure) {
-        // One failure of each exit code is always kept, because they determine the exit code of the run.
-        let is_new_code = || self.list.iter().all(|listed| listed.exit_code != failure.exit_code);
-        if self.list.len() < MAX_SHOWN || is_new_code() {
-            self.list.push(failure);
-        } else {
-            self.omitted += 1;
-        }
-    }
-
-    fn add_once(&mut self, failure: Failure) -> bool {
-        let is_new = !self.list.contains(&failure);
-        if is_new {
-            self.add(failure);
-        }
-        is_new
-    }
-
-    fn to_list(&self) -> Vec<Failure> {
-        let mut list = self.list.clone();
-        if let (Some(first), 1..) = (self.list.first(), self.omitted) {
-            let message = format!("{} more failures; see the log", self.omitted);
-            let exit_code = first.exit_code;
-            list.push(Failure { instance: "run".to_owned(), message, hint: None, exit_code });
-        }
-        list
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_failures_are_counted_and_every_exit_code_is_kept() {
-        let mut failures = Failures::default();
-        for number in 0..1000 {
-            failures.add(Failure::new("in", &PluginError::bad_data(number.to_string())));
-        }
-        failures.add(Failure::new("in", &PluginError::cancelled()));
-        let list = failures.to_list();
-        assert_eq!(list.len(), MAX_SHOWN + 2);
-        assert_eq!(list[MAX_SHOWN].exit_code, 130);
-        assert_eq!(list[MAX_SHOWN + 1].message, "900 more failures; see the log");
-    }
-
-    #[test]
-    fn repeated_failure_is_recorded_once() {
-        let mut failures = Failures::default();
-        let failure = Failure::new("input", &PluginError::bug("damaged"));
-        assert!(failures.add_once(failure.clone()) && !failures.add_once(failure));
-    }
 }

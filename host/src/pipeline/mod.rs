@@ -1,50 +1,59 @@
-//! Runs a pipeline: one thread for each input, one thread and one bounded queue for each output. Each plugin instance
-//! has its own thread, which makes all its calls while the others wait for the result. Tests: `cargo test -p
-//! engine-tests`.
+//! Runs a pipeline. Tests: `cargo test -p engine-tests`.
 //!
 //! ```text
 //! input thread ──► queue ──► output thread     (one of these for each output; the batch is shared)
 //!      ▲                          │
 //!      └── memory of used batches ┘
 //! ```
+//!
+//! Which thread does what, in the order in which data flows:
+//!
+//! - The caller's thread opens all instances (`build`), starts the other threads, shows the progress, waits for the
+//!   threads and makes the summary (`run`, `progress`, `summary`).
+//! - One thread for each input takes steps from the source, puts items into the queue of every output, sets barriers,
+//!   and tells the input what is stored (`input`). One input sends a report at a time (`report_lock`).
+//! - One thread for each output takes items from its queue (`output`). The first one that takes a batch checks it
+//!   (`batch`, `validate`, `odd_cells`, `row_faults`). It writes, repeats after a failure or fails over, commits at a
+//!   barrier, and publishes ended reports. The thread of the last output that commits a barrier also stores the
+//!   checkpoint (`checkpoint`). A batch that is not used any more returns to its input.
+//! - Each plugin instance has its own thread, which makes all its calls while the thread above waits for the result
+//!   (`opener`, and `plugins::instance_thread`).
+//!
+//! All threads share the stop request, the clock and the failures (`control`, `stop`, `clock`, `failures`).
 
-mod account;
 mod batch;
 mod build;
 mod checkpoint;
 mod clock;
 mod control;
-mod dead_letter_source;
-mod destination;
-mod failover;
+mod failures;
 mod input;
-mod kind_counts;
+mod item;
+mod notes;
+mod odd_cells;
 mod opener;
+mod output;
 mod progress;
 mod queue;
 mod rate_limit;
 mod report_lock;
 mod retry;
-mod retry_buffer;
 mod row_faults;
 mod run;
-mod selection;
 mod settings;
-mod source;
 mod stop;
 mod summary;
 mod validate;
-mod worker;
 
 pub use build::{OpenPipeline, build, build_replay};
 pub(crate) use clock::after;
 pub use clock::{Clock, SystemClock};
-pub use dead_letter_source::schema_of as schema_of_dead_letters;
-pub use kind_counts::KindCounts;
+pub use input::{KindCounts, schema_of_dead_letters};
+pub(crate) use odd_cells::is_time;
 pub(crate) use opener::new_frame;
 pub use run::{RunResult, run};
 pub use settings::Settings;
 pub use stop::{ABORT, DRAIN, Stop};
 pub(crate) use summary::to_state_error;
 pub use summary::{Failure, InputSummary, OutputSummary, RunStatus, Summary};
-pub(crate) use validate::{check_rows, is_time};
+pub(crate) use validate::check_rows;

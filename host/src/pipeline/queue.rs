@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::batch::Item;
+use super::item::Item;
 use crate::config::{OnFull, QueueLimits};
 
 /// The queue of one output: inputs add items, the output's thread takes them.

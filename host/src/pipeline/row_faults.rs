@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use scanbridge_plugin_api::batch::Columns;
 use scanbridge_plugin_api::model::AssetField;
 
-use super::validate::{InvalidRow, InvalidRows, OddCells, RowReport};
+use super::odd_cells::OddCells;
+use super::validate::{InvalidRow, InvalidRows, RowReport};
 use crate::config::OnInvalid;
 use crate::state::{DeadLetter, Record, ReportRecord, Stage};
 

@@ -7,21 +7,17 @@ use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::{PluginError, Resume, StoredReport};
 
-use super::batch::InputCounts;
 use super::build::{AbsentOutput, OpenOutput, OpenPipeline};
 use super::checkpoint::{Checkpoints, Inputs, OutputIds};
 use super::control::Control;
-use super::failover::Pair;
-use super::input::{InputResult, InputThread, with_counts};
+use super::input::{InputCounts, InputResult, InputThread, with_counts};
+use super::output::OutputWorker;
 use super::progress::Progress;
 use super::queue::Queue;
-use super::rate_limit::RateLimit;
 use super::report_lock::ReportLock;
-use super::retry_buffer::RetryBuffer;
 use super::stop::Stop;
 use super::summary::{InputSummary, OutputSummary, RunStatus, Summary};
-use super::worker::{OutputWorker, Skipping};
-use crate::state::{AheadReport, EndOfRun, RunState};
+use crate::state::{EndOfRun, RunState};
 
 /// Result of a run, for the ledger.
 #[derive(Debug)]
@@ -56,7 +52,7 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, progress_bar: bool) -> (Su
              without it"
         );
     }
-    let queues: Vec<Arc<Queue>> = workers.iter().map(|(_, worker)| Arc::clone(&worker.queue)).collect();
+    let queues: Vec<Arc<Queue>> = workers.iter().map(|(_, worker)| Arc::clone(worker.queue())).collect();
     let threads: Vec<_> =
         workers.into_iter().map(|(indexes, worker)| (indexes, start_output(worker))).collect();
     let results = read(opened, &queues, &control, &checkpoints, progress);
@@ -135,7 +131,7 @@ fn prepare(
         let indexes =
             [output.index].into_iter().chain(standby.as_ref().map(|standby| standby.index)).collect();
         let shared = (Arc::clone(&control), Arc::clone(&checkpoints));
-        (indexes, worker(number, output, standby, interval_bytes, shared, ahead))
+        (indexes, OutputWorker::new(number, output, standby, interval_bytes, shared, ahead))
     });
     let workers = workers.collect();
     (control, checkpoints, workers)
@@ -176,38 +172,8 @@ fn output_ids((output, standby): &(OpenOutput, Option<OpenOutput>)) -> OutputIds
     }
 }
 
-fn worker(
-    number: usize,
-    output: OpenOutput,
-    standby: Option<OpenOutput>,
-    interval_bytes: u64,
-    (control, checkpoints): (Arc<Control>, Arc<Checkpoints>),
-    ahead: Vec<AheadReport>,
-) -> OutputWorker {
-    let OpenOutput { required, delivery, destination, open_error, .. } = output;
-    let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
-    let standby = standby.map(|standby| standby.destination);
-    let resumes = destination.capabilities().resume != Resume::None;
-    OutputWorker {
-        number,
-        pair: Pair::new(destination, standby, control.stop.now()),
-        required,
-        delivery,
-        queue,
-        control,
-        checkpoints,
-        retry_buffer: RetryBuffer::default(),
-        max_buffer_bytes: RetryBuffer::max_bytes(interval_bytes, resumes),
-        outage: None,
-        rate_limit: RateLimit::default(),
-        open_error,
-        ahead,
-        skipping: Skipping::default(),
-    }
-}
-
 fn start_output(worker: OutputWorker) -> JoinHandle<Vec<OutputSummary>> {
-    start(format!("to {}", worker.pair.primary.id()), move || worker.run())
+    start(format!("to {}", worker.id()), move || worker.run())
 }
 
 /// Waits for an output, and ends the drain time of a run that is being stopped.

@@ -1,17 +1,16 @@
-//! Checks the rows and cells of a batch. An invalid row goes to no output; a row with an odd cell does.
+//! Checks the rows of a batch, and counts odd cells. An invalid row goes to no output; a row with an odd cell does.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
 use scanbridge_plugin_api::batch::{
-    AssetView, BadCode, Batch, Cell, Column, ColumnType, DefinitionView, FindingView, Schema, Selection,
-    ValidBatch,
+    AssetView, BadCode, Batch, Column, ColumnType, FindingView, Schema, Selection, ValidBatch,
 };
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, list_items};
+use scanbridge_plugin_api::model::AssetField;
 use serde::{Serialize, Serializer};
 
-use super::kind_counts::KindCounts;
+use super::KindCounts;
+use super::odd_cells::{OddCells, fmt_counts};
 
 /// Why a row is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,19 +99,6 @@ impl Serialize for InvalidRows {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.counts())
     }
-}
-
-/// Shows counts by name.
-fn fmt_counts<'a>(
-    f: &mut fmt::Formatter<'_>,
-    counts: impl Iterator<Item = (&'a str, u64)>,
-    separator: &str,
-) -> fmt::Result {
-    for (index, (name, count)) in counts.enumerate() {
-        let gap = if index == 0 { "" } else { separator };
-        write!(f, "{gap}{name}: {count}")?;
-    }
-    Ok(())
 }
 
 /// What the check of a batch found.
@@ -243,131 +229,6 @@ fn is_address(text: &str) -> bool {
     address.parse::<IpAddr>().is_ok_and(|parsed| parsed.is_ipv6() || address.len() == text.len())
 }
 
-/// Cells that are not of the form of their column.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OddCells {
-    /// In the order of [`OddCells::COLUMNS`].
-    model: [u64; OddCells::COLUMNS.len()],
-    /// In columns that an input has added, by name.
-    own: BTreeMap<String, u64>,
-}
-
-impl OddCells {
-    const COLUMNS: [&'static str; 12] = [
-        "asset.last_scan",
-        "definition.last_update",
-        "definition.cvss_base",
-        "definition.cvss_temporal",
-        "definition.cvss3_base",
-        "definition.cvss3_temporal",
-        "definition.cves",
-        "finding.first_found",
-        "finding.last_found",
-        "finding.last_fixed",
-        "finding.cvss_final",
-        "finding.cvss3_final",
-    ];
-
-    fn of_asset(&mut self, asset: &AssetView<'_>) {
-        self.check(0, asset.get(AssetField::LastScan), is_time);
-    }
-
-    fn of_definition(&mut self, definition: &DefinitionView<'_>) {
-        use DefinitionField::{Cves, Cvss3Base, Cvss3Temporal, CvssBase, CvssTemporal, LastUpdate};
-        self.check(1, definition.get(LastUpdate), is_time);
-        for (index, field) in (2..).zip([CvssBase, CvssTemporal, Cvss3Base, Cvss3Temporal]) {
-            self.check(index, definition.get(field), is_score);
-        }
-        self.check(6, definition.get(Cves), |list| list_items(list).all(is_cve));
-    }
-
-    fn of_finding(&mut self, finding: &FindingView<'_>) {
-        use FindingField::{Cvss3Final, CvssFinal, FirstFound, LastFixed, LastFound};
-        for (index, field) in (7..).zip([FirstFound, LastFound, LastFixed]) {
-            self.check(index, finding.get(field), is_time);
-        }
-        for (index, field) in (10..).zip([CvssFinal, Cvss3Final]) {
-            self.check(index, finding.get(field), is_score);
-        }
-    }
-
-    fn check(&mut self, index: usize, text: &str, is_valid: impl Fn(&str) -> bool) {
-        if !text.is_empty() && !is_valid(text) {
-            self.model[index] += 1;
-        }
-    }
-
-    /// Checks the cells of own columns: `columns` are those of a table that have a type, with their positions.
-    fn check_own<'a>(&mut self, columns: &[(usize, &Column)], cell: impl Fn(Option<usize>) -> &'a str) {
-        for (index, column) in columns {
-            if !Cell::new(cell(Some(*index))).has_type(column.column_type) {
-                self.add_own(&column.name, 1);
-            }
-        }
-    }
-
-    fn add_own(&mut self, name: &str, count: u64) {
-        match self.own.get_mut(name) {
-            Some(sum) => *sum += count,
-            None => drop(self.own.insert(name.to_owned(), count)),
-        }
-    }
-
-    pub(super) fn add_all(&mut self, other: &Self) {
-        for (sum, count) in self.model.iter_mut().zip(other.model) {
-            *sum += count;
-        }
-        for (name, count) in &other.own {
-            self.add_own(name, *count);
-        }
-    }
-
-    /// Number of such cells.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.model.iter().chain(self.own.values()).sum()
-    }
-
-    fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
-        let model = Self::COLUMNS.into_iter().zip(self.model).filter(|(_, count)| *count > 0);
-        model.chain(self.own.iter().map(|(name, count)| (name.as_str(), *count)))
-    }
-}
-
-impl fmt::Display for OddCells {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt_counts(f, self.counts(), ", ")
-    }
-}
-
-impl Serialize for OddCells {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.counts())
-    }
-}
-
-/// A time in UTC: `2026-01-31T12:00:00Z`, with or without a fraction of up to three digits.
-pub(crate) fn is_time(text: &str) -> bool {
-    Cell::new(text).time().is_some()
-}
-
-/// A decimal number, which a vector in parentheses may follow: `9.3 (AV:N/AC:M/Au:N/C:C/I:C/A:C)`.
-fn is_score(text: &str) -> bool {
-    let (number, vector) = text.split_once(' ').map_or((text, ""), |(number, rest)| (number, rest.trim()));
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let is_number = [whole, fraction]
-        .iter()
-        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
-    is_number && (vector.is_empty() || vector.starts_with('(') && vector.ends_with(')'))
-}
-
-/// `CVE-2014-0160`: a year of four digits and a number of at least four.
-fn is_cve(text: &str) -> bool {
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let parts = text.strip_prefix("CVE-").and_then(|rest| rest.split_once('-'));
-    parts.is_some_and(|(year, number)| year.len() == 4 && number.len() >= 4 && digits(year) && digits(number))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -375,7 +236,7 @@ mod tests {
     use scanbridge_plugin_api::batch::{
         AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2, Schema,
     };
-    use scanbridge_plugin_api::model::FindingKind;
+    use scanbridge_plugin_api::model::{DefinitionField, FindingField, FindingKind};
 
     use super::*;
 
@@ -463,18 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_of_cells() {
-        for good in ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.1Z", "2026-01-31T12:00:00.123Z"] {
-            assert!(is_time(good), "{good}");
-        }
-        for bad in ["2026-01-31", "2026-01-31T12:00:00", "2026-01-31 12:00:00Z", "2026-01-31T12:00:00.Z", "é"]
-        {
-            assert!(!is_time(bad), "{bad}");
-        }
-        assert!(["9", "9.3", "10.0", "9.3 (AV:N/AC:M)"].into_iter().all(is_score));
-        assert!(!["-", "9.", ".3", "9,3", "high", "9.3 x"].into_iter().any(is_score));
-        assert!(is_cve("CVE-2014-0160") && is_cve("CVE-2021-44228"));
-        assert!(!["cve-2014-0160", "CVE-2014-016", "2014-0160", "CVE-x014-0160"].into_iter().any(is_cve));
+    fn addresses() {
         assert!(is_address("fe80::1%eth0") && !is_address("192.0.2.1%eth0") && !is_address("[::1]"));
     }
 }

@@ -1,6 +1,6 @@
-//! The ledger: what has been delivered, in one file that is changed by transactions.
+//! The ledger: what has been delivered, in one file that is changed by transactions. Here it is created, opened and
+//! closed.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -10,27 +10,25 @@ use std::time::Duration;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageBackend,
-    StorageError, TableDefinition, WriteTransaction,
+    StorageError, WriteTransaction,
 };
-use scanbridge_plugin_api::StoredReport;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use dead_letters::{DeadLetterCount, DeadLetterReader};
 use tables::{
-    Bytes, DEAD_LETTER_ENDS, DEAD_LETTERS, KEYS, MISSED, UNCONFIRMED, append_invalid_rows, apply_keys,
-    apply_missed, put_ends, put_unconfirmed, to_json,
+    ABOUT, Bytes, DEAD_LETTER_ENDS, DEAD_LETTERS, KEYS, List, MISSED, OUTPUTS, POSITIONS, RECEIPTS, REPORTS,
+    RUNS, UNCONFIRMED, put,
 };
 
-use super::checkpoint::{AheadReport, Checkpoint, EndOfRun, OutputState, SentReport, SinceCheckpoint};
-use super::dead_letter::ReportRecord;
 use super::error::StateError;
-use super::record::{RunRecord, RunState};
 
 mod dead_letters;
+mod history;
 mod keys;
 mod missed;
 mod tables;
+mod transaction;
 
 /// The ledger of one pipeline. When a change returns, it is either completely on disk or did not happen.
 #[derive(Debug)]
@@ -39,21 +37,8 @@ pub struct Ledger {
     path: PathBuf,
 }
 
-/// A list of JSON values by ascending number.
-type List = TableDefinition<'static, u64, &'static [u8]>;
-
-const ABOUT: Bytes = TableDefinition::new("about");
-const POSITIONS: Bytes = TableDefinition::new("positions");
-const OUTPUTS: Bytes = TableDefinition::new("outputs");
-const RECEIPTS: Bytes = TableDefinition::new("receipts");
-const REPORTS: List = TableDefinition::new("reports");
-const RUNS: List = TableDefinition::new("runs");
-
-/// Format version of the tables above. A ledger of another version is refused.
+/// Format version of the tables. A ledger of another version is refused.
 const FORMAT: u32 = 2;
-/// Maximum number of entries in the history.
-const MAX_REPORTS: u64 = 10_000;
-const MAX_RUNS: u64 = 200;
 /// How often a read is repeated while a run writes the ledger.
 const READ_ATTEMPTS: u32 = 5;
 const BETWEEN_READS: Duration = Duration::from_millis(20);
@@ -68,16 +53,6 @@ struct About {
     format: u32,
     /// Absolute path of the pipeline file.
     pipeline: PathBuf,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct OutputRow {
-    has_gap: bool,
-    #[serde(default)]
-    has_invalid_rows: bool,
-    report: Option<ReportRecord>,
-    #[serde(default)]
-    ahead: Vec<AheadReport>,
 }
 
 impl Ledger {
@@ -266,132 +241,6 @@ impl Ledger {
         about.ok_or_else(|| StateError::damaged(&self.path, &"no format version"))
     }
 
-    /// The checkpoint of a resumable run. `None` when the last run finished, or stored no checkpoint.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, StateError> {
-        let positions: Vec<(String, Vec<u8>)> = self.all(POSITIONS)?;
-        if positions.is_empty() {
-            return Ok(None);
-        }
-        let active_input = self.get::<Option<String>>(ABOUT, "under_way")?.flatten();
-        let mut checkpoint = Checkpoint { active_input, ..Checkpoint::default() };
-        checkpoint.positions.extend(positions);
-        let mut receipts: BTreeMap<String, Vec<u8>> = self.all(RECEIPTS)?.into_iter().collect();
-        let ends = self.dead_letter_ends()?;
-        for (id, row) in self.all(OUTPUTS)? {
-            let OutputRow { has_gap, has_invalid_rows, report, ahead } = self.parse(&row)?;
-            let receipt = receipts.remove(&id);
-            let dead_letters = ends.get(&id).copied().unwrap_or_default();
-            let state = OutputState { receipt, has_gap, has_invalid_rows, dead_letters, report, ahead };
-            checkpoint.outputs.insert(id, state);
-        }
-        checkpoint.unconfirmed = self.unconfirmed()?;
-        Ok(Some(checkpoint))
-    }
-
-    /// Ended reports that their input has not confirmed, by the `id` of the input.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn unconfirmed(&self) -> Result<BTreeMap<String, Vec<StoredReport>>, StateError> {
-        let parse = |(id, reports): (String, Vec<u8>)| Ok((id, self.parse(&reports)?));
-        self.all(UNCONFIRMED)?.into_iter().map(parse).collect()
-    }
-
-    /// When the checkpoint was stored, in UTC.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn stored(&self) -> Result<Option<String>, StateError> {
-        self.get(ABOUT, "stored")
-    }
-
-    /// Adds a run to the history. `from` is the checkpoint that the run resumes; without one, the stored checkpoint
-    /// is deleted.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written. Then nothing has changed.
-    pub fn begin(&self, run: &RunRecord, from: Option<&Checkpoint>) -> Result<(), StateError> {
-        self.change(|transaction| {
-            append(transaction, RUNS, run.number, run, MAX_RUNS)?;
-            if from.is_none() { delete_checkpoint(transaction) } else { Ok(()) }
-        })
-    }
-
-    /// Stores a checkpoint, and what has happened since the previous one.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written. Then the previous checkpoint remains.
-    pub fn store(&self, checkpoint: &Checkpoint, since: &SinceCheckpoint) -> Result<(), StateError> {
-        self.change(|transaction| {
-            put(transaction, ABOUT, "under_way", &checkpoint.active_input)?;
-            put(transaction, ABOUT, "stored", &super::now())?;
-            let mut positions = transaction.open_table(POSITIONS)?;
-            for (input, position) in &checkpoint.positions {
-                positions.insert(input.as_str(), position.as_slice())?;
-            }
-            drop(positions);
-            let mut receipts = transaction.open_table(RECEIPTS)?;
-            for (output, state) in &checkpoint.outputs {
-                match &state.receipt {
-                    Some(receipt) => receipts.insert(output.as_str(), receipt.as_slice())?,
-                    None => receipts.remove(output.as_str())?,
-                };
-                let OutputState { has_gap, has_invalid_rows, report, ahead, .. } = state.clone();
-                put(transaction, OUTPUTS, output, &OutputRow { has_gap, has_invalid_rows, report, ahead })?;
-            }
-            let ends = checkpoint.outputs.iter().map(|(output, state)| (output.as_str(), state.dead_letters));
-            put_ends(transaction, ends)?;
-            put_unconfirmed(transaction, &checkpoint.unconfirmed)?;
-            apply(transaction, since)
-        })
-    }
-
-    /// Records the end of a run. If the run finished, the checkpoint is deleted.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written. The next run then resumes at the last checkpoint and repeats nothing.
-    pub fn end(&self, run: &RunRecord, end: &EndOfRun) -> Result<(), StateError> {
-        self.change(|transaction| {
-            append(transaction, RUNS, run.number, run, MAX_RUNS)?;
-            put_unconfirmed(transaction, &end.unconfirmed)?;
-            put_ends(transaction, end.dead_letters.iter().map(|(id, end)| (id.as_str(), *end)))?;
-            apply(transaction, &end.since)?;
-            if run.state == RunState::Finished { delete_checkpoint(transaction) } else { Ok(()) }
-        })
-    }
-
-    /// The last run in the history.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn last_run(&self) -> Result<Option<RunRecord>, StateError> {
-        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(RUNS)?;
-            Ok(table.last()?.map(|(_, run)| run.value().to_vec()))
-        };
-        let run = read().map_err(|error| self.failed(&error))?;
-        run.map(|run| self.parse(&run)).transpose()
-    }
-
-    /// The runs in the history, oldest first.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn runs(&self) -> Result<Vec<RunRecord>, StateError> {
-        self.list(RUNS)
-    }
-
-    /// The delivered reports in the history, oldest first.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn reports(&self) -> Result<Vec<SentReport>, StateError> {
-        self.list(REPORTS)
-    }
-
     fn get<T: DeserializeOwned>(&self, table: Bytes, key: &str) -> Result<Option<T>, StateError> {
         let read = || -> Result<Option<Vec<u8>>, redb::Error> {
             let table = self.database.begin_read()?.open_table(table)?;
@@ -465,63 +314,6 @@ impl Ledger {
 fn is_same_file(one: &Path, other: &Path) -> bool {
     one == other
         || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
-}
-
-/// Appends an entry and deletes the oldest ones.
-fn append<T: Serialize>(
-    transaction: &WriteTransaction,
-    list: List,
-    number: u64,
-    value: &T,
-    max_entries: u64,
-) -> Result<(), redb::Error> {
-    let mut table = transaction.open_table(list)?;
-    table.insert(number, to_json(value).as_slice())?;
-    if let Some(last) = number.checked_sub(max_entries) {
-        table.retain_in(..=last, |_, _| false)?;
-    }
-    Ok(())
-}
-
-fn apply(transaction: &WriteTransaction, since: &SinceCheckpoint) -> Result<(), redb::Error> {
-    apply_keys(transaction, &since.keys)?;
-    apply_missed(transaction, &since.missed)?;
-    append_invalid_rows(transaction, &since.invalid_rows)?;
-    append_all(transaction, &since.reports)
-}
-
-fn append_all(transaction: &WriteTransaction, reports: &[SentReport]) -> Result<(), redb::Error> {
-    let first = next_number(transaction, REPORTS)?;
-    for (number, report) in (first..).zip(reports) {
-        append(transaction, REPORTS, number, report, MAX_REPORTS)?;
-    }
-    Ok(())
-}
-
-fn next_number(transaction: &WriteTransaction, list: List) -> Result<u64, redb::Error> {
-    let table = transaction.open_table(list)?;
-    let last = table.last()?.map(|(number, _)| number.value());
-    Ok(last.map_or(1, |last| last + 1))
-}
-
-fn put<T: Serialize>(
-    transaction: &WriteTransaction,
-    table: Bytes,
-    key: &str,
-    value: &T,
-) -> Result<(), redb::Error> {
-    transaction.open_table(table)?.insert(key, to_json(value).as_slice())?;
-    Ok(())
-}
-
-fn delete_checkpoint(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-    for table in [POSITIONS, OUTPUTS, RECEIPTS] {
-        transaction.open_table(table)?.retain(|_, _| false)?;
-    }
-    let mut about = transaction.open_table(ABOUT)?;
-    about.remove("under_way")?;
-    about.remove("stored")?;
-    Ok(())
 }
 
 fn cannot_open(path: &Path, error: &DatabaseError) -> StateError {

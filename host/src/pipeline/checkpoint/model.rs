@@ -2,9 +2,13 @@
 //! delays, and the ledger suffers a power loss. Every output publishes each record exactly once.
 
 use proptest::prelude::*;
+use scanbridge_plugin_api::{Outcome, Position, ReportKey};
 
 use super::tests::Disk;
 use super::*;
+use crate::pipeline::item::Mark;
+use crate::pipeline::output::Ended;
+use crate::state::{AheadReport, SentReport};
 
 /// An item that an input sends. A barrier follows each record, and the end of each report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

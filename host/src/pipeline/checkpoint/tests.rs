@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 use redb::StorageBackend;
+use scanbridge_plugin_api::Position;
 
 use super::*;
+use crate::pipeline::item::Mark;
 
 const RECORDS: u8 = 12;
 

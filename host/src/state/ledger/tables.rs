@@ -11,6 +11,21 @@ use crate::state::checkpoint::{DeadLetterEnd, KeyChanges, MissedChange};
 /// A table of bytes by name.
 pub(super) type Bytes = TableDefinition<'static, &'static str, &'static [u8]>;
 
+/// A list of JSON values by ascending number.
+pub(super) type List = TableDefinition<'static, u64, &'static [u8]>;
+
+/// The format, the pipeline file, the input that was inside a report, and the time of the checkpoint.
+pub(super) const ABOUT: Bytes = TableDefinition::new("about");
+/// Positions of the checkpoint, by input.
+pub(super) const POSITIONS: Bytes = TableDefinition::new("positions");
+/// States of the checkpoint as JSON, by output.
+pub(super) const OUTPUTS: Bytes = TableDefinition::new("outputs");
+/// Receipts of the checkpoint, by output.
+pub(super) const RECEIPTS: Bytes = TableDefinition::new("receipts");
+/// The history of delivered reports.
+pub(super) const REPORTS: List = TableDefinition::new("reports");
+/// The history of runs.
+pub(super) const RUNS: List = TableDefinition::new("runs");
 /// Reports that the inputs have not confirmed, as JSON, by input.
 pub(super) const UNCONFIRMED: Bytes = TableDefinition::new("unconfirmed");
 /// Values by instance and key.
@@ -23,6 +38,17 @@ pub(super) const DEAD_LETTERS: TableDefinition<'static, (&'static str, u64), &'s
 pub(super) const DEAD_LETTER_ENDS: Bytes = TableDefinition::new("dead_letter_ends");
 /// Missed reports as JSON, by output and report.
 pub(super) const MISSED: Bytes = Bytes::new("missed");
+
+/// Writes a value as JSON.
+pub(super) fn put<T: Serialize>(
+    transaction: &WriteTransaction,
+    table: Bytes,
+    key: &str,
+    value: &T,
+) -> Result<(), redb::Error> {
+    transaction.open_table(table)?.insert(key, to_json(value).as_slice())?;
+    Ok(())
+}
 
 /// Applies changes of keys as part of a transaction.
 pub(super) fn apply_keys(

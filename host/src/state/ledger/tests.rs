@@ -1,9 +1,15 @@
+//! Tests of the ledger.
+
 use std::fs;
 
-use scanbridge_plugin_api::{Outcome, ReportKey};
+use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
 
+use super::history::MAX_RUNS;
 use super::*;
-use crate::state::{DeadLetterEnd, Fingerprint, Missed};
+use crate::state::{
+    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, Fingerprint, Missed, OutputState, ReportRecord,
+    RunRecord, RunState, SentReport, SinceCheckpoint,
+};
 
 fn run(number: u64, state: RunState) -> RunRecord {
     RunRecord {

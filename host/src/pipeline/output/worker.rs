@@ -1,30 +1,30 @@
 //! The thread of one output: takes items from the queue, delivers them, and retries after failures.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use scanbridge_plugin_api::{ErrorKind, PluginError, ReportKey, Resume};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Resume};
 
 use super::account::Ended;
-use super::batch::{Item, Mark, ReportBegin, SharedBatch};
-use super::checkpoint::Checkpoints;
-use super::clock::after;
-use super::control::Control;
+use super::ahead::Ahead;
 use super::destination::{Destination, LateRetry};
 use super::failover::Pair;
-use super::queue::Queue;
-use super::rate_limit::RateLimit;
-use super::retry::{Outage, is_retryable};
 use super::retry_buffer::RetryBuffer;
-use super::stop::ABORT;
-use super::summary::{Failure, OutputSummary};
 use crate::config::Delivery;
-use crate::plugins::context::Context;
+use crate::pipeline::batch::SharedBatch;
+use crate::pipeline::build::OpenOutput;
+use crate::pipeline::checkpoint::Checkpoints;
+use crate::pipeline::control::Control;
+use crate::pipeline::item::{Item, Mark, ReportBegin};
+use crate::pipeline::notes::log_notes;
+use crate::pipeline::queue::Queue;
+use crate::pipeline::rate_limit::RateLimit;
+use crate::pipeline::retry::{Outage, is_retryable};
+use crate::pipeline::summary::{Failure, OutputSummary};
 use crate::state::AheadReport;
 use crate::telemetry::without_controls;
 
 /// An output with its failover output, and its state for retries.
-pub(super) struct OutputWorker {
+pub(in crate::pipeline) struct OutputWorker {
     /// Index of this output worker.
     pub(super) number: usize,
     pub(super) pair: Pair,
@@ -35,30 +35,56 @@ pub(super) struct OutputWorker {
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) retry_buffer: RetryBuffer,
     /// Maximum size of the retry buffer, in bytes.
-    pub(super) max_buffer_bytes: u64,
+    max_buffer_bytes: u64,
     pub(super) outage: Option<Outage>,
-    pub(super) rate_limit: RateLimit,
+    rate_limit: RateLimit,
     /// The error with which the output could not be opened at the start of the run, if it is retryable.
-    pub(super) open_error: Option<PluginError>,
-    /// Reports that this output published in an earlier run: they are skipped.
-    pub(super) ahead: Vec<AheadReport>,
-    pub(super) skipping: Skipping,
-}
-
-/// Reports that are skipped, since the last commit.
-#[derive(Debug, Default)]
-pub(super) struct Skipping {
-    /// The report that is being skipped.
-    current: Option<Arc<ReportKey>>,
-    /// The last skipped report that ended since the last commit.
-    ended: Option<AheadReport>,
-    /// Total number of skipped findings.
-    findings: u64,
+    open_error: Option<PluginError>,
+    pub(super) ahead: Ahead,
 }
 
 impl OutputWorker {
+    /// A worker for this output and its failover output. `ahead`: reports that it published in an earlier run.
+    pub(in crate::pipeline) fn new(
+        number: usize,
+        output: OpenOutput,
+        standby: Option<OpenOutput>,
+        interval_bytes: u64,
+        (control, checkpoints): (Arc<Control>, Arc<Checkpoints>),
+        ahead: Vec<AheadReport>,
+    ) -> Self {
+        let OpenOutput { required, delivery, destination, open_error, .. } = output;
+        let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
+        let standby = standby.map(|standby| standby.destination);
+        let resumes = destination.capabilities().resume != Resume::None;
+        Self {
+            number,
+            pair: Pair::new(destination, standby, control.stop.now()),
+            required,
+            delivery,
+            queue,
+            control,
+            checkpoints,
+            retry_buffer: RetryBuffer::default(),
+            max_buffer_bytes: RetryBuffer::max_bytes(interval_bytes, resumes),
+            outage: None,
+            rate_limit: RateLimit::default(),
+            open_error,
+            ahead: Ahead::new(ahead),
+        }
+    }
+
+    /// The `id:` of the output.
+    pub(in crate::pipeline) fn id(&self) -> &str {
+        self.pair.primary.id()
+    }
+
+    pub(in crate::pipeline) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
     /// Delivers until the queue is closed. Returns the summary of the output, then that of its failover output.
-    pub(super) fn run(mut self) -> Vec<OutputSummary> {
+    pub(in crate::pipeline) fn run(mut self) -> Vec<OutputSummary> {
         let outcome = self.deliver_all();
         let is_resumable = match &outcome {
             Ok(()) => self.control.is_resumable(),
@@ -106,19 +132,17 @@ impl OutputWorker {
     }
 
     /// Passes an item to the active output.
-    fn deliver(&mut self, item: &Item) -> Result<(), PluginError> {
+    pub(super) fn deliver(&mut self, item: &Item) -> Result<(), PluginError> {
         match item {
             Item::Begin(begin) => self.begin(begin),
-            Item::Batch(batch) if self.skipping.current.is_some() => {
-                self.skipping.findings += batch.findings();
+            Item::Batch(batch) if self.ahead.is_skipping() => {
+                self.ahead.skip(batch.findings());
                 self.retry_buffer.findings = self.retry_buffer.findings.saturating_sub(batch.findings());
                 Ok(())
             }
             Item::Batch(batch) => self.write(batch),
-            Item::End { .. } if self.skipping.current.is_some() => {
-                let key = self.skipping.current.take();
-                self.skipping.ended =
-                    self.ahead.iter().find(|ahead| Some(&ahead.key) == key.as_deref()).cloned();
+            Item::End { .. } if self.ahead.is_skipping() => {
+                self.ahead.end();
                 Ok(())
             }
             Item::End { end, has_gap } => {
@@ -131,13 +155,12 @@ impl OutputWorker {
 
     /// Begins a report, unless this output published it in an earlier run.
     fn begin(&mut self, begin: &ReportBegin) -> Result<(), PluginError> {
-        if self.ahead.iter().any(|ahead| ahead.key == *begin.key) {
+        if self.ahead.begin(&begin.key) {
             tracing::info!(
                 instance = self.active().id(),
                 "skipping {}: published before the interruption",
                 without_controls(&begin.report.path)
             );
-            self.skipping.current = Some(Arc::clone(&begin.key));
             return Ok(());
         }
         self.active().begin(begin, begin.continued)
@@ -201,7 +224,7 @@ impl OutputWorker {
         self.active().context().keys().mark_commit(mark.number);
         let mut states = vec![(self.active().id().to_owned(), state)];
         states.extend(self.pair.idle_state());
-        let skipped = self.skipping.ended.take();
+        let skipped = self.ahead.take_ended();
         let ended = skipped.as_ref().map_or_else(
             || self.active().ended().clone(),
             |ahead| Ended { missed: ahead.missed.clone(), dead_letters: ahead.dead_letters },
@@ -209,7 +232,9 @@ impl OutputWorker {
         let ended = mark.ends_report.then_some(ended);
         let committed = self.checkpoints.committed(self.number, mark, states, ended);
         committed?;
-        self.ahead.retain(|ahead| skipped.as_ref().is_none_or(|skipped| skipped.key != ahead.key));
+        if let Some(skipped) = &skipped {
+            self.ahead.remove(&skipped.key);
+        }
         let active = self.active();
         let (report, has_findings) = (active.report_at_commit().cloned(), active.has_partial_report());
         // After a failure from here on, only the barrier is repeated: `open` with the stored receipt publishes.
@@ -243,143 +268,6 @@ impl OutputWorker {
         Ok(())
     }
 
-    /// Reopens the output and repeats everything since its last commit, until that succeeds or
-    /// `retry.max_elapsed_secs` is over.
-    fn recover(&mut self, mut error: PluginError) -> Result<(), PluginError> {
-        loop {
-            if self.retry_buffer.overflowed {
-                return Err(error.with_hint(
-                    "the retry buffer is full: too much data since the last checkpoint; run again to \
-                     resume from that checkpoint",
-                ));
-            }
-            let policy = self.delivery.retry;
-            let now = self.control.stop.now();
-            let outage = self.outage.get_or_insert_with(|| Outage::new(policy, now));
-            let pause = outage.failed(&error, now);
-            let switches = outage.breaker_is_open() || pause.is_none();
-            if switches && self.pair.can_fail_over() {
-                self.pair.fail_over(&error, now + policy.longest);
-                self.outage = None;
-            } else {
-                let Some(pause) = pause else { return Err(error) };
-                self.wait_before_the_next_attempt(&error, pause)?;
-            }
-            match self.resend_buffer() {
-                Ok(()) => return Ok(()),
-                Err(next) if is_retryable(&next) => error = next,
-                Err(next) => return Err(next),
-            }
-        }
-    }
-
-    fn wait_before_the_next_attempt(
-        &mut self,
-        error: &PluginError,
-        pause: Duration,
-    ) -> Result<(), PluginError> {
-        let failures = self.outage.as_ref().map_or(0, Outage::failures);
-        if failures == 1 {
-            tracing::warn!(
-                instance = self.active().id(),
-                "{error}; retry {failures} in {:.1} s",
-                pause.as_secs_f64()
-            );
-            self.queue.set_unavailable(true);
-            self.exclude_from_checkpoints(error)?;
-        } else {
-            tracing::info!(
-                instance = self.active().id(),
-                "{error}; retry {failures} in {:.1} s",
-                pause.as_secs_f64()
-            );
-        }
-        self.active().drop_instance();
-        if self.control.stop.is_requested() {
-            return Err(error.clone());
-        }
-        if self.required {
-            let stopped = self.control.stop.wait(pause);
-            return if stopped { Err(error.clone()) } else { Ok(()) };
-        }
-        // A run does not wait for an optional output: when everything else has finished, it gets one last attempt.
-        let end = after(self.control.stop.now(), pause);
-        loop {
-            let left = self.control.stop.clock().until(end);
-            if left.is_zero() || self.control.stop.is_requested() {
-                break;
-            }
-            if self.queue.wait_closed(left.min(Duration::from_millis(200))) {
-                self.outage.iter_mut().for_each(Outage::expire);
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Checkpoints do not wait for an optional output that is unavailable or has failed. They stay at the last commit
-    /// of a required one.
-    fn exclude_from_checkpoints(&self, reason: &PluginError) -> Result<(), PluginError> {
-        if self.required {
-            return Ok(());
-        }
-        self.checkpoints.exclude_output(self.number, &reason.message).map_err(PluginError::from)
-    }
-
-    /// Reopens the active output at its last commit, and repeats everything since.
-    fn resend_buffer(&mut self) -> Result<(), PluginError> {
-        let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && !self.pair.has_failed_over();
-        let (begun, missed_beginning) = (self.retry_buffer.report.clone(), self.retry_buffer.has_findings);
-        self.skipping = Skipping { findings: self.skipping.findings, ..Skipping::default() };
-        let active = self.active();
-        active.reopen(probe)?;
-        active.set_repeating(true);
-        let resumes = active.capabilities().resume != Resume::None;
-        self.checkpoints.set_resumes(self.number, resumes);
-        let active = self.active();
-        match begun {
-            // The other output has begun this report: this one receives the rest.
-            Some(begin) if !active.is_inside(&begin.report) => {
-                active.begin(&begin, true)?;
-                if missed_beginning {
-                    active.mark_gap();
-                }
-            }
-            _ => active.resume_report()?,
-        }
-        let items = std::mem::take(&mut self.retry_buffer.items);
-        let result = items.iter().try_for_each(|item| self.deliver(item));
-        self.active().set_repeating(false);
-        // A committed barrier has emptied the buffer; otherwise the items are kept for the next attempt.
-        if result.is_err() || !matches!(items.back(), Some(Item::Mark(_))) {
-            self.retry_buffer.items = items;
-        }
-        result
-    }
-
-    /// Ends the output for this run. Returns whether a later run resumes it.
-    fn close_failed(&mut self, error: &PluginError) -> bool {
-        self.queue.set_unavailable(true);
-        let id = self.active().id().to_owned();
-        if self.active().is_hung() {
-            self.control.output_hung(&id, self.required, error);
-        } else {
-            self.control.output_failed(&id, self.required, error);
-        }
-        let is_resumable = self.control.is_resumable() && self.required;
-        self.active().drop_instance();
-        self.active().roll_back_dead_letters();
-        self.active().context().keys().roll_back();
-        let is_aborted = self.control.stop.level() >= ABORT;
-        if !is_resumable && !is_retryable(error) && !is_aborted {
-            self.active().discard();
-        }
-        if let Err(error) = self.exclude_from_checkpoints(error) {
-            self.control.output_failed(&id, true, &error);
-        }
-        is_resumable
-    }
-
     fn close(&mut self) -> Result<(), PluginError> {
         let closed = self.pair.primary.close();
         let standby = self.pair.standby.as_mut().map_or(Ok(()), Destination::close);
@@ -405,7 +293,7 @@ impl OutputWorker {
         }
     }
 
-    fn active(&mut self) -> &mut Destination {
+    pub(super) fn active(&mut self) -> &mut Destination {
         self.pair.active()
     }
 
@@ -416,22 +304,11 @@ impl OutputWorker {
         let last = if self.pair.has_failed_over() { &mut standby } else { &mut None };
         let last = last.as_mut().unwrap_or(&mut primary);
         last.undelivered += self.retry_buffer.findings;
-        last.delivered_before += self.skipping.findings;
+        last.delivered_before += self.ahead.findings();
         if let Some(standby) = &standby {
             primary.diverted = standby.records + standby.filtered + standby.rejected + standby.undelivered;
         }
         [primary].into_iter().chain(standby).collect()
-    }
-}
-
-/// Logs the notes of an instance.
-pub(super) fn log_notes(instance: &str, context: &Context) {
-    for (level, text, count) in context.take_notes() {
-        let text = without_controls(&text);
-        match level {
-            0..=2 => tracing::warn!(instance, count, "{text}"),
-            _ => tracing::info!(instance, count, "{text}"),
-        }
     }
 }
 

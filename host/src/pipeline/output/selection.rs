@@ -3,9 +3,9 @@
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{Batch, Selection};
 
-use super::batch::ValidatedBatch;
-use super::kind_counts::KindCounts;
 use crate::config::Filter;
+use crate::pipeline::KindCounts;
+use crate::pipeline::batch::ValidatedBatch;
 
 /// The rows of a batch for one output, in reused memory.
 #[derive(Debug, Default)]

@@ -3,9 +3,9 @@
 use scanbridge_plugin_api::Receipt;
 use scanbridge_plugin_api::model::ReportStart;
 
-use super::batch::ReportBegin;
-use super::kind_counts::KindCounts;
-use super::summary::OutputSummary;
+use crate::pipeline::KindCounts;
+use crate::pipeline::item::ReportBegin;
+use crate::pipeline::summary::OutputSummary;
 use crate::state::{DeadLetterEnd, Missed, ReportRecord};
 
 /// Disposition of the findings.
@@ -24,11 +24,11 @@ pub(super) struct Account {
 
 /// What an output missed of a report that has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(in crate::pipeline) struct Ended {
     /// The findings for which there is no dead letter.
-    pub(super) missed: Option<Missed>,
+    pub(in crate::pipeline) missed: Option<Missed>,
     /// Findings of the report that became dead letters.
-    pub(super) dead_letters: u64,
+    pub(in crate::pipeline) dead_letters: u64,
 }
 
 /// The current report. Its counts become those of delivered findings at the end of the report, if it is delivered.

@@ -9,21 +9,21 @@ use scanbridge_plugin_api::{
 };
 
 use super::dead_letter_source::DeadLetterSource;
-use super::opener::{InputOpener, too_long};
+use crate::pipeline::opener::{InputOpener, too_long};
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
 use crate::state::{DeadLetterEnd, DeadLetterHistory};
 
 /// One input of a run.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(in crate::pipeline) enum Source {
     Plugin(Box<PluginSource>),
     DeadLetters(Box<DeadLetterSource>),
 }
 
 /// An instance of an input plugin that can be reopened.
 #[derive(Debug)]
-pub(super) struct PluginSource {
+pub(in crate::pipeline) struct PluginSource {
     opener: InputOpener,
     thread: InstanceThread<InputHandle>,
     schema: Schema,
@@ -35,7 +35,7 @@ pub(super) struct PluginSource {
 
 impl PluginSource {
     /// Opens an instance at this position; an empty one is the beginning.
-    pub(super) fn open(opener: InputOpener, start: Position) -> Result<Self, PluginError> {
+    pub(in crate::pipeline) fn open(opener: InputOpener, start: Position) -> Result<Self, PluginError> {
         let mut thread = opener.thread();
         let (schema, capabilities) = opener.open(&mut thread, &start)?;
         Ok(Self { opener, thread, schema, capabilities, start, reopened: false })
@@ -93,14 +93,14 @@ impl Drop for PluginSource {
 }
 
 impl Source {
-    pub(super) fn id(&self) -> &str {
+    pub(in crate::pipeline) fn id(&self) -> &str {
         match self {
             Self::Plugin(plugin) => plugin.opener.id(),
             Self::DeadLetters(_) => DeadLetterSource::ID,
         }
     }
 
-    pub(super) fn plugin(&self) -> &str {
+    pub(in crate::pipeline) fn plugin(&self) -> &str {
         match self {
             Self::Plugin(plugin) => plugin.opener.plugin(),
             Self::DeadLetters(_) => DeadLetterSource::ID,
@@ -133,7 +133,7 @@ impl Source {
     }
 
     /// The host's side of the instance; dead letters have none.
-    pub(super) fn context(&self) -> Option<&'static Context> {
+    pub(in crate::pipeline) fn context(&self) -> Option<&'static Context> {
         match self {
             Self::Plugin(plugin) => Some(plugin.opener.context()),
             Self::DeadLetters(_) => None,
@@ -180,7 +180,7 @@ impl Source {
         Ok(())
     }
 
-    pub(super) fn check(&mut self) -> Result<CheckReport, PluginError> {
+    pub(in crate::pipeline) fn check(&mut self) -> Result<CheckReport, PluginError> {
         match self {
             Self::Plugin(plugin) => plugin.call("check", InputHandle::check),
             Self::DeadLetters(_) => Ok(CheckReport::default()),

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::PluginError;
 
-use super::batch::ReportBegin;
-use super::checkpoint::Checkpoints;
 use super::destination::Destination;
+use crate::pipeline::checkpoint::Checkpoints;
+use crate::pipeline::item::ReportBegin;
 use crate::state::OutputState;
 
 /// An output and its failover output, of which one delivers.

@@ -1,7 +1,8 @@
 //! The retry buffer of an output.
 
-use super::batch::{Item, ReportBegin};
 use std::collections::VecDeque;
+
+use crate::pipeline::item::{Item, ReportBegin};
 
 /// Items that the output has received since its last commit. They are repeated when the output is reopened.
 #[derive(Debug, Default)]

@@ -16,7 +16,7 @@ use crate::state::{
 /// Builds reports from dead letters. They are partial and never complete, so outputs do not replace or remove
 /// anything because of them. Dead letters that the output has accepted, or has rejected again, are removed when that
 /// is stored and published.
-pub(super) struct DeadLetterSource {
+pub(in crate::pipeline) struct DeadLetterSource {
     reader: DeadLetterReader,
     dead_letters: Peekable<DeadLetterReader>,
     /// Number of the last dead letter that was sent.
@@ -38,7 +38,7 @@ impl DeadLetterSource {
     pub(super) const ID: &'static str = "dead-letters";
 
     /// `schema` is that of [`schema_of`] these dead letters.
-    pub(super) fn new(reader: DeadLetterReader, schema: Schema) -> Self {
+    pub(in crate::pipeline) fn new(reader: DeadLetterReader, schema: Schema) -> Self {
         Self {
             dead_letters: reader.clone().peekable(),
             reader,

@@ -1,0 +1,115 @@
+//! The common mark: the last barrier that all available outputs have committed becomes the checkpoint.
+
+use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
+
+use super::new_mark::{EndedReport, NewMark};
+use super::state::State;
+use crate::state::{Missed, MissedChange, MissedReport};
+
+impl State {
+    /// The latest unstored barrier that every counted output has committed.
+    pub(super) fn common_mark(&self) -> Option<u64> {
+        let counting = self.outputs.iter().filter(|output| output.is_counted);
+        let latest = counting.map(|output| output.committed.back().map_or(self.stored, |(mark, _)| *mark));
+        latest.min().filter(|mark| *mark > self.stored)
+    }
+
+    /// Makes this barrier the checkpoint.
+    pub(super) fn advance_to(&mut self, mark: u64) {
+        while self.marks.front().is_some_and(|(number, _)| *number <= mark) {
+            if let Some((number, reached)) = self.marks.pop_front() {
+                self.apply_mark(number, reached);
+            }
+        }
+        for output in &mut self.outputs {
+            let mut last = None;
+            while output.committed.front().is_some_and(|(number, _)| *number <= mark) {
+                last = output.committed.pop_front();
+            }
+            let is_at_mark = last.as_ref().is_some_and(|(number, _)| *number == mark);
+            if output.own_mark > mark {
+                continue; // The ledger has a later receipt of this output.
+            }
+            self.checkpoint.outputs.extend(last.into_iter().flat_map(|(_, states)| states));
+            if !is_at_mark {
+                // A late output has not received all of the current report.
+                for id in &output.ids {
+                    self.checkpoint.outputs.entry(id.clone()).and_modify(|state| state.has_gap = true);
+                }
+            }
+        }
+    }
+
+    fn apply_mark(&mut self, number: u64, mark: NewMark) {
+        let NewMark { input, position, in_report, ended } = mark;
+        let id = self.inputs.ids[input].clone();
+        self.checkpoint.active_input = in_report.then(|| id.clone());
+        let letters = self.inputs.faults.get(input).map(|faults| faults.take_before(number));
+        if let Some(letters) = letters.filter(|letters| !letters.is_empty()) {
+            self.since.invalid_rows.push((id.clone(), letters));
+        }
+        let report = ended.map(|ended| self.report_outcome(number, &id, ended));
+        self.checkpoint.unconfirmed.entry(id.clone()).or_default().extend(report.clone());
+        match position.clone() {
+            None => {
+                self.unresumable_inputs.insert(input);
+            }
+            Some(position) => {
+                self.unresumable_inputs.remove(&input);
+                self.checkpoint.positions.insert(id, position.0);
+            }
+        }
+        self.unpublished.push_back((number, input, position, report));
+    }
+
+    /// Determines the outcome of a report of this input that ended at this barrier.
+    fn report_outcome(&mut self, number: u64, input: &str, ended: EndedReport) -> StoredReport {
+        let EndedReport { key, sent, tally } = ended;
+        let mut dead_letters = tally.dead_letters();
+        let mut missed_by = Vec::new();
+        for output in &mut self.outputs {
+            let ended = output.take_ended(number, tally.findings());
+            output.drop_ahead_report(number, &key);
+            dead_letters += ended.dead_letters;
+            missed_by.push((output.ids[0].clone(), ended.missed));
+        }
+        let of_all = |reason: &String| Missed { findings: tally.findings(), reason: reason.clone() };
+        missed_by.extend(self.absent.iter().map(|(id, reason)| (id.clone(), Some(of_all(reason)))));
+        let lost = (tally.lost() > 0).then(|| Missed {
+            findings: tally.lost(),
+            reason: "too many invalid rows to keep all as dead letters".to_owned(),
+        });
+        missed_by.push((input.to_owned(), lost));
+        let outcome = match (&sent, missed_by.iter().any(|(_, missed)| missed.is_some())) {
+            (None, _) => Outcome::Withdrawn,
+            (Some(_), true) => Outcome::Missed,
+            (Some(_), false) => Outcome::Delivered,
+        };
+        let missed_by = missed_by.into_iter().filter(|_| sent.is_some());
+        self.since.missed.extend(missed_by.map(|(output, missed)| {
+            let (report, run, time) = (ReportKey::clone(&key), self.run, crate::state::now());
+            match missed {
+                Some(missed) => MissedChange::Add(MissedReport { output, report, missed, run, time }),
+                None => MissedChange::Remove { output, report },
+            }
+        }));
+        self.since.reports.extend(sent);
+        StoredReport::new(ReportKey::clone(&key), outcome).with_dead_letters(dead_letters)
+    }
+
+    /// Collects what is stored and published, for the inputs.
+    pub(super) fn settle(&mut self) {
+        let counting = self.outputs.iter().filter(|output| output.is_counted);
+        let published = counting.map(|output| output.published).min().unwrap_or(u64::MAX);
+        self.settled = published.min(self.stored).max(self.settled);
+        while self.unpublished.front().is_some_and(|(number, ..)| *number <= self.settled) {
+            let Some((_, input, position, report)) = self.unpublished.pop_front() else { break };
+            if position.is_none() && report.is_none() {
+                continue;
+            }
+            let notification = self.notifications[input].get_or_insert_default();
+            notification.position = position.unwrap_or_default();
+            notification.reports.extend(report);
+        }
+    }
+}

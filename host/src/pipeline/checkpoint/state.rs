@@ -1,0 +1,89 @@
+//! What checkpoints are made of: the barriers that are not stored yet, how far each output is, and the last checkpoint.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use scanbridge_plugin_api::{Position, Stored, StoredReport};
+
+use super::new_mark::NewMark;
+use super::receipts::{OutputIds, OutputProgress};
+use crate::pipeline::row_faults::RowFaults;
+use crate::state::{Checkpoint, InstanceKeys, Ledger, SinceCheckpoint};
+
+/// The inputs at the start of the run.
+#[derive(Debug, Default)]
+pub(in crate::pipeline) struct Inputs {
+    pub(in crate::pipeline) ids: Vec<String>,
+    /// Their keys. A replay has none.
+    pub(in crate::pipeline) keys: Vec<Arc<InstanceKeys>>,
+    /// Their invalid rows.
+    pub(in crate::pipeline) faults: Vec<Arc<RowFaults>>,
+}
+
+/// What is known of the barriers.
+#[derive(Debug)]
+pub(super) struct State {
+    /// `None` for runs without saved state, and after the run.
+    pub(super) ledger: Option<Arc<Ledger>>,
+    pub(super) inputs: Inputs,
+    /// Barriers that are not stored yet, by number.
+    pub(super) marks: VecDeque<(u64, NewMark)>,
+    pub(super) last_mark: u64,
+    pub(super) stored: u64,
+    /// The last barrier that every counted output has stored and published.
+    pub(super) settled: u64,
+    pub(super) outputs: Vec<OutputProgress>,
+    /// The checkpoint as stored in the ledger.
+    pub(super) checkpoint: Checkpoint,
+    /// Inputs that cannot resume at their current position: nothing is stored until they can.
+    pub(super) unresumable_inputs: BTreeSet<usize>,
+    /// What has happened since the last checkpoint in the ledger, without the changes of keys.
+    pub(super) since: SinceCheckpoint,
+    /// Number of the run, for missed reports.
+    pub(super) run: u64,
+    /// The `id:`s of optional outputs that could not be opened, with the error: they miss every report.
+    pub(super) absent: Vec<(String, String)>,
+    /// Stored barriers that are not published yet: number, input, position, report.
+    pub(super) unpublished: VecDeque<(u64, usize, Option<Position>, Option<StoredReport>)>,
+    /// What `stored` must report to each input.
+    pub(super) notifications: Vec<Option<Stored>>,
+}
+
+impl State {
+    pub(super) fn new(
+        ledger: Option<Arc<Ledger>>,
+        mut from: Checkpoint,
+        inputs: Inputs,
+        outputs: Vec<OutputIds>,
+        (run, absent): (u64, Vec<(String, String)>),
+    ) -> Self {
+        let outputs = outputs.into_iter().map(|output| OutputProgress::of(output, &from)).collect();
+        let notifications = inputs.ids.iter().map(|id| {
+            let reports = from.unconfirmed.get(id).cloned().filter(|reports| !reports.is_empty())?;
+            let position = Position(from.positions.get(id).cloned().unwrap_or_default());
+            Some(Stored::new(position, reports))
+        });
+        let notifications = notifications.collect();
+        from.unconfirmed.retain(|id, _| inputs.ids.contains(id));
+        Self {
+            ledger,
+            inputs,
+            marks: VecDeque::new(),
+            last_mark: 0,
+            stored: 0,
+            settled: 0,
+            outputs,
+            checkpoint: from,
+            unresumable_inputs: BTreeSet::new(),
+            since: SinceCheckpoint::default(),
+            run,
+            absent,
+            unpublished: VecDeque::new(),
+            notifications,
+        }
+    }
+
+    pub(super) fn all_keys(&self) -> impl Iterator<Item = &Arc<InstanceKeys>> {
+        self.inputs.keys.iter().chain(self.outputs.iter().flat_map(|output| &output.keys))
+    }
+}

@@ -1,0 +1,77 @@
+//! What the batches of an input contained: assets, and findings by kind.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use scanbridge_plugin_api::model::FindingKind;
+
+use super::kind_counts::KindCounts;
+use crate::pipeline::row_faults::RowFaults;
+use crate::pipeline::summary::InputSummary;
+use crate::pipeline::validate::RowReport;
+
+/// What an input has sent so far.
+#[derive(Debug)]
+pub(in crate::pipeline) struct InputCounts {
+    assets: AtomicU64,
+    findings: [AtomicU64; 4],
+    pub(in crate::pipeline) faults: Arc<RowFaults>,
+    /// Whether a batch was invalid; its findings are not counted.
+    pub(in crate::pipeline) has_invalid_batch: AtomicBool,
+}
+
+impl InputCounts {
+    pub(in crate::pipeline) fn new(faults: Arc<RowFaults>) -> Self {
+        Self {
+            assets: AtomicU64::new(0),
+            findings: Default::default(),
+            faults,
+            has_invalid_batch: AtomicBool::new(false),
+        }
+    }
+
+    fn findings(&self) -> KindCounts {
+        let mut counts = KindCounts::default();
+        for (kind, count) in FindingKind::ALL.into_iter().zip(&self.findings) {
+            counts.add(kind, count.load(Ordering::Relaxed));
+        }
+        counts
+    }
+
+    pub(in crate::pipeline) fn add(&self, report: &RowReport) {
+        self.assets.fetch_add(report.assets, Ordering::Relaxed);
+        for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
+            total.fetch_add(report.findings.of(kind), Ordering::Relaxed);
+        }
+        self.faults.add(report);
+    }
+}
+
+/// Adds the counts of the outputs' threads.
+pub(in crate::pipeline) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
+    summary.assets = counts.assets.load(Ordering::Relaxed);
+    summary.findings = counts.findings();
+    (summary.invalid, summary.odd_cells) = counts.faults.counts();
+    if summary.odd_cells.total() > 0 {
+        tracing::warn!(
+            instance = summary.id,
+            "plugin {} sent cells that are not of the form of their column: {}; they were delivered unchanged",
+            summary.plugin,
+            summary.odd_cells
+        );
+    }
+    if counts.has_invalid_batch.load(Ordering::Relaxed) {
+        summary.incomplete = (summary.incomplete + 1).min(summary.reports).max(summary.incomplete);
+        return summary;
+    }
+    if summary.complete > 0 && summary.findings.total() == 0 && !summary.resumed {
+        tracing::warn!(
+            instance = summary.id,
+            "no findings in {} reports with {} assets; check that the report, its template and its \
+             filters are the intended ones",
+            summary.complete,
+            summary.assets
+        );
+    }
+    summary
+}

@@ -1,0 +1,294 @@
+//! One instance of an output plugin: what it received, what it committed, and how to roll back to the last commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use scanbridge_plugin_api::abi::OutputHandle;
+use scanbridge_plugin_api::model::ReportStart;
+use scanbridge_plugin_api::{
+    CheckReport, CommitPoint, Committed, ErrorKind, OutputCapabilities, PluginError, Receipt, Resume, Verdict,
+};
+
+use super::account::{Account, Ended, OpenReport};
+use super::selection::Rows;
+use crate::config::Filter;
+use crate::pipeline::batch::SharedBatch;
+use crate::pipeline::item::ReportBegin;
+use crate::pipeline::opener::{OutputOpener, too_long};
+use crate::pipeline::summary::OutputSummary;
+use crate::plugins::context::Context;
+use crate::plugins::instance_thread::InstanceThread;
+use crate::state::{DeadLetterWriter, OutputState};
+
+/// An output, as used by its worker. All counts can be rolled back to the last commit, because everything after it is
+/// repeated when the instance is reopened.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Destination {
+    pub(super) opener: OutputOpener,
+    thread: InstanceThread<OutputHandle>,
+    pub(super) capabilities: OutputCapabilities,
+    /// Whether this instance received the start of the current report.
+    pub(super) has_started: bool,
+    pub(super) filters: Vec<Filter>,
+    pub(super) rows: Rows,
+    pub(super) dead_letters: DeadLetterWriter,
+    /// Number of the run.
+    pub(super) run: u64,
+    pub(super) current: Account,
+    pub(super) committed: Account,
+    pub(super) retried: u64,
+    /// Whether current writes repeat earlier ones.
+    pub(super) repeating: bool,
+    /// Number of batches that were written.
+    pub(super) batches: u64,
+    /// The last report that ended.
+    pub(super) last_report: Arc<ReportStart>,
+    /// The batches since the last commit, for an output that may reject their rows later.
+    pub(super) late: BTreeMap<u64, Arc<SharedBatch>>,
+}
+
+/// Rows of one batch to be resent.
+pub(super) type LateRetry = (Arc<SharedBatch>, Vec<u32>);
+
+impl Destination {
+    pub(in crate::pipeline) fn new(
+        opener: OutputOpener,
+        thread: InstanceThread<OutputHandle>,
+        capabilities: OutputCapabilities,
+        filters: Vec<Filter>,
+        dead_letters: DeadLetterWriter,
+        from: OutputState,
+        run: u64,
+    ) -> Self {
+        let summary = OutputSummary {
+            id: opener.id().to_owned(),
+            plugin: opener.plugin().to_owned(),
+            ..OutputSummary::default()
+        };
+        let OutputState { receipt, has_gap, has_invalid_rows, dead_letters: end, report, .. } = from;
+        let report = report.map(|report| OpenReport {
+            has_findings: true,
+            has_invalid_rows,
+            ..OpenReport::new(ReportBegin::of_state(report))
+        });
+        let receipt = receipt.map(Receipt);
+        let account =
+            Account { summary, report, has_gap, receipt, dead_letters: end, ended: Ended::default() };
+        Self {
+            opener,
+            thread,
+            capabilities,
+            has_started: false,
+            filters,
+            rows: Rows::default(),
+            dead_letters,
+            run,
+            current: account.clone(),
+            committed: account,
+            retried: 0,
+            repeating: false,
+            batches: 0,
+            last_report: Arc::default(),
+            late: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn call<T: Send + 'static>(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce(&mut OutputHandle) -> Result<T, PluginError> + Send + 'static,
+    ) -> Result<T, PluginError> {
+        let closed = || PluginError::new(ErrorKind::Unavailable, "the output is closed");
+        let limits = self.opener.limits();
+        self.thread.call(name, limits, move |handle| work(handle.as_mut().ok_or_else(closed)?))
+    }
+
+    pub(in crate::pipeline) fn id(&self) -> &str {
+        self.opener.id()
+    }
+
+    /// Capabilities of the instance.
+    pub(in crate::pipeline) fn capabilities(&self) -> OutputCapabilities {
+        self.capabilities
+    }
+
+    /// Whether a call did not return.
+    pub(super) fn is_hung(&self) -> bool {
+        self.thread.is_hung()
+    }
+
+    /// Probes the output.
+    pub(in crate::pipeline) fn check(&mut self) -> Result<CheckReport, PluginError> {
+        self.call("check", OutputHandle::check)
+    }
+
+    pub(in crate::pipeline) fn context(&self) -> &'static Context {
+        self.opener.context()
+    }
+
+    /// The current report at the time of the last commit.
+    pub(super) fn report_at_commit(&self) -> Option<&ReportBegin> {
+        self.committed.report.as_ref().map(|report| &report.begin)
+    }
+
+    /// Whether the output had received or missed findings of that report.
+    pub(super) fn has_partial_report(&self) -> bool {
+        self.committed.has_gap || self.committed.report.as_ref().is_some_and(|report| report.has_findings)
+    }
+
+    /// Whether the output is inside this report, started in this run or in the interrupted one.
+    pub(super) fn is_inside(&self, report: &ReportStart) -> bool {
+        self.current.report.as_ref().is_some_and(|current| current.is_report(report))
+    }
+
+    /// State of the last commit, for the ledger.
+    pub(super) fn state_at_commit(&self) -> OutputState {
+        let Account { has_gap, dead_letters, ref report, ref receipt, .. } = self.committed;
+        let has_invalid_rows = report.as_ref().is_some_and(|report| report.has_invalid_rows);
+        let report =
+            report.as_ref().filter(|report| report.has_findings).map(|report| (&*report.begin.report).into());
+        let receipt = receipt.as_ref().map(|receipt| receipt.0.clone());
+        OutputState { receipt, has_gap, has_invalid_rows, dead_letters, report, ahead: Vec::new() }
+    }
+
+    /// Another output takes over after the last commit: this one will not receive the rest of the current report.
+    pub(super) fn yield_to_failover(&mut self) {
+        self.drop_instance();
+        self.committed.has_gap = true;
+        self.current = self.committed.clone();
+    }
+
+    /// Marks the current report as incomplete for this output.
+    pub(super) fn mark_gap(&mut self) {
+        self.current.has_gap = true;
+    }
+
+    /// Sets whether the following writes repeat earlier ones.
+    pub(super) fn set_repeating(&mut self, repeating: bool) {
+        self.repeating = repeating;
+    }
+
+    /// Closes the instance and ignores errors: it has failed, or is not needed now.
+    pub(super) fn drop_instance(&mut self) {
+        let _ = self.close();
+    }
+
+    /// Opens a new instance at the last commit; counts since then are discarded. With `probe`, the peer is probed
+    /// first.
+    pub(super) fn reopen(&mut self, probe: bool) -> Result<(), PluginError> {
+        self.drop_instance();
+        self.current = self.committed.clone();
+        self.late.clear();
+        self.context().keys().roll_back();
+        self.dead_letters.roll_back_to(self.committed.dead_letters)?;
+        self.capabilities = self.opener.open(&mut self.thread, self.committed.receipt.as_ref())?;
+        if probe {
+            let report = self.check()?;
+            if let Some(step) = report.steps.iter().find(|step| step.verdict == Verdict::Failed) {
+                let message = format!("{}: {}", step.name, step.detail);
+                self.drop_instance();
+                return Err(PluginError::new(ErrorKind::Unavailable, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits everything written so far. Returns rows of earlier batches that the output requests again: the commit
+    /// is valid only when there are none ([`Destination::keep_commit`]).
+    pub(super) fn commit(&mut self) -> Result<Vec<LateRetry>, PluginError> {
+        let at =
+            if self.current.report.is_some() { CommitPoint::InReport } else { CommitPoint::BetweenReports };
+        let Committed { receipt, late_rejected, late_retry, derived, bytes, .. } =
+            self.call("commit", move |handle| handle.commit(at))?;
+        if let Some(receipt) = receipt.as_ref().filter(|receipt| receipt.0.len() > Receipt::MAX_BYTES) {
+            return Err(too_long("output", "receipt", receipt.0.len(), Receipt::MAX_BYTES));
+        }
+        let resumes = self.capabilities.resume != Resume::None;
+        if resumes && receipt.is_none() {
+            return Err(PluginError::bug(
+                "plugin bug: the output declares that it can resume, but `commit` returned no receipt",
+            ));
+        }
+        self.current.receipt = receipt.filter(|_| resumes);
+        match &mut self.current.report {
+            Some(report) => {
+                report.derived = report.derived.saturating_add(derived);
+                report.bytes = report.bytes.saturating_add(bytes);
+            }
+            None => {
+                self.current.summary.derived = self.current.summary.derived.saturating_add(derived);
+                self.current.summary.bytes = self.current.summary.bytes.saturating_add(bytes);
+            }
+        }
+        self.account_late(late_rejected, late_retry)
+    }
+
+    /// Makes the last commit the state to roll back to.
+    pub(super) fn keep_commit(&mut self) -> Result<OutputState, PluginError> {
+        self.current.dead_letters = self.dead_letters.commit()?;
+        self.late.clear();
+        self.committed = self.current.clone();
+        Ok(self.state_at_commit())
+    }
+
+    /// What this output missed of the report that ended before the last commit.
+    pub(super) fn ended(&self) -> &Ended {
+        &self.committed.ended
+    }
+
+    /// Publishes the report that the last commit has sealed: its receipt is stored.
+    pub(super) fn stored(&mut self) -> Result<(), PluginError> {
+        let Some(receipt) = self.committed.receipt.clone() else { return Ok(()) };
+        self.call("stored", move |handle| handle.stored(&receipt))
+    }
+
+    pub(super) fn close(&mut self) -> Result<(), PluginError> {
+        self.has_started = false;
+        if self.thread.is_hung() {
+            return Ok(());
+        }
+        let limits = self.opener.limits();
+        self.thread.call("close", limits, |handle| handle.take().map_or(Ok(()), OutputHandle::close))
+    }
+
+    /// Rolls back the dead letters of findings that count as undelivered.
+    pub(super) fn roll_back_dead_letters(&mut self) {
+        if let Err(error) = self.dead_letters.roll_back_to(self.committed.dead_letters) {
+            tracing::warn!(instance = self.id(), "{error}");
+        }
+    }
+
+    /// Reopens the output to roll back what it committed of the current report.
+    pub(super) fn discard(&mut self) {
+        if !self.is_hung()
+            && self.committed.report.is_some()
+            && self.reopen(false).and_then(|()| self.resume_report()).is_ok()
+        {
+            self.discard_report("the output has been closed after a failure");
+            self.drop_instance();
+        }
+    }
+
+    /// Counts up to the last commit; later findings count as undelivered. In a report that a later run resumes,
+    /// committed findings count as delivered.
+    pub(super) fn summary(&self, is_resumable: bool) -> OutputSummary {
+        let mut summary = self.committed.summary.clone();
+        if let Some(report) = &self.committed.report {
+            if is_resumable {
+                report.add_to(&mut summary);
+            } else {
+                summary.undelivered += report.records.total();
+            }
+        }
+        summary.retried = self.retried;
+        summary.dead_letters_lost = self.dead_letters.lost();
+        summary.metrics = self.context().metrics().to_list();
+        summary
+    }
+}
+
+impl Drop for Destination {
+    fn drop(&mut self) {
+        self.drop_instance();
+    }
+}

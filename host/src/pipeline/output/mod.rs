@@ -1,0 +1,17 @@
+//! The thread of one output: delivers the items of its queue, commits at each barrier and publishes ended reports.
+
+mod account;
+mod ahead;
+mod destination;
+mod failover;
+mod recover;
+mod rejections;
+mod reports;
+mod retry_buffer;
+mod selection;
+mod worker;
+mod write;
+
+pub(super) use account::Ended;
+pub(super) use destination::Destination;
+pub(super) use worker::OutputWorker;

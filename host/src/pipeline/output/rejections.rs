@@ -1,0 +1,118 @@
+//! Rows that an output does not accept, at once or at a later commit: they are counted and become dead letters.
+
+use std::cell::LazyCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use scanbridge_plugin_api::{LateRow, PluginError, Rejection, Written};
+
+use super::destination::{Destination, LateRetry};
+use crate::pipeline::KindCounts;
+use crate::pipeline::batch::ValidatedBatch;
+use crate::state::{DeadLetter, DeadLetterHistory, Record, ReportRecord, Stage};
+use crate::telemetry::without_controls;
+
+/// Maximum number of rejected findings in the log; the summary counts all.
+const MAX_LOGGED_REJECTIONS: u64 = 20;
+
+impl Destination {
+    /// Moves these rows to dead letters.
+    pub(super) fn move_to_dead_letters(
+        &mut self,
+        batch: &ValidatedBatch,
+        rows: &[u32],
+        reason: &str,
+        attempts: u32,
+    ) {
+        self.reject(batch, rows.iter().map(|row| (*row, reason)), attempts);
+    }
+
+    /// Counts the results that a commit has returned for earlier batches.
+    pub(super) fn account_late(
+        &mut self,
+        rejected: Vec<(LateRow, String)>,
+        retry: Vec<LateRow>,
+    ) -> Result<Vec<LateRetry>, PluginError> {
+        let mut batches: BTreeMap<u64, Written> = BTreeMap::new();
+        for (late, reason) in rejected {
+            let rejection = Rejection::new(late.row, reason);
+            batches.entry(late.batch).or_default().rejected.push(rejection);
+        }
+        for late in retry {
+            batches.entry(late.batch).or_default().retry.push(late.row);
+        }
+        let mut retries = Vec::new();
+        for (number, written) in batches {
+            let Some(batch) = self.late.get(&number).map(Arc::clone) else {
+                return Err(PluginError::bug(format!(
+                    "plugin bug: `commit` named rows of batch {number}, which was not written since the last commit"
+                )));
+            };
+            let validated = batch.validated()?;
+            let retry = self.account(validated, None, written, 1)?;
+            if !retry.is_empty() {
+                retries.push((Arc::clone(&batch), retry));
+            }
+        }
+        Ok(retries)
+    }
+
+    pub(super) fn reject<'a>(
+        &mut self,
+        batch: &ValidatedBatch,
+        rows: impl Iterator<Item = (u32, &'a str)>,
+        attempts: u32,
+    ) {
+        let start = match &self.current.report {
+            Some(report) => Arc::clone(&report.begin.report),
+            // A commit after the end of the report has rejected them.
+            None => self.last_report.clone(),
+        };
+        // Most batches have no rejected finding.
+        let report = LazyCell::new(|| ReportRecord::from(&*start));
+        let mut rejected = KindCounts::default();
+        batch.batch.read(|view| {
+            for (row, reason) in rows {
+                let Some(finding) = view.finding(row) else { continue };
+                rejected.add(finding.kind(), 1);
+                let DeadLetterHistory { run, attempts: earlier } =
+                    batch.history(row).unwrap_or(DeadLetterHistory { run: self.run, attempts: 0 });
+                self.dead_letters.add(&DeadLetter {
+                    stage: Stage::Output { output: self.opener.id().to_owned() },
+                    run,
+                    time: crate::state::now(),
+                    reason: without_controls(reason).into_owned(),
+                    attempts: earlier.saturating_add(attempts),
+                    report: ReportRecord::clone(&report),
+                    record: Record::of(finding, view.columns()),
+                });
+            }
+        });
+        self.current.summary.rejected += rejected.total();
+        match &mut self.current.report {
+            Some(report) => {
+                report.rejected += rejected.total();
+                report.records = report.records.without(&rejected);
+            }
+            None => {
+                let summary = &mut self.current.summary;
+                summary.records = summary.records.saturating_sub(rejected.total());
+                summary.records_by_kind = summary.records_by_kind.without(&rejected);
+                self.current.ended.dead_letters += rejected.total();
+            }
+        }
+    }
+
+    /// Logs the first rejected findings; logging all could hide everything else.
+    pub(super) fn log_rejections(&self, batch: &ValidatedBatch, written: &Written) {
+        let logged = MAX_LOGGED_REJECTIONS.saturating_sub(self.current.summary.rejected);
+        batch.batch.read(|view| {
+            for rejection in written.rejected.iter().take(usize::try_from(logged).unwrap_or(usize::MAX)) {
+                let Some(finding) = view.finding(rejection.row) else { continue };
+                let (asset, id) = (finding.asset().address(), finding.definition().id());
+                let reason = without_controls(&rejection.reason);
+                tracing::warn!(instance = self.id(), asset, id, "finding rejected: {reason}");
+            }
+        });
+    }
+}

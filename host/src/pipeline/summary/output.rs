@@ -1,0 +1,68 @@
+//! The summary of an output: its counts, and their wording.
+
+use serde::Serialize;
+
+use super::wording::{add_counts, count, show_bytes};
+use crate::pipeline::KindCounts;
+use crate::plugins::Metric;
+
+/// Disposition of the findings in an output. The findings that the inputs sent are `records + filtered + rejected +
+/// diverted + delivered_before + undelivered`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct OutputSummary {
+    /// The `id:` in the pipeline.
+    pub id: String,
+    /// The plugin's name.
+    pub plugin: String,
+    /// Findings delivered.
+    pub records: u64,
+    /// Delivered findings by kind.
+    pub records_by_kind: KindCounts,
+    /// Records in addition to the findings, for example events about open ports.
+    pub derived: u64,
+    /// Findings that the output rejected.
+    pub rejected: u64,
+    /// Findings that were filtered out.
+    pub filtered: u64,
+    /// Repetitions of findings after a failure; a finding may count several times.
+    pub retried: u64,
+    /// Findings that were sent to the failover output instead.
+    pub diverted: u64,
+    /// Rejected findings that did not fit into the dead letter file.
+    pub dead_letters_lost: u64,
+    /// Undelivered findings: the output failed, or their report was incomplete and rolled back.
+    pub undelivered: u64,
+    /// Bytes written for delivered findings.
+    pub bytes: u64,
+    /// Findings of reports that this output had published before the interruption that the run resumes.
+    pub delivered_before: u64,
+    /// What the plugin measured in this run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
+}
+
+impl OutputSummary {
+    /// The line of the text summary.
+    pub(super) fn line(&self) -> String {
+        let mut line = format!("written {} ({}): {}", self.id, self.plugin, count(self.records, "finding"));
+        add_counts(&mut line, [(self.derived, "derived"), (self.filtered, "filtered out")]);
+        add_counts(&mut line, [(self.retried, "resent"), (self.diverted, "sent to its failover")]);
+        add_counts(&mut line, [(self.rejected, "REJECTED"), (self.undelivered, "NOT DELIVERED")]);
+        add_counts(
+            &mut line,
+            [(self.dead_letters_lost, "dead letters LOST"), (self.delivered_before, "delivered before")],
+        );
+        line + &format!(", {}\n", show_bytes(self.bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resent_findings_are_counted() {
+        let output = OutputSummary { id: "siem".to_owned(), retried: 64, ..OutputSummary::default() };
+        assert!(output.line().contains(": 0 findings, 64 resent, 0 B\n"), "{}", output.line());
+    }
+}

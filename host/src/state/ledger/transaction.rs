@@ -1,0 +1,143 @@
+//! The checkpoint in the ledger, and what one transaction writes: at the start of a run, at a checkpoint, at the end.
+
+use std::collections::BTreeMap;
+
+use redb::WriteTransaction;
+use scanbridge_plugin_api::StoredReport;
+use serde::{Deserialize, Serialize};
+
+use super::history::{append_reports, append_run};
+use super::tables::{
+    ABOUT, OUTPUTS, POSITIONS, RECEIPTS, UNCONFIRMED, append_invalid_rows, apply_keys, apply_missed, put,
+    put_ends, put_unconfirmed,
+};
+use super::{Ledger, StateError};
+use crate::state::checkpoint::{AheadReport, Checkpoint, EndOfRun, OutputState, SinceCheckpoint};
+use crate::state::dead_letter::ReportRecord;
+use crate::state::record::{RunRecord, RunState};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct OutputRow {
+    has_gap: bool,
+    #[serde(default)]
+    has_invalid_rows: bool,
+    report: Option<ReportRecord>,
+    #[serde(default)]
+    ahead: Vec<AheadReport>,
+}
+
+impl Ledger {
+    /// The checkpoint of a resumable run. `None` when the last run finished, or stored no checkpoint.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, StateError> {
+        let positions: Vec<(String, Vec<u8>)> = self.all(POSITIONS)?;
+        if positions.is_empty() {
+            return Ok(None);
+        }
+        let active_input = self.get::<Option<String>>(ABOUT, "under_way")?.flatten();
+        let mut checkpoint = Checkpoint { active_input, ..Checkpoint::default() };
+        checkpoint.positions.extend(positions);
+        let mut receipts: BTreeMap<String, Vec<u8>> = self.all(RECEIPTS)?.into_iter().collect();
+        let ends = self.dead_letter_ends()?;
+        for (id, row) in self.all(OUTPUTS)? {
+            let OutputRow { has_gap, has_invalid_rows, report, ahead } = self.parse(&row)?;
+            let receipt = receipts.remove(&id);
+            let dead_letters = ends.get(&id).copied().unwrap_or_default();
+            let state = OutputState { receipt, has_gap, has_invalid_rows, dead_letters, report, ahead };
+            checkpoint.outputs.insert(id, state);
+        }
+        checkpoint.unconfirmed = self.unconfirmed()?;
+        Ok(Some(checkpoint))
+    }
+
+    /// Ended reports that their input has not confirmed, by the `id` of the input.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn unconfirmed(&self) -> Result<BTreeMap<String, Vec<StoredReport>>, StateError> {
+        let parse = |(id, reports): (String, Vec<u8>)| Ok((id, self.parse(&reports)?));
+        self.all(UNCONFIRMED)?.into_iter().map(parse).collect()
+    }
+
+    /// When the checkpoint was stored, in UTC.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn stored(&self) -> Result<Option<String>, StateError> {
+        self.get(ABOUT, "stored")
+    }
+
+    /// Adds a run to the history. `from` is the checkpoint that the run resumes; without one, the stored checkpoint
+    /// is deleted.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written. Then nothing has changed.
+    pub fn begin(&self, run: &RunRecord, from: Option<&Checkpoint>) -> Result<(), StateError> {
+        self.change(|transaction| {
+            append_run(transaction, run)?;
+            if from.is_none() { delete_checkpoint(transaction) } else { Ok(()) }
+        })
+    }
+
+    /// Stores a checkpoint, and what has happened since the previous one.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written. Then the previous checkpoint remains.
+    pub fn store(&self, checkpoint: &Checkpoint, since: &SinceCheckpoint) -> Result<(), StateError> {
+        self.change(|transaction| {
+            put(transaction, ABOUT, "under_way", &checkpoint.active_input)?;
+            put(transaction, ABOUT, "stored", &crate::state::now())?;
+            let mut positions = transaction.open_table(POSITIONS)?;
+            for (input, position) in &checkpoint.positions {
+                positions.insert(input.as_str(), position.as_slice())?;
+            }
+            drop(positions);
+            let mut receipts = transaction.open_table(RECEIPTS)?;
+            for (output, state) in &checkpoint.outputs {
+                match &state.receipt {
+                    Some(receipt) => receipts.insert(output.as_str(), receipt.as_slice())?,
+                    None => receipts.remove(output.as_str())?,
+                };
+                let OutputState { has_gap, has_invalid_rows, report, ahead, .. } = state.clone();
+                put(transaction, OUTPUTS, output, &OutputRow { has_gap, has_invalid_rows, report, ahead })?;
+            }
+            let ends = checkpoint.outputs.iter().map(|(output, state)| (output.as_str(), state.dead_letters));
+            put_ends(transaction, ends)?;
+            put_unconfirmed(transaction, &checkpoint.unconfirmed)?;
+            apply(transaction, since)
+        })
+    }
+
+    /// Records the end of a run. If the run finished, the checkpoint is deleted.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written. The next run then resumes at the last checkpoint and repeats nothing.
+    pub fn end(&self, run: &RunRecord, end: &EndOfRun) -> Result<(), StateError> {
+        self.change(|transaction| {
+            append_run(transaction, run)?;
+            put_unconfirmed(transaction, &end.unconfirmed)?;
+            put_ends(transaction, end.dead_letters.iter().map(|(id, end)| (id.as_str(), *end)))?;
+            apply(transaction, &end.since)?;
+            if run.state == RunState::Finished { delete_checkpoint(transaction) } else { Ok(()) }
+        })
+    }
+}
+
+fn apply(transaction: &WriteTransaction, since: &SinceCheckpoint) -> Result<(), redb::Error> {
+    apply_keys(transaction, &since.keys)?;
+    apply_missed(transaction, &since.missed)?;
+    append_invalid_rows(transaction, &since.invalid_rows)?;
+    append_reports(transaction, &since.reports)
+}
+
+fn delete_checkpoint(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    for table in [POSITIONS, OUTPUTS, RECEIPTS] {
+        transaction.open_table(table)?.retain(|_, _| false)?;
+    }
+    let mut about = transaction.open_table(ABOUT)?;
+    about.remove("under_way")?;
+    about.remove("stored")?;
+    Ok(())
+}
