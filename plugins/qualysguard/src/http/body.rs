@@ -49,7 +49,7 @@ impl Writer {
             Keep::Unnamed => temporary_file(services),
             Keep::At(path) => create(path),
         };
-        let file = file.map_err(Cause::Disk)?;
+        let file = file.map_err(|error| Cause::Disk(Box::new(error)))?;
         let counted = Counted { file, length: 0, limit, too_large: false };
         let sink = if gzip {
             Sink::Gzip(Box::new(MultiGzDecoder::new(counted)))
@@ -101,10 +101,10 @@ impl Writer {
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
                 Cause::InvalidGzip(error.to_string())
             }
-            _ => Cause::Disk(PluginError::new(
+            _ => Cause::Disk(Box::new(PluginError::new(
                 ErrorKind::Io,
                 format!("cannot write the download to the state directory: {error}"),
-            )),
+            ))),
         }
     }
 }

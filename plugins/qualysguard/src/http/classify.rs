@@ -60,7 +60,7 @@ fn cause_of(route: &Route, tls: &ClientTls, error: &reqwest::Error) -> Cause {
     if let Some(lookup) = source_of::<DialError>(error) {
         Cause::Dns(lookup.to_string())
     } else if source_of::<rustls::Error>(error).is_some() {
-        Cause::Tls(tls.explain(error))
+        Cause::Tls(Box::new(tls.explain(error)))
     } else if let Some(io) = io.filter(|io| io.raw_os_error().is_some()) {
         of_io(io)
     } else if error.is_timeout() && error.is_connect() {

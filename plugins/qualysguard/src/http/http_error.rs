@@ -34,7 +34,7 @@ pub(crate) enum Cause {
     /// No connection within `connect_timeout_secs`.
     ConnectTimeout(Duration),
     /// The TLS handshake failed, or a certificate was rejected.
-    Tls(PluginError),
+    Tls(Box<PluginError>),
     /// The proxy requires authentication (status 407); true if credentials were sent.
     ProxyLogin(bool),
     /// The proxy rejected CONNECT with this status.
@@ -52,9 +52,9 @@ pub(crate) enum Cause {
     /// The body is larger than `max_download_bytes`.
     TooLarge(String),
     /// Invalid settings.
-    Settings(PluginError),
+    Settings(Box<PluginError>),
     /// The body could not be written to disk.
-    Disk(PluginError),
+    Disk(Box<PluginError>),
 }
 
 impl HttpError {
@@ -115,8 +115,8 @@ impl fmt::Display for HttpError {
 impl From<HttpError> for PluginError {
     fn from(failure: HttpError) -> Self {
         let kind = match &failure.cause {
-            Cause::Settings(error) | Cause::Disk(error) => return error.clone(),
-            Cause::Tls(error) => return error.clone().with_message(failure.to_string()),
+            Cause::Settings(error) | Cause::Disk(error) => return PluginError::clone(error),
+            Cause::Tls(error) => return PluginError::clone(error).with_message(failure.to_string()),
             Cause::ProxyLogin(_) => ErrorKind::Auth,
             Cause::InvalidHttp(_) => ErrorKind::Protocol,
             Cause::TooLarge(_) => ErrorKind::BadData,

@@ -42,7 +42,7 @@ impl Route {
     pub(super) fn new(network: &Network, services: &Services, url: &Url) -> Result<Self, HttpError> {
         let address = address(url);
         let at = |cause| HttpError { peer: Peer::Qualys, address: address.clone(), cause };
-        let tls = network.tls.client(&address).map_err(Cause::Tls).map_err(at)?;
+        let tls = network.tls.client(&address).map_err(|error| Cause::Tls(Box::new(error))).map_err(at)?;
         let proxy = network.proxy.clone().filter(|proxy| proxy.serves(url.host_str().unwrap_or_default()));
         let proxy = proxy.map(|proxy| ViaProxy::new(proxy, &network.tls)).transpose()?;
         let (config, order) = match proxy.as_ref().and_then(|via| via.tls.as_ref()) {
@@ -58,7 +58,7 @@ impl Route {
             builder = builder.proxy(via.for_reqwest(order)?);
         }
         let client = builder.build().map_err(|error| {
-            at(Cause::Settings(PluginError::bug(format!("cannot create the HTTP client: {error}"))))
+            at(Cause::Settings(Box::new(PluginError::bug(format!("cannot create the HTTP client: {error}")))))
         })?;
         let (connect_timeout, read_timeout) = (network.connect_timeout, network.read_timeout);
         Ok(Self { client, address, tls, proxy, dialer, connect_timeout, read_timeout })
@@ -69,7 +69,7 @@ impl ViaProxy {
     fn new(proxy: Proxy, options: &TlsOptions) -> Result<Self, HttpError> {
         let options = TlsOptions { ca_file: options.ca_file.clone(), ..TlsOptions::default() };
         let tls = proxy.tls.then(|| options.client(&proxy.shown())).transpose();
-        let tls = tls.map_err(|error| proxy_error(&proxy, Cause::Tls(error)))?;
+        let tls = tls.map_err(|error| proxy_error(&proxy, Cause::Tls(Box::new(error))))?;
         Ok(Self { proxy, tls })
     }
 

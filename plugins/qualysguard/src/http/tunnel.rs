@@ -47,14 +47,14 @@ async fn connect_and_ask(
     let name =
         proxy.host.clone().try_into().map_err(|_| Cause::Dns("not a valid TLS server name".to_owned()))?;
     let stream = TlsConnector::from(tls.config()).connect(name, stream).await;
-    ask(&mut stream.map_err(|error| Cause::Tls(tls.explain(&error)))?, proxy, target).await
+    ask(&mut stream.map_err(|error| Cause::Tls(Box::new(tls.explain(&error))))?, proxy, target).await
 }
 
 async fn connect(proxy: &Proxy, dialer: &Dialer, limit: Duration) -> Result<TcpStream, Cause> {
     let (dialer, host, port) = (dialer.clone(), proxy.host.clone(), proxy.port);
     let dialed = spawn_blocking(move || dialer.dial(&host, port, limit)).await;
     let stream = dialed.expect("the dialer does not panic").map_err(|error| match error {
-        DialError::Cancelled => Cause::Settings(PluginError::cancelled()),
+        DialError::Cancelled => Cause::Settings(Box::new(PluginError::cancelled())),
         DialError::Lookup(reason) => Cause::Dns(reason),
         DialError::TimedOut(_) => Cause::ConnectTimeout(limit),
         DialError::Connect(error) => of_io(&error),
