@@ -34,7 +34,9 @@ struct ColumnTypes {
 const QID: &str = "qid";
 
 /// Size limit of the cached definitions, in bytes. A full cache is cleared and filled again.
-const KEPT_BYTES: usize = 8 << 20;
+const KEPT_BYTES: usize = 4 << 20;
+/// About what a cached definition needs in addition to its text: its entry in a table that grows by doubling.
+const ENTRY_BYTES: usize = 128;
 
 impl Lines {
     pub(crate) fn begin(&mut self, report: &ReportStart) {
@@ -111,11 +113,12 @@ impl Lines {
         }
         object.end();
         let made: Box<[u8]> = out[start..].into();
-        if self.definition_bytes + made.len() > KEPT_BYTES {
+        let bytes = made.len() + ENTRY_BYTES;
+        if self.definition_bytes + bytes > KEPT_BYTES {
             self.definitions.clear();
             self.definition_bytes = 0;
         }
-        self.definition_bytes += made.len();
+        self.definition_bytes += bytes;
         self.definitions.insert(definition.key(), made);
     }
 }

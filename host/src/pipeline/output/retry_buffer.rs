@@ -23,7 +23,7 @@ impl RetryBuffer {
     /// checkpoints inside a report: of a long report the buffer would always be full, so it is small.
     pub(super) fn max_bytes(between_checkpoints: u64, resumes: bool) -> u64 {
         if resumes {
-            return MIN_BYTES.max(between_checkpoints.saturating_mul(2));
+            return MIN_BYTES.max(between_checkpoints.saturating_add(between_checkpoints / 2));
         }
         MIN_BYTES_WITHOUT_RESUME
     }
@@ -44,5 +44,5 @@ impl RetryBuffer {
 
 /// Minimum size of the buffer: the usual interval between two checkpoints plus one asset. If more data arrives, an
 /// outage ends the run, because memory is bounded; the next run repeats the data from the source.
-const MIN_BYTES: u64 = 32 << 20;
+const MIN_BYTES: u64 = 6 << 20;
 const MIN_BYTES_WITHOUT_RESUME: u64 = 4 << 20;

@@ -96,11 +96,12 @@ impl ResultLines {
         }
         if !self.tails.contains_key(&definition.key()) {
             self.make_tail(finding, definition, settings);
-            if self.tail_bytes + self.tail.len() > CACHE_BYTES {
+            let bytes = self.tail.len() + ENTRY_BYTES;
+            if self.tail_bytes + bytes > CACHE_BYTES {
                 self.tails.clear();
                 self.tail_bytes = 0;
             }
-            self.tail_bytes += self.tail.len();
+            self.tail_bytes += bytes;
             self.tails.insert(definition.key(), self.tail.as_str().into());
         }
         line.push_str(&self.tails[&definition.key()]);
@@ -204,8 +205,10 @@ const NAME_LENGTH: usize = 500;
 /// Maximum size of a list: about two thousand CVE IDs, twice as many as any known definition has.
 const LIST_BYTES: usize = 32 * 1024;
 
-/// Size of the cache for texts made from definitions: about 3,000 definitions with texts of ordinary length.
-const CACHE_BYTES: usize = 4 << 20;
+/// Size of the cache for texts made from definitions: about 2,000 definitions with texts of ordinary length.
+const CACHE_BYTES: usize = 3 << 20;
+/// About what a cached text needs in addition: its entry in a table that grows by doubling.
+const ENTRY_BYTES: usize = 128;
 
 #[cfg(test)]
 mod tests {
