@@ -13,6 +13,9 @@ const SCAN_MIB: f64 = 32.0;
 /// The same with 20,000 QIDs in a glossary.
 const GLOSSARY_MIB: f64 = 48.0;
 
+/// Runs, of which the median counts: the allocator makes peaks differ by up to 3 MiB.
+const RUNS: usize = 3;
+
 /// Outputs, each with its name.
 const OUTPUTS: [(&str, &str); 4] = [
     ("CEF", "{ id: siem, plugin: ArcSightCEF, with: { path: /dev/null } }"),
@@ -83,10 +86,16 @@ impl Stage {
     ) -> Result<Bound, StageError> {
         let file = report.path.with_extension("out");
         let program = self.host_into(&output.replace("FILE", &file.display().to_string()), report, None)?;
-        let run = program.run();
-        let _ = fs::remove_file(&file);
-        let runs = [vec![run?]];
-        report.check_summary()?;
+        let mut runs = Vec::new();
+        for _ in 0..RUNS {
+            let _ = fs::remove_dir_all(self.state());
+            let run = program.run();
+            let _ = fs::remove_file(&file);
+            runs.push(run?);
+            report.check_summary()?;
+        }
+        runs.sort_by_key(|run| run.peak_rss_bytes);
+        let runs = [vec![runs.swap_remove(RUNS / 2)]];
         let title = format!("{what}, {} bytes", report.counts.bytes);
         table::print(out, &title, &[program], &runs)?;
         Ok(Bound {

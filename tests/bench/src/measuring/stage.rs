@@ -70,6 +70,11 @@ impl Stage {
         self.host_into("{ id: siem, plugin: ArcSightCEF, with: { path: /dev/null } }", report, knowledge_base)
     }
 
+    /// The state directory of the measured runs.
+    pub(super) fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
     /// A run of the host with this output, written as in a pipeline file.
     pub(super) fn host_into(
         &self,
@@ -78,7 +83,7 @@ impl Stage {
         knowledge_base: Option<&Report>,
     ) -> Result<Program, StageError> {
         // Each measurement starts without saved state, so earlier runs do not affect it.
-        let _ = fs::remove_dir_all(self.folder.join("state"));
+        let _ = fs::remove_dir_all(self.state());
         let pipeline = report.path.with_extension("yaml");
         let text = pipeline_text(output, &report.path, knowledge_base.map(|report| report.path.as_path()));
         fs::write(&pipeline, text).map_err(|error| StageError::new(pipeline.display(), error))?;
@@ -94,7 +99,7 @@ impl Stage {
                 "--no-progress".as_ref(),
                 "--quiet".as_ref(),
                 "--state-dir".as_ref(),
-                self.folder.join("state").as_os_str(),
+                self.state().as_os_str(),
             ],
         );
         program.stdout = report.path.with_extension("summary.json");
