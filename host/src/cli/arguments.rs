@@ -126,7 +126,7 @@ pub enum StateCommand {
 /// `scanbridge dead-letters …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum DeadLettersCommand {
-    /// Count rejected findings per output
+    /// Count rejected findings, by output or input
     List {
         /// Pipeline file
         file: PathBuf,
@@ -138,14 +138,14 @@ pub enum DeadLettersCommand {
     Show {
         /// Pipeline file
         file: PathBuf,
-        /// Only dead letters of this output
+        /// Only dead letters of this output or input
         #[arg(long, value_name = "ID")]
         output: Option<String>,
         /// Output format; json prints one stored record per line
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
-    /// Send rejected findings to their outputs again; accepted ones are removed from the dead letter file
+    /// Send rejected findings to their outputs again; accepted ones are removed from the dead letters
     Replay {
         /// Pipeline file
         file: PathBuf,
@@ -160,7 +160,7 @@ pub enum DeadLettersCommand {
     Purge {
         /// Pipeline file
         file: PathBuf,
-        /// Only dead letters of this output
+        /// Only dead letters of this output or input
         #[arg(long, value_name = "ID")]
         output: Option<String>,
     },
