@@ -78,7 +78,8 @@ fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOpti
     };
     let folder = StateFolder::of(&state_folder(common), &pipeline.name);
     let checked_id = read(&folder).and_then(|(_, counts)| {
-        known_output(output, pipeline.outputs.iter().map(|output| output.instance.id.as_str()), &counts)
+        let ids = pipeline.outputs.iter().map(|output| output.instance.id.as_str());
+        known(output, ("output", "outputs"), ids, &counts)
     });
     if let Err(error) = checked_id {
         print_failures(&[Failure::of_state("state", &error)], NOTHING_STARTED);
@@ -108,25 +109,26 @@ fn read(folder: &StateFolder) -> Result<(Option<Arc<Ledger>>, Vec<DeadLetterCoun
     Ok((Some(Arc::new(ledger)), counts))
 }
 
-/// The counts of all outputs, or of one.
+/// The counts of all outputs and inputs, or of one.
 ///
 /// # Errors
-/// When the output is unknown. An output that was removed from the pipeline file is known while it has dead letters.
+/// When it is unknown. One that was removed from the pipeline file is known while it has dead letters.
 fn selected(
     document: &Document,
     mut counts: Vec<DeadLetterCount>,
     output: Option<&str>,
 ) -> Result<Vec<DeadLetterCount>, StateError> {
-    known_output(output, document.output_ids(), &counts)?;
+    known(output, ("output or input", "outputs and inputs"), document.ids(), &counts)?;
     counts.retain(|count| output.is_none_or(|id| count.stage.instance() == id));
     Ok(counts)
 }
 
-fn known_output<'a>(
-    output: Option<&str>,
+fn known<'a>(
+    id: Option<&str>,
+    (what, all): (&str, &str),
     ids: impl Iterator<Item = &'a str>,
     counts: &'a [DeadLetterCount],
 ) -> Result<(), StateError> {
-    let Some(id) = output else { return Ok(()) };
-    known_id("output", "outputs", id, ids.chain(counts.iter().map(|count| count.stage.instance())))
+    let Some(id) = id else { return Ok(()) };
+    known_id(what, all, id, ids.chain(counts.iter().map(|count| count.stage.instance())))
 }

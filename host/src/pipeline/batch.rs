@@ -119,8 +119,8 @@ impl SharedBatch {
             first.get_or_insert(row.fault);
             counts.faults.reject(row, columns, tally, *after);
         });
-        if let Some(fault) = first.filter(|_| counts.faults.is_strict()) {
-            return Err(InvalidBatch::Row(fault.to_string()));
+        if let Some(fault) = first.and_then(|fault| counts.faults.fatal(fault)) {
+            return Err(InvalidBatch::Row(fault));
         }
         counts.add(&report);
         tally.add_findings(report.findings.total());

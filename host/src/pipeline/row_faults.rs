@@ -7,7 +7,7 @@ use scanbridge_plugin_api::batch::Columns;
 use scanbridge_plugin_api::model::AssetField;
 
 use super::odd_cells::OddCells;
-use super::validate::{InvalidRow, InvalidRows, RowReport};
+use super::validate::{InvalidRow, InvalidRows, RowFault, RowReport};
 use crate::config::OnInvalid;
 use crate::state::{DeadLetter, Record, ReportRecord, Stage};
 
@@ -67,6 +67,8 @@ struct State {
     odd_cells: OddCells,
     /// Invalid rows in the log.
     shown: u32,
+    /// See [`RowFaults::fatal`].
+    first: Option<String>,
     /// The dead letters that are not in the ledger yet, as JSON, each with the last barrier before its batch.
     pending: Vec<(u64, Vec<u8>)>,
     /// Their size, in bytes, and that of the dead letters that [`RowFaults::take_before`] has returned and that are not
@@ -95,9 +97,10 @@ impl RowFaults {
         &self.input
     }
 
-    /// Whether an invalid row makes its report invalid.
-    pub(super) fn is_strict(&self) -> bool {
-        self.on_invalid == OnInvalid::Fail
+    /// With `on_invalid: fail`: the first invalid row, which makes its report invalid and ends the run.
+    pub(super) fn fatal(&self, fault: RowFault) -> Option<String> {
+        let is_fatal = self.on_invalid == OnInvalid::Fail;
+        is_fatal.then(|| self.lock().first.get_or_insert_with(|| fault.to_string()).clone())
     }
 
     /// Adds the counts of a batch.
@@ -123,7 +126,7 @@ impl RowFaults {
             state.shown += 1;
             self.show(row);
         }
-        let Some(room) = state.room.filter(|_| !self.is_strict()) else { return };
+        let Some(room) = state.room.filter(|_| self.on_invalid == OnInvalid::Reject) else { return };
         let letter = DeadLetter {
             stage: Stage::Input { input: self.input.clone() },
             run: self.run,

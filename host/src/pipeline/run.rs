@@ -235,7 +235,8 @@ fn invalid_rows(summary: &InputSummary) -> PluginError {
         summary.invalid
     ))
     .with_hint(
-        "the log has the first of them; reports with invalid rows count as incomplete, so outputs clear nothing",
+        "the log has the first of them, and `scanbridge dead-letters show` all; their reports count as incomplete, so \
+         outputs clear nothing",
     )
 }
 

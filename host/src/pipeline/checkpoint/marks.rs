@@ -64,8 +64,10 @@ impl State {
 
     /// Determines the outcome of a report of this input that ended at this barrier.
     fn report_outcome(&mut self, number: u64, input: &str, ended: EndedReport) -> StoredReport {
-        let EndedReport { key, sent, tally } = ended;
+        let EndedReport { key, mut sent, tally } = ended;
         let mut dead_letters = tally.dead_letters();
+        let has_invalid_rows = dead_letters + tally.lost() > 0;
+        sent.iter_mut().for_each(|sent| sent.complete &= !has_invalid_rows);
         let mut missed_by = Vec::new();
         for output in &mut self.outputs {
             let ended = output.take_ended(number, tally.findings());

@@ -183,11 +183,11 @@ fn unknown_ids_exit_64_and_the_known_ones_are_listed() {
             ),
             (
                 ["dead-letters", "show", "--output", "sheat"],
-                ["unknown output `sheat`", "outputs of this pipeline: sheet"],
+                ["unknown output or input `sheat`", "outputs and inputs of this pipeline: reports, sheet"],
             ),
             (
-                ["dead-letters", "purge", "--output", "reports"],
-                ["unknown output `reports`", "outputs of this pipeline: sheet"],
+                ["dead-letters", "purge", "--output", "report"],
+                ["unknown output or input `report`", "outputs and inputs of this pipeline: reports, sheet"],
             ),
             (
                 ["dead-letters", "replay", "--output", "sheat"],

@@ -32,6 +32,7 @@ fn invalid_row_becomes_a_dead_letter_and_the_source_is_released() {
     assert_eq!(outcomes(&case), "rogue.xml delivered 8\n");
     assert_eq!(reasons(&case), REASONS);
     assert_eq!(case.ledger().missed().unwrap(), []);
+    assert!(!case.ledger().reports().unwrap()[0].complete, "`state show` must not show it as complete");
     assert_eq!(case.log(0).last().unwrap(), "end rogue.xml complete=false");
     let letters = case.dead_letters_of("in");
     assert_eq!(letters[3].stage, Stage::Input { input: "in".to_owned() });
@@ -61,7 +62,7 @@ fn with_on_invalid_fail_nothing_of_the_report_is_delivered() {
     case.text = case.text.replacen("id: in,", "id: in, on_invalid: fail,", 1);
     let summary = case.run();
     assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 65), "{summary:?}");
-    let failure = &summary.failures[0];
+    let [failure] = summary.failures.as_slice() else { panic!("{summary:?}") };
     assert_eq!(failure.instance, "in");
     assert!(failure.message.starts_with("invalid row in rogue.xml: unknown kind 7"), "{failure:?}");
     assert_eq!(summary.outputs[0].records, 0, "{summary:?}");
