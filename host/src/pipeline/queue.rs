@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::item::Item;
 use crate::config::{OnFull, QueueLimits};
+use crate::plugins::context::Context;
 
 /// The queue of one output: inputs add items, the output's thread takes them.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(super) struct Queue {
     limits: QueueLimits,
     on_full: OnFull,
     required: bool,
+    /// The instances that take from it.
+    instances: Vec<&'static Context>,
     /// Findings that were dropped.
     missed: AtomicU64,
 }
@@ -32,46 +35,68 @@ struct State {
     abandoned: bool,
     /// Whether the output is being retried.
     unavailable: bool,
+    /// Whether items are dropped because a call of the output is stalled.
+    left_behind: bool,
     /// Whether findings of the current report were dropped.
     has_gap: bool,
     /// Whether the current report is dropped completely.
     skipping: bool,
 }
 
+/// How often a waiting input checks whether the output is stalled.
+const STALL_CHECK: Duration = Duration::from_millis(100);
+
 /// Maximum number of starts, ends and barriers in the queue without findings between them.
 const MAX_MARKS: usize = 4096;
 
 impl Queue {
-    pub(super) fn new(limits: QueueLimits, on_full: OnFull, required: bool) -> Self {
+    pub(super) fn new(
+        limits: QueueLimits,
+        on_full: OnFull,
+        required: bool,
+        instances: Vec<&'static Context>,
+    ) -> Self {
         Self {
             state: Mutex::default(),
             changed: Condvar::new(),
             limits,
             on_full,
             required,
+            instances,
             missed: AtomicU64::new(0),
         }
     }
 
-    /// Adds an item. Waits while the queue is full, unless findings may be dropped for this output.
-    pub(super) fn put(&self, item: &Item) {
+    /// Adds an item. Waits while the queue is full, unless findings may be dropped for this output. Returns whether an
+    /// optional output is left behind from here on, because it accepts nothing.
+    pub(super) fn put(&self, item: &Item) -> bool {
         let (bytes, findings) = item.size();
         let mut state = self.lock();
         loop {
             if !state.abandoned && state.has_capacity(bytes, findings, self.limits) {
                 state.push(item.clone(), bytes, findings);
+                state.left_behind = false;
                 drop(state);
                 self.changed.notify_all();
-                return;
+                return false;
             }
-            if state.abandoned || self.on_full == OnFull::Drop || (state.unavailable && !self.required) {
+            let is_stalled = !self.required && self.is_stalled();
+            let is_unavailable = state.unavailable && !self.required;
+            if state.abandoned || self.on_full == OnFull::Drop || is_unavailable || is_stalled {
+                let is_new = is_stalled && !std::mem::replace(&mut state.left_behind, is_stalled);
                 state.drop_item(item);
                 drop(state);
                 self.count_missed(item);
-                return;
+                return is_new;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout(state, STALL_CHECK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Whether a call of the output makes no progress.
+    fn is_stalled(&self) -> bool {
+        self.instances.iter().any(|instance| instance.is_stalled())
     }
 
     /// Takes the next item; `None` when the queue is closed and empty.

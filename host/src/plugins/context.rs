@@ -21,6 +21,8 @@ pub(crate) struct Context {
     started: Instant,
     /// End of the time in which the current call counts as active, in milliseconds since `started`.
     active_until: AtomicU64,
+    /// Whether the call in progress makes no progress.
+    stalled: AtomicBool,
     done: AtomicU64,
     total: AtomicU64,
     phase: Mutex<String>,
@@ -42,6 +44,7 @@ impl Context {
             own_level: AtomicU32::new(0),
             started: stop.now(),
             active_until: AtomicU64::new(0),
+            stalled: AtomicBool::new(false),
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
             phase: Mutex::default(),
@@ -87,6 +90,15 @@ impl Context {
     pub(crate) fn inactive_time(&self) -> Duration {
         let until = Duration::from_millis(self.active_until.load(Ordering::Relaxed));
         self.stop.since(self.started).saturating_sub(until)
+    }
+
+    /// Whether a call is in progress that has made no progress for two seconds.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_stalled(&self, stalled: bool) {
+        self.stalled.store(stalled, Ordering::Relaxed);
     }
 
     /// The current activity as the plugin has named it; empty if unset.

@@ -2,9 +2,9 @@
 //! each call, and abandons a call that hangs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::PluginError;
 
@@ -51,6 +51,9 @@ impl CallLimits {
 
 /// Time after which a slow call is first logged; the interval then doubles.
 const SLOW: Duration = Duration::from_secs(30);
+/// Time without progress after which a call counts as stalled.
+const STALLED: Duration = Duration::from_secs(2);
+
 /// Interval at which a call in progress is checked.
 const TICK: Duration = Duration::from_millis(50);
 /// Time limit for a cancelled call to return.
@@ -103,8 +106,7 @@ impl<H: Send + 'static> InstanceThread<H> {
         let (result, returned) = sync_channel(1);
         let caller = self.context.caller();
         self.context.record_activity(Duration::ZERO);
-        let stop = &self.context.stop;
-        let started = stop.now();
+        let started = self.context.stop.now();
         let job: Job<H> = Box::new(move |handle| {
             let outcome = call::run_call(caller, call, || work(handle));
             // The receiver no longer exists if the host has abandoned this call.
@@ -113,7 +115,20 @@ impl<H: Send + 'static> InstanceThread<H> {
         if jobs.send(job).is_err() {
             return Err(ended(call));
         }
-        let limit = limits.of_call(call);
+        let result = self.result_of(call, limits.of_call(call), started, &returned);
+        self.context.set_stalled(false);
+        result
+    }
+
+    /// Waits for the result of a call.
+    fn result_of<T>(
+        &mut self,
+        call: &'static str,
+        limit: Duration,
+        started: Instant,
+        returned: &Receiver<Result<T, PluginError>>,
+    ) -> Result<T, PluginError> {
+        let stop = &self.context.stop;
         let end = after(started, limit);
         let (mut logged, mut aborted) = (Duration::ZERO, None);
         loop {
@@ -123,6 +138,7 @@ impl<H: Send + 'static> InstanceThread<H> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let inactive = self.context.inactive_time().min(stop.since(started));
+            self.context.set_stalled(inactive >= STALLED);
             if self.context.level() >= ABORT {
                 let since = *aborted.get_or_insert_with(|| stop.now());
                 if stop.clock().until(since + AFTER_ABORT).is_zero() {
@@ -131,7 +147,7 @@ impl<H: Send + 'static> InstanceThread<H> {
                 }
             }
             if inactive >= limit {
-                return Err(self.abandon_call(call, limit, &returned));
+                return Err(self.abandon_call(call, limit, returned));
             }
             let next = if logged.is_zero() { SLOW.min(limit / 2) } else { logged * 2 };
             if inactive < logged {
@@ -155,7 +171,7 @@ impl<H: Send + 'static> InstanceThread<H> {
         &mut self,
         call: &str,
         limit: Duration,
-        returned: &std::sync::mpsc::Receiver<Result<T, PluginError>>,
+        returned: &Receiver<Result<T, PluginError>>,
     ) -> PluginError {
         self.context.abort();
         if returned.recv_timeout(AFTER_ABORT).is_err() {

@@ -18,7 +18,7 @@ use crate::pipeline::notes::log_notes;
 use crate::pipeline::queue::Queue;
 use crate::pipeline::report_lock::ReportLockGuard;
 use crate::pipeline::retry::{Outage, is_retryable};
-use crate::pipeline::summary::InputSummary;
+use crate::pipeline::summary::{Failure, InputSummary};
 use crate::plugins::context::Context;
 
 /// The thread of an input.
@@ -130,6 +130,9 @@ impl SinceMark {
         Self { bytes: 0, started: now }
     }
 }
+
+/// Why a missed report is missed by an optional output that was left behind.
+const LEFT_BEHIND: &str = "the output accepted nothing for two seconds while its queue was full";
 
 /// Interval at which a waiting input checks for new commits.
 pub(super) const TICK: Duration = Duration::from_millis(200);
@@ -257,8 +260,14 @@ impl InputWorker<'_> {
         self.summary.metrics = context.map(|context| context.metrics().to_list()).unwrap_or_default();
     }
 
-    /// Waits while an output's queue is full, so a slow output slows down the input.
+    /// Waits while an output's queue is full, so a slow output slows down the input. An optional output that accepts
+    /// nothing for two seconds is left behind: later findings are dropped for it, and checkpoints do not wait for it.
     pub(super) fn send(&self, item: &Item) {
-        self.outputs.iter().for_each(|output| output.put(item));
+        for (number, output) in self.outputs.iter().enumerate() {
+            let is_left_behind = output.put(item);
+            if is_left_behind && let Err(error) = self.checkpoints.exclude_output(number, LEFT_BEHIND) {
+                self.control.record_failure(Failure::of_state("state", &error));
+            }
+        }
     }
 }

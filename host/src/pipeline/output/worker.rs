@@ -54,8 +54,9 @@ impl OutputWorker {
         ahead: Vec<AheadReport>,
     ) -> Self {
         let OpenOutput { required, delivery, destination, open_error, .. } = output;
-        let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
         let standby = standby.map(|standby| standby.destination);
+        let instances = [&destination].into_iter().chain(&standby).map(Destination::context).collect();
+        let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required, instances));
         let resumes = destination.capabilities().resume != Resume::None;
         Self {
             number,

@@ -296,3 +296,35 @@ fn kills_during_failover_lose_and_repeat_nothing() {
     let (killed, whole) = (sandbox.read("findings.ndjson"), undisturbed.read("findings.ndjson"));
     assert!(killed == whole, "{} bytes for {}", killed.len(), whole.len());
 }
+
+/// A receiver that accepts connections and never reads costs the other outputs two seconds, not its timeouts.
+#[test]
+fn optional_output_that_accepts_nothing_does_not_hold_up_the_others() {
+    let sandbox = Sandbox::new();
+    let extent = Extent::Bytes(40_000_000);
+    let shape =
+        Shape { format: Format::Scan, extent, findings_per_asset: 30, qids: 200, own_texts: false, seed: 6 };
+    shape.write(std::io::BufWriter::new(fs::File::create(sandbox.path("scan.xml")).unwrap())).unwrap();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let receiver = format!(
+        "{{ id: siem, plugin: ArcSightCEF, required: no, retry: {{ max_elapsed_secs: 0 }}, \
+         with: {{ transport: tcp, address: \"127.0.0.1:{port}\", write_timeout_secs: 25 }} }}"
+    );
+    let lines = "{ id: lines, plugin: JSON, with: { path: findings.ndjson } }";
+    let text = pipeline("path: scan.xml", &[lines, &receiver]);
+    let started = Instant::now();
+    let host = sandbox.host_running(&text).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !sandbox.path("findings.ndjson").exists() {
+        assert!(started.elapsed() < Duration::from_secs(20), "the file waits for the receiver");
+        sleep(Duration::from_millis(10));
+    }
+    let outcome = Outcome::of(host.wait_with_output().unwrap()).expect_code(69);
+    assert!(started.elapsed() > Duration::from_secs(24), "the receiver was not slow");
+    let summary = outcome.summary();
+    let findings = summary["outputs"][0]["records"].as_u64().unwrap();
+    assert_eq!(summary["outputs"][1]["undelivered"], findings, "{summary}");
+    let shown = sandbox.host(&["dead-letters", "show", "pipeline.yaml", "--state-dir", "state"]);
+    let shown = Outcome::of({ shown }.output().unwrap()).expect_code(0).stdout;
+    assert!(shown.contains(&format!("siem: lacks {findings} findings of the report scan.xml")), "{shown}");
+}
