@@ -54,6 +54,8 @@ pub fn start(format: LogFormat, verbosity: i8) {
     WITH_TARGET.store(format == LogFormat::Json || level > Level::INFO, Ordering::Relaxed);
     IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     let builder = fmt().with_max_level(level).with_writer(|| StderrWithProgress).with_target(false);
+    // It reports a failed write on standard error, and panics when that fails too.
+    let builder = builder.log_internal_errors(false);
     let _ = match format {
         LogFormat::Text => builder.with_ansi(has_colors()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -79,9 +81,11 @@ where
 {
     LEVEL.store(level_number(level), Ordering::Relaxed);
     WITH_TARGET.store(level > Level::INFO, Ordering::Relaxed);
-    let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(lines);
+    let lines =
+        fmt::layer().with_target(false).with_ansi(false).log_internal_errors(false).with_writer(lines);
     let syslog = syslog
-        .map(|writer| fmt::layer().with_target(false).with_ansi(false).without_time().with_writer(writer));
+        .map(|writer| fmt::layer().with_target(false).with_ansi(false).without_time().with_writer(writer))
+        .map(|layer| layer.log_internal_errors(false));
     let _ = tracing_subscriber::registry()
         .with(LevelFilter::from_level(level))
         .with(lines)

@@ -49,9 +49,9 @@ pub fn show_missed_report(missed: &MissedReport, format: Format) -> String {
     }
     let MissedReport { output, report, missed: Missed { findings, reason }, run, time } = missed;
     let (path, input, reason) = (without_controls(&report.path), &report.input, without_controls(reason));
-    format!(
-        "{time} {output}: lacks {findings} findings of the report {path} (run {run}, input {input}): {reason}\n"
-    )
+    // The run that resumes does not know how many an interrupted run missed.
+    let findings = if *findings == 0 { "findings".to_owned() } else { format!("{findings} findings") };
+    format!("{time} {output}: lacks {findings} of the report {path} (run {run}, input {input}): {reason}\n")
 }
 
 /// One dead letter: time, output or input, finding, rejection reason, run, attempts and report.
@@ -79,4 +79,24 @@ pub fn show_dead_letter(letter: &DeadLetter, format: Format) -> String {
         letter.attempts,
         without_controls(&letter.report.path),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_number_of_missing_findings_is_not_shown_as_zero() {
+        let missed = |findings| Missed { findings, reason: "refused".to_owned() };
+        let show = |findings| {
+            let report = MissedReport {
+                output: "siem".to_owned(),
+                missed: missed(findings),
+                ..MissedReport::default()
+            };
+            show_missed_report(&report, Format::Text)
+        };
+        assert!(show(3).contains("siem: lacks 3 findings of the report"));
+        assert!(show(0).contains("siem: lacks findings of the report"));
+    }
 }

@@ -1,6 +1,6 @@
 //! JSON Schema of one option: a key of the host, or an option of a plugin.
 
-use scanbridge_plugin_api::{OptionDescriptor, OptionKind};
+use scanbridge_plugin_api::{OptionDescriptor, OptionKind, show_duration};
 use serde_json::{Value, json};
 
 /// The schema of one option, with its description and default.
@@ -8,7 +8,11 @@ pub(super) fn describe(option: &OptionDescriptor) -> Value {
     let mut value = json!({ "anyOf": [kind(&option.kind), { "$ref": "#/$defs/reference" }] });
     value["description"] = json!(option.help);
     if let Some(default) = option.default.as_ref().filter(|_| !option.secret) {
-        value["default"] = default.clone();
+        value["default"] = match (&option.kind, default.as_u64()) {
+            // A number needs a unit.
+            (OptionKind::Duration { .. }, Some(ms)) => json!(show_duration(ms)),
+            _ => default.clone(),
+        };
     }
     if option.secret {
         value["writeOnly"] = json!(true);
@@ -22,7 +26,7 @@ fn kind(kind: &OptionKind) -> Value {
         OptionKind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         OptionKind::Size { min, max } => json!({ "anyOf": [
             { "type": "integer", "minimum": min, "maximum": max },
-            { "type": "string", "pattern": "^[0-9]+ *([KkMmGg][Ii]?)?[Bb]$" },
+            { "type": "string", "pattern": "^[0-9]+ *([KkMmGgTtPp][Ii]?[Bb]|[Bb])?$" },
         ] }),
         OptionKind::Duration { .. } => {
             json!({ "type": "string", "pattern": "^ *[0-9]+ *([Mm][Ss]|[Ss]|[Mm][Ii][Nn]|[Hh]|[Dd]) *$" })
@@ -51,6 +55,6 @@ fn kind(kind: &OptionKind) -> Value {
 fn flag() -> Value {
     json!({ "anyOf": [
         { "type": "boolean" },
-        { "enum": ["y", "n", "yes", "no", "on", "off", "Y", "N", "Yes", "No", "YES", "NO"] },
+        { "enum": ["y", "n", "yes", "no", "on", "off", "Y", "N", "Yes", "No", "On", "Off", "YES", "NO", "ON", "OFF"] },
     ] })
 }

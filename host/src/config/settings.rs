@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, RuleRepair};
+use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, RuleRepair, show_duration};
 use serde_json::{Map, Value, json};
 
 use super::checker::Checker;
@@ -329,7 +329,13 @@ impl Checker<'_> {
         let help = match (&option.default, option.required) {
             (_, true) => "add a value; this option is required".to_owned(),
             (Some(default), _) if !option.secret => {
-                let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+                let default = match (&option.kind, default) {
+                    (OptionKind::Duration { .. }, Value::Number(ms)) => {
+                        ms.as_u64().map_or_else(|| ms.to_string(), show_duration)
+                    }
+                    (_, Value::String(text)) => text.clone(),
+                    (_, default) => default.to_string(),
+                };
                 format!("add a value, or remove the line to use the default {default}")
             }
             _ => "add a value, or remove the line".to_owned(),

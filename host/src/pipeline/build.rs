@@ -232,7 +232,7 @@ fn partial_not_supported(id: &str) -> PluginError {
 /// Adds the location of the option that the error is about: the named one, otherwise the first one in the message. The
 /// plugin's own checks concern several options, so only the plugin can make them.
 fn with_location(instance: &Instance, mut error: PluginError) -> PluginError {
-    if let Some(line) = error.line {
+    if let Some(line) = error.line.take() {
         error.message = format!("{}, line {line}", error.message);
     }
     if error.kind == ErrorKind::Config {

@@ -1,6 +1,6 @@
 //! The invalid rows and odd cells of one input: counts, the first of them in the log, and dead letters.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use scanbridge_plugin_api::batch::Columns;
@@ -17,10 +17,8 @@ pub(super) struct ReportTally {
     report: ReportRecord,
     /// Valid findings.
     findings: AtomicU64,
-    /// Invalid rows with a dead letter.
-    dead_letters: AtomicU64,
-    /// Invalid rows for which no dead letter could be kept.
-    lost: AtomicU64,
+    /// Whether the log says that an invalid row has no dead letter.
+    has_lost: AtomicBool,
 }
 
 impl ReportTally {
@@ -38,14 +36,6 @@ impl ReportTally {
 
     pub(super) fn findings(&self) -> u64 {
         self.findings.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn dead_letters(&self) -> u64 {
-        self.dead_letters.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
     }
 }
 
@@ -71,11 +61,26 @@ struct State {
     first: Option<String>,
     /// The dead letters that are not in the ledger yet, as JSON, each with the last barrier before its batch.
     pending: Vec<(u64, Vec<u8>)>,
+    /// Invalid rows without a dead letter, with the last barrier before their batch. One entry for each barrier.
+    lost: Vec<(u64, u64)>,
+    /// The last barrier before each report that began and did not continue another run's.
+    begun: Vec<u64>,
     /// Their size, in bytes, and that of the dead letters that [`RowFaults::take_before`] has returned and that are not
     /// in the ledger yet.
     pending_bytes: usize,
     /// Bytes of dead letters that the ledger may still get; `None` if this run stores none.
     room: Option<u64>,
+}
+
+/// What [`RowFaults::take_before`] returns.
+#[derive(Debug, Default)]
+pub(super) struct InvalidSince {
+    /// Whether a report began.
+    pub(super) has_begun: bool,
+    /// Dead letters, as JSON.
+    pub(super) letters: Vec<Vec<u8>>,
+    /// Invalid rows without a dead letter.
+    pub(super) lost: u64,
 }
 
 /// Maximum number of invalid rows of an input in the log; the summary counts all.
@@ -142,7 +147,11 @@ impl RowFaults {
         let letter = letter.to_json();
         let bytes = letter.len();
         if state.pending_bytes + bytes > MAX_PENDING_BYTES || bytes as u64 > room {
-            if tally.lost.fetch_add(1, Ordering::Relaxed) == 0 {
+            match state.lost.iter_mut().find(|(mark, _)| *mark == after) {
+                Some((_, lost)) => *lost += 1,
+                None => state.lost.push((after, 1)),
+            }
+            if !tally.has_lost.swap(true, Ordering::Relaxed) {
                 tracing::error!(
                     instance = self.input,
                     "too many invalid rows: further ones of this report are counted, but not stored as dead letters"
@@ -150,7 +159,6 @@ impl RowFaults {
             }
             return;
         }
-        tally.dead_letters.fetch_add(1, Ordering::Relaxed);
         state.pending_bytes += bytes;
         state.room = Some(room - bytes as u64);
         state.pending.push((after, letter));
@@ -173,11 +181,19 @@ impl RowFaults {
         );
     }
 
-    /// Takes the dead letters of the batches before this barrier. They belong to its transaction.
-    pub(super) fn take_before(&self, mark: u64) -> Vec<Vec<u8>> {
+    /// A report that is read from its beginning follows this barrier.
+    pub(super) fn begin_report(&self, after: u64) {
+        self.lock().begun.push(after);
+    }
+
+    /// Takes the invalid rows of the batches before this barrier. They belong to its transaction.
+    pub(super) fn take_before(&self, mark: u64) -> InvalidSince {
         let mut state = self.lock();
-        let before = state.pending.extract_if(.., |(after, _)| *after < mark);
-        before.map(|(_, letter)| letter).collect()
+        let has_begun = state.begun.extract_if(.., |after| *after < mark).count() > 0;
+        let letters = state.pending.extract_if(.., |(after, _)| *after < mark).map(|(_, letter)| letter);
+        let letters = letters.collect();
+        let lost = state.lost.extract_if(.., |(after, _)| *after < mark).map(|(_, lost)| lost).sum();
+        InvalidSince { has_begun, letters, lost }
     }
 
     /// Dead letters of this size are in the ledger.

@@ -18,6 +18,18 @@ pub struct Checkpoint {
     pub active_input: Option<String>,
     /// Ended reports that their input has not confirmed yet, by the `id` of the input.
     pub unconfirmed: BTreeMap<String, Vec<StoredReport>>,
+    /// Invalid rows of the report in progress up to this position, by the `id` of the input.
+    pub invalid_rows: BTreeMap<String, InvalidOfReport>,
+}
+
+/// Invalid rows of a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InvalidOfReport {
+    /// Those with a dead letter.
+    pub dead_letters: u64,
+    /// Those without, because too many came.
+    pub lost: u64,
 }
 
 /// State of one output at a checkpoint.
@@ -30,6 +42,8 @@ pub struct OutputState {
     pub has_gap: bool,
     /// Whether rows of the report in progress were invalid: then, too, the output must not remove old findings.
     pub has_invalid_rows: bool,
+    /// Findings of the report in progress that are in its dead letters.
+    pub rejected: u64,
     /// Its last dead letter.
     pub dead_letters: DeadLetterEnd,
     /// The report whose findings the output had received. If it differs from the report in progress, the output

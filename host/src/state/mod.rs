@@ -18,8 +18,8 @@ mod lock;
 mod record;
 
 pub use checkpoint::{
-    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, KeyChanges, Missed, MissedChange, MissedReport,
-    OutputState, SentReport, SinceCheckpoint,
+    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, InvalidOfReport, KeyChanges, Missed, MissedChange,
+    MissedReport, OutputState, SentReport, SinceCheckpoint,
 };
 pub use dead_letter::{DeadLetter, DeadLetterHistory, Record, ReportRecord, Stage};
 pub use dead_letter_writer::DeadLetterWriter;

@@ -10,8 +10,8 @@ use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart, Severity,
 };
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError, Position,
-    Rereads, Result, Resumes, Services, Step, Stored, Verdict, register_input,
+    CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, Outcome, PluginError,
+    Position, Rereads, Result, Resumes, Services, Step, Stored, Verdict, register_input,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,9 @@ struct Place {
     /// Number of assets that are read.
     assets: usize,
     ended: bool,
+    /// Number of assets that an interrupted run has read.
+    #[serde(skip)]
+    before: usize,
 }
 
 register_input!(Faulty);
@@ -66,6 +69,8 @@ const FAULTS: &[&str] = &[
     "no-vendor",
     "deletes-in-next",
     "deletes-for-missed",
+    "deletes-for-withdrawn",
+    "counts-from-the-resume",
     "expects-removed-files",
     "never-returns",
     "long-position",
@@ -148,7 +153,9 @@ impl Input for Faulty {
     fn stored(&mut self, stored: &Stored) -> Result<()> {
         for report in &stored.reports {
             let path = Path::new(&report.key.path);
-            let is_due = report.outcome.is_settled() || self.is("deletes-for-missed");
+            let is_due = report.outcome.is_settled()
+                || report.outcome == Outcome::Missed && self.is("deletes-for-missed")
+                || report.outcome == Outcome::Withdrawn && self.is("deletes-for-withdrawn");
             if !is_due || revision(path).ok().as_ref() != Some(&report.key.revision) {
                 continue;
             }
@@ -192,6 +199,7 @@ impl Faulty {
                 return Ok(None);
             }
             place.assets = resume.assets;
+            place.before = resume.assets;
             self.resumed = resume.assets > 0;
         }
         let complete = text.ends_with("end\n") || self.is("complete-although-truncated");
@@ -276,7 +284,11 @@ impl Report {
 
 impl Place {
     fn position(&self, fault: &str) -> Position {
-        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        let mut place = self.clone();
+        if fault == "counts-from-the-resume" && !self.ended {
+            place.assets -= self.before;
+        }
+        let mut bytes = serde_json::to_vec(&place).unwrap_or_default();
         if fault == "long-position" {
             bytes.resize(200 << 10, b' ');
         }

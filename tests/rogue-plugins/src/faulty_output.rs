@@ -25,6 +25,8 @@ struct Faulty {
     password: String,
     services: Services,
     state: State,
+    /// The length of the part when this instance was opened.
+    before: u64,
     part: Option<File>,
 }
 
@@ -57,6 +59,7 @@ const FAULTS: &[&str] = &[
     "publishes-in-end",
     "truncates-although-continued",
     "repeats-although-exact",
+    "counts-from-the-resume",
     "drops-rows",
     "secret-in-an-error",
     "silent-in-close",
@@ -97,6 +100,7 @@ impl Output for Faulty {
                 .unwrap_or_default(),
             services: open.services.clone(),
             state: State::default(),
+            before: 0,
             part: None,
         };
         if output.is("writes-in-open") && open.purpose() == Purpose::Check {
@@ -128,6 +132,7 @@ impl Output for Faulty {
             partial: how.partial,
             ..State::default()
         };
+        self.before = 0;
         self.part = Some(File::create(self.part_path(self.state.number)).map_err(io)?);
         Ok(())
     }
@@ -192,6 +197,8 @@ impl Output for Faulty {
         }
         let receipt = if self.is("constant-receipt") {
             State { number: 1, ..State::default() }
+        } else if self.is("counts-from-the-resume") && !self.state.ended {
+            State { length: self.state.length.saturating_sub(self.before), ..self.state.clone() }
         } else {
             self.state.clone()
         };
@@ -274,6 +281,7 @@ impl Faulty {
         if !self.is("repeats-although-exact") {
             part.set_len(self.state.length).map_err(io)?;
         }
+        self.before = self.state.length;
         self.part = Some(part);
         Ok(())
     }

@@ -172,7 +172,11 @@ fn killed(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
     for number in 0..total.min(POSITIONS) {
         let position = number * total / total.min(POSITIONS) + 1;
         for confirmed in [false, true] {
-            interrupted(exam, subject, &complete, position, confirmed)?;
+            interrupted(exam, subject, &complete, (position, confirmed, false))?;
+        }
+        if number % 4 == 0 {
+            // The positions of a resumed run must be right too.
+            interrupted(exam, subject, &complete, (position, false, true))?;
         }
     }
     Ok(())
@@ -182,12 +186,14 @@ fn interrupted(
     exam: &mut Exam<'_>,
     subject: &mut Subject<'_>,
     complete: &Reading,
-    position: usize,
-    confirmed: bool,
+    (position, confirmed, twice): (usize, bool, bool),
 ) -> Checked {
     let moment = if confirmed { "after" } else { "before" };
+    let again = if twice { ", killed at the next position and resumed" } else { "" };
     let in_context = |what: String| {
-        Finding::Failed(format!("killed at position {position}, {moment} `stored`, then resumed: {what}"))
+        Finding::Failed(format!(
+            "killed at position {position}, {moment} `stored`, then resumed{again}: {what}"
+        ))
     };
     let space = exam.fresh(subject)?;
     let mut steps = vec![Step::Open(Resume::Fresh), Step::Read { positions: Some(position) }];
@@ -200,17 +206,28 @@ fn interrupted(
     let Some(from) = first.steps().filter_map(|step| step.position.clone()).last() else {
         return Err(in_context("two runs over the same samples give different positions".to_owned()));
     };
-    let second = read_all(exam, subject, &space, Resume::From(from))?;
-    if let Some(error) = second.first_error() {
+    let mut traces = vec![first];
+    let mut from = Resume::From(from);
+    if twice {
+        let steps = [Step::Open(from.clone()), Step::Read { positions: Some(1) }, Step::Die];
+        let second = exam.run(subject, &space, calls(steps), Setup::default())?;
+        if let Some(position) = second.steps().filter_map(|step| step.position.clone()).last() {
+            from = Resume::From(position);
+            traces.push(second);
+        }
+    }
+    traces.push(read_all(exam, subject, &space, from)?);
+    if let Some(error) = traces.iter().find_map(Trace::first_error) {
         return Err(in_context(error));
     }
     let in_context = |finding: Finding| match finding {
         Finding::Failed(what) => in_context(what),
         other => other,
     };
-    let first = Reading::of(&first).map_err(in_context)?;
-    let rest = Reading::of(&second).map_err(in_context)?;
-    compare_exact(&complete.lines(), &first.resumed_by(rest).lines()).map_err(in_context)
+    let mut readings = traces.iter().map(Reading::of);
+    let first = readings.next().unwrap_or_else(|| Ok(Reading::default())).map_err(in_context)?;
+    let read = readings.try_fold(first, |read, rest| Ok(read.resumed_by(rest?))).map_err(in_context)?;
+    compare_exact(&complete.lines(), &read.lines()).map_err(in_context)
 }
 
 fn batches(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {

@@ -68,35 +68,51 @@ fn killed(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undisturbed) 
         let call = if number < 8 { steps.len() - 1 - number } else { number * steps.len() / KILLS };
         let after = (number % 3 == 2).then(|| random.below(1500) as u64);
         let kill = Kill { call, after };
-        let (space, receipt, place) = first_part(exam, subject, steps.clone(), kill, resume)?;
-        let rest = plan(place, REPORTS, &mut Random(200 + number as u64), resume);
-        let rest = [Step::Open(receipt)].into_iter().chain(rest).chain([Step::Close]);
+        let space = exam.fresh(subject)?;
+        let start = (Resume::Fresh, Place::default());
+        let from = killed_part(exam, subject, &space, steps.clone(), kill, (resume, start))?;
+        let mut rest = rest_of_run(&from, 200 + number, resume);
+        // What a resumed run stores must be right too.
+        let is_killed_again = number % 2 == 1;
+        if is_killed_again {
+            let kill = Kill { call: 1 + random.below(rest.len() - 1), after: None };
+            let from = killed_part(exam, subject, &space, rest, kill, (resume, from))?;
+            rest = rest_of_run(&from, 500 + number, resume);
+        }
         let how = || {
             let moment = if after.is_some() { "in" } else { "before" };
-            format!("killed {moment} `{}` (call {call} of {}), then resumed", steps[call].name(), steps.len())
+            let again = if is_killed_again { ", killed again and resumed" } else { "" };
+            let name = steps[call].name();
+            format!("killed {moment} `{name}` (call {call} of {}), then resumed{again}", steps.len())
         };
         resumed(exam, subject, &space, rest, &normal.records, resume).map_err(when(how))?;
     }
     Ok(())
 }
 
-/// A run that is killed. Returns what the ledger then has.
-fn first_part(
+/// A run that is killed. `from` is what the ledger has before it. Returns what the ledger then has.
+fn killed_part(
     exam: &mut Exam<'_>,
     subject: &mut Subject<'_>,
+    space: &Space,
     steps: Vec<Step>,
     kill: Kill,
-    resume: Continues,
-) -> Result<(Space, Resume, Place), Finding> {
-    let space = exam.fresh(subject)?;
+    (resume, from): (Continues, (Resume, Place)),
+) -> Result<(Resume, Place), Finding> {
     let setup = Setup { kill: Some(kill), ..Setup::default() };
-    let trace = exam.run(subject, &space, calls(steps), setup)?;
+    let trace = exam.run(subject, space, calls(steps), setup)?;
     if let Some(error) = trace.first_error() {
         return failed(error);
     }
-    let (receipt, place) = trace.last_transaction().unwrap_or_default();
+    let Some((receipt, place)) = trace.last_transaction() else { return Ok(from) };
     let receipt = receipt.filter(|_| resume != Continues::None);
-    Ok((space, receipt.map_or(Resume::Fresh, Resume::From), place))
+    Ok((receipt.map_or(Resume::Fresh, Resume::From), place))
+}
+
+/// The calls of a run that resumes with what the ledger has.
+fn rest_of_run((receipt, place): &(Resume, Place), seed: usize, resume: Continues) -> Vec<Step> {
+    let rest = plan(*place, REPORTS, &mut Random(seed as u64), resume);
+    [Step::Open(receipt.clone())].into_iter().chain(rest).chain([Step::Close]).collect()
 }
 
 /// A run that resumes in a directory, and what is delivered then.
@@ -227,7 +243,9 @@ fn begun_again(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undistur
         }
         first.push(Step::Die);
         let kill = Kill { call: first.len() - 1, after: None };
-        let (space, receipt, _) = first_part(exam, subject, first, kill, resume)?;
+        let space = exam.fresh(subject)?;
+        let start = (Resume::Fresh, Place::default());
+        let (receipt, _) = killed_part(exam, subject, &space, first, kill, (resume, start))?;
         let rest = [Step::Open(receipt)].into_iter().chain(whole(report)).chain([Step::Close]);
         let how = match report {
             0 => "a report was interrupted and is begun again",

@@ -49,15 +49,20 @@ fn sources_stay(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
     if let Some(path) = missing(&space) {
         return failed(format!("{path} was changed or removed before `stored` was called"));
     }
-    for outcome in ["missed", "delivered"] {
+    for outcome in ["missed", "withdrawn", "delivered"] {
         let space = exam.fresh(subject)?;
         let steps = [Step::Open(Resume::Fresh), READ, confirm(outcome), confirm(outcome), Step::Close];
         let trace = exam.run(subject, &space, calls(steps), Setup::default())?;
         if let Some(error) = trace.first_error() {
             return failed(format!("`stored` was called twice: {error}"));
         }
-        if let Some(path) = missing(&space).filter(|_| outcome == "missed") {
-            return failed(format!("{path} was changed or removed although an output missed findings"));
+        let why = match outcome {
+            "missed" => "an output missed findings",
+            "withdrawn" => "its report was not delivered",
+            _ => continue,
+        };
+        if let Some(path) = missing(&space) {
+            return failed(format!("{path} was changed or removed although {why}"));
         }
     }
     Ok(())

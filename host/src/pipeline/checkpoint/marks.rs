@@ -4,7 +4,8 @@ use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
 
 use super::new_mark::{EndedReport, NewMark};
 use super::state::State;
-use crate::state::{Missed, MissedChange, MissedReport};
+use crate::pipeline::row_faults::InvalidSince;
+use crate::state::{InvalidOfReport, Missed, MissedChange, MissedReport};
 
 impl State {
     /// The latest unstored barrier that every counted output has committed.
@@ -44,10 +45,8 @@ impl State {
         let NewMark { input, position, in_report, ended } = mark;
         let id = self.inputs.ids[input].clone();
         self.checkpoint.active_input = in_report.then(|| id.clone());
-        let letters = self.inputs.faults.get(input).map(|faults| faults.take_before(number));
-        if let Some(letters) = letters.filter(|letters| !letters.is_empty()) {
-            self.since.invalid_rows.push((id.clone(), letters));
-        }
+        let invalid = self.inputs.faults.get(input).map(|faults| faults.take_before(number));
+        self.add_invalid_rows(&id, invalid.unwrap_or_default());
         let report = ended.map(|ended| self.report_outcome(number, &id, ended));
         self.checkpoint.unconfirmed.entry(id.clone()).or_default().extend(report.clone());
         match position.clone() {
@@ -62,11 +61,24 @@ impl State {
         self.unpublished.push_back((number, input, position, report));
     }
 
+    /// Adds invalid rows of this input to those of its report in progress, of which an interrupted run has read a part.
+    fn add_invalid_rows(&mut self, input: &str, since: InvalidSince) {
+        let InvalidSince { has_begun, letters, lost } = since;
+        let mut rows = self.checkpoint.invalid_rows.remove(input).filter(|_| !has_begun).unwrap_or_default();
+        rows.dead_letters += letters.len() as u64;
+        rows.lost += lost;
+        self.checkpoint.invalid_rows.insert(input.to_owned(), rows);
+        if !letters.is_empty() {
+            self.since.invalid_rows.push((input.to_owned(), letters));
+        }
+    }
+
     /// Determines the outcome of a report of this input that ended at this barrier.
     fn report_outcome(&mut self, number: u64, input: &str, ended: EndedReport) -> StoredReport {
         let EndedReport { key, mut sent, tally } = ended;
-        let mut dead_letters = tally.dead_letters();
-        let has_invalid_rows = dead_letters + tally.lost() > 0;
+        let InvalidOfReport { mut dead_letters, lost } =
+            self.checkpoint.invalid_rows.remove(input).unwrap_or_default();
+        let has_invalid_rows = dead_letters + lost > 0;
         sent.iter_mut().for_each(|sent| sent.complete &= !has_invalid_rows);
         let mut missed_by = Vec::new();
         for output in &mut self.outputs {
@@ -77,8 +89,8 @@ impl State {
         }
         let of_all = |reason: &String| Missed { findings: tally.findings(), reason: reason.clone() };
         missed_by.extend(self.absent.iter().map(|(id, reason)| (id.clone(), Some(of_all(reason)))));
-        let lost = (tally.lost() > 0).then(|| Missed {
-            findings: tally.lost(),
+        let lost = (lost > 0).then(|| Missed {
+            findings: lost,
             reason: "too many invalid rows to keep all as dead letters".to_owned(),
         });
         missed_by.push((input.to_owned(), lost));

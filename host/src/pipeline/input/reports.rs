@@ -40,6 +40,9 @@ impl<'a> InputWorker<'a> {
         }
         start.schema = self.columns.schema().clone();
         self.columns = Arc::new(Columns::of_report(&start));
+        if !continued {
+            self.counts.faults.begin_report(self.last_mark);
+        }
         let key = Arc::new(
             ReportKey::default()
                 .with_input(self.summary.id.clone())

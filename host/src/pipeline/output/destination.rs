@@ -65,10 +65,12 @@ impl Destination {
             plugin: opener.plugin().to_owned(),
             ..OutputSummary::default()
         };
-        let OutputState { receipt, has_gap, has_invalid_rows, dead_letters: end, report, .. } = from;
+        let OutputState { receipt, has_gap, has_invalid_rows, rejected, dead_letters: end, report, .. } =
+            from;
         let report = report.map(|report| OpenReport {
             has_findings: true,
             has_invalid_rows,
+            rejected,
             ..OpenReport::new(ReportBegin::of_state(report))
         });
         let receipt = receipt.map(Receipt);
@@ -145,10 +147,11 @@ impl Destination {
     pub(super) fn state_at_commit(&self) -> OutputState {
         let Account { has_gap, dead_letters, ref report, ref receipt, .. } = self.committed;
         let has_invalid_rows = report.as_ref().is_some_and(|report| report.has_invalid_rows);
+        let rejected = report.as_ref().map_or(0, |report| report.rejected);
         let report =
             report.as_ref().filter(|report| report.has_findings).map(|report| (&*report.begin.report).into());
         let receipt = receipt.as_ref().map(|receipt| receipt.0.clone());
-        OutputState { receipt, has_gap, has_invalid_rows, dead_letters, report, ahead: Vec::new() }
+        OutputState { receipt, has_gap, has_invalid_rows, rejected, dead_letters, report, ahead: Vec::new() }
     }
 
     /// Another output takes over after the last commit: this one will not receive the rest of the current report.

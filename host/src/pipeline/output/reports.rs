@@ -94,7 +94,7 @@ impl Destination {
         let reason = match (report.is_invalid, was_dropped) {
             (true, _) => "the input sent an invalid batch",
             (_, true) => "the output was unavailable or its queue was full",
-            _ => "another output received a part of the report",
+            _ => "another output received a part of the report, or an interrupted run did not deliver it",
         };
         let missed = (has_gap || report.is_invalid).then(|| Missed {
             findings: report.begin.tally.findings().saturating_sub(report.received),

@@ -1,5 +1,7 @@
 //! One failure of a run: what failed, what the operator can do, and the exit code.
 
+use std::borrow::Cow;
+
 use scanbridge_plugin_api::PluginError;
 use serde::Serialize;
 
@@ -26,7 +28,7 @@ impl Failure {
         Self {
             instance: instance.to_owned(),
             // Contains file names and responses of peers: line breaks and escape sequences are escaped.
-            message: without_controls(&error.message).into_owned(),
+            message: without_controls(&message_with_line(error)).into_owned(),
             hint: error.hint.as_deref().map(|hint| without_controls(hint).into_owned()),
             exit_code: exit_code(error.kind),
         }
@@ -54,6 +56,14 @@ impl Failure {
     }
 }
 
+/// The message of an error, with the line of the file that it names.
+fn message_with_line(error: &PluginError) -> Cow<'_, str> {
+    match error.line {
+        Some(line) => format!("{}, line {line}", error.message).into(),
+        None => error.message.as_str().into(),
+    }
+}
+
 /// The first of these failures, for a command on the saved state.
 #[must_use]
 pub(crate) fn to_state_error(failures: &[Failure]) -> StateError {
@@ -62,5 +72,16 @@ pub(crate) fn to_state_error(failures: &[Failure]) -> StateError {
         message: first.map(|failure| failure.message.clone()).unwrap_or_default(),
         hint: first.and_then(|failure| failure.hint.clone()),
         exit_code: first.map_or(70, |failure| failure.exit_code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_has_the_line_of_the_file_that_it_names() {
+        let error = PluginError::bad_data("a.ndjson: not an object").with_line(7);
+        assert_eq!(Failure::new("scans", &error).message, "a.ndjson: not an object, line 7");
     }
 }

@@ -14,7 +14,7 @@ pub(super) type Bytes = TableDefinition<'static, &'static str, &'static [u8]>;
 /// A list of JSON values by ascending number.
 pub(super) type List = TableDefinition<'static, u64, &'static [u8]>;
 
-/// The format, the pipeline file, the input that was inside a report, and the time of the checkpoint.
+/// The format, the pipeline file, the input that was inside a report, its invalid rows, and the time of the checkpoint.
 pub(super) const ABOUT: Bytes = TableDefinition::new("about");
 /// Positions of the checkpoint, by input.
 pub(super) const POSITIONS: Bytes = TableDefinition::new("positions");

@@ -7,8 +7,8 @@ use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
 use super::history::MAX_RUNS;
 use super::*;
 use crate::state::{
-    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, Fingerprint, Missed, OutputState, ReportRecord,
-    RunRecord, RunState, SentReport, SinceCheckpoint,
+    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, Fingerprint, InvalidOfReport, Missed, OutputState,
+    ReportRecord, RunRecord, RunState, SentReport, SinceCheckpoint,
 };
 
 fn run(number: u64, state: RunState) -> RunRecord {
@@ -31,6 +31,7 @@ fn checkpoint(step: u8) -> Checkpoint {
         dead_letters: DeadLetterEnd { number: step.into(), bytes: 0 },
         report: step.is_multiple_of(2).then(ReportRecord::default),
         has_invalid_rows: step.is_multiple_of(3),
+        rejected: step.into(),
         ahead: vec![AheadReport { key: key(step), missed, dead_letters: 3 }],
     };
     Checkpoint {
@@ -42,6 +43,7 @@ fn checkpoint(step: u8) -> Checkpoint {
             vec![StoredReport::new(key(step), Outcome::Missed).with_dead_letters(1)],
         )]
         .into(),
+        invalid_rows: [("scans".to_owned(), InvalidOfReport { dead_letters: step.into(), lost: 2 })].into(),
     }
 }
 

@@ -21,6 +21,8 @@ struct OutputRow {
     has_gap: bool,
     #[serde(default)]
     has_invalid_rows: bool,
+    #[serde(default)]
+    rejected: u64,
     report: Option<ReportRecord>,
     #[serde(default)]
     ahead: Vec<AheadReport>,
@@ -42,13 +44,15 @@ impl Ledger {
         let mut receipts: BTreeMap<String, Vec<u8>> = self.all(RECEIPTS)?.into_iter().collect();
         let ends = self.dead_letter_ends()?;
         for (id, row) in self.all(OUTPUTS)? {
-            let OutputRow { has_gap, has_invalid_rows, report, ahead } = self.parse(&row)?;
+            let OutputRow { has_gap, has_invalid_rows, rejected, report, ahead } = self.parse(&row)?;
             let receipt = receipts.remove(&id);
             let dead_letters = ends.get(&id).copied().unwrap_or_default();
-            let state = OutputState { receipt, has_gap, has_invalid_rows, dead_letters, report, ahead };
+            let state =
+                OutputState { receipt, has_gap, has_invalid_rows, rejected, dead_letters, report, ahead };
             checkpoint.outputs.insert(id, state);
         }
         checkpoint.unconfirmed = self.unconfirmed()?;
+        checkpoint.invalid_rows = self.get(ABOUT, "invalid_rows")?.unwrap_or_default();
         Ok(Some(checkpoint))
     }
 
@@ -88,6 +92,7 @@ impl Ledger {
     pub fn store(&self, checkpoint: &Checkpoint, since: &SinceCheckpoint) -> Result<(), StateError> {
         self.change(|transaction| {
             put(transaction, ABOUT, "under_way", &checkpoint.active_input)?;
+            put(transaction, ABOUT, "invalid_rows", &checkpoint.invalid_rows)?;
             put(transaction, ABOUT, "stored", &crate::state::now())?;
             let mut positions = transaction.open_table(POSITIONS)?;
             for (input, position) in &checkpoint.positions {
@@ -100,8 +105,9 @@ impl Ledger {
                     Some(receipt) => receipts.insert(output.as_str(), receipt.as_slice())?,
                     None => receipts.remove(output.as_str())?,
                 };
-                let OutputState { has_gap, has_invalid_rows, report, ahead, .. } = state.clone();
-                put(transaction, OUTPUTS, output, &OutputRow { has_gap, has_invalid_rows, report, ahead })?;
+                let OutputState { has_gap, has_invalid_rows, rejected, report, ahead, .. } = state.clone();
+                let row = OutputRow { has_gap, has_invalid_rows, rejected, report, ahead };
+                put(transaction, OUTPUTS, output, &row)?;
             }
             let ends = checkpoint.outputs.iter().map(|(output, state)| (output.as_str(), state.dead_letters));
             put_ends(transaction, ends)?;
@@ -138,6 +144,7 @@ fn delete_checkpoint(transaction: &WriteTransaction) -> Result<(), redb::Error> 
     }
     let mut about = transaction.open_table(ABOUT)?;
     about.remove("under_way")?;
+    about.remove("invalid_rows")?;
     about.remove("stored")?;
     Ok(())
 }

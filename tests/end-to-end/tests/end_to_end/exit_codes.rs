@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use crate::installation::project_file;
 use crate::sandbox::{CEF, CSV, Outcome, Sandbox, pipeline};
@@ -255,6 +256,20 @@ fn failed_write_to_standard_output_exits_74() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         Outcome::of(sandbox.host(arguments).stdout(writer).output().unwrap()).expect_code(0);
+    }
+}
+
+/// `scanbridge run … 2>&1 | head`: the rest of the log is lost, but not the run.
+#[test]
+fn run_continues_when_its_log_cannot_be_written() {
+    let sandbox = Sandbox::new();
+    sandbox.write("good.yaml", pipeline(&scan(), &[CSV]));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    for log in [Stdio::from(writer), Stdio::from(full)] {
+        let run = sandbox.host(&["run", "good.yaml", "-vv"]).stderr(log).output().unwrap();
+        Outcome::of(run).expect_code(0);
     }
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::{examine, library, not_passed, repository, scanbridge};
 
 /// Fault of the output `Faulty`, and the checks that find it.
-const OUTPUT_FAULTS: [(&str, &[&str]); 19] = [
+const OUTPUT_FAULTS: [(&str, &[&str]); 20] = [
     ("writes-in-open", &["G2"]),
     ("creates-the-file-in-check", &["G2"]),
     ("keeps-a-report-that-is-begun-again", &["O6"]),
@@ -23,6 +23,7 @@ const OUTPUT_FAULTS: [(&str, &[&str]); 19] = [
     ("publishes-in-end", &["O5"]),
     ("truncates-although-continued", &["O2"]),
     ("repeats-although-exact", &["O2"]),
+    ("counts-from-the-resume", &["O2"]),
     ("drops-rows", &["O1"]),
     ("secret-in-an-error", &["G3"]),
     ("silent-in-close", &["G5"]),
@@ -35,7 +36,7 @@ const SENDER_FAULTS: [(&str, &[&str]); 3] =
     [("sends-in-check", &["G2"]), ("commits-before-it-sends", &["O2"]), ("sends-twice", &["O1"])];
 
 /// Fault of the input `Faulty`, and the check that finds it.
-const INPUT_FAULTS: [(&str, &[&str]); 24] = [
+const INPUT_FAULTS: [(&str, &[&str]); 26] = [
     ("never-complete", &["I1"]),
     ("complete-although-truncated", &["I1"]),
     ("asset-in-pieces", &["I3"]),
@@ -52,6 +53,8 @@ const INPUT_FAULTS: [(&str, &[&str]); 24] = [
     ("no-vendor", &["I2"]),
     ("deletes-in-next", &["I5"]),
     ("deletes-for-missed", &["I5"]),
+    ("deletes-for-withdrawn", &["I5"]),
+    ("counts-from-the-resume", &["I4"]),
     ("expects-removed-files", &["I5"]),
     ("never-returns", &["G5"]),
     ("long-position", &["I4"]),
