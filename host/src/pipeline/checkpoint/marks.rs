@@ -75,9 +75,12 @@ impl State {
 
     /// Determines the outcome of a report of this input that ended at this barrier.
     fn report_outcome(&mut self, number: u64, input: &str, ended: EndedReport) -> StoredReport {
-        let EndedReport { key, sent, tally } = ended;
+        let EndedReport { key, mut sent, tally } = ended;
         let InvalidOfReport { mut dead_letters, lost } =
             self.checkpoint.invalid_rows.remove(input).unwrap_or_default();
+        if let Some(sent) = sent.as_mut().filter(|_| dead_letters + lost > 0) {
+            sent.complete = false;
+        }
         let mut missed_by = Vec::new();
         for output in &mut self.outputs {
             let ended = output.take_ended(number, tally.findings());
