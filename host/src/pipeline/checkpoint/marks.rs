@@ -78,8 +78,9 @@ impl State {
         let EndedReport { key, mut sent, tally } = ended;
         let InvalidOfReport { mut dead_letters, lost } =
             self.checkpoint.invalid_rows.remove(input).unwrap_or_default();
-        let has_invalid_rows = dead_letters + lost > 0;
-        sent.iter_mut().for_each(|sent| sent.complete &= !has_invalid_rows);
+        if let Some(sent) = sent.as_mut().filter(|_| dead_letters + lost > 0) {
+            sent.complete = false;
+        }
         let mut missed_by = Vec::new();
         for output in &mut self.outputs {
             let ended = output.take_ended(number, tally.findings());

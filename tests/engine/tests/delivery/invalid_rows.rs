@@ -34,6 +34,7 @@ fn invalid_row_becomes_a_dead_letter_and_the_source_is_released() {
     assert_eq!(case.ledger().missed().unwrap(), []);
     assert!(!case.ledger().reports().unwrap()[0].complete, "`state show` must not show it as complete");
     assert_eq!(case.log(0).last().unwrap(), "end rogue.xml complete=false");
+    assert!(!case.ledger().reports().unwrap()[0].complete);
     let letters = case.dead_letters_of("in");
     assert_eq!(letters[3].stage, Stage::Input { input: "in".to_owned() });
     assert_eq!(letters[3].record.asset["address"], "10.0.0.999");
