@@ -65,6 +65,7 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
                     ))?;
                 }
             }
+            ledger.close();
             Ok(())
         }),
     }
@@ -88,7 +89,7 @@ fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOpti
     let stdout_has_data = pipeline.writes_to_stdout();
     match replay::replay(pipeline, &registry, folder, output, &stoppable("")) {
         Ok(None) => match format {
-            Format::Text => print_output(&no_dead_letters(output), 0),
+            Format::Text => print_output("nothing to replay\n", 0),
             Format::Json => print_summary(&Summary::nothing_done(), format, false),
         },
         Ok(Some(summary)) => print_summary(&summary, format, stdout_has_data),

@@ -13,8 +13,8 @@ use scanbridge_plugin_api::{Stored, StoredReport};
 
 pub(super) use new_mark::{EndedReport, NewMark};
 pub(super) use receipts::OutputIds;
-pub(super) use state::Inputs;
 use state::State;
+pub(super) use state::{Inputs, Unsettled};
 
 use super::stop::Stop;
 use crate::state::{Checkpoint, DeadLetterEnd, Ledger, OutputState, SinceCheckpoint, StateError};
@@ -155,6 +155,11 @@ impl Checkpoints {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, longest, |state| state.settled < mark);
         waited.unwrap_or_else(PoisonError::into_inner).0.settled >= mark
+    }
+
+    /// What the reports that ended in this run lack.
+    pub(super) fn unsettled(&self) -> Unsettled {
+        self.lock().unsettled.clone()
     }
 
     /// Whether every barrier is stored and published.

@@ -1,14 +1,15 @@
 //! Starts the threads, waits for them and builds the summary.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{PluginError, Resume, StoredReport};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Resume, StoredReport};
 
 use super::build::{AbsentOutput, OpenOutput, OpenPipeline};
-use super::checkpoint::{Checkpoints, Inputs, OutputIds};
+use super::checkpoint::{Checkpoints, Inputs, OutputIds, Unsettled};
 use super::control::Control;
 use super::input::{InputCounts, InputResult, InputThread, with_counts};
 use super::output::OutputWorker;
@@ -16,7 +17,8 @@ use super::progress::Progress;
 use super::queue::Queue;
 use super::report_lock::ReportLock;
 use super::stop::Stop;
-use super::summary::{InputSummary, OutputSummary, RunStatus, Summary};
+use super::summary::{Failure, InputSummary, OutputSummary, RunStatus, Summary};
+use crate::exit_code::exit_code;
 use crate::state::{EndOfRun, RunState};
 
 /// Result of a run, for the ledger.
@@ -79,6 +81,9 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, progress_bar: bool) -> (Su
         summary
     });
     let inputs: Vec<_> = inputs.collect();
+    if inputs.iter().any(|input| input.resumed) {
+        record_earlier_failures(&control, &checkpoints.unsettled(), &inputs, &outputs);
+    }
     let failed = control.has_failed();
     let summary = summarize(inputs, outputs, absent, &control, started);
     let state = match finished && !failed && checkpoints.is_everything_settled() {
@@ -186,8 +191,16 @@ fn join(thread: JoinHandle<Vec<OutputSummary>>, control: &Control) -> Vec<Output
     thread.join().expect("an output's thread ends with its summary")
 }
 
+/// Starts a thread of the run. A panic in it ends the process: other threads would wait for it for ever.
 fn start<T: Send + 'static>(name: String, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let work = move || catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| end_after_panic());
     thread::Builder::new().name(name).spawn(work).expect("the system starts a thread")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the run cannot go on, and the ledger has its last checkpoint")]
+fn end_after_panic() -> ! {
+    tracing::error!("internal error: a thread of the run panicked; the run was stopped; run again to resume");
+    std::process::exit(i32::from(exit_code(ErrorKind::Bug)))
 }
 
 fn read(
@@ -224,6 +237,42 @@ fn read(
     progress.finish();
     // The host's own threads do not panic; if one does, the run must not look successful.
     threads.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect()
+}
+
+/// Records what the interrupted part of the resumed reports lacks, if nothing of it happened again in this run: its own
+/// run ended before it could.
+fn record_earlier_failures(
+    control: &Control,
+    unsettled: &Unsettled,
+    inputs: &[InputSummary],
+    outputs: &[(usize, OutputSummary)],
+) {
+    let show = "`scanbridge dead-letters show` lists them";
+    let failed = control.failed();
+    let has_failed = |id: &String| failed.iter().any(|failure| failure.instance == *id);
+    for (id, reports) in unsettled.missed.iter().filter(|(id, _)| !has_failed(id)) {
+        let plural = if *reports == 1 { "" } else { "s" };
+        let message = format!(
+            "lacks findings of {reports} report{plural}, a part of which an interrupted run has read"
+        );
+        let error = PluginError::new(ErrorKind::Unavailable, message);
+        control.record_failure(Failure::new(id, &error.with_hint(show)));
+    }
+    for input in inputs {
+        let all = unsettled.invalid.get(&input.id).copied().unwrap_or_default();
+        if all > input.invalid.total() {
+            let message = format!("{all} invalid rows, some of which an interrupted run has read");
+            control.record_failure(Failure::new(&input.id, &PluginError::bad_data(message).with_hint(show)));
+        }
+    }
+    for (_, output) in outputs {
+        let all = unsettled.rejected.get(&output.id).copied().unwrap_or_default();
+        if all > output.rejected {
+            let message = format!("rejected {all} findings, some of which an interrupted run has sent");
+            let error = PluginError::new(ErrorKind::Rejected, message);
+            control.record_failure(Failure::new(&output.id, &error.with_hint(show)));
+        }
+    }
 }
 
 /// The failure of an input that sent invalid rows.

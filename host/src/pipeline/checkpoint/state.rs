@@ -1,6 +1,6 @@
 //! What checkpoints are made of: the barriers that are not stored yet, how far each output is, and the last checkpoint.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use scanbridge_plugin_api::{Position, Stored, StoredReport};
@@ -18,6 +18,17 @@ pub(in crate::pipeline) struct Inputs {
     pub(in crate::pipeline) keys: Vec<Arc<InstanceKeys>>,
     /// Their invalid rows.
     pub(in crate::pipeline) faults: Vec<Arc<RowFaults>>,
+}
+
+/// What the delivered reports of a run lack, also of the parts that an interrupted run has read. By `id`.
+#[derive(Debug, Clone, Default)]
+pub(in crate::pipeline) struct Unsettled {
+    /// Number of reports of which an output lacks findings.
+    pub(in crate::pipeline) missed: BTreeMap<String, u64>,
+    /// Number of findings that an output rejected.
+    pub(in crate::pipeline) rejected: BTreeMap<String, u64>,
+    /// Number of invalid rows of an input.
+    pub(in crate::pipeline) invalid: BTreeMap<String, u64>,
 }
 
 /// What is known of the barriers.
@@ -39,6 +50,8 @@ pub(super) struct State {
     pub(super) unresumable_inputs: BTreeSet<usize>,
     /// What has happened since the last checkpoint in the ledger, without the changes of keys.
     pub(super) since: SinceCheckpoint,
+    /// What the reports that ended in this run lack.
+    pub(super) unsettled: Unsettled,
     /// Number of the run, for missed reports.
     pub(super) run: u64,
     /// The `id:`s of optional outputs that could not be opened, with the error: they miss every report.
@@ -76,6 +89,7 @@ impl State {
             checkpoint: from,
             unresumable_inputs: BTreeSet::new(),
             since: SinceCheckpoint::default(),
+            unsettled: Unsettled::default(),
             run,
             absent,
             unpublished: VecDeque::new(),

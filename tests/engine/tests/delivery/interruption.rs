@@ -81,7 +81,9 @@ fn output_that_joins_late_gets_an_incomplete_report() {
     assert_eq!(case.log(1), Vec::<String>::new());
 
     let second = case.run();
-    assert_eq!((second.status, second.exit_code()), (RunStatus::Ok, 0), "{second:?}");
+    assert_eq!((second.status, second.exit_code()), (RunStatus::Partial, 69), "{second:?}");
+    let message = "lacks findings of 1 report, a part of which an interrupted run has read";
+    assert_eq!(second.failures[0].message, message);
     assert_eq!(case.log(0), everything(true));
     assert_eq!(case.log(1), everything(false)[4..], "it received only the rest of the report");
 }

@@ -107,7 +107,10 @@ fn interrupted_run_forgets_neither_invalid_rows_nor_rejected_findings() {
         assert_eq!(interrupted.run().exit_code(), 69);
         assert_eq!(reasons(&interrupted).len(), reasons(&undisturbed).len(), "only valid rows follow");
         std::fs::write(interrupted.instance("out").join("times"), "0").unwrap();
-        assert!(interrupted.run().inputs[0].resumed);
+        let resumed = interrupted.run();
+        assert!(resumed.inputs[0].resumed);
+        assert_eq!(resumed.exit_code(), 65, "what the interrupted run found is not forgotten: {resumed:?}");
+        assert!(resumed.failures.iter().any(|failure| failure.instance == "in"), "{resumed:?}");
         assert_eq!(outcomes(&interrupted), outcomes(&undisturbed));
         let missed = |case: &Case| {
             let missed = case.ledger().missed().unwrap();
