@@ -197,7 +197,10 @@ fn start<T: Send + 'static>(name: String, work: impl FnOnce() -> T + Send + 'sta
     thread::Builder::new().name(name).spawn(work).expect("the system starts a thread")
 }
 
-#[expect(clippy::disallowed_methods, reason = "the run cannot go on, and the ledger has its last checkpoint")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the run cannot continue, and the ledger has its last checkpoint"
+)]
 fn end_after_panic() -> ! {
     tracing::error!("internal error: a thread of the run panicked; the run was stopped; run again to resume");
     std::process::exit(i32::from(exit_code(ErrorKind::Bug)))

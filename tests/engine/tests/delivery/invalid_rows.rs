@@ -89,7 +89,7 @@ fn source_stays_if_not_all_invalid_rows_can_be_kept() {
 
 /// The run that resumes does not read the invalid rows again, but they belong to the same report.
 #[test]
-fn interrupted_run_forgets_neither_invalid_rows_nor_rejected_findings() {
+fn resumed_run_counts_the_invalid_rows_and_rejected_findings_of_the_interrupted_one() {
     for (input, settings) in
         [("invalid-rows", ""), ("invalid-rows, findings: 100", "dead_letter_bytes: 64 KiB\n")]
     {
@@ -109,7 +109,7 @@ fn interrupted_run_forgets_neither_invalid_rows_nor_rejected_findings() {
         std::fs::write(interrupted.instance("out").join("times"), "0").unwrap();
         let resumed = interrupted.run();
         assert!(resumed.inputs[0].resumed);
-        assert_eq!(resumed.exit_code(), 65, "what the interrupted run found is not forgotten: {resumed:?}");
+        assert_eq!(resumed.exit_code(), 65, "what the interrupted run found counts: {resumed:?}");
         assert!(resumed.failures.iter().any(|failure| failure.instance == "in"), "{resumed:?}");
         assert_eq!(outcomes(&interrupted), outcomes(&undisturbed));
         let missed = |case: &Case| {
