@@ -264,7 +264,7 @@ fn kills_during_failover_lose_and_repeat_nothing() {
     // A port that refuses connections: it was free a moment ago, and nothing listens there.
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let primary = format!(
-        "{{ id: siem, plugin: ArcSightCEF, failover: lines, max_findings_per_sec: 10000, \
+        "{{ id: siem, plugin: ArcSightCEF, failover: lines, max_findings_per_sec: 3000, \
          retry: {{ initial_secs: 1, max_secs: 600, max_elapsed_secs: 600, breaker_failures: 1 }}, \
          with: {{ transport: tcp, address: \"127.0.0.1:{port}\" }} }}"
     );
