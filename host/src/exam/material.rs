@@ -20,6 +20,10 @@ pub(super) const AGAIN: u32 = 101;
 /// Findings of the assets of an ordinary report; one asset is larger than most batches.
 const FINDINGS: [u32; 7] = [3, 1, 4, 17, 2, 5, 3];
 
+/// The number, on its asset, of the finding without a port, and of the one with a long title.
+const NO_PORT: u32 = 4;
+const LONG_TITLE: u32 = 5;
+
 /// Numbers of findings of the assets of a report.
 fn assets(report: u32) -> &'static [u32] {
     match report {
@@ -156,7 +160,10 @@ fn text(report: u32, asset: u32, usual: &str) -> &str {
 fn definition_row(report: u32, asset: u32, within: u32) -> DefinitionRow {
     let mut row = DefinitionRow::default();
     row.set(DefinitionField::Id, &format!("{}", 1000 + report * 1000 + asset * 50 + within));
-    let title = format!("Finding {within} of asset {asset}");
+    let mut title = format!("Finding {within} of asset {asset}");
+    if within == LONG_TITLE {
+        title += &" and more".repeat(200);
+    }
     row.set(DefinitionField::Title, text(report, asset, &title));
     row.set(DefinitionField::Solution, text(report, asset, "Update."));
     row.set(DefinitionField::Cves, text(report, asset, "CVE-2014-0160"));
@@ -173,7 +180,10 @@ fn finding_row(report: u32, asset: u32, within: u32) -> FindingRow {
         _ => FindingKind::Vulnerability,
     });
     row.set_severity(Severity::new((within % 5 + 1) as u8));
-    row.set_port(8000 + within as u16);
+    // A finding of an asset as a whole has no port.
+    if within != NO_PORT {
+        row.set_port(8000 + within as u16);
+    }
     row.set_protocol(Protocol::of(text(report, asset, "tcp")));
     row.set(FindingField::Service, text(report, asset, ""));
     row.set(FindingField::Facts, text(report, asset, ""));

@@ -61,6 +61,8 @@ const FAULTS: &[&str] = &[
     "repeats-although-exact",
     "counts-from-the-resume",
     "drops-rows",
+    "drops-findings-without-a-port",
+    "drops-long-titles",
     "secret-in-an-error",
     "silent-in-close",
     "splits-at-own-columns",
@@ -163,6 +165,12 @@ impl Output for Faulty {
                 continue;
             }
             if index % 2 == 1 && self.is("drops-rows") {
+                continue;
+            }
+            let is_long = definition.get(DefinitionField::Title).len() > 1000;
+            if finding.port().is_none() && self.is("drops-findings-without-a-port")
+                || is_long && self.is("drops-long-titles")
+            {
                 continue;
             }
             let title = definition.get(DefinitionField::Title).replace(|c: char| c.is_control(), " ");

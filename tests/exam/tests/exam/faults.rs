@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::{examine, library, not_passed, repository, scanbridge};
 
 /// Fault of the output `Faulty`, and the checks that find it.
-const OUTPUT_FAULTS: [(&str, &[&str]); 20] = [
+const OUTPUT_FAULTS: [(&str, &[&str]); 22] = [
     ("writes-in-open", &["G2"]),
     ("creates-the-file-in-check", &["G2"]),
     ("keeps-a-report-that-is-begun-again", &["O6"]),
@@ -25,6 +25,8 @@ const OUTPUT_FAULTS: [(&str, &[&str]); 20] = [
     ("repeats-although-exact", &["O2"]),
     ("counts-from-the-resume", &["O2"]),
     ("drops-rows", &["O1"]),
+    ("drops-findings-without-a-port", &["O1"]),
+    ("drops-long-titles", &["O1"]),
     ("secret-in-an-error", &["G3"]),
     ("silent-in-close", &["G5"]),
     ("splits-at-own-columns", &["O8"]),
