@@ -304,6 +304,7 @@ impl Ledger {
 
     fn failed(&self, error: &redb::Error) -> StateError {
         match error {
+            redb::Error::Io(io) if is_damage(io) => StateError::damaged(&self.path, error),
             redb::Error::Io(_) | redb::Error::PreviousIo => StateError::io(&self.path, error),
             _ => StateError::damaged(&self.path, error),
         }
@@ -314,6 +315,13 @@ impl Ledger {
 fn is_same_file(one: &Path, other: &Path) -> bool {
     one == other
         || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Whether this is an error about the content: it ends too early, or names a place outside the file. A copy in memory that
+/// was made during a write is like that, too.
+fn is_damage(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 fn cannot_open(path: &Path, error: &DatabaseError) -> StateError {
@@ -328,11 +336,7 @@ fn cannot_open(path: &Path, error: &DatabaseError) -> StateError {
         {
             StateError::cannot_create(path, io)
         }
-        DatabaseError::Storage(StorageError::Io(io))
-            if !matches!(io.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof) =>
-        {
-            StateError::io(path, io)
-        }
+        DatabaseError::Storage(StorageError::Io(io)) if !is_damage(io) => StateError::io(path, io),
         _ => StateError::damaged(path, error),
     }
 }

@@ -218,6 +218,21 @@ fn changed_byte_is_refused_or_harmless() {
 }
 
 #[test]
+fn truncated_ledger_is_refused_as_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    drop(ledger_with_run(&path));
+    let whole = fs::read(&path).unwrap();
+    for length in [1, 100, 4096, whole.len() / 2] {
+        fs::write(&path, &whole[..length]).unwrap();
+        for opened in [Ledger::read_copy(&path), Ledger::open(&path, Path::new("a.yaml"))] {
+            let error = opened.err().unwrap_or_else(|| panic!("{length} bytes were accepted"));
+            assert_eq!(error.exit_code, 78, "{length} bytes: {error}");
+        }
+    }
+}
+
+#[test]
 fn ledger_can_be_read_while_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
