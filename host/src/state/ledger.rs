@@ -95,7 +95,7 @@ impl Ledger {
     }
 
     /// Reads a copy of an existing ledger into memory, for commands that show it. Works for any owner and while a run
-    /// writes it; the file is only read.
+    /// writes it; the file is only read. A copy that is made during a transaction can be that of the transaction before.
     ///
     /// # Errors
     /// When it is corrupt or cannot be read.
