@@ -21,7 +21,7 @@ use crate::state::DeadLetterHistory;
 pub(super) struct SharedBatch {
     /// The batch before validation, and the history of its dead letters by row.
     unvalidated: Mutex<(RawBatch2, ResolvedDefinitions, Vec<DeadLetterHistory>)>,
-    validated: OnceLock<Result<ValidatedBatch, InvalidBatch>>,
+    validated: OnceLock<Result<ValidatedBatch, PluginError>>,
     origin: BatchOrigin,
     recycle: Sender<RawBatch2>,
     /// See [`size_of_batch`].
@@ -47,33 +47,6 @@ pub(super) struct BatchOrigin {
     pub(super) tally: Arc<ReportTally>,
     /// The last barrier of the input before the batch.
     pub(super) after: u64,
-}
-
-/// Why nothing of the report of a batch is delivered.
-#[derive(Debug, Clone)]
-pub(super) enum InvalidBatch {
-    /// The batch is malformed.
-    Malformed(BadBatch),
-    /// It has an invalid row, and the input has `on_invalid: fail`.
-    Row(String),
-}
-
-impl InvalidBatch {
-    /// The error for the operator.
-    pub(super) fn to_error(&self, path: &str) -> PluginError {
-        match self {
-            Self::Malformed(bad) => PluginError::bug(format!(
-                "plugin bug: the input sent an invalid batch while reading {path}: {bad}"
-            )),
-            Self::Row(fault) => PluginError::bad_data(format!(
-                "invalid row in {path}: {fault}; nothing of the report is delivered"
-            ))
-            .with_hint(
-                "report it to the author of the plugin; with `on_invalid: reject` the valid rows are \
-                         delivered",
-            ),
-        }
-    }
 }
 
 impl SharedBatch {
@@ -102,34 +75,33 @@ impl SharedBatch {
 
     /// Validates the batch, checks its rows and counts its findings, on the first call. This runs on the thread of the
     /// first output that takes the batch, while the input parses the next one, or on the thread that drops it.
-    pub(super) fn validate(&self) -> Result<&ValidatedBatch, InvalidBatch> {
+    ///
+    /// # Errors
+    /// When the batch is malformed, or has an invalid row and the input has `on_invalid: fail`: nothing of its report is
+    /// delivered.
+    pub(super) fn validate(&self) -> Result<&ValidatedBatch, PluginError> {
         let validated = self.validated.get_or_init(|| self.validate_once());
         self.origin.counts.has_invalid_batch.fetch_or(validated.is_err(), Ordering::Relaxed);
         validated.as_ref().map_err(Clone::clone)
     }
 
-    fn validate_once(&self) -> Result<ValidatedBatch, InvalidBatch> {
+    fn validate_once(&self) -> Result<ValidatedBatch, PluginError> {
         let BatchOrigin { columns, counts, tally, after } = &self.origin;
         let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
         let (raw, definitions, history) = std::mem::take(&mut *unvalidated);
-        let batch =
-            ValidBatch::new(raw, definitions, Arc::clone(columns)).map_err(InvalidBatch::Malformed)?;
+        let batch = ValidBatch::new(raw, definitions, Arc::clone(columns));
+        let batch = batch.map_err(|bad| malformed(&tally.report().path, &bad))?;
         let mut first = None;
         let report = check_rows(&batch, |row| {
             first.get_or_insert(row.fault);
             counts.faults.reject(row, columns, tally, *after);
         });
         if let Some(fault) = first.and_then(|fault| counts.faults.fatal(fault)) {
-            return Err(InvalidBatch::Row(fault));
+            return Err(invalid_row(&tally.report().path, &fault));
         }
         counts.add(&report);
         tally.add_findings(report.findings.total());
         Ok(ValidatedBatch { batch, findings: report.findings, valid: report.valid, history })
-    }
-
-    /// The batch, for a thread that has validated it before.
-    pub(super) fn validated(&self) -> Result<&ValidatedBatch, PluginError> {
-        self.validate().map_err(|invalid| invalid.to_error(&self.origin.tally.report().path))
     }
 }
 
@@ -157,6 +129,18 @@ impl Drop for SharedBatch {
             let _ = self.recycle.send(validated.batch.into_raw());
         }
     }
+}
+
+fn malformed(path: &str, bad: &BadBatch) -> PluginError {
+    PluginError::bug(format!("plugin bug: the input sent an invalid batch while reading {path}: {bad}"))
+}
+
+/// The error of an invalid row with `on_invalid: fail`.
+fn invalid_row(path: &str, fault: &str) -> PluginError {
+    PluginError::bad_data(format!("invalid row in {path}: {fault}; nothing of the report is delivered"))
+        .with_hint(
+            "report it to the author of the plugin; with `on_invalid: reject` the valid rows are delivered",
+        )
 }
 
 /// Bytes and findings of a batch, computed from the lengths of its texts and tables; known before validation. The

@@ -14,7 +14,7 @@ use super::retry::is_retryable;
 use super::row_faults::RowFaults;
 use super::settings::Settings;
 use super::stop::Stop;
-use super::summary::Failure;
+use super::summary::{Failure, message_with_line};
 use crate::config::{
     CheckpointInterval, Delivery, InputInstance, Instance, OnInvalid, OutputInstance, Pipeline, RetryPolicy,
 };
@@ -232,9 +232,8 @@ fn partial_not_supported(id: &str) -> PluginError {
 /// Adds the location of the option that the error is about: the named one, otherwise the first one in the message. The
 /// plugin's own checks concern several options, so only the plugin can make them.
 fn with_location(instance: &Instance, mut error: PluginError) -> PluginError {
-    if let Some(line) = error.line.take() {
-        error.message = format!("{}, line {line}", error.message);
-    }
+    error.message = message_with_line(&error).into_owned();
+    error.line = None;
     if error.kind == ErrorKind::Config {
         let index = |name: &String| match &error.option {
             Some(option) => (name == option).then_some(0),

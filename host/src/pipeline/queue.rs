@@ -81,9 +81,9 @@ impl Queue {
                 return false;
             }
             let is_stalled = !self.required && self.is_stalled();
-            let is_unavailable = state.unavailable && !self.required;
+            let is_unavailable = !self.required && state.unavailable;
             if state.abandoned || self.on_full == OnFull::Drop || is_unavailable || is_stalled {
-                let is_new = is_stalled && !std::mem::replace(&mut state.left_behind, is_stalled);
+                let is_new = is_stalled && !std::mem::replace(&mut state.left_behind, true);
                 state.drop_item(item);
                 drop(state);
                 self.count_missed(item);

@@ -61,13 +61,13 @@ struct State {
     first: Option<String>,
     /// The dead letters that are not in the ledger yet, as JSON, each with the last barrier before its batch.
     pending: Vec<(u64, Vec<u8>)>,
+    /// Their size, in bytes, and that of the dead letters that [`RowFaults::take_before`] has returned and that are not
+    /// in the ledger yet.
+    pending_bytes: usize,
     /// Invalid rows without a dead letter, with the last barrier before their batch. One entry for each barrier.
     lost: Vec<(u64, u64)>,
     /// The last barrier before each report that began and did not continue another run's.
     begun: Vec<u64>,
-    /// Their size, in bytes, and that of the dead letters that [`RowFaults::take_before`] has returned and that are not
-    /// in the ledger yet.
-    pending_bytes: usize,
     /// Bytes of dead letters that the ledger may still get; `None` if this run stores none.
     room: Option<u64>,
 }

@@ -221,6 +221,9 @@ impl Ledger {
     /// Free bytes in the file, and its size.
     fn free_bytes(&self) -> Result<(u64, u64), redb::Error> {
         let size = fs::metadata(&self.path).map_or(0, |file| file.len());
+        if size < MIN_FREE_BYTES {
+            return Ok((0, size)); // The statistics read the whole file.
+        }
         let transaction = self.database.begin_write()?;
         let stats = transaction.stats()?;
         let used = stats.allocated_pages().saturating_mul(stats.page_size() as u64);

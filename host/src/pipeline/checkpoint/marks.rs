@@ -88,6 +88,10 @@ impl State {
             output.drop_ahead_report(number, &key);
             dead_letters += ended.dead_letters;
             *self.unsettled.rejected.entry(output.ids[0].clone()).or_default() += ended.dead_letters;
+            // The two outputs of a failover pair together may have everything.
+            if sent.is_some() && ended.missed.is_some() && output.ids.len() == 1 {
+                *self.unsettled.missed.entry(output.ids[0].clone()).or_default() += 1;
+            }
             missed_by.push((output.ids[0].clone(), ended.missed));
         }
         let of_all = |reason: &String| Missed { findings: tally.findings(), reason: reason.clone() };
@@ -102,15 +106,8 @@ impl State {
             (Some(_), true) => Outcome::Missed,
             (Some(_), false) => Outcome::Delivered,
         };
-        let missed_by: Vec<_> = missed_by.into_iter().filter(|_| sent.is_some()).collect();
-        // The two outputs of a failover pair together may have everything.
-        let is_pair =
-            |id: &String| self.outputs.iter().any(|output| output.ids.len() > 1 && output.ids[0] == *id);
-        let is_counted = |id: &String| !is_pair(id) && id != input;
-        for (id, _) in missed_by.iter().filter(|(id, missed)| missed.is_some() && is_counted(id)) {
-            *self.unsettled.missed.entry(id.clone()).or_default() += 1;
-        }
-        self.since.missed.extend(missed_by.into_iter().map(|(output, missed)| {
+        let missed_by = missed_by.into_iter().filter(|_| sent.is_some());
+        self.since.missed.extend(missed_by.map(|(output, missed)| {
             let (report, run, time) = (ReportKey::clone(&key), self.run, crate::state::now());
             match missed {
                 Some(missed) => MissedChange::Add(MissedReport { output, report, missed, run, time }),

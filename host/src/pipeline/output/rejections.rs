@@ -48,7 +48,7 @@ impl Destination {
                     "plugin bug: `commit` named rows of batch {number}, which was not written since the last commit"
                 )));
             };
-            let validated = batch.validated()?;
+            let validated = batch.validate()?;
             let retry = self.account(validated, None, written, 1)?;
             if !retry.is_empty() {
                 retries.push((Arc::clone(&batch), retry));

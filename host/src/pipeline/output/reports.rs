@@ -71,13 +71,9 @@ impl Destination {
         self.current = self.committed.clone();
     }
 
-    /// Marks the current report as invalid, so that its end discards it. Returns the report's path.
-    pub(super) fn invalidate_report(&mut self) -> String {
-        let report = self.current.report.as_mut();
-        report.map_or_else(String::new, |report| {
-            report.is_invalid = true;
-            report.begin.report.path.clone()
-        })
+    /// Marks the current report as invalid, so that its end discards it.
+    pub(super) fn invalidate_report(&mut self) {
+        self.current.report.iter_mut().for_each(|report| report.is_invalid = true);
     }
 
     pub(super) fn end(&mut self, end: &ReportEnd, has_gap: bool) -> Result<(), PluginError> {

@@ -173,9 +173,9 @@ impl OutputWorker {
         }
         let validated = match batch.validate() {
             Ok(validated) => validated,
-            Err(invalid) => {
-                let path = self.active().invalidate_report();
-                self.control.invalid_batch(batch.input(), &invalid.to_error(&path));
+            Err(error) => {
+                self.active().invalidate_report();
+                self.control.invalid_batch(batch.input(), &error);
                 return Ok(());
             }
         };
@@ -188,7 +188,7 @@ impl OutputWorker {
         if rows.is_empty() {
             return Ok(());
         }
-        let validated = batch.validated()?;
+        let validated = batch.validate()?;
         let mut outage = Outage::new(self.delivery.retry, self.control.stop.now());
         let mut attempts = 1;
         while !rows.is_empty() {
@@ -257,7 +257,7 @@ impl OutputWorker {
     /// Writes rows of earlier batches again, as a commit has requested.
     fn retry_late_rows(&mut self, late: Vec<LateRetry>, round: u32) -> Result<(), PluginError> {
         for (batch, rows) in late {
-            let validated = batch.validated()?;
+            let validated = batch.validate()?;
             if round > MAX_LATE_ROUNDS {
                 let reason = format!("not accepted after {round} attempts");
                 self.active().move_to_dead_letters(validated, &rows, &reason, round);

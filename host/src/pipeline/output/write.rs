@@ -54,7 +54,7 @@ impl Destination {
     fn send_rows(&mut self, batch: &Arc<SharedBatch>, rows: Rows) -> Result<(Rows, Written), PluginError> {
         let (batch, number) = (Arc::clone(batch), self.batches);
         self.call("write", move |handle| {
-            let validated = batch.validated()?;
+            let validated = batch.validate()?;
             let written = handle.write(&validated.batch, rows.selection(), number)?;
             Ok((rows, written))
         })

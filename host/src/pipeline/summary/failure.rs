@@ -57,7 +57,7 @@ impl Failure {
 }
 
 /// The message of an error, with the line of the file that it names.
-fn message_with_line(error: &PluginError) -> Cow<'_, str> {
+pub(in crate::pipeline) fn message_with_line(error: &PluginError) -> Cow<'_, str> {
     match error.line {
         Some(line) => format!("{}, line {line}", error.message).into(),
         None => error.message.as_str().into(),

@@ -7,6 +7,7 @@ mod run;
 mod wording;
 
 pub use failure::Failure;
+pub(super) use failure::message_with_line;
 pub(crate) use failure::to_state_error;
 pub use input::InputSummary;
 pub use output::OutputSummary;
