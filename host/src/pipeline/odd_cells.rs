@@ -3,105 +3,98 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use scanbridge_plugin_api::batch::{AssetView, Cell, Column, DefinitionView, FindingView};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, list_items};
+use scanbridge_plugin_api::batch::{Cell, Column, DefinitionView, FindingView};
+use scanbridge_plugin_api::model::{DefinitionField, FindingField, list_items};
 use serde::{Serialize, Serializer};
 
 /// Cells that are not of the form of their column.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OddCells {
-    /// In the order of [`OddCells::COLUMNS`].
-    model: [u64; OddCells::COLUMNS.len()],
-    /// In columns that an input has added, by name.
-    own: BTreeMap<String, u64>,
+    /// Columns of text whose cells have a form all the same, in the order of [`OddCells::COLUMNS`].
+    texts: [u64; OddCells::COLUMNS.len()],
+    /// Columns that have a type, by name.
+    typed: BTreeMap<String, u64>,
 }
 
 impl OddCells {
-    const COLUMNS: [&'static str; 12] = [
-        "asset.last_scan",
-        "definition.last_update",
+    const COLUMNS: [&'static str; 8] = [
         "definition.cvss_base",
         "definition.cvss_temporal",
         "definition.cvss3_base",
         "definition.cvss3_temporal",
         "definition.cves",
-        "finding.first_found",
-        "finding.last_found",
-        "finding.last_fixed",
         "finding.cvss_final",
         "finding.cvss3_final",
+        "finding.cves",
     ];
 
-    /// Checks the cells of an asset.
-    pub(super) fn of_asset(&mut self, asset: &AssetView<'_>) {
-        self.check(0, asset.get(AssetField::LastScan), is_time);
-    }
-
-    /// Checks the cells of a definition.
+    /// Checks texts of a definition.
     pub(super) fn of_definition(&mut self, definition: &DefinitionView<'_>) {
-        use DefinitionField::{Cves, Cvss3Base, Cvss3Temporal, CvssBase, CvssTemporal, LastUpdate};
-        self.check(1, definition.get(LastUpdate), is_time);
-        for (index, field) in (2..).zip([CvssBase, CvssTemporal, Cvss3Base, Cvss3Temporal]) {
+        use DefinitionField::{Cves, Cvss3Base, Cvss3Temporal, CvssBase, CvssTemporal};
+        for (index, field) in [CvssBase, CvssTemporal, Cvss3Base, Cvss3Temporal].into_iter().enumerate() {
             self.check(index, definition.get(field), is_score);
         }
-        self.check(6, definition.get(Cves), |list| list_items(list).all(is_cve));
+        self.check(4, definition.get(Cves), |list| list_items(list).all(is_cve));
     }
 
-    /// Checks the cells of a finding.
+    /// Checks texts of a finding.
     pub(super) fn of_finding(&mut self, finding: &FindingView<'_>) {
-        use FindingField::{Cvss3Final, CvssFinal, FirstFound, LastFixed, LastFound};
-        for (index, field) in (7..).zip([FirstFound, LastFound, LastFixed]) {
-            self.check(index, finding.get(field), is_time);
-        }
-        for (index, field) in (10..).zip([CvssFinal, Cvss3Final]) {
+        use FindingField::{Cves, Cvss3Final, CvssFinal};
+        for (index, field) in (5..).zip([CvssFinal, Cvss3Final]) {
             self.check(index, finding.get(field), is_score);
         }
+        self.check(7, finding.get(Cves), |list| list_items(list).all(is_cve));
     }
 
     fn check(&mut self, index: usize, text: &str, is_valid: impl Fn(&str) -> bool) {
         if !text.is_empty() && !is_valid(text) {
-            self.model[index] += 1;
+            self.texts[index] += 1;
         }
     }
 
-    /// Checks the cells of own columns: `columns` are those of a table that have a type, with their positions.
-    pub(super) fn check_own<'a>(
+    /// Checks the cells of the columns of a table that have a type: `columns` are these, with their positions.
+    pub(super) fn check_typed<'a>(
         &mut self,
+        table: &str,
         columns: &[(usize, &Column)],
         cell: impl Fn(Option<usize>) -> &'a str,
     ) {
         for (index, column) in columns {
-            if !Cell::new(cell(Some(*index))).has_type(column.column_type) {
-                self.add_own(&column.name, 1);
+            let cell = cell(Some(*index));
+            if !cell.is_empty() && !Cell::new(cell).has_type(column.column_type) {
+                match column.is_own() {
+                    true => self.add_typed(&column.name, 1),
+                    false => self.add_typed(&format!("{table}.{}", column.name), 1),
+                }
             }
         }
     }
 
-    fn add_own(&mut self, name: &str, count: u64) {
-        match self.own.get_mut(name) {
+    fn add_typed(&mut self, name: &str, count: u64) {
+        match self.typed.get_mut(name) {
             Some(sum) => *sum += count,
-            None => drop(self.own.insert(name.to_owned(), count)),
+            None => drop(self.typed.insert(name.to_owned(), count)),
         }
     }
 
     pub(super) fn add_all(&mut self, other: &Self) {
-        for (sum, count) in self.model.iter_mut().zip(other.model) {
+        for (sum, count) in self.texts.iter_mut().zip(other.texts) {
             *sum += count;
         }
-        for (name, count) in &other.own {
-            self.add_own(name, *count);
+        for (name, count) in &other.typed {
+            self.add_typed(name, *count);
         }
     }
 
     /// Number of such cells.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.model.iter().chain(self.own.values()).sum()
+        self.texts.iter().chain(self.typed.values()).sum()
     }
 
     fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
-        let model = Self::COLUMNS.into_iter().zip(self.model).filter(|(_, count)| *count > 0);
-        model.chain(self.own.iter().map(|(name, count)| (name.as_str(), *count)))
+        let texts = Self::COLUMNS.into_iter().zip(self.texts).filter(|(_, count)| *count > 0);
+        texts.chain(self.typed.iter().map(|(name, count)| (name.as_str(), *count)))
     }
 }
 

@@ -133,17 +133,15 @@ impl ValidRows {
 pub(crate) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<'_>)) -> RowReport {
     let mut found = RowReport::default();
     let Schema { assets, definitions, findings, .. } = batch.columns().schema();
-    let own = [assets, definitions, findings].map(|columns| own_typed(columns));
-    let [own_assets, own_definitions, own_findings] = &own;
+    let [assets, definitions, findings] = [assets, definitions, findings].map(|columns| typed(columns));
     batch.read_new_definitions(|definition| {
         found.odd_cells.of_definition(&definition);
-        found.odd_cells.check_own(own_definitions, |column| definition.column(column));
+        found.odd_cells.check_typed("definition", &definitions, |column| definition.column(column));
     });
     batch.read(|view| {
         let mut bad_assets = Vec::new();
         for asset in view.assets() {
-            found.odd_cells.of_asset(&asset);
-            found.odd_cells.check_own(own_assets, |column| asset.column(column));
+            found.odd_cells.check_typed("asset", &assets, |column| asset.column(column));
             match fault_of_asset(&asset) {
                 None => found.assets += u64::from(!asset.is_continued()),
                 Some(fault) => {
@@ -159,7 +157,7 @@ pub(crate) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<
         let mut bad_findings = Vec::new();
         for finding in view.findings() {
             found.odd_cells.of_finding(&finding);
-            found.odd_cells.check_own(own_findings, |column| finding.column(column));
+            found.odd_cells.check_typed("finding", &findings, |column| finding.column(column));
             match fault_of_finding(&finding, &bad_assets) {
                 None => found.findings.add(finding.kind(), 1),
                 Some(fault) => {
@@ -176,12 +174,10 @@ pub(crate) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<
     found
 }
 
-/// The columns that an input has added and whose cells must have a form, with their positions.
-fn own_typed(columns: &[Column]) -> Vec<(usize, &Column)> {
-    let is_checked = |column: &Column| {
-        column.is_own() && !matches!(column.column_type, ColumnType::Text | ColumnType::List)
-    };
-    columns.iter().enumerate().filter(|(_, column)| is_checked(column)).collect()
+/// The columns whose cells must have a form, with their positions.
+fn typed(columns: &[Column]) -> Vec<(usize, &Column)> {
+    let is_typed = |column: &Column| !matches!(column.column_type, ColumnType::Text | ColumnType::List);
+    columns.iter().enumerate().filter(|(_, column)| is_typed(column)).collect()
 }
 
 /// An invalid row, for the log.
@@ -203,14 +199,28 @@ fn valid_rows(view: Batch<'_>, bad_assets: &[u32], bad_findings: &[u32]) -> Vali
     }
 }
 
+/// What identifies an asset without an address.
+const IDENTITIES: [AssetField; 10] = [
+    AssetField::Id,
+    AssetField::AssetId,
+    AssetField::AgentId,
+    AssetField::Dns,
+    AssetField::Fqdn,
+    AssetField::Netbios,
+    AssetField::Hostname,
+    AssetField::OsHostname,
+    AssetField::CloudId,
+    AssetField::Macs,
+];
+
 fn fault_of_asset(asset: &AssetView<'_>) -> Option<RowFault> {
     let addresses = [AssetField::Address, AssetField::Ipv6].map(|field| asset.get(field));
     if addresses.iter().any(|text| !text.is_empty() && !is_address(text)) {
         return Some(RowFault::Address);
     }
-    let names = [AssetField::Id, AssetField::Dns, AssetField::Netbios].map(|field| asset.get(field));
-    let is_nameless = addresses.iter().chain(&names).all(|text| text.is_empty());
-    is_nameless.then_some(RowFault::Nameless)
+    let is_nameless = || IDENTITIES.into_iter().all(|field| asset.get(field).is_empty());
+    let has_address = addresses.iter().any(|text| !text.is_empty());
+    (!has_address && is_nameless()).then_some(RowFault::Nameless)
 }
 
 fn fault_of_finding(finding: &FindingView<'_>, bad_assets: &[u32]) -> Option<RowFault> {

@@ -24,7 +24,7 @@ use super::{CommittedFrame, InputTable2, OutputTable2, Status, StepFrame, WriteF
 use crate::batch::{Column, ColumnType, Schema};
 use crate::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Hints, Note, Protocol,
-    ReportEnd, ReportSource, ReportStart,
+    ReportDetail, ReportEnd, ReportSource, ReportStart,
 };
 use crate::{
     CheckReport, Descriptor, EndpointPort, ErrorKind, OptionCondition, OptionDescriptor, OptionKind,
@@ -127,6 +127,12 @@ fn forms() -> Vec<(&'static str, Value)> {
         hints: Hints::default().with_flag("host-input.add_host", Some(true)),
         revision: "7-1760000000".to_owned(),
         schema: schema.clone(),
+        status: "FINISHED".to_owned(),
+        signature_version: "2.1".to_owned(),
+        assets_alive: Some(2),
+        assets_total: Some(3),
+        duration_secs: Some(90),
+        details: vec![ReportDetail::new("option_profile", "all ports")],
     };
     let end = ReportEnd {
         complete: true,

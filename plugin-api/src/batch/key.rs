@@ -25,11 +25,16 @@ impl KeyHasher {
 
     /// A hash of a row under construction, whose cells may be in any order in its bytes. Equal hashes mean equal cells,
     /// but equal cells in another order have another hash.
-    pub(super) fn hash_of_row(&mut self, bytes: &[u8], spans: &[(u32, u32)]) -> u128 {
-        self.numbers.resize(8 * spans.len(), 0);
-        for (numbers, (start, end)) in self.numbers.chunks_exact_mut(8).zip(spans) {
-            numbers[..4].copy_from_slice(&start.to_le_bytes());
-            numbers[4..].copy_from_slice(&end.to_le_bytes());
+    pub(super) fn hash_of_row(
+        &mut self,
+        bytes: &[u8],
+        cells: impl Iterator<Item = (usize, (u32, u32))>,
+    ) -> u128 {
+        self.numbers.clear();
+        for (index, (start, end)) in cells {
+            let place = u64::from(start) << 32 | u64::from(end);
+            self.numbers.extend_from_slice(&place.to_le_bytes());
+            self.numbers.extend_from_slice(&(index as u64).to_le_bytes());
         }
         combine(bytes, &self.numbers)
     }
@@ -70,7 +75,7 @@ mod tests {
     #[test]
     fn hasher_can_be_used_for_rows_of_different_lengths() {
         let mut hasher = KeyHasher::default();
-        hasher.hash_of_row(b"ab", &[(0, 1), (1, 2), (2, 2)]);
+        hasher.hash_of_row(b"ab", [(0, (0, 1)), (2, (1, 2))].into_iter());
         assert_eq!(hasher.key_of(b"ab", &[0, 1]), key_of("ab", &[0, 1]));
     }
 

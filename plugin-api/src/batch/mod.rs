@@ -19,6 +19,7 @@ mod printed;
 mod received;
 mod row;
 mod schema;
+mod touched;
 mod validation;
 mod view;
 

@@ -112,8 +112,7 @@ impl NewDefinitions {
 
     /// The definition with these cells; the cells are added if they are new in the epoch.
     pub(super) fn push(&mut self, row: &DefinitionRow, layout: &RowLayout) -> DefinitionIndex {
-        let (bytes, spans) = row.content();
-        let hash = self.sent.hasher.hash_of_row(bytes, spans);
+        let hash = self.sent.hasher.hash_of_row(row.bytes(), row.touched());
         let number = match self.sent.by_row.get(&hash) {
             Some(number) => *number,
             None => {

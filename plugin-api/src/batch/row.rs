@@ -2,6 +2,7 @@
 
 use super::codes::FindingCodes;
 use super::columns::{OwnColumn, RowLayout};
+use super::touched::Touched;
 use crate::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Protocol, Severity,
 };
@@ -13,6 +14,8 @@ use crate::model::{
 pub struct Row<F: Field> {
     bytes: Vec<u8>,
     spans: Vec<(u32, u32)>,
+    /// The cells that were set since the row was cleared: most cells of a row are empty.
+    touched: Touched,
     open: Option<usize>,
     codes: F::Codes,
 }
@@ -29,6 +32,7 @@ impl<F: Field> Default for Row<F> {
         Self {
             bytes: Vec::new(),
             spans: vec![(0, 0); F::NAMES.len()],
+            touched: Touched::default(),
             open: None,
             codes: F::Codes::default(),
         }
@@ -40,22 +44,26 @@ impl<F: Field> Row<F> {
     pub fn clear(&mut self) {
         self.codes = F::Codes::default();
         self.bytes.clear();
-        self.spans.fill((0, 0));
+        self.touched.cells().for_each(|index| self.spans[index] = (0, 0));
+        self.touched = Touched::default();
         self.open = None;
     }
 
     /// Replaces the text of a cell.
     pub fn set(&mut self, field: F, text: &str) {
-        self.spans[field.index()] = (offset(self.bytes.len()), offset(self.bytes.len()));
-        self.open = Some(field.index());
-        self.append(field, text);
+        self.set_at(field.index(), text);
     }
 
     /// Replaces the text of a cell in a column of the input's own. Its form must be that of the column's type.
     pub fn set_own(&mut self, column: OwnColumn<F>, text: &str) {
         let index = self.own(column);
+        self.set_at(index, text);
+    }
+
+    fn set_at(&mut self, index: usize, text: &str) {
         let end = offset(self.bytes.len());
         self.spans[index] = (end, end);
+        self.touched.add(index);
         self.open = Some(index);
         self.append_at(index, text);
     }
@@ -90,6 +98,7 @@ impl<F: Field> Row<F> {
             let moved = offset(self.bytes.len());
             self.bytes.extend_from_within(start as usize..end as usize);
             self.spans[index].0 = moved;
+            self.touched.add(index);
             self.open = Some(index);
         }
         self.bytes.extend_from_slice(text.as_bytes());
@@ -134,9 +143,14 @@ impl<F: Field> Row<F> {
         &self.bytes[start as usize..end as usize]
     }
 
-    /// The bytes that were added, with the positions of the cells in them. Equal pairs mean equal cells.
-    pub(super) fn content(&self) -> (&[u8], &[(u32, u32)]) {
-        (&self.bytes, &self.spans)
+    /// The bytes that were added.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The cells that were set: their indexes, in order, and their positions in the bytes.
+    pub(super) fn touched(&self) -> impl Iterator<Item = (usize, (u32, u32))> {
+        self.touched.cells().map(|index| (index, self.spans[index]))
     }
 
     /// Appends the cells in column order and their offsets, after the leading numbers that are in the table already.
@@ -148,8 +162,8 @@ impl<F: Field> Row<F> {
         table.reserve(layout.columns + 1);
         let mut position = offset(bytes.len());
         table.push(position);
+        let start = table.len();
         let mut write = |(start, end): (u32, u32)| {
-            // Most cells of a finding are empty.
             if start < end {
                 bytes.extend_from_slice(&self.bytes[start as usize..end as usize]);
                 position = offset(bytes.len());
@@ -158,8 +172,14 @@ impl<F: Field> Row<F> {
         };
         match &layout.order {
             None => {
-                table.extend(self.spans.iter().map(|span| write(*span)));
-                table.resize(table.len() + layout.columns - self.spans.len(), position);
+                let mut last = table[start - 1];
+                for index in self.touched.cells() {
+                    // The cells before it are empty: each ends where the last one ended.
+                    table.resize(start + index, last);
+                    last = write(self.spans[index]);
+                    table.push(last);
+                }
+                table.resize(start + layout.columns, last);
             }
             Some(order) => {
                 let span = |index: &usize| self.spans.get(*index).copied().unwrap_or_default();

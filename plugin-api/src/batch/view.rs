@@ -424,6 +424,12 @@ impl<'a> FindingView<'a> {
         self.status() == Some(FindingStatus::Fixed)
     }
 
+    /// Whether the finding is current: its status is not Fixed, Ignored or Disabled. A finding without a status is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.status().is_none_or(FindingStatus::is_open)
+    }
+
     /// A code that this version does not know, if the finding has one. The host gives such a finding to no output.
     #[must_use]
     pub fn bad_code(&self) -> Option<BadCode> {

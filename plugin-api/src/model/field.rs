@@ -14,6 +14,11 @@ pub trait Field: Copy + 'static {
     fn index(self) -> usize;
     /// The form of the column's cells.
     fn column_type(self) -> ColumnType;
+    /// The names of the parts of an item, for a list of objects: the parts are separated by tabs, and empty parts at the
+    /// end may be missing. Empty for every other column.
+    fn parts(self) -> &'static [&'static str] {
+        &[]
+    }
     /// The columns of the table in a schema.
     fn columns(schema: &Schema) -> &Vec<Column>;
     /// As [`Field::columns`], to change them.
@@ -23,7 +28,7 @@ pub trait Field: Copy + 'static {
 /// Declares the columns of a table: the enum, their names and types, and their descriptions.
 macro_rules! fields {
     ($(#[$about:meta])* $table:ident ($codes:ty) in $columns:ident {
-        $($(#[$meaning:meta])* $field:ident = $name:literal $(as $type:ident)?,)*
+        $($(#[$meaning:meta])* $field:ident = $name:literal $(as $type:ident $([$($part:literal),+])?)?,)*
     }) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +42,9 @@ macro_rules! fields {
             fn index(self) -> usize { self as usize }
             fn column_type(self) -> $crate::batch::ColumnType {
                 match self { $(Self::$field => $crate::model::field::column_type!($($type)?),)* }
+            }
+            fn parts(self) -> &'static [&'static str] {
+                match self { $(Self::$field => &[$($($($part),+)?)?],)* }
             }
             fn columns(schema: &$crate::batch::Schema) -> &Vec<$crate::batch::Column> { &schema.$columns }
             fn columns_mut(schema: &mut $crate::batch::Schema) -> &mut Vec<$crate::batch::Column> {

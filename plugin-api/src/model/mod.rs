@@ -22,6 +22,6 @@ pub use finding::FindingField;
 pub use kind::FindingKind;
 pub use protocol::Protocol;
 pub use reference::{Exploit, Reference, list_items};
-pub use report::{Hints, Note, Refusal, ReportEnd, ReportSource, ReportStart};
+pub use report::{Hints, Note, Refusal, ReportDetail, ReportEnd, ReportSource, ReportStart};
 pub use severity::Severity;
 pub use status::FindingStatus;

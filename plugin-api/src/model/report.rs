@@ -34,13 +34,51 @@ pub struct ReportStart {
     pub hints: Hints,
     /// The columns of the batches that follow.
     pub schema: Schema,
+    /// The scanner's status of the scan, for example `FINISHED`; empty if unknown.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub status: String,
+    /// The version of the vulnerability signatures; empty if unknown.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub signature_version: String,
+    /// Number of assets that answered the scan, as the report declares it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assets_alive: Option<u64>,
+    /// Number of assets that were to be scanned, as the report declares it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assets_total: Option<u64>,
+    /// Duration of the scan, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_secs: Option<u64>,
+    /// More about the report, in the order of the source: `option_profile`, `asset_group` …
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<ReportDetail>,
 }
 
 setters!(ReportStart {
     texts: with_id(id), with_kind(kind), with_title(title), with_time(time), with_path(path),
-        with_revision(revision);
-    values: with_source(source: ReportSource), with_hints(hints: Hints), with_schema(schema: Schema);
+        with_revision(revision), with_status(status), with_signature_version(signature_version);
+    values: with_source(source: ReportSource), with_hints(hints: Hints), with_schema(schema: Schema),
+        with_assets_alive(assets_alive: Option<u64>), with_assets_total(assets_total: Option<u64>),
+        with_duration_secs(duration_secs: Option<u64>), with_details(details: Vec<ReportDetail>);
 });
+
+/// A detail of a report that has no field of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ReportDetail {
+    /// Its name, lower case with underscores.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl ReportDetail {
+    /// A detail with this name and value.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), value: value.into() }
+    }
+}
 
 /// The scanner of a report. Outputs that keep results per scanner replace only results of the same scanner.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

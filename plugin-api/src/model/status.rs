@@ -35,6 +35,12 @@ impl FindingStatus {
         Self::ALL.get(usize::from(code).wrapping_sub(1)).copied()
     }
 
+    /// Whether the scanner still counts the finding: it is neither fixed nor ignored nor disabled.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::New | Self::Active | Self::Reopened)
+    }
+
     /// The word that filters and outputs use.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -113,10 +113,13 @@ impl Definitions {
             return Err(Fault::TooManyDefinitions(MAX_DEFINITIONS).into());
         }
         self.scratch.clear();
-        for field in FIELDS {
-            let text = row.get(field).as_bytes();
-            self.scratch.extend_from_slice(&length_of(text).to_le_bytes());
-            self.scratch.extend_from_slice(text);
+        for (number, field) in (0_u8..).zip(DefinitionField::ALL) {
+            let text = row.get(*field).as_bytes();
+            if !text.is_empty() {
+                self.scratch.push(number);
+                self.scratch.extend_from_slice(&length_of(text).to_le_bytes());
+                self.scratch.extend_from_slice(text);
+            }
         }
         self.spool.append(&self.scratch).map_err(failed)?;
         let entry = Entry { offset: self.end, length: length_of(&self.scratch), severity };
@@ -175,16 +178,20 @@ impl fmt::Debug for Definitions {
 fn decode(bytes: &[u8], row: &mut DefinitionRow) {
     row.clear();
     let mut rest = bytes;
-    for field in FIELDS {
-        let Some((length, after)) = rest.split_first_chunk::<4>() else { return };
-        let Some((text, after)) = after.split_at_checked(u32::from_le_bytes(*length) as usize) else {
-            return;
-        };
+    while let Some(((number, length), after)) = split_cell(rest) {
+        let Some((text, after)) = after.split_at_checked(length) else { return };
         rest = after;
-        if !text.is_empty() {
-            row.set(field, simdutf8::basic::from_utf8(text).unwrap_or_default());
+        if let Some(field) = DefinitionField::ALL.get(usize::from(number)) {
+            row.set(*field, simdutf8::basic::from_utf8(text).unwrap_or_default());
         }
     }
+}
+
+/// The number of the next cell's field, and the length of its text.
+fn split_cell(bytes: &[u8]) -> Option<((u8, usize), &[u8])> {
+    let (number, rest) = bytes.split_first()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    Some(((*number, u32::from_le_bytes(*length) as usize), rest))
 }
 
 fn length_of(bytes: &[u8]) -> u32 {
@@ -194,31 +201,6 @@ fn length_of(bytes: &[u8]) -> u32 {
 fn failed(error: io::Error) -> Box<Fault> {
     Box::new(Fault::Spool(error.to_string()))
 }
-
-/// All fields of a definition, in the order of the model.
-const FIELDS: [DefinitionField; DefinitionField::NAMES.len()] = [
-    DefinitionField::Id,
-    DefinitionField::Scheme,
-    DefinitionField::Title,
-    DefinitionField::Category,
-    DefinitionField::Cves,
-    DefinitionField::Bugtraqs,
-    DefinitionField::VendorReferences,
-    DefinitionField::Diagnosis,
-    DefinitionField::Consequence,
-    DefinitionField::Solution,
-    DefinitionField::CvssBase,
-    DefinitionField::CvssTemporal,
-    DefinitionField::Cvss3Base,
-    DefinitionField::Cvss3Temporal,
-    DefinitionField::Cvss3Version,
-    DefinitionField::PciFlag,
-    DefinitionField::Patchable,
-    DefinitionField::LastUpdate,
-    DefinitionField::Exploits,
-    DefinitionField::Malware,
-    DefinitionField::Compliance,
-];
 
 #[cfg(test)]
 mod tests {
