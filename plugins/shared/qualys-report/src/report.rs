@@ -89,7 +89,7 @@ impl OpenReport {
         let damaged =
             damage.as_ref().map(|damage| sentence(name, &source, damage)).or_else(|| unfinished.clone());
         let damage = damage.filter(|_| !context.settings.deliver_incomplete);
-        let refused = refuse_preface(name, &source, &preface, damage)
+        let refused = refuse_preface(name, &kind, &source, &preface, damage)
             .or_else(|| refuse_unfinished(name, unfinished, context.settings));
         if let Some(refusal) = refused {
             return Ok(Err(refusal));
@@ -183,9 +183,9 @@ impl OpenReport {
         let assets = self.reader.assets();
         let mut notes = Vec::new();
         if let Some(error) = self.reader.error().map(str::to_owned) {
-            if !is_no_asset_alive(&error) || self.reader.scanned_assets() > 0 {
+            if !is_no_asset_alive(&self.kind, &error) || self.reader.scanned_assets() > 0 {
                 // A failed scan does not show that its targets have no findings.
-                let contains = if assets == 0 { "no assets but" } else { "next to its assets" };
+                let contains = if assets == 0 { "no assets but" } else { "an error next to its assets:" };
                 let reason = format!("{} contains {contains} {error}", self.name);
                 let deliver = assets > 0 && self.deliver_incomplete;
                 return self.incomplete(reason).with_deliver(deliver);
@@ -244,8 +244,9 @@ pub fn refusal(name: &str, error: PluginError, incomplete: bool) -> Refusal {
 }
 
 /// Whether this is the error of a scan in which no asset was alive. Such a scan is complete.
-fn is_no_asset_alive(error: &str) -> bool {
-    error.strip_prefix("error 3509").is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+fn is_no_asset_alive(kind: &Kind, error: &str) -> bool {
+    let rest = error.strip_prefix("error 3509").filter(|_| *kind == Kind::Scan);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
 fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> ReportStart {
@@ -308,12 +309,18 @@ fn refuse_ending(name: &str, settled: &Settled, context: &ReportContext<'_>) -> 
 }
 
 /// Refuses a report with damage before the first asset, or with an error instead of assets.
-fn refuse_preface(name: &str, source: &Source, preface: &Preface, damage: Option<Damage>) -> Option<Refusal> {
+fn refuse_preface(
+    name: &str,
+    kind: &Kind,
+    source: &Source,
+    preface: &Preface,
+    damage: Option<Damage>,
+) -> Option<Refusal> {
     if let Some(damage) = damage {
         let message = sentence(name, source, &damage);
         return Some(refusal(name, PluginError::new(kind_of(&damage), message), true));
     }
-    let error = preface.error.as_ref().filter(|error| !is_no_asset_alive(error))?;
+    let error = preface.error.as_ref().filter(|error| !is_no_asset_alive(kind, error))?;
     let error = PluginError::bad_data(format!("{name} contains no assets but {error}"));
     Some(refusal(name, error.with_hint("download the report again"), false))
 }

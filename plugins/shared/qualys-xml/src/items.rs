@@ -230,7 +230,7 @@ impl Cells {
         Ok(())
     }
 
-    /// Adds an address of the asset to the cell of its family, or to its interfaces. `path` is where it is in the
+    /// Adds an address of the asset, or of one of its interfaces. `path` is where it is in the
     /// report, if it is not the text of an element.
     pub(crate) fn add_address(&mut self, text: &str, path: Option<&str>) {
         let (address, zone) = address::read(text);
@@ -242,20 +242,37 @@ impl Cells {
             let (place, text) = (place("%zone", self), zone.to_owned());
             self.extras.push(Extra { table: Table::Asset, place, text, field: None, is_second: true });
         }
-        let (field, spelled) = match address {
+        let spelled = match address {
             Address::None => return,
             Address::Invalid if is_placeholder(text.trim()) => return,
             Address::Invalid => {
                 let place = place("", self);
                 return self.add_bad_value(Table::Asset, place, "address", text.to_owned());
             }
-            Address::V4(address) => (AssetField::Address, address.to_string()),
-            Address::V6(address) => (AssetField::Ipv6, address.to_string()),
+            Address::V4(address) => address.to_string(),
+            Address::V6(address) => address.to_string(),
         };
-        if self.asset.cell_len(field) == 0 {
-            self.asset.set(field, &spelled);
-        } else if self.asset.get(field) != spelled {
-            add_item(&mut self.asset, AssetField::Interfaces, &spelled);
+        self.add_spelled_address(&spelled);
+    }
+
+    /// The first IPv4 address is the address of the asset. The first IPv6 address is that of an asset without an IPv4
+    /// address, otherwise its IPv6 address.
+    fn add_spelled_address(&mut self, spelled: &str) {
+        let (address, ipv6) = (AssetField::Address, AssetField::Ipv6);
+        let present = self.asset.get(address).to_owned();
+        if present == spelled || self.asset.get(ipv6) == spelled {
+            return;
+        }
+        let is_v6 = spelled.contains(':');
+        if present.is_empty() {
+            self.asset.set(address, spelled);
+        } else if is_v6 && !present.contains(':') && self.asset.cell_len(ipv6) == 0 {
+            self.asset.set(ipv6, spelled);
+        } else if !is_v6 && present.contains(':') && self.asset.cell_len(ipv6) == 0 {
+            self.asset.set(address, spelled);
+            self.asset.set(ipv6, &present);
+        } else {
+            add_item(&mut self.asset, AssetField::Interfaces, spelled);
         }
     }
 

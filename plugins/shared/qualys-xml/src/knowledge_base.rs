@@ -85,8 +85,7 @@ impl Document<Definitions> for KnowledgeBase {
         }
         match role {
             ElementRole::Value(Value::CvssMetric(version)) => {
-                let name = element.name().to_ascii_lowercase();
-                state.cells.parts[0] = format!("v{version}.{name}");
+                state.cells.parts[0] = name_of_metric(version, element.name());
             }
             ElementRole::Value(Value::ThreatIntelligence) => state.cells.parts[0].clear(),
             _ => {}
@@ -165,8 +164,19 @@ fn in_level(level: Level, name: &str) -> ElementRole {
     }
 }
 
+/// `v2.access.vector`: the version, the element around it, and the name.
+fn name_of_metric(version: u8, name: &str) -> String {
+    let around = match (name, version) {
+        ("VECTOR" | "COMPLEXITY", 2) => "access.",
+        ("VECTOR" | "COMPLEXITY", _) => "attack.",
+        ("CONFIDENTIALITY" | "INTEGRITY" | "AVAILABILITY", _) => "impact.",
+        _ => "",
+    };
+    format!("v{version}.{around}{}", name.to_ascii_lowercase())
+}
+
 /// Metrics of CVSS 2 and 3, which the vector repeats.
-const METRICS: [&str; 14] = [
+const METRICS: [&str; 13] = [
     "VECTOR",
     "COMPLEXITY",
     "CONFIDENTIALITY",
@@ -180,5 +190,4 @@ const METRICS: [&str; 14] = [
     "USER_INTERACTION",
     "SCOPE",
     "EXPLOIT_CODE_MATURITY",
-    "EXPLOITABILITY_CODE",
 ];

@@ -81,7 +81,8 @@ impl TemplateReport {
         let (risk, total) = (risk.clone(), total.clone());
         state.cells.asset.set(AssetField::SecurityRisk, &risk);
         if !total.is_empty() {
-            state.cells.asset.set(AssetField::RiskFactors, &format!("total_vulnerabilities\t{total}"));
+            let item = format!("total_vulnerabilities\t{total}");
+            state.cells.asset.append_item(AssetField::RiskFactors, &item);
         }
     }
 
@@ -158,7 +159,8 @@ impl Document<Joined<'_>> for TemplateReport {
             (ElementRole::Value(Value::Address), "v6") if value.contains(':') => {
                 state.cells.add_address(value, Some("IP@v6"));
             }
-            (ElementRole::Value(Value::Address), "v6") => {}
+            // 1 for an IPv6 address, which shows it itself.
+            (ElementRole::Value(Value::Address | Value::AssetItem(_)), "v6") => {}
             (ElementRole::Value(Value::Error), "number") => value.clone_into(&mut state.error_number),
             // The first pass has read the attributes of other elements.
             _ if table_of_role(role) != Table::Report => {

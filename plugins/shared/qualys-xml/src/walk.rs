@@ -209,7 +209,10 @@ impl<R: Read, D> Walk<R, D> {
 
     /// Passes on the texts that the last event has found.
     #[cold]
-    fn pass_on_extras(&mut self) {
+    fn pass_on_extras<S>(&mut self)
+    where
+        D: Document<S>,
+    {
         let roles = || self.ancestors.iter().skip(1).chain([&self.innermost]);
         let is_row = |role: &ElementRole| matches!(role, ElementRole::Of(structure) if structure.is_row());
         let row = roles().enumerate().filter(|(_, role)| is_row(role)).last();
@@ -220,7 +223,12 @@ impl<R: Read, D> Walk<R, D> {
                 Place::After(end) => format!("{open}{end}"),
                 Place::Around => open.rsplit_once('/').map_or(String::new(), |(around, _)| around.to_owned()),
             };
-            self.state.pass_on(&extra, path.trim_start_matches('/'));
+            let path = path.trim_start_matches('/');
+            if D::passes_on(extra.table) {
+                self.state.pass_on(&extra, path);
+            } else {
+                self.state.notes.unknown_element(path);
+            }
         }
     }
 
@@ -304,15 +312,18 @@ fn open<S, D: Document<S>>(
         state.notes.forbidden_references += pass_on_attributes(state, table, element)?;
         return Ok(role);
     }
-    if element.has_attributes() || always_opens(role) {
-        if matches!(role, ElementRole::Asset(_) | ElementRole::Finding(_)) {
+    if role.is_skipped() {
+        element.attributes(|_, _| {})?;
+    } else if element.has_attributes() || always_opens(role) {
+        if matches!(
+            role,
+            ElementRole::Asset(_) | ElementRole::Finding(_) | ElementRole::Value(Value::Address)
+        ) {
             // Attribute values are stored in cells too, and the element may appear any number of times.
             state.cells.count_text_in(role, element.len())?;
         }
         document.open(role, element, state)?;
-        if !role.is_skipped() {
-            state.notes.forbidden_references += element.forbidden_references();
-        }
+        state.notes.forbidden_references += element.forbidden_references();
     }
     Ok(role)
 }

@@ -218,8 +218,8 @@ fn addresses_have_one_spelling_and_the_cell_of_their_family() {
     for (ip, expected) in [
         ("192.0.2.1", ["192.0.2.1", "", ""]),
         ("::ffff:192.0.2.1", ["192.0.2.1", "", ""]),
-        ("2001:DB8:0::1", ["", "2001:db8::1", ""]),
-        ("[2001:db8::1%eth0]", ["", "2001:db8::1", "IP%zone\teth0"]),
+        ("2001:DB8:0::1", ["2001:db8::1", "", ""]),
+        ("[2001:db8::1%eth0]", ["2001:db8::1", "", "IP%zone\teth0"]),
         ("0.0.0.0", ["", "", ""]),
         ("web01", ["", "", "IP\tweb01"]),
     ] {
@@ -233,8 +233,10 @@ fn addresses_have_one_spelling_and_the_cell_of_their_family() {
         ["address", "ipv6", "interfaces"].map(|n| cell(&both.assets[0], n)),
         ["192.0.2.1", "", "192.0.2.2"]
     );
+    let both = detection("<IPV6>2001:DB8::1</IPV6><IP>192.0.2.1</IP>", "");
+    assert_eq!(["address", "ipv6"].map(|n| cell(&both.assets[0], n)), ["192.0.2.1", "2001:db8::1"]);
     let scanned = scan("value='2001:DB8::2' name='No registered hostname'", "", "");
-    assert_eq!(["address", "ipv6", "dns"].map(|n| cell(&scanned.assets[0], n)), ["", "2001:db8::2", ""]);
+    assert_eq!(["address", "ipv6", "dns"].map(|n| cell(&scanned.assets[0], n)), ["2001:db8::2", "", ""]);
 }
 
 #[test]
