@@ -183,7 +183,7 @@ impl OpenReport {
         let assets = self.reader.assets();
         let mut notes = Vec::new();
         if let Some(error) = self.reader.error().map(str::to_owned) {
-            if !is_no_asset_alive(&self.kind, &error) || self.reader.scanned_assets() > 0 {
+            if !all_assets_are_down(&self.kind, &error) || self.reader.scanned_assets() > 0 {
                 // A failed scan does not show that its targets have no findings.
                 let contains = if assets == 0 { "no assets but" } else { "an error next to its assets:" };
                 let reason = format!("{} contains {contains} {error}", self.name);
@@ -244,7 +244,7 @@ pub fn refusal(name: &str, error: PluginError, incomplete: bool) -> Refusal {
 }
 
 /// Whether this is the error of a scan in which no asset was alive. Such a scan is complete.
-fn is_no_asset_alive(kind: &Kind, error: &str) -> bool {
+fn all_assets_are_down(kind: &Kind, error: &str) -> bool {
     let rest = error.strip_prefix("error 3509").filter(|_| *kind == Kind::Scan);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
@@ -320,7 +320,7 @@ fn refuse_preface(
         let message = sentence(name, source, &damage);
         return Some(refusal(name, PluginError::new(kind_of(&damage), message), true));
     }
-    let error = preface.error.as_ref().filter(|error| !is_no_asset_alive(kind, error))?;
+    let error = preface.error.as_ref().filter(|error| !all_assets_are_down(kind, error))?;
     let error = PluginError::bad_data(format!("{name} contains no assets but {error}"));
     Some(refusal(name, error.with_hint("download the report again"), false))
 }

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn values_without_success_and_error_pages_are_none() {
+    fn only_successful_values_are_used() {
         for (field, text, status, expected) in [
             (F::CloudPublicAddress, "/203.0.113.7", "Success", Some("203.0.113.7")),
             (F::CloudPublicAddress, "<html>404</html>", "Success", None),

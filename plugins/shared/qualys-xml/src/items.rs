@@ -395,7 +395,7 @@ impl Cells {
         Ok(())
     }
 
-    /// Writes the gathered lists to the finding. Items that are no CVE IDs are passed on.
+    /// Writes the gathered lists to the finding. Other items than CVE IDs are passed on.
     pub(crate) fn settle_lists(&mut self) {
         if self.gathered.iter().all(String::is_empty) {
             return;

@@ -71,7 +71,7 @@ impl Budget {
     }
 }
 
-/// Path and value of an item, if the path is within the limits. The value is on one line and cut.
+/// Path and value of an item, if the path is within the limits. The value is on one line and truncated.
 pub(crate) fn within_limits<'a>(path: &'a str, text: &str) -> Option<(&'a str, String)> {
     if path.len() > MAX_PATH || path.split('/').count() > MAX_DEPTH {
         return None;
@@ -93,7 +93,7 @@ pub(crate) fn within_limits<'a>(path: &'a str, text: &str) -> Option<(&'a str, S
     Some((path, value))
 }
 
-/// The end of a value that was cut.
+/// The end of a value that was truncated.
 const CUT: &str = "...";
 
 /// The column of a table.

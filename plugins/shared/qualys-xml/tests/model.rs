@@ -391,7 +391,7 @@ fn cloud_facts_come_from_the_best_attribute() {
 }
 
 #[test]
-fn names_and_numbers_stand_in_for_each_other() {
+fn empty_cells_are_filled_from_others_that_mean_the_same() {
     for (xml, column, expected) in [
         ("<DNS_DATA><FQDN>a.example.com</FQDN></DNS_DATA>", "dns", "a.example.com"),
         ("<DNS>b.example.com</DNS><DNS_DATA><FQDN>a.example.com</FQDN></DNS_DATA>", "dns", "b.example.com"),
@@ -431,7 +431,7 @@ fn texts_of_an_asset_after_its_findings_are_in_its_row() {
 }
 
 #[test]
-fn kind_and_severity_of_the_definition_stand_in() {
+fn kind_and_severity_are_those_of_the_definition() {
     let knowledge_base = "<KNOWLEDGE_BASE_VULN_LIST_OUTPUT><RESPONSE><VULN_LIST><VULN><QID>7</QID>\
         <VULN_TYPE>Potential Vulnerability</VULN_TYPE><SEVERITY_LEVEL>4</SEVERITY_LEVEL><TITLE>t</TITLE></VULN>\
         </VULN_LIST></RESPONSE></KNOWLEDGE_BASE_VULN_LIST_OUTPUT>";
@@ -445,7 +445,7 @@ fn kind_and_severity_of_the_definition_stand_in() {
 }
 
 #[test]
-fn sources_without_an_item_are_none() {
+fn source_alone_is_not_an_item() {
     let found = scan(
         "value='192.0.2.1'",
         "",

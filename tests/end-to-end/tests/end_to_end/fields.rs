@@ -150,7 +150,7 @@ fn other_value(path: &str, value: &str) -> String {
         value.trim_start_matches('/').split('/').next().unwrap().parse::<std::net::IpAddr>().is_ok();
     let digits = value.rfind(|c: char| c.is_ascii_digit());
     let ends_with_digit = digits == Some(value.len() - 1);
-    // The last digit of a number, a time or an address; a text gets one more letter.
+    // The last digit of a number, a time or an address; a text becomes longer.
     let is_time = value.len() == 20 && value.ends_with('Z') && value.starts_with("20");
     if path.ends_with("@number") || is_address || is_time || ends_with_digit {
         let at = if is_time { value.len() - 2 } else { digits.unwrap() };
