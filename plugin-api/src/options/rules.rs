@@ -225,7 +225,7 @@ fn is_set(value: &Value) -> bool {
 }
 
 fn is_plain_host_name(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
+    text.starts_with(|first| first != '.' && first != '-')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 

@@ -277,8 +277,8 @@ impl OptionSpec {
         self
     }
 
-    /// Requires a plain host name: ASCII letters, digits, `.`, `-` and `_`, of which the first is a letter, a digit or
-    /// `_`. It is required if all conditions of one of these lists hold; a condition is an option, a choice or a flag,
+    /// Requires a plain host name: ASCII alphanumeric characters, `.`, `-` and `_`, of which the first is not `.` or `-`.
+    /// It is required if all conditions of one of these lists hold; a condition is an option, a choice or a flag,
     /// and its words. A host of an older API does not know the rule; the plugin's [`Options`](super::Options) check it.
     #[must_use]
     pub const fn host_name_with(

@@ -4,7 +4,7 @@ mod backlog;
 mod connect;
 mod link;
 pub(crate) mod options;
-mod pace;
+mod rate_limit;
 mod receiver;
 mod stream;
 mod timed;
@@ -67,8 +67,8 @@ impl Transport {
                 let target = target.for_purpose(open.purpose());
                 Carrier::File(Box::new(ReportFile::open(target, receipt)?))
             }
-            TransportSettings::Udp { connector, header, pace } => {
-                let wire = Wire::Udp(Udp::new(connector, pace));
+            TransportSettings::Udp { connector, header, rate_limit } => {
+                let wire = Wire::Udp(Udp::new(connector, rate_limit));
                 Carrier::Syslog(Box::new(Syslog::new(header, wire, receipt)))
             }
             TransportSettings::Stream { connector, header, batching, proof, grace, framing } => {
@@ -228,7 +228,7 @@ impl Syslog {
 impl Transport {
     /// Datagrams with this header, to the address that the resolver returns.
     pub(crate) fn udp(header: Header, resolver: scanbridge_dialer::Resolver) -> Self {
-        let udp = Udp::new(connect::Connector::for_test(resolver), pace::Pace::new(2500));
+        let udp = Udp::new(connect::Connector::for_test(resolver), rate_limit::RateLimit::new(2500));
         Self { carrier: Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(udp), None))), bytes: 0 }
     }
 }

@@ -12,7 +12,7 @@ use scanbridge_plugin_api::{
 use scanbridge_tls_identity::{TlsOptions, options as tls};
 
 use super::connect::Connector;
-use super::pace::Pace;
+use super::rate_limit::RateLimit;
 use super::receiver::Receiver;
 use super::stream::{Batching, Proof};
 use super::tls::Tls;
@@ -165,7 +165,7 @@ pub(super) enum TransportSettings {
     Udp {
         connector: Connector,
         header: Header,
-        pace: Pace,
+        rate_limit: RateLimit,
     },
     Stream {
         connector: Connector,
@@ -186,8 +186,8 @@ pub(super) fn read(options: &Options, services: &Services) -> Result<TransportSe
     let header = Header::new(header_settings(options)?);
     let connector = connector(options, services, transport == "tls")?;
     if transport == "udp" {
-        let pace = Pace::new(options.integer(MAX_DATAGRAMS.name)?.unwrap_or(2500));
-        return Ok(TransportSettings::Udp { connector, header, pace });
+        let rate_limit = RateLimit::new(options.integer(MAX_DATAGRAMS.name)?.unwrap_or(2500));
+        return Ok(TransportSettings::Udp { connector, header, rate_limit });
     }
     Ok(TransportSettings::Stream {
         connector,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, tracing};
 
 use super::connect::Connector;
-use super::pace::Pace;
+use super::rate_limit::RateLimit;
 use crate::sink::Outcome;
 
 /// A socket that sends datagrams, at a limited rate. Lost datagrams are not detected, except for ICMP port unreachable.
@@ -16,7 +16,7 @@ pub(super) struct Udp {
     connector: Connector,
     target: Option<Target>,
     message: Vec<u8>,
-    pace: Pace,
+    rate_limit: RateLimit,
     /// Datagrams sent since the last commit.
     unconfirmed: u64,
     /// How long a resolved address is used.
@@ -34,8 +34,15 @@ struct Target {
 }
 
 impl Udp {
-    pub(super) fn new(connector: Connector, pace: Pace) -> Self {
-        Self { connector, target: None, message: Vec::new(), pace, unconfirmed: 0, lookup_ttl: LOOKUP_TTL }
+    pub(super) fn new(connector: Connector, rate_limit: RateLimit) -> Self {
+        Self {
+            connector,
+            target: None,
+            message: Vec::new(),
+            rate_limit,
+            unconfirmed: 0,
+            lookup_ttl: LOOKUP_TTL,
+        }
     }
 
     pub(super) fn check(&self) -> CheckReport {
@@ -53,7 +60,7 @@ impl Udp {
             Some(target) if is_known => target,
             target => resolve(&self.connector, target)?,
         };
-        std::thread::sleep(self.pace.delay(Instant::now));
+        std::thread::sleep(self.rate_limit.delay(Instant::now));
         match socket.send(&self.message) {
             Ok(_) => {
                 self.unconfirmed += 1;
@@ -138,7 +145,7 @@ mod tests {
         let (old, new) = (SyslogSink::udp(), SyslogSink::udp());
         PORT.store(old.address().port(), Ordering::SeqCst);
         let mut udp =
-            Udp { lookup_ttl: Duration::ZERO, ..Udp::new(Connector::for_test(moving), Pace::new(2500)) };
+            Udp { lookup_ttl: Duration::ZERO, ..Udp::new(Connector::for_test(moving), RateLimit::new(2500)) };
         assert_eq!(udp.message([b"one", b"", b""]).unwrap(), Outcome::Accepted);
         PORT.store(new.address().port(), Ordering::SeqCst);
         assert_eq!(udp.message([b"t", b"w", b"o"]).unwrap(), Outcome::Accepted);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The default buffer of Linux (212,992 bytes) contains 92 datagrams of 1,400 bytes, because the kernel needs 2,304
 /// bytes for each.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimit {
     /// The time between two bursts.
     interval: Duration,
     /// When the next burst may begin.
@@ -17,7 +17,7 @@ pub(super) struct Pace {
     left: u32,
 }
 
-impl Pace {
+impl RateLimit {
     /// At most this number of datagrams per second; at least 1.
     pub(super) fn new(per_sec: u32) -> Self {
         Self { interval: Duration::from_secs(1) * BURST / per_sec.max(1), next: None, left: 0 }
@@ -51,23 +51,23 @@ mod tests {
         fn rate_is_limited(
             pauses in prop::collection::vec(prop_oneof![Just(0), 0..20_000_u64], 1..400), per_sec in 1_u32..100_000,
         ) {
-            let (mut pace, mut now, mut sent) = (Pace::new(per_sec), Instant::now(), Vec::new());
+            let (mut rate_limit, mut now, mut sent) = (RateLimit::new(per_sec), Instant::now(), Vec::new());
             for pause in pauses {
                 now += Duration::from_micros(pause);
-                now += pace.delay(|| now);
+                now += rate_limit.delay(|| now);
                 sent.push(now);
             }
             for window in sent.windows(2 * BURST as usize + 1) {
                 let (first, last) = (window[0], window[window.len() - 1]);
-                prop_assert!(last - first >= pace.interval);
+                prop_assert!(last - first >= rate_limit.interval);
             }
         }
     }
 
     #[test]
     fn burst_is_sent_at_once_and_the_next_one_after_the_interval() {
-        let (mut pace, start) = (Pace::new(2500), Instant::now());
-        let delays: Vec<_> = (0..2 * BURST).map(|_| pace.delay(|| start)).collect();
+        let (mut rate_limit, start) = (RateLimit::new(2500), Instant::now());
+        let delays: Vec<_> = (0..2 * BURST).map(|_| rate_limit.delay(|| start)).collect();
         assert_eq!(delays.iter().sum::<Duration>(), Duration::from_micros(6_400));
         assert_eq!(delays[BURST as usize], Duration::from_micros(6_400));
     }
