@@ -51,7 +51,7 @@ struct Syslog {
 
 #[derive(Debug)]
 enum Wire {
-    Udp(Udp),
+    Udp(Box<Udp>),
     Stream(TimedStream, Framing),
 }
 
@@ -68,7 +68,7 @@ impl Transport {
                 Carrier::File(Box::new(ReportFile::open(target, receipt)?))
             }
             TransportSettings::Udp { connector, header, rate_limit } => {
-                let wire = Wire::Udp(Udp::new(connector, rate_limit));
+                let wire = Wire::Udp(Box::new(Udp::new(connector, rate_limit)));
                 Carrier::Syslog(Box::new(Syslog::new(header, wire, receipt)))
             }
             TransportSettings::Stream { connector, header, batching, proof, grace, framing } => {
@@ -229,6 +229,9 @@ impl Transport {
     /// Datagrams with this header, to the address that the resolver returns.
     pub(crate) fn udp(header: Header, resolver: scanbridge_dialer::Resolver) -> Self {
         let udp = Udp::new(connect::Connector::for_test(resolver), rate_limit::RateLimit::new(2500));
-        Self { carrier: Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(udp), None))), bytes: 0 }
+        Self {
+            carrier: Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(Box::new(udp)), None))),
+            bytes: 0,
+        }
     }
 }
