@@ -11,7 +11,7 @@ use crate::field::{self, Field, TruncatedFields, append_header};
 use crate::fragment::{KEPT_BYTES, append_classification, append_severity};
 use crate::options::EventSettings;
 use crate::report::ReportPart;
-use crate::sink::Sink;
+use crate::sink::{self, Outcome, Sink};
 use crate::syslog::budget;
 use crate::table::Table;
 use crate::time;
@@ -52,7 +52,7 @@ pub(crate) struct Tally {
     pub bad_addresses: u64,
     /// Events whose time was clamped to a limit.
     pub clamped: u64,
-    /// Derived events that were dropped: too long even without their texts.
+    /// Derived events that were dropped: too long even without their texts, or refused by the destination.
     pub too_long: u64,
 }
 
@@ -182,14 +182,16 @@ impl Encoder {
         field::append(&mut self.line, &mut truncated, Field::Result, finding.get(FindingField::Result));
         self.line.extend_from_slice(fragment.tail());
         let is_mergeable = matches!(table, Table::Infos | Table::Services);
-        if !self.end_line(truncated, finding.severity(), is_mergeable, sink)? {
-            let (length, limit) = (self.line.len(), self.budget);
-            let reason = format!(
-                "event too large: {length} bytes without its text fields, but `max_message_bytes` leaves \
-                 {limit} bytes"
-            );
-            self.rejected.push(Rejection::new(finding.row(), reason));
-        }
+        let reason = match self.end_line(truncated, finding.severity(), is_mergeable, sink)? {
+            Outcome::Accepted => return Ok(()),
+            Outcome::OverBudget => format!(
+                "event too large: {} bytes without its text fields, but `max_message_bytes` leaves {} bytes",
+                self.line.len(),
+                self.budget
+            ),
+            Outcome::Refused { bytes } => sink::refusal(bytes),
+        };
+        self.rejected.push(Rejection::new(finding.row(), reason));
         Ok(())
     }
 
@@ -328,26 +330,25 @@ impl Encoder {
         severity: Option<Severity>,
         sink: &mut impl Sink,
     ) -> Result<()> {
-        let fits = self.end_line(truncated, severity, false, sink)?;
-        self.tally.derived += u64::from(fits);
-        self.tally.too_long += u64::from(!fits);
+        let is_accepted = self.end_line(truncated, severity, false, sink)? == Outcome::Accepted;
+        self.tally.derived += u64::from(is_accepted);
+        self.tally.too_long += u64::from(!is_accepted);
         Ok(())
     }
 
-    /// Ends the line and passes it to the buffer or the sink. Returns false if it is too long even without
-    /// texts.
+    /// Ends the line and passes it to the buffer or the sink.
     fn end_line(
         &mut self,
         mut truncated: TruncatedFields,
         severity: Option<Severity>,
         is_mergeable: bool,
         sink: &mut impl Sink,
-    ) -> Result<bool> {
+    ) -> Result<Outcome> {
         truncated.merge(self.report.truncated);
         if self.line.len() + truncated.written_length() > self.budget
             && !budget::shorten(&mut self.line, self.budget, &mut truncated)
         {
-            return Ok(false);
+            return Ok(Outcome::OverBudget);
         }
         truncated.append_to(&mut self.line);
         self.tally.truncated += u64::from(!truncated.is_empty());
@@ -359,9 +360,8 @@ impl Encoder {
         if self.settings.buffer.is_on() {
             let extension = self.extension.min(self.line.len() - 1);
             self.buffer.event(&self.line, extension, severity, is_mergeable, sink)?;
-        } else {
-            sink.event(&self.line, severity)?;
+            return Ok(Outcome::Accepted);
         }
-        Ok(true)
+        sink.event(&self.line, severity)
     }
 }

@@ -27,6 +27,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     transport::HOST,
     transport::APP,
     transport::MAX_MESSAGE,
+    transport::MAX_DATAGRAMS,
     transport::CONNECT_TIMEOUT,
     transport::WRITE_TIMEOUT,
     transport::KEEPALIVE,

@@ -4,7 +4,11 @@
 mod case;
 #[cfg(test)]
 mod daemon;
+#[cfg(test)]
+mod datagrams;
 mod flow;
+#[cfg(test)]
+mod half_close;
 #[cfg(test)]
 mod limits;
 mod mapping;
@@ -15,7 +19,6 @@ mod reader;
 mod receivers;
 mod round_trip;
 mod settings;
-#[cfg(test)]
 #[cfg(test)]
 mod syslog;
 #[cfg(test)]
