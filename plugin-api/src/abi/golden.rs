@@ -27,8 +27,8 @@ use crate::model::{
     ReportEnd, ReportSource, ReportStart,
 };
 use crate::{
-    CheckReport, Descriptor, EndpointPort, ErrorKind, OptionCondition, OptionDescriptor, OptionKind,
-    OptionMaximum, PluginError, PluginKind, Verdict,
+    CheckReport, Descriptor, EndpointPort, ErrorKind, ExcludedKeys, OptionCondition, OptionDescriptor,
+    OptionKind, OptionMaximum, PluginError, PluginKind, Verdict,
 };
 use crate::{
     Ends, InputCapabilities, LateAnswers, OpenFrame, Order, Outcome, OutputCapabilities, Partial, Purpose,
@@ -168,6 +168,11 @@ fn forms() -> Vec<(&'static str, Value)> {
         only_with: Some(condition()),
         required_with: Some(condition()),
         max_with: Some(OptionMaximum { condition: condition(), max: 1 }),
+        excludes_keys: Vec::new(),
+    };
+    let map = OptionDescriptor {
+        excludes_keys: vec![ExcludedKeys { conditions: vec![condition()], keys: vec!["key".to_owned()] }],
+        ..option(OptionKind::Map { of: Box::new(OptionKind::Text) })
     };
     let descriptor = Descriptor {
         name: "Name".to_owned(),
@@ -223,6 +228,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         ("descriptor", form(&descriptor)),
         ("check report", form(&check)),
         ("error", form(&error)),
+        ("option with excluded keys", form(&map)),
     ]
 }
 
@@ -253,12 +259,15 @@ fn json_forms_can_grow() {
             "report end" => read::<ReportEnd>,
             "descriptor" => read::<Descriptor>,
             "error" => read::<Detail>,
+            "option with excluded keys" => read::<OptionDescriptor>,
             _ => read::<CheckReport>,
         };
         form["later"] = Value::from("added");
         assert_eq!(parse(&form), Ok(()), "{name} with one more key");
         if name == "descriptor" {
             form = serde_json::json!({ "name": "Name", "kind": "input" });
+        } else if name == "option with excluded keys" {
+            form = serde_json::json!({ "name": "name", "kind": { "type": "flag" } });
         } else if name != "check report" {
             form = serde_json::json!({});
         }

@@ -48,6 +48,9 @@ pub struct OptionDescriptor {
     /// A lower maximum under a condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_with: Option<OptionMaximum>,
+    /// Keys that this map must not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excludes_keys: Vec<ExcludedKeys>,
 }
 
 /// A condition of a rule: an option, a choice or a flag, has one of these words.
@@ -73,6 +76,18 @@ pub struct OptionMaximum {
     pub max: u64,
 }
 
+/// Keys that a map must not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
+pub struct ExcludedKeys {
+    /// The conditions, which must all hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<OptionCondition>,
+    /// The keys, in any letter case.
+    pub keys: Vec<String>,
+}
+
 impl From<&OptionSpec> for OptionDescriptor {
     fn from(spec: &OptionSpec) -> Self {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -96,6 +111,17 @@ impl From<&OptionSpec> for OptionDescriptor {
             max_with: spec
                 .max_with
                 .map(|(option, words, max)| OptionMaximum { condition: condition((option, words)), max }),
+            excludes_keys: spec
+                .excludes_keys
+                .iter()
+                .map(|(conditions, keys)| ExcludedKeys {
+                    conditions: conditions
+                        .iter()
+                        .map(|(option, word)| condition((option, &[word])))
+                        .collect(),
+                    keys: owned(keys),
+                })
+                .collect(),
         }
     }
 }

@@ -95,8 +95,14 @@ pub struct OptionSpec {
     pub required_with: Option<(&'static str, &'static [&'static str])>,
     /// An option, some of its words, and the maximum of this one with them.
     pub max_with: Option<(&'static str, &'static [&'static str], u64)>,
+    /// Keys that this map must not have: conditions, each an option and one of its words, and the keys that are refused
+    /// when all of them hold.
+    pub excludes_keys: &'static [ExcludedKeysSpec],
     default: DefaultSpec,
 }
+
+/// An entry of [`OptionSpec::excludes_keys`].
+pub type ExcludedKeysSpec = (&'static [(&'static str, &'static str)], &'static [&'static str]);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum DefaultSpec {
@@ -122,6 +128,7 @@ impl OptionSpec {
             only_with: None,
             required_with: None,
             max_with: None,
+            excludes_keys: &[],
             default: DefaultSpec::None,
         }
     }
@@ -271,6 +278,15 @@ impl OptionSpec {
     #[must_use]
     pub const fn max_with(mut self, option: &'static str, words: &'static [&'static str], max: u64) -> Self {
         self.max_with = Some((option, words, max));
+        self
+    }
+
+    /// Refuses keys of this map, in any letter case. Each entry has conditions, which must all hold, and the keys. A
+    /// condition is an option, a choice, a flag or a list of choices, and one of its words. Without conditions the keys
+    /// are always refused.
+    #[must_use]
+    pub const fn excludes_keys(mut self, entries: &'static [ExcludedKeysSpec]) -> Self {
+        self.excludes_keys = entries;
         self
     }
 
