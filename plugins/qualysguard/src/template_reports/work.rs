@@ -51,8 +51,9 @@ struct Progress {
 impl TemplateReports {
     pub(crate) fn open(wanted: &Wanted, context: &SourceContext, resume: Option<&Position>) -> Result<Self> {
         let begin = Progress { index: 0, within: None, launched: None, found: Vec::new() };
-        let Progress { mut index, within: resume, launched: current, found } =
-            read_position(context, resume).unwrap_or(begin);
+        let progress = read_position(context, resume);
+        let is_resumed = progress.as_ref().is_some_and(|it: &Progress| it.index < wanted.which.len());
+        let Progress { mut index, within: resume, launched: current, found } = progress.unwrap_or(begin);
         if index >= wanted.which.len() && context.settings.interval.is_some() {
             index = 0; // The time of the last round is unknown: start the next one at once.
         }
@@ -61,7 +62,7 @@ impl TemplateReports {
             index,
             delivery: None,
             current,
-            launching: ReportLauncher::open(wanted, context)?,
+            launching: ReportLauncher::open(wanted, context, is_resumed)?,
             store: Store::open(&context.services, resume.as_ref().map(|(fetched, _)| fetched))?,
             resume,
             found,
@@ -72,11 +73,14 @@ impl TemplateReports {
 
     /// Starts the report at the index; `None` if an earlier round delivered it.
     fn begin(&mut self, context: &mut SourceContext) -> Result<Option<Step>> {
-        if let Some((fetched, point)) = self.resume.take() {
+        if let Some((fetched, point)) = self.resume.take()
+            && self.is_resumable()
+        {
             let resumed =
                 Delivery::resume(&self.store, &fetched, point, &context.settings, &context.services)?;
             if let Some((delivery, start)) = resumed {
                 self.delivery = Some(delivery);
+                self.launching.name_earlier(context, &fetched.id, &start.time);
                 return Ok(Some(Step::report_continued(start)));
             }
         }
@@ -106,6 +110,7 @@ impl TemplateReports {
             Ok((delivery, start)) => {
                 tracing::info!("QualysGuard Report Processing Complete");
                 self.delivery = Some(delivery);
+                self.launching.name_earlier(context, &id, &start.time);
                 Ok(Some(Step::report_start(start)))
             }
             Err(refusal) => {
@@ -113,6 +118,15 @@ impl TemplateReports {
                 Ok(Some(Step::refused(refusal)))
             }
         }
+    }
+
+    /// False if the interrupted report was launched by an earlier run and is outdated.
+    fn is_resumable(&self) -> bool {
+        let outdated = self.current.as_ref().filter(|id| !self.launching.is_pending(id));
+        if let Some(id) = outdated {
+            tracing::info!("report {id} of an earlier run is outdated: launching a new one");
+        }
+        outdated.is_none()
     }
 
     /// Refuses one report, so that the others are still delivered.
