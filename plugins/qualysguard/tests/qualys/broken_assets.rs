@@ -1,6 +1,6 @@
 //! Assets that cannot be downloaded: found with few calls, skipped and named. The pages after them have the full size.
 
-use scanbridge_doubles::fake_qualys::{Population, Reply, Script};
+use scanbridge_doubles::fake_qualys::{Population, ReceivedRequest, Reply, Script};
 use serde_json::json;
 
 use crate::drive::Bench;
@@ -69,44 +69,27 @@ fn broken_asset_is_named_and_no_other() {
     }
 }
 
-#[test]
-fn list_of_assets_is_limited_to_those_of_an_incremental_pull() {
-    let population = Population { truncated_assets: vec![1002], ..Population::of(3) };
-    let complete = bench(Population::of(3), 10).with(json!({ "incremental": true }));
-    complete.run().unwrap();
-    let incremental = bench(population, 10).with(json!({ "incremental": true }));
-    // The settings are those of the complete pull, except for the port.
-    let of = |keys: &std::collections::BTreeMap<String, Vec<u8>>| keys["watermark"].clone();
-    let mut keys = complete.keys();
-    incremental.restore_keys(&keys);
-    let outcome = incremental.run().unwrap();
-    assert!(!outcome.reports[0].end().complete);
-    assert_eq!(of(&incremental.keys()), of(&keys), "the time of the next pull is not moved");
-    keys.clear();
-}
-
-/// After a missing asset, the next pull requests the same period again.
+/// After a missing asset, the next pull requests the same period again. The list of assets has the same limit.
 #[test]
 fn incremental_pull_with_a_missing_asset_is_repeated() {
-    let page = |request: &scanbridge_doubles::fake_qualys::ReceivedRequest, assets: &[u32]| {
+    let page = |assets: &[u32]| {
         let hosts: String =
             assets.iter().map(|id| format!("<HOST><ID>{id}</ID><IP>192.0.2.{id}</IP></HOST>")).collect();
-        let _ = request;
         Reply::xml(format!(
             "<HOST_LIST_VM_DETECTION_OUTPUT><RESPONSE><DATETIME>2026-04-01T00:00:01Z</DATETIME><HOST_LIST>{hosts}\
              </HOST_LIST></RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>"
         ))
     };
-    let bench = Bench::new(move |request: &scanbridge_doubles::fake_qualys::ReceivedRequest| {
+    let bench = Bench::new(move |request: &ReceivedRequest| {
         if request.path == LIST {
             return Reply::xml(
                 "<HOST_LIST_OUTPUT><RESPONSE><ID_SET><ID>2</ID></ID_SET></RESPONSE></HOST_LIST_OUTPUT>",
             );
         }
         match (request.field("vm_processed_after"), request.field("id_min")) {
-            (None, _) => page(request, &[1, 2, 3]),
-            (Some(_), Some("3")) => page(request, &[3]),
-            _ => page(request, &[2]).truncate_at(50),
+            (None, _) => page(&[1, 2, 3]),
+            (Some(_), Some("3")) => page(&[3]),
+            _ => page(&[2]).truncate_at(50),
         }
     })
     .with(json!({ "source": "host-detections", "page_size": 2, "template_id": null, "incremental": true }));
