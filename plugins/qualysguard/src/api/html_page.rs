@@ -59,7 +59,7 @@ impl HtmlPage {
 
     fn of(html: &str) -> Self {
         let given = html;
-        // Lower case letters of ASCII have the same length, so that positions are the same in both.
+        // ASCII only, so that positions are the same in both.
         let html = given.to_ascii_lowercase();
         let shown = title(&html, given);
         let title = shown.to_ascii_lowercase();
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_are_told_apart() {
+    fn purpose_of_a_page_is_found() {
         for (html, kind) in [
             ("<form action=/login><input name=u><INPUT Type = \"Password\" name=p></form>", HtmlKind::SignIn),
             ("<input type='password'><p>Maintenance is planned for Sunday.</p>", HtmlKind::SignIn),

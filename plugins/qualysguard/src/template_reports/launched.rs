@@ -25,9 +25,9 @@ pub(super) struct LaunchedReports {
 pub(super) struct Scope {
     /// The number of this run.
     pub(super) run: u64,
-    /// Maximum age of a report that an earlier run launched. `None`: none is adopted, because this run does not resume
-    /// the earlier one.
-    pub(super) adopts: Option<Duration>,
+    /// When the round began that this run resumes, in seconds since 1970: what earlier runs launched since then is
+    /// adopted. `None`: this run resumes nothing.
+    pub(super) resumes: Option<u64>,
 }
 
 /// The keys begin with this.
@@ -139,11 +139,6 @@ impl LaunchedReports {
         pending.map(|entry| entry.id.clone())
     }
 
-    /// True if this run can deliver the report.
-    pub(super) fn is_pending(&self, id: &str) -> bool {
-        self.reports.iter().any(|entry| entry.id == id && entry.is_pending(self.scope))
-    }
-
     /// The age of a report that an earlier run launched.
     pub(super) fn earlier_age(&self, id: &str) -> Option<Duration> {
         let entry = self.reports.iter().find(|entry| entry.id == id && entry.run != self.scope.run)?;
@@ -201,7 +196,7 @@ impl Entry {
 
     /// True if the report was not passed on yet, and this run launched it or adopts it.
     fn is_pending(&self, scope: Scope) -> bool {
-        let is_adopted = || scope.adopts.is_some_and(|limit| self.age() < limit);
+        let is_adopted = || scope.resumes.is_some_and(|began| self.at >= began);
         !self.is_unanswered() && !self.ended && (self.run == scope.run || is_adopted())
     }
 
@@ -210,6 +205,7 @@ impl Entry {
     }
 }
 
-fn now() -> u64 {
+/// The time by the local clock, in seconds since 1970.
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }

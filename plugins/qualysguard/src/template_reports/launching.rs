@@ -25,21 +25,12 @@ pub(super) struct ReportLauncher {
 
 /// A new report may be missing from the list for this time.
 const LISTED_WITHIN: Duration = Duration::from_secs(900);
-/// Maximum age of a report of an interrupted run that is adopted, so that the report of yesterday is not delivered today.
-const MAX_ADOPTED_AGE: Duration = Duration::from_secs(12 * 3_600);
 
 impl ReportLauncher {
-    /// `is_resumed`: this run resumes an interrupted one, and may deliver what that one launched.
-    pub(super) fn open(wanted: &Wanted, context: &SourceContext, is_resumed: bool) -> Result<Self> {
-        let limit = context.settings.interval.unwrap_or(MAX_ADOPTED_AGE).min(MAX_ADOPTED_AGE);
-        let scope = Scope { run: context.run, adopts: is_resumed.then_some(limit) };
-        let launched = LaunchedReports::open(&context.services, scope)?;
+    /// `resumes`: when the round began that this run resumes, in seconds since 1970.
+    pub(super) fn open(wanted: &Wanted, context: &SourceContext, resumes: Option<u64>) -> Result<Self> {
+        let launched = LaunchedReports::open(&context.services, Scope { run: context.run, resumes })?;
         Ok(Self { wanted: wanted.clone(), launched, launched_now: None, is_prepared: false })
-    }
-
-    /// True if a report of an interrupted run can still be delivered.
-    pub(super) fn is_pending(&self, id: &str) -> bool {
-        self.launched.is_pending(id)
     }
 
     /// Adds a note to the summary if this run did not launch this report, which was created at `time`.
@@ -153,7 +144,7 @@ impl ReportLauncher {
                 let message =
                     format!("timed out: report {id} is not ready after {minutes} minutes: {progress}");
                 return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint(
-                    "a run that resumes this one within 12 hours of the launch continues to wait for it; \
+                    "a run that resumes this one within 12 hours of its start continues to wait for it; \
                      increase `report_timeout_minutes` to wait longer",
                 ));
             }
@@ -242,7 +233,7 @@ fn is_refusal(kind: ErrorKind) -> bool {
 }
 
 /// An age in the largest unit of which it has at least two.
-fn show_age(age: Duration) -> String {
+pub(super) fn show_age(age: Duration) -> String {
     let seconds = age.as_secs().max(1);
     let unit = [86_400, 3_600, 60].into_iter().find(|unit| seconds >= 2 * unit).unwrap_or(1);
     show_duration(seconds / unit * unit * 1_000)

@@ -7,13 +7,18 @@ use serde_json::{Value, json};
 use crate::drive::{Bench, Outcome, step};
 use crate::template_reports::{begin_report, complete_run, listed, template_report};
 
-/// Makes the launched report older, by the local clock.
-fn age(bench: &Bench, seconds: u64) {
+/// Makes the interrupted run and its launched report older, by the local clock. Returns the position.
+fn age(bench: &Bench, position: &Position, seconds: u64) -> Position {
     let state = Services::without_host(&bench.state()).state();
+    let older = |bytes: &[u8], path: &str| {
+        let mut value: Value = serde_json::from_slice(bytes).unwrap();
+        let time = value.pointer_mut(path).unwrap();
+        *time = json!(time.as_u64().unwrap() - seconds);
+        value.to_string().into_bytes()
+    };
     let entry = state.get("launched:77").unwrap().unwrap();
-    let mut entry: Value = serde_json::from_slice(&entry).unwrap();
-    entry["at"] = json!(entry["at"].as_u64().unwrap() - seconds);
-    state.put("launched:77", entry.to_string().as_bytes()).unwrap();
+    state.put("launched:77", &older(&entry, "/at")).unwrap();
+    Position(older(&position.0, "/at/round"))
 }
 
 /// The first run launches report 77 and ends before anything is delivered.
@@ -67,7 +72,7 @@ fn report_of_an_interrupted_run_is_adopted_and_named_until_a_new_run_is_due() {
         (&daily, 12 * HOUR, None),
     ] {
         let (bench, position) = interrupted(options.clone());
-        age(&bench, seconds);
+        let position = age(&bench, &position, seconds);
         let (id, notes) = delivered(&bench, Some(&position));
         let launches = bench.qualys.count("action=launch");
         match adopted {
@@ -98,7 +103,7 @@ fn run_that_does_not_resume_adopts_nothing() {
 fn report_of_this_run_is_not_launched_again() {
     let (mut bench, position) = interrupted(json!({}));
     bench.run = 1;
-    age(&bench, 30 * HOUR);
+    let position = age(&bench, &position, 30 * HOUR);
     let (id, notes) = delivered(&bench, Some(&position));
     assert_eq!((id.as_str(), notes), ("77", vec![]));
     assert_eq!(bench.qualys.count("action=launch"), 1);
@@ -139,7 +144,7 @@ fn partly_delivered_report_is_not_resumed_when_a_new_run_is_due() {
         }
         drop(input);
         let position = outcome.last_position().unwrap().clone();
-        age(&bench, seconds);
+        let position = age(&bench, &position, seconds);
         bench.run = 2;
         let services = Services::without_host(&bench.state());
         let rest = bench.resume_with(Some(&position), &services).unwrap();
@@ -203,4 +208,34 @@ fn age_of_a_report_of_others_is_named() {
     let services = Services::without_host(&bench.state());
     bench.run_with(&services).unwrap().only_report();
     assert!(!services.notes().keys().any(|note| note.contains("report 77")), "{:?}", services.notes());
+}
+
+/// The first template was delivered by the interrupted run, the second one was not.
+#[test]
+fn all_templates_are_launched_when_a_new_run_is_due() {
+    for (seconds, launches) in [(HOUR, 0), (23 * HOUR, 2)] {
+        let answers =
+            [76, 77, 78, 79].map(|id| Reply::simple("New report launched", &[("ID", &id.to_string())]));
+        let mut script = Script::new().on("action=launch", answers);
+        for id in ["76", "77", "78", "79"] {
+            script = script.on(&format!("action=list id={id}"), [listed(id, "Finished")]);
+        }
+        let script = script
+            .on("action=fetch", [Reply::xml(template_report())])
+            .on("action=delete", [Reply::simple("Report deleted", &[])]);
+        let mut bench = Bench::new(script).with(json!({ "template_id": ["1", "2"] }));
+        let mut input = bench.open(None).unwrap();
+        let mut outcome = Outcome::default();
+        while outcome.reports.len() < 2 {
+            assert!(step(&mut input, &mut outcome).unwrap());
+        }
+        drop(input);
+        let position = age(&bench, outcome.last_position().unwrap(), seconds);
+        bench.run = 2;
+        let services = Services::without_host(&bench.state());
+        let rest = bench.resume_with(Some(&position), &services).unwrap();
+        assert_eq!(bench.qualys.count("action=launch"), 2 + launches, "{seconds}");
+        let ids: Vec<&str> = rest.reports.iter().map(|report| report.start.id.as_str()).collect();
+        assert_eq!(ids, if launches == 0 { vec!["77"] } else { vec!["78", "79"] });
+    }
 }
