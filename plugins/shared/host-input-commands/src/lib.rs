@@ -19,17 +19,24 @@
 
 mod addresses;
 mod asset;
+mod asset_lines;
+mod block;
 mod commands;
+mod counts;
 mod names;
 mod result_line;
 mod settings;
 mod snapshot;
+mod tail;
 mod text;
 mod update;
 
 pub use addresses::AddressSet;
-pub use commands::{Block, CommandWriter, Totals};
+pub use asset::address_of;
+pub use block::{Block, BlockLimits};
+pub use commands::{CommandWriter, Totals};
+pub use counts::{Counts, Cuts};
 pub use names::{BadName, Domain, Name};
-pub use settings::{BlockLimits, DescriptionPart, OPTIONS, Replace, Settings, format_options, options};
+pub use settings::{DescriptionPart, OPTIONS, Replace, Settings, format_options, options};
 pub use snapshot::{BadSnapshot, put_number, take_number};
 pub use update::{SCAN_FLUSH, SCAN_UPDATE};

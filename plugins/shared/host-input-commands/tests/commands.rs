@@ -11,7 +11,7 @@ use std::convert::Infallible;
 
 use proptest::prelude::*;
 use scanbridge_host_input_commands::{
-    Block, BlockLimits, CommandWriter, DescriptionPart, Domain, Name, Replace, Settings, Totals,
+    Block, BlockLimits, CommandWriter, Counts, Cuts, DescriptionPart, Domain, Name, Replace, Settings, Totals,
 };
 use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
@@ -210,7 +210,9 @@ fn a_report_becomes_these_lines() {
     );
     assert_eq!(outcome.text, expected);
     assert_eq!((outcome.commands, outcome.findings), (15, 3));
-    assert_eq!(outcome.totals, Totals { hosts_added: 2, cleared: 3, warnings: Vec::new() });
+    let cuts = Cuts { bad_ids: 4, ..Cuts::default() };
+    let counts = Counts { cuts, ..Counts::default() };
+    assert_eq!(outcome.totals, Totals { hosts_added: 2, cleared: 3, counts, warnings: Vec::new() });
     assert_eq!(outcome.left_out, 3);
 }
 
@@ -280,14 +282,15 @@ fn truncated_last_asset_keeps_its_old_results() {
     );
     assert_eq!(truncated.text, expected);
     assert_eq!((truncated.commands, truncated.findings), (8, 3));
-    assert_eq!(truncated.totals.warnings, [""; 0]);
+    let warning = "the report turned out to be incomplete after the old results of 1 assets were replaced";
+    assert_eq!(truncated.totals.warnings, [warning]);
     let complete = run(settings(), hints.clone(), &batches, &end(true, &[]));
     assert_eq!(complete.text.matches("DeleteScanResult").count(), 2);
 }
 
 #[test]
 fn truncated_asset_with_sent_deletion_is_reported() {
-    let limits = BlockLimits { bytes: 250 };
+    let limits = BlockLimits { asset_bytes: 250, ..BlockLimits::default() };
     let parts: Vec<_> = (1..=5).map(|qid| finding(&qid.to_string())).collect();
     let twice = vec![
         ("192.0.2.1", false, vec![finding("1")]),
@@ -298,11 +301,10 @@ fn truncated_asset_with_sent_deletion_is_reported() {
         let outcome = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(false, &[]));
         assert_eq!(outcome.text.matches("DeleteScanResult,192.0.2.1,").count(), 1);
         assert_eq!(
-            outcome.totals.warnings,
-            [
-                "the report is truncated within asset 192.0.2.1, whose old results are already deleted; some results may be missing until a complete report is delivered"
-            ]
+            outcome.totals.warnings[0],
+            "the report is truncated within asset 192.0.2.1, whose old results are already deleted; some results may be missing until a complete report is delivered"
         );
+        assert!(outcome.totals.warnings[1].contains("incomplete after the old results of"));
         // A report that is not delivered has deleted the same results at this point.
         let rolled_back = end(false, &[]).with_deliver(false);
         let outcome = run(Settings { limits, ..settings() }, Hints::default(), &batches, &rolled_back);
@@ -411,7 +413,7 @@ fn descriptions_are_made_of_the_parts_that_were_asked_for() {
     let mut settings = settings();
     settings.description = vec![DescriptionPart::Result, DescriptionPart::Diagnosis];
     let one = Finding { text: "<i>why</i>".to_owned(), result: "seen <b>\there".to_owned(), ..finding("1") };
-    let two = Finding { text: String::new(), result: "other".to_owned(), ..finding("1") };
+    let two = Finding { text: String::new(), result: "other".to_owned(), ..finding("2") };
     let batches = [vec![("192.0.2.1", false, vec![one, two])]];
     let text = run(settings, Hints::default(), &batches, &end(true, &[])).text;
     assert!(text.contains("\"Result: seen <b> here Diagnosis: why\""), "{text}");
@@ -424,7 +426,7 @@ fn large_asset_is_passed_on_in_parts_of_complete_lines() {
     let batches = [vec![("192.0.2.1", false, findings)]];
     let complete = run(settings(), Hints::default(), &batches, &end(true, &[]));
     assert_eq!(complete.lengths.len(), 1);
-    let limits = BlockLimits { bytes: 2000 };
+    let limits = BlockLimits { bytes: 2000, ..BlockLimits::default() };
     let parts = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(true, &[]));
     assert_eq!(parts.text, complete.text);
     assert!(parts.lengths.len() > 100);
