@@ -79,8 +79,10 @@ impl Asset {
 /// the IPv4 address.
 #[must_use]
 pub fn address_of(asset: &AssetView<'_>) -> Option<IpAddr> {
-    let address = asset.address().trim().parse::<IpAddr>().ok()?.to_canonical();
-    (!address.is_unspecified()).then_some(address)
+    [AssetField::Address, AssetField::Ipv6].into_iter().find_map(|field| {
+        let address = asset.get(field).trim().parse::<IpAddr>().ok()?.to_canonical();
+        (!address.is_unspecified()).then_some(address)
+    })
 }
 
 /// Whether the scan of an asset is complete. Reports without a scan status list only such assets.
@@ -106,8 +108,18 @@ fn rejection_reason(asset: &AssetView<'_>) -> String {
 }
 
 /// The fields that name an asset without an address; the first that has a value.
-const NAMES: [AssetField; 5] =
-    [AssetField::Dns, AssetField::Netbios, AssetField::Id, AssetField::AgentId, AssetField::CloudId];
+const NAMES: [AssetField; 10] = [
+    AssetField::Dns,
+    AssetField::Fqdn,
+    AssetField::Netbios,
+    AssetField::OsHostname,
+    AssetField::Hostname,
+    AssetField::Id,
+    AssetField::AssetId,
+    AssetField::AgentId,
+    AssetField::CloudId,
+    AssetField::Macs,
+];
 
 /// The status of a completely scanned asset begins with this.
 const FINISHED: &str = "finish";

@@ -54,7 +54,7 @@ impl AssetLines {
             true => finding.get(FindingField::Result).trim(),
             false => "",
         };
-        let cves = cves_of(finding);
+        let cves = finding.get(FindingField::Cves);
         match self.positions.get(&key).copied() {
             None => {
                 let (results, cves) = (self.keep(result), self.keep(cves));
@@ -186,11 +186,6 @@ impl AssetLines {
         let cuts = lines.push(&mut self.text, address, &merged, settings, scanner)?;
         Ok(Line { text: start..self.text.len(), results, cves, cuts })
     }
-}
-
-/// The CVE IDs of a finding that its definition may not have.
-fn cves_of<'a>(_: &FindingView<'a>) -> &'a str {
-    ""
 }
 
 /// The position of a line that was passed on.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView};
-use scanbridge_plugin_api::model::{FindingStatus, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::debug;
 use scanbridge_plugin_api::{Begin, Rejection, Written};
 
@@ -257,7 +257,7 @@ impl CommandWriter {
         written: &mut Written,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if !is_open(finding) || !self.settings.sends(finding) {
+        if !finding.is_open() || !self.settings.sends(finding) {
             written.left_out.push(finding.row());
             return Ok(());
         }
@@ -426,13 +426,6 @@ impl CommandWriter {
         self.totals.cleared += 1;
         sink(Block { address, text: &self.line, commands: 2, findings: 0, ends_asset: true })
     }
-}
-
-/// Whether a finding is still there, as far as the scanner says. A finding that a person has ignored or disabled is
-/// not sent either.
-fn is_open(finding: &FindingView<'_>) -> bool {
-    use FindingStatus::{Disabled, Fixed, Ignored};
-    !matches!(finding.status(), Some(Fixed | Ignored | Disabled))
 }
 
 /// The hint of an input that assets unknown to the Defense Center are created.

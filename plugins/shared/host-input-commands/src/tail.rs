@@ -42,8 +42,12 @@ impl Tail {
         self.describe(definition, results, settings);
         self.cuts.texts += take(&mut self.clean, &mut self.description);
         let of_definition = definition.get(DefinitionField::Cves);
-        let known = |id: &str| list_items(of_definition).any(|known| known.eq_ignore_ascii_case(id));
-        let of_finding = list_items(cves).filter(|id| !known(id));
+        let is_new = |position: usize, id: &str| {
+            let mut known = list_items(of_definition).chain(list_items(cves).take(position));
+            !known.any(|known| known.eq_ignore_ascii_case(id))
+        };
+        let of_finding = list_items(cves).enumerate().filter(|(position, id)| is_new(*position, id));
+        let of_finding = of_finding.map(|(_, id)| id);
         list(&mut self.cves, CVES, list_items(of_definition).chain(of_finding), is_cve, &mut self.cuts);
         let bugtraqs = list_items(definition.get(DefinitionField::Bugtraqs));
         list(&mut self.bugtraqs, BUGTRAQS, bugtraqs, is_number, &mut self.cuts);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 
 mod partial;
+mod results;
 mod strict_reader;
 
 use scanbridge_plugin_api::Begin;
@@ -35,6 +36,8 @@ struct Finding {
     result: String,
     cves: Vec<String>,
     bugtraqs: Vec<String>,
+    /// Those of the finding; the others are those of its definition.
+    finding_cves: Vec<String>,
 }
 
 fn finding(qid: &str) -> Finding {
@@ -49,6 +52,7 @@ fn finding(qid: &str) -> Finding {
         result: String::new(),
         cves: Vec::new(),
         bugtraqs: Vec::new(),
+        finding_cves: Vec::new(),
     }
 }
 
@@ -162,6 +166,7 @@ fn raw(assets: &[AssetFindings]) -> BatchBuilder {
             row.set_port(finding.port.parse().unwrap_or_default());
             row.set_protocol(Protocol::of(&finding.protocol));
             row.set(FindingField::Result, &finding.result);
+            finding.finding_cves.iter().for_each(|id| row.append_item(FindingField::Cves, id));
             builder.push_finding(asset, definition, &row);
         }
     }
@@ -525,6 +530,7 @@ fn hostile_finding() -> impl Strategy<Value = Finding> {
             title,
             text,
             result,
+            finding_cves: without_breaks(bugtraqs.clone()),
             cves: without_breaks(cves),
             bugtraqs: without_breaks(bugtraqs),
         })
@@ -543,13 +549,16 @@ proptest! {
         findings in prop::collection::vec(hostile_finding(), 0..6),
         with_result in any::<bool>(),
         length in 16_usize..60,
+        line_bytes in prop_oneof![Just(usize::MAX), 60_usize..400],
     ) {
         let mut settings = settings();
+        settings.limits.line_bytes = line_bytes;
         settings.description_length = length;
         if with_result {
             settings.description.push(DescriptionPart::Result);
         }
         let count = findings.len();
+        let is_unlimited = line_bytes == usize::MAX;
         let batches = [vec![("192.0.2.1", false, findings)]];
         let outcome = run(settings, Hints::default().with_flag("host-input.add_host", Some(true)), &batches, &end(true, &[]));
         let mut sent = 0;
@@ -559,12 +568,19 @@ proptest! {
                 |three| three[0] == b'%' && three[1].is_ascii_hexdigit() && three[2].is_ascii_hexdigit()
             ), "{line}");
             if fields[0] == "AddScanResult" {
+                prop_assert!(line.len() < line_bytes, "{}", line);
                 sent += 1;
                 check_result(&fields, length)?;
             }
         }
-        prop_assert_eq!(sent + outcome.rejected.len() + outcome.left_out, count);
-        imported(&outcome.text);
+        let merged = outcome.totals.counts.merged as usize;
+        prop_assert_eq!(sent + merged + outcome.rejected.len() + outcome.left_out, count);
+        prop_assert!(!is_unlimited || outcome.totals.counts.cuts.lines == 0);
+        let imported = imported(&outcome.text);
+        // An asset is emptied by nothing, and no result is sent twice.
+        let has_room = !outcome.rejected.iter().any(|reason| reason.contains("maximum message size"));
+        prop_assert!(has_room || !outcome.text.contains("DeleteScanResult"));
+        prop_assert_eq!(imported.get("192.0.2.1").map_or(0, Vec::len), sent);
     }
 }
 

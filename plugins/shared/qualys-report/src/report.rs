@@ -71,8 +71,10 @@ impl OpenReport {
         }
         let Settled { source, kind, .. } = settled;
         let limits = context.settings.limits;
-        // A template report is read twice. Of the others, the preface reads only the first block.
-        let passes = if kind == Kind::TemplateReport { 2 } else { 1 };
+        // A template report is read twice. Of the others, the preface reads only the first block, so a pass more shows
+        // whether what may be incomplete is.
+        let is_checked = context.settings.deliver_incomplete && kind != Kind::TemplateReport;
+        let passes = if kind == Kind::TemplateReport || is_checked { 2 } else { 1 };
         let total = source.length * passes;
         let watch = |done| Some(Watch { services: context.services.clone(), done, total });
 
@@ -94,7 +96,14 @@ impl OpenReport {
         if let Some(refusal) = refused {
             return Ok(Err(refusal));
         }
-        let start = start_of(name, &kind, &preface, context.settings);
+        let is_damaged = || is_checked && is_damaged(&kind, source.read_from(0, watch(0)), limits);
+        let is_incomplete = source.is_truncated || damaged.is_some() || is_damaged();
+        if context.services.is_cancelled() {
+            return Err(PluginError::cancelled());
+        }
+        let mut start = start_of(name, &kind, &preface, context.settings);
+        // Outputs that replace what they have must know it before the first asset.
+        start.hints = start.hints.with_flag("host-input.incomplete", is_incomplete.then_some(true));
         let offset = mark.as_ref().map_or(0, |mark| mark.offset);
         let reopened = source.read_from(offset, watch(source.length * (passes - 1)));
         let is_resumed = mark.is_some();
@@ -268,6 +277,19 @@ fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> Re
         .with_details(preface.details.clone())
         .with_revision(String::new())
         .with_schema(Schema::default())
+}
+
+/// Whether a report cannot be read to its end. Delivers nothing.
+fn is_damaged(kind: &Kind, source: SourceReader, limits: Limits) -> bool {
+    let mut reader = ReportReader::new(kind, source, limits, &mut Preface::default());
+    reader.only(|_| false);
+    loop {
+        match reader.fill(&mut BatchBuilder::default(), None) {
+            Ok(Progress::Full) => {}
+            Ok(Progress::Ended) => return false,
+            Err(_) => return true,
+        }
+    }
 }
 
 /// Refuses files that are not reports, with their format. For an API response, the message contains its error.
