@@ -10,7 +10,7 @@ use crate::counts::{Counts, Cuts};
 use crate::names::Name;
 use crate::result_line::{Merged, ResultKey, ResultLines};
 use crate::settings::Settings;
-use crate::tail::NoRoom;
+use crate::tail::TooLong;
 
 /// The lines of the current asset. The buffers are reused: only a merged finding allocates.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub(crate) struct AssetLines {
     lines: Vec<Line>,
     /// The results and CVE IDs that a line contains, in case it must be written again.
     sources: String,
-    /// The position in `lines` of each key; [`PASSED_ON`] for a line that is not there any more.
+    /// The position in `lines` of each key; [`PASSED_ON`] for a line that was passed on.
     positions: HashMap<ResultKey, u32>,
 }
 
@@ -41,15 +41,15 @@ pub(crate) struct Writing<'a> {
 }
 
 impl AssetLines {
-    /// Adds a finding: as a line, or to the line that has its key. A finding for which a message has no room is not
-    /// added.
+    /// Adds a finding: as a line, or to the line that has its key. A finding whose line is too long for any message
+    /// is not added.
     pub(crate) fn add(
         &mut self,
         key: ResultKey,
         finding: &FindingView<'_>,
         counts: &mut Counts,
         writing: &mut Writing<'_>,
-    ) -> Result<(), NoRoom> {
+    ) -> Result<(), TooLong> {
         let result = match writing.settings.describes_findings() {
             true => finding.get(FindingField::Result).trim(),
             false => "",
@@ -138,7 +138,7 @@ impl AssetLines {
         result: &str,
         cves: &str,
         writing: &mut Writing<'_>,
-    ) -> Result<(), NoRoom> {
+    ) -> Result<(), TooLong> {
         let Line { results, cves: known, .. } = self.lines[position].clone();
         let is_new = |range: &Range<usize>, separator: char, text: &str| {
             !text.is_empty() && !self.sources[range.clone()].split(separator).any(|known| known == text)
@@ -174,7 +174,7 @@ impl AssetLines {
         results: Range<usize>,
         cves: Range<usize>,
         writing: &mut Writing<'_>,
-    ) -> Result<Line, NoRoom> {
+    ) -> Result<Line, TooLong> {
         let merged = Merged {
             key,
             definition: finding.definition(),

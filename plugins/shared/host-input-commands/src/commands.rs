@@ -17,7 +17,7 @@ use crate::names::Name;
 use crate::result_line::{ResultKey, ResultLines, push_os};
 use crate::settings::{Replace, Settings};
 use crate::snapshot::{BadSnapshot, put_number, take_number};
-use crate::tail::NoRoom;
+use crate::tail::TooLong;
 use crate::update::{SCAN_FLUSH, SCAN_UPDATE};
 
 /// Counts of a report in addition to its blocks.
@@ -278,8 +278,8 @@ impl CommandWriter {
     /// Adds a finding to the lines of the current asset.
     ///
     /// # Errors
-    /// The reason why it cannot be sent. Then the asset is not treated as clean, and if there is no room for the line,
-    /// its old results are kept.
+    /// The reason why it cannot be sent. Then the asset is not treated as clean, and if its line is too long, its old
+    /// results are kept.
     fn add(&mut self, finding: &FindingView<'_>) -> Result<(), String> {
         let Self { asset, lines, results, totals, settings, scanner, .. } = self;
         let asset = asset.as_mut().expect("plugin bug: a finding arrived after its asset was finished");
@@ -287,7 +287,7 @@ impl CommandWriter {
             asset.has_rejected = true;
         })?;
         let mut writing = Writing { lines: results, address: &asset.text, settings, scanner };
-        lines.add(key, finding, &mut totals.counts, &mut writing).map_err(|NoRoom| {
+        lines.add(key, finding, &mut totals.counts, &mut writing).map_err(|TooLong| {
             (asset.has_rejected, asset.is_part) = (true, true);
             "the shortest command for this finding exceeds the maximum message size; the old results of its \
              asset are kept"

@@ -27,7 +27,7 @@ pub struct Counts {
 pub struct Cuts {
     /// Lines that were shortened to [`BlockLimits::line_bytes`](crate::BlockLimits::line_bytes).
     pub lines: u64,
-    /// CVE and BugTraq IDs for which a line has no room.
+    /// CVE and BugTraq IDs that are not sent, because their list or line is too long.
     pub ids: u64,
     /// CVE and BugTraq IDs that the Defense Center would not accept.
     pub bad_ids: u64,

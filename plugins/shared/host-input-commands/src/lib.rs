@@ -12,6 +12,9 @@
 //! ScanUpdate
 //! ```
 //!
+//! A Defense Center has one result for each ID, port and protocol of an asset, so findings that share them are one line.
+//! A line that is too long for a message is shortened. [`Counts`] has the number of both.
+//!
 //! The Defense Center silently drops a line that it cannot read, and its reader is strict. So every line here is
 //! printable ASCII, texts are quoted, quotes are doubled, and lines end in LF alone.
 //!

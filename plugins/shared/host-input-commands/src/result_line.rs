@@ -10,7 +10,7 @@ use scanbridge_plugin_api::printable;
 use crate::counts::Cuts;
 use crate::names::Name;
 use crate::settings::Settings;
-use crate::tail::{NoRoom, Tail};
+use crate::tail::{Tail, TooLong};
 use crate::text::{CleanText, push_cut, push_quoted, quoted_length};
 
 /// The key under which a Defense Center stores a finding of an asset: two with the same key are one result.
@@ -51,7 +51,7 @@ impl ResultKey {
 }
 
 /// Appends the line that sets an asset's operating system, in at most `max` bytes. The scanner reports it as one text,
-/// without separate vendor and version, so it is written as the product. Returns what was cut.
+/// without separate vendor and version, so it is written as the product. Counts what was truncated.
 pub(crate) fn push_os(line: &mut String, address: &str, os: &str, max: usize) -> Cuts {
     const END: &str = ",\"\"\n";
     let mut clean = CleanText::default();
@@ -104,7 +104,7 @@ impl ResultLines {
         }
     }
 
-    /// Appends the line of a finding, shortened if it is too long. Returns what was cut. If even the shortest line is
+    /// Appends the line of a finding, shortened if it is too long. Counts what was truncated. If even the shortest line is
     /// too long, nothing is appended.
     pub(crate) fn push(
         &mut self,
@@ -113,7 +113,7 @@ impl ResultLines {
         finding: &Merged<'_>,
         settings: &Settings,
         scanner: &Name,
-    ) -> Result<Cuts, NoRoom> {
+    ) -> Result<Cuts, TooLong> {
         let start = line.len();
         line.push_str("AddScanResult,");
         line.push_str(address);
@@ -131,9 +131,9 @@ impl ResultLines {
                 line.push('\n');
                 Ok(cuts)
             }
-            Err(NoRoom) => {
+            Err(TooLong) => {
                 line.truncate(start);
-                Err(NoRoom)
+                Err(TooLong)
             }
         }
     }
@@ -144,7 +144,7 @@ impl ResultLines {
         finding: &Merged<'_>,
         room: usize,
         settings: &Settings,
-    ) -> Result<Cuts, NoRoom> {
+    ) -> Result<Cuts, TooLong> {
         let Merged { definition, results, cves, .. } = finding;
         let of_definition = definition.get(DefinitionField::Cves);
         let is_known = |id: &str| list_items(of_definition).any(|known| known.eq_ignore_ascii_case(id));

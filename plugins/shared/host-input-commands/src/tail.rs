@@ -21,9 +21,9 @@ pub(crate) struct Tail {
     plain: String,
 }
 
-/// The line has no room for a name, a description and the two lists, however short.
+/// The line is too long even with the shortest name, description and lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoRoom;
+pub(crate) struct TooLong;
 
 impl Tail {
     /// Makes the fields. `results` are the results of the finding, and `cves` the IDs that it adds to those of its
@@ -53,7 +53,7 @@ impl Tail {
         list(&mut self.bugtraqs, BUGTRAQS, bugtraqs, is_number, &mut self.cuts);
     }
 
-    /// Writes the fields, and returns what was cut.
+    /// Writes the fields, and counts what was truncated.
     pub(crate) fn write(&self, line: &mut String) -> Cuts {
         push_quoted(line, &self.name);
         line.push(',');
@@ -63,11 +63,11 @@ impl Tail {
         self.cuts
     }
 
-    /// Writes the fields in at most `room` bytes, and returns what was cut. The description gives way first, then the
+    /// Writes the fields in at most `room` bytes, and counts what was truncated. The description gives way first, then the
     /// BugTraq IDs, the CVE IDs, which the impact assessment needs, and the name. The mark is at the end of the
     /// description.
-    pub(crate) fn write_within(&self, line: &mut String, room: usize) -> Result<Cuts, NoRoom> {
-        let mut spare = room.checked_sub(LEAST_BYTES).ok_or(NoRoom)?;
+    pub(crate) fn write_within(&self, line: &mut String, room: usize) -> Result<Cuts, TooLong> {
+        let mut spare = room.checked_sub(LEAST_BYTES).ok_or(TooLong)?;
         let mut take = |wanted: usize| {
             let taken = wanted.min(spare);
             spare -= taken;
@@ -190,7 +190,7 @@ fn is_number(id: &str) -> bool {
 const CVES: &str = "cve_ids:";
 const BUGTRAQS: &str = "bugtraq_ids:";
 
-/// The shortest text that was cut.
+/// The shortest truncated text.
 const LEAST_TEXT: &str = "\"...\"";
 
 /// Two of these texts, two commas, and two empty lists with comma and quotes.
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(cuts.ids, 5000 - text.matches(" CVE-2014-0160").count() as u64);
     }
 
-    /// For each room: the fields fit, no ID is cut within, and what is missing is counted.
+    /// For each room: the fields fit, IDs are complete, and what is missing is counted.
     #[test]
     fn fields_fit_any_room() {
         let tail = tail();

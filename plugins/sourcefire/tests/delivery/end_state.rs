@@ -50,7 +50,7 @@ enum Ending {
     Partial,
 }
 
-/// Two spellings of one address, two addresses, an asset without one, and a text that is none.
+/// Two spellings of one address, two addresses, an asset without one, and a text that is not an address.
 const ADDRESSES: [&str; 8] = [
     "192.0.2.1",
     "::ffff:192.0.2.1",

@@ -93,7 +93,7 @@ fn split_asset_is_updated_once() {
     }
 }
 
-/// Names of sources and scanners of any length leave room for the shortest line in the smallest message.
+/// Names of sources and scanners of any length still allow the shortest line in the smallest message.
 #[test]
 fn any_line_fits_the_smallest_message() {
     let Some(registered) = Registered::new() else { return };

@@ -139,7 +139,7 @@ fn closed_findings_are_left_out_and_leave_a_clean_asset() {
     }
 }
 
-/// No room for even the shortest line: the asset is left alone, and the finding is kept as a dead letter.
+/// Even the shortest line is too long: the asset is left alone, and the finding is kept as a dead letter.
 #[test]
 fn asset_with_a_finding_without_room_keeps_its_old_results() {
     let long = Finding { qid: "4000000000".to_owned(), port: "65535".to_owned(), ..finding("1") };
