@@ -96,14 +96,7 @@ impl OpenReport {
         if let Some(refusal) = refused {
             return Ok(Err(refusal));
         }
-        let is_damaged = || is_checked && is_damaged(&kind, source.read_from(0, watch(0)), limits);
-        let is_incomplete = source.is_truncated || damaged.is_some() || is_damaged();
-        if context.services.is_cancelled() {
-            return Err(PluginError::cancelled());
-        }
         let mut start = start_of(name, &kind, &preface, context.settings);
-        // Outputs that replace what they have must know it before the first asset.
-        start.hints = start.hints.with_flag("host-input.incomplete", is_incomplete.then_some(true));
         let offset = mark.as_ref().map_or(0, |mark| mark.offset);
         let reopened = source.read_from(offset, watch(source.length * (passes - 1)));
         let is_resumed = mark.is_some();
@@ -111,6 +104,15 @@ impl OpenReport {
             Some(mark) => ReportReader::resume(&kind, reopened, limits, &mut preface, mark),
             None => ReportReader::new(&kind, reopened, limits, &mut preface),
         };
+        let is_incomplete = source.is_truncated
+            || damaged.is_some()
+            || reader.error().is_some()
+            || is_checked && !is_readable(&kind, source.read_from(0, watch(0)), limits);
+        if context.services.is_cancelled() {
+            return Err(PluginError::cancelled());
+        }
+        // Outputs that replace what they have must know it before the first asset.
+        start.hints = start.hints.with_flag("host-input.incomplete", is_incomplete.then_some(true));
         let report = Self {
             name: name.to_owned(),
             reader,
@@ -279,15 +281,15 @@ fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> Re
         .with_schema(Schema::default())
 }
 
-/// Whether a report cannot be read to its end. Delivers nothing.
-fn is_damaged(kind: &Kind, source: SourceReader, limits: Limits) -> bool {
+/// Whether a report can be read to its end, and contains no error next to its assets. Delivers nothing.
+fn is_readable(kind: &Kind, source: SourceReader, limits: Limits) -> bool {
     let mut reader = ReportReader::new(kind, source, limits, &mut Preface::default());
     reader.only(|_| false);
     loop {
         match reader.fill(&mut BatchBuilder::default(), None) {
             Ok(Progress::Full) => {}
-            Ok(Progress::Ended) => return false,
-            Err(_) => return true,
+            Ok(Progress::Ended) => return reader.error().is_none(),
+            Err(_) => return false,
         }
     }
 }
