@@ -42,7 +42,9 @@ impl Output for CsvOutput {
         let capabilities = target.capabilities();
         let format = match format {
             FormatOptions::Table(table) => Format::Table(Box::new(Table::new(table, target.rotate.is_on()))),
-            FormatOptions::HostInput(settings) => Format::HostInput(Box::new(Commands::new(settings))),
+            FormatOptions::HostInput(settings) => {
+                Format::HostInput(Box::new(Commands::new(settings, open.services.clone())))
+            }
         };
         let csv = Self { file: ReportFile::open(target, receipt)?, format, unreported: 0 };
         Ok(OpenedOutput::from(csv).with_capabilities(capabilities))
