@@ -164,7 +164,10 @@ impl Daemon {
             _ => "",
         };
         line(format!("module(load=\"{module}\"{driver})"));
-        line("template(name=\"raw\" type=\"string\" string=\"%rawmsg%\\n\")".to_owned());
+        line(
+            "template(name=\"raw\" type=\"string\" string=\"%hostname% %programname% %rawmsg%\\n\")"
+                .to_owned(),
+        );
         line(format!(
             "ruleset(name=\"all\") {{ action(type=\"omfile\" file=\"{folder}/out\" template=\"raw\") }}"
         ));
@@ -200,8 +203,8 @@ fn ng_config(listener: Listener, folder: &str, port: u16) -> String {
         _ => format!("syslog(ip(\"127.0.0.1\") port({port}) transport(\"tls\") log-msg-size(8192) {tls})"),
     };
     format!(
-        "@version: 3.38\nsource s {{ {source}; }};\n\
-         destination d {{ file(\"{folder}/out\" template(\"${{MSGHDR}}${{MESSAGE}}\\n\")); }};\n\
+        "@version: 3.38\noptions {{ keep-hostname(yes); }};\nsource s {{ {source}; }};\n\
+         destination d {{ file(\"{folder}/out\" template(\"${{HOST}} ${{PROGRAM}} ${{MSGHDR}}${{MESSAGE}}\\n\")); }};\n\
          log {{ source(s); destination(d); flags(flow-control); }};\n"
     )
 }

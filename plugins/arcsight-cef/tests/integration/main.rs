@@ -4,18 +4,21 @@
 mod case;
 #[cfg(test)]
 mod daemon;
+#[cfg(test)]
+mod fields;
 mod flow;
 #[cfg(test)]
 mod limits;
 mod mapping;
 #[cfg(test)]
 mod network;
+#[cfg(test)]
+mod presets;
 mod reader;
 #[cfg(test)]
 mod receivers;
 mod round_trip;
 mod settings;
-#[cfg(test)]
 #[cfg(test)]
 mod syslog;
 #[cfg(test)]
