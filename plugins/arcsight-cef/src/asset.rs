@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use scanbridge_plugin_api::batch::{AssetView, FindingView};
+use scanbridge_plugin_api::batch::{AssetView, Cell, FindingView};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Severity, list_items};
 
 use crate::additional::AdditionalColumns;
@@ -29,6 +29,8 @@ pub(crate) struct CurrentAsset {
     id: Text,
     /// Its risk score, if an option asks for it.
     pub risk: Vec<u8>,
+    /// Whether its risk score is not a number.
+    pub has_bad_risk: bool,
     /// The additional fields.
     additional: Text,
     /// What identifies it in the IDs of events.
@@ -113,8 +115,9 @@ impl CurrentAsset {
         keep(&mut self.status, asset.get(AssetField::Status));
         self.key.set(asset);
         self.risk.clear();
-        if settings.extra.risk_score && asset.typed(AssetField::RiskScore).integer().is_some() {
-            let score = asset.get(AssetField::RiskScore);
+        let score = if settings.extra.risk_score { asset.get(AssetField::RiskScore) } else { "" };
+        self.has_bad_risk = !score.is_empty() && Cell::new(score).integer().is_none();
+        if !score.is_empty() && !self.has_bad_risk {
             field::append_plain(&mut self.risk, "cn3Label=Asset Risk Score cn3=", score);
         }
         self.set_late_cells(asset, settings, additional);

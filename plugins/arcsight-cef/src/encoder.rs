@@ -201,7 +201,7 @@ impl Encoder {
         self.protocol(&mut truncated, finding.protocol());
         let fragment = self.cache.get(&self.settings, table, finding.severity(), finding.definition());
         truncated.merge(fragment.truncated);
-        let mut has_bad_value = fragment.has_bad_number;
+        let mut has_bad_value = fragment.has_bad_number | self.asset.has_bad_risk;
         self.line.extend_from_slice(fragment.front());
         self.line.extend_from_slice(&self.report.origin);
         self.id.append_to(&mut self.line);

@@ -15,7 +15,7 @@ pub(crate) struct Preset {
     pub facility: &'static str,
     /// The port for TCP and UDP.
     pub port: u16,
-    /// Write additional data as `ad.…`, not with a key of letters and digits.
+    /// Write additional data as `ad.…`, not with a key without a dot.
     pub dotted_keys: bool,
     pub leading_space: bool,
     pub class_id_separator: &'static str,

@@ -496,7 +496,7 @@ fn additional_fields_are_readable_and_last() {
     }
 }
 
-/// Each at most 1,023 bytes, all together 8,000; what is cut or left out is marked.
+/// Each at most 1,023 bytes, all together 8,000; what is truncated or left out is marked.
 #[test]
 fn additional_fields_have_limits() {
     let long = "x=".repeat(2000);

@@ -381,7 +381,7 @@ fn real_receivers_read_their_presets() {
     }
 }
 
-/// F-080: parsers in use split the header at each pipe. Presets for them keep the severity in its place.
+/// F-080: parsers in use split the header at each pipe. With the presets for them, the severity is still the seventh field.
 #[test]
 fn presets_with_colons_survive_a_reader_that_does_not_unescape() {
     let definition = [(D::Id, "1001"), (D::Title, "a title")];
