@@ -378,3 +378,63 @@ const LAST_FIXED: &str = "deviceCustomDate2Label=Last Fixed deviceCustomDate2=";
 
 /// Why a finding is rejected if nothing says which asset it is about.
 const UNNAMED: &str = "the asset has no address, name, MAC address or ID";
+
+#[cfg(test)]
+mod tests {
+    use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow};
+    use scanbridge_plugin_api::model::{AssetField, FindingKind};
+    use scanbridge_plugin_api::{Options, Output as _};
+
+    use super::*;
+
+    /// The counters after one finding of an asset, with the system of the asset.
+    fn tally_of(
+        asset: (AssetField, &str),
+        definition: (DefinitionField, &str),
+        finding: (FindingField, &str),
+    ) -> Tally {
+        let options = br#"{"path": "x", "receiver": "splunk"}"#;
+        let options = Options::read(crate::ArcSightCef::OPTIONS, options).unwrap();
+        let mut encoder = Encoder::new(EventSettings::read(&options).unwrap(), usize::MAX);
+        let report = ReportStart::default().with_source(ReportSource::new("Qualys", "Qualys", "qid"));
+        encoder.begin(&report);
+        let mut batch = BatchBuilder::default();
+        let (mut asset_row, mut definition_row) = (AssetRow::default(), DefinitionRow::default());
+        let mut row = FindingRow::default();
+        row.set_kind(FindingKind::Vulnerability);
+        asset_row.set(AssetField::Os, "Linux");
+        asset_row.set(asset.0, asset.1);
+        definition_row.set(definition.0, definition.1);
+        row.set(finding.0, finding.1);
+        let asset = batch.push_asset(&asset_row, false);
+        let definition = batch.push_definition(&definition_row);
+        batch.push_finding(asset, definition, &row);
+        let (raw, columns, mut lines) = (batch.finish(), Columns::of_report(&report), Vec::<String>::new());
+        let mut tally = encoder.batch(Batch::of(&raw, &columns).unwrap(), &mut lines).unwrap();
+        tally.unnamed += encoder.finish(&mut lines).unwrap().unnamed;
+        tally
+    }
+
+    #[test]
+    fn omitted_values_and_events_are_counted() {
+        let named = (AssetField::Address, "192.0.2.1");
+        let (title, result) = ((DefinitionField::Title, "t"), (FindingField::Result, "r"));
+        for (asset, definition, finding, bad_values, unnamed) in [
+            (named, title, result, 0, 0),
+            (named, (DefinitionField::Cvss3Base, "high"), result, 1, 0),
+            (named, (DefinitionField::Cvss4Base, "-"), result, 0, 0),
+            (named, title, (FindingField::FirstFound, "yesterday"), 1, 0),
+            (named, title, (FindingField::LastFixed, "2026-01-31"), 1, 0),
+            (named, title, (FindingField::DetectionScore, "95%"), 1, 0),
+            (named, title, (FindingField::Epss, "a"), 1, 0),
+            ((AssetField::Owner, "ops"), title, result, 0, 1),
+        ] {
+            let tally = tally_of(asset, definition, finding);
+            assert_eq!(
+                (tally.bad_values, tally.unnamed),
+                (bad_values, unnamed),
+                "{asset:?} {definition:?} {finding:?}"
+            );
+        }
+    }
+}

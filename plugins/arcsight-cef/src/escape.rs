@@ -311,8 +311,10 @@ mod tests {
         ] {
             assert_eq!(extension_of(text, 99), (String::new(), EscapeResult::Empty), "{text:?}");
             assert_eq!(header_of(text), "", "{text:?}");
-            let around = extension_of(&format!("{text}a{text}"), 99).0;
-            assert_eq!(around.trim_matches(['\u{fe0f}', ' ']), "a", "{text:?}");
+            // A variation selector changes the character before it, so it stays.
+            if !text.contains('\u{fe0f}') {
+                assert_eq!(extension_of(&format!("{text}a{text}"), 99).0, "a", "{text:?}");
+            }
         }
         for text in ["\u{2764}\u{fe0f}", "-", "\u{301}", "a\u{200b}b", "\u{fffd}"] {
             assert_eq!(extension_of(text, 99).0, text);
