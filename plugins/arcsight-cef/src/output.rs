@@ -5,7 +5,7 @@ use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, Open, OpenedOutput, OptionSpec, Output, OutputCapabilities,
-    Receipt, Result, Verdict, Written, register_output, tracing,
+    Purpose, Receipt, Result, Verdict, Written, register_output, tracing,
 };
 
 use crate::encoder::{Encoder, Tally};
@@ -43,6 +43,9 @@ impl Output for ArcSightCef {
         let budget = transport::options::max_message_bytes(options)?.saturating_sub(transport.header_bytes());
         let encoder = Encoder::new(settings, budget);
         let preset = if options.is_set("receiver") { Some(Preset::of(options)?) } else { None };
+        if let (Some(preset), Purpose::Check) = (preset, open.purpose()) {
+            tracing::info!("{}", preset.expectation());
+        }
         let cef =
             Self { encoder, transport, preset, report: Tally::default(), committed: Written::default() };
         Ok(OpenedOutput::from(cef).with_capabilities(capabilities))
@@ -50,9 +53,10 @@ impl Output for ArcSightCef {
 
     fn check(&mut self) -> Result<CheckReport> {
         let report = self.transport.check();
-        let Some(Preset { name, peer_setting, .. }) = self.preset else { return Ok(report) };
-        let detail = format!("the preset `{name}` expects there: {peer_setting}");
-        Ok(report.step("receiver", Verdict::Ok, detail))
+        Ok(match self.preset {
+            Some(preset) => report.step("receiver", Verdict::Ok, preset.expectation()),
+            None => report,
+        })
     }
 
     fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {

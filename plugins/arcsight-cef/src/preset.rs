@@ -44,6 +44,11 @@ impl Preset {
         };
         Ok(ALL.into_iter().find(|preset| preset.name == name).unwrap_or(ARCSIGHT))
     }
+
+    /// What must be set at the receiver, for the operator.
+    pub(crate) fn expectation(&self) -> String {
+        format!("`receiver: {}` expects at the receiver: {}", self.name, self.peer_setting)
+    }
 }
 
 /// The words of `receiver`.

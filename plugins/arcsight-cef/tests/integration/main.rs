@@ -1,12 +1,16 @@
 //! Black-box tests of the plugin, through its `Output` trait and its output file.
 
 #[cfg(test)]
+mod additional;
+#[cfg(test)]
 mod case;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
 mod fields;
 mod flow;
+#[cfg(test)]
+mod ids;
 #[cfg(test)]
 mod limits;
 mod mapping;

@@ -482,7 +482,7 @@ fn check_names_the_setting_of_the_receiver() {
         let report = output.check().unwrap();
         let step = report.steps.iter().find(|step| step.name == "receiver").unwrap();
         assert!(
-            step.detail.starts_with(&format!("the preset `{}` expects there: ", preset.receiver)),
+            step.detail.starts_with(&format!("`receiver: {}` expects at the receiver: ", preset.receiver)),
             "{}",
             step.detail
         );
