@@ -11,6 +11,7 @@ use scanbridge_plugin_api::{PluginError, Result};
 
 use crate::escape::trimmed;
 use crate::field::{self, Field, TruncatedFields};
+use crate::fragment::KEPT_BYTES;
 
 /// Maximum length of all additional fields of an event in bytes, keys included.
 pub(crate) const LIMIT: usize = 8000;
@@ -241,7 +242,7 @@ impl<C> LocatedColumn<C> {
             Form::Text => cell,
             Form::Html => {
                 append_text(text, cell, max_bytes);
-                text
+                &*text
             }
             Form::List(parts) => {
                 for item in list_items(cell) {
@@ -250,10 +251,11 @@ impl<C> LocatedColumn<C> {
                         break;
                     }
                 }
-                text
+                &*text
             }
         };
         field::append_as(out, truncated, Field::Additional, [&self.opening, ""], cell);
+        text.shrink_to(KEPT_BYTES);
     }
 }
 

@@ -267,6 +267,7 @@ impl FragmentBuilder {
 pub(crate) fn join_cves(out: &mut String, of_definition: &str, of_finding: &str) -> bool {
     let max_bytes = max_input_bytes(Field::Cves.limit());
     out.clear();
+    out.shrink_to(KEPT_BYTES);
     for cve in list_items(of_definition).map(trimmed).filter(|cve| !cve.is_empty()) {
         push_cve(out, cve);
         if out.len() > max_bytes {
