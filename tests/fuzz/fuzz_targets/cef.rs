@@ -40,7 +40,7 @@ const SETTINGS: [&str; 5] = [
     r#","profile":"generic","derive":false,"class_id_style":"concat","severity_style":"word","extra_fields":["outcome"]"#,
     r#","profile":"rsyslog","cef_version":1,"asset_events":true,"extra_fields":["externalId","cn1","outcome"]"#,
     r#","additional_data":"custom","category_technique":false,"extra_fields":["outcome"]"#,
-    r#","receiver":"splunk","asset_events":true,"additional_fields":["asset.os","definition.title","definition.exploits","finding.result"]"#,
+    r#","receiver":"graylog","asset_events":true,"additional_fields":["asset.os","definition.title","definition.exploits","finding.result"]"#,
 ];
 
 /// The index of the settings with which the class ID of a vulnerability can begin with any text. They derive no events.
