@@ -2,12 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use scanbridge_plugin_api::batch::{AssetView, FindingView};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, Severity};
+use scanbridge_plugin_api::batch::{AssetView, Cell, FindingView};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, Severity, list_items};
 
-use crate::escape::is_margin;
+use crate::additional::AdditionalColumns;
+use crate::escape::trimmed;
+use crate::event_id::AssetKey;
 use crate::field::{self, Field, TruncatedFields};
 use crate::fragment::KEPT_BYTES;
+use crate::options::EventSettings;
 use crate::ports::Ports;
 use crate::table::Table;
 
@@ -16,17 +19,33 @@ use crate::table::Table;
 pub(crate) struct CurrentAsset {
     /// Its identifying cells, to recognize it in the next batch; `None` between reports.
     identity: Option<Identity>,
+    /// Its addresses, or its hardware address if it has none.
     addresses: Vec<u8>,
     /// Whether its address is not a valid IP address.
     pub has_bad_address: bool,
-    dns_first: Name,
-    netbios_first: Name,
+    dns_first: Text,
+    netbios_first: Text,
+    /// Its ID, if an option asks for it or nothing else says which asset it is.
+    id: Text,
+    /// Its risk score, if an option asks for it.
+    pub risk: Vec<u8>,
+    /// Whether its risk score is not a number.
+    pub has_bad_risk: bool,
+    /// The additional fields.
+    additional: Text,
+    /// What identifies it in the IDs of events.
+    pub key: AssetKey,
     /// When it was last scanned, in milliseconds since 1970.
     pub last_scan: Option<i64>,
+    /// The same, as the report has it.
+    pub last_scan_text: String,
+    /// The state of its scan.
+    pub status: String,
     /// Its operating system.
     pub system: OperatingSystem,
     /// The ports for which an event was written.
     pub ports: Ports,
+    scratch: String,
 }
 
 /// The cells that identify an asset, in the order of [`CELLS`].
@@ -35,18 +54,26 @@ struct Identity([String; CELLS.len()]);
 
 /// The cells that identify an asset. The first [`FIXED`] are known from its first row on; later rows may add
 /// the others.
-const CELLS: [AssetField; 6] = [
+const CELLS: [AssetField; 13] = [
     AssetField::Id,
     AssetField::Address,
     AssetField::Ipv6,
     AssetField::Dns,
     AssetField::Netbios,
     AssetField::Os,
+    AssetField::Fqdn,
+    AssetField::OsHostname,
+    AssetField::Hostname,
+    AssetField::CloudPrivateDns,
+    AssetField::AssetId,
+    AssetField::AgentId,
+    AssetField::CloudId,
 ];
 const FIXED: usize = 3;
 
+/// Encoded fields.
 #[derive(Debug, Default)]
-struct Name {
+struct Text {
     bytes: Vec<u8>,
     truncated: TruncatedFields,
 }
@@ -69,32 +96,71 @@ impl CurrentAsset {
         self.identity.as_ref().is_some_and(|identity| identity.allows(asset))
     }
 
-    /// Begins another asset. `ipv6_in_dst`: write an IPv6 address to `dst`, as CEF version 1 allows.
-    pub(crate) fn begin(&mut self, asset: AssetView<'_>, ipv6_in_dst: bool) {
-        self.identity.get_or_insert_default().set(asset);
+    /// Begins another asset.
+    pub(crate) fn begin(
+        &mut self,
+        asset: AssetView<'_>,
+        settings: &EventSettings,
+        additional: &AdditionalColumns<usize>,
+    ) {
         self.addresses.clear();
-        append_addresses(&mut self.addresses, asset, ipv6_in_dst);
+        append_addresses(&mut self.addresses, asset, settings.ipv6_in_dst);
         self.has_bad_address = self.addresses.is_empty() && !asset.address().is_empty();
-        self.last_scan = crate::time::epoch_ms(asset.get(AssetField::LastScan));
-        self.set_names(asset);
+        if self.addresses.is_empty() {
+            append_mac(&mut self.addresses, asset.get(AssetField::Macs));
+        }
+        let last_scan = asset.get(AssetField::LastScan);
+        self.last_scan = crate::time::epoch_ms(last_scan);
+        keep(&mut self.last_scan_text, last_scan);
+        keep(&mut self.status, asset.get(AssetField::Status));
+        self.key.set(asset);
+        self.risk.clear();
+        let score = if settings.extra.risk_score { asset.get(AssetField::RiskScore) } else { "" };
+        self.has_bad_risk = !score.is_empty() && Cell::new(score).integer().is_none();
+        if !score.is_empty() && !self.has_bad_risk {
+            field::append_plain(&mut self.risk, "cn3Label=Asset Risk Score cn3=", score);
+        }
+        self.set_late_cells(asset, settings, additional);
         self.system.begin(asset.get(AssetField::Os));
         self.ports.clear();
     }
 
     /// Adds cells that were empty when the asset began: a scan may report names or the operating system after
     /// the findings of the asset.
-    pub(crate) fn update(&mut self, asset: AssetView<'_>) {
-        if self.identity.as_ref().is_some_and(|identity| identity.lacks_cells_of(asset)) {
-            self.identity.get_or_insert_default().set(asset);
-            self.set_names(asset);
+    pub(crate) fn update(
+        &mut self,
+        asset: AssetView<'_>,
+        settings: &EventSettings,
+        additional: &AdditionalColumns<usize>,
+    ) {
+        if self.status.is_empty() {
+            self.status.push_str(asset.get(AssetField::Status));
+        }
+        let has_late_cells = self.identity.as_ref().is_some_and(|identity| identity.lacks_cells_of(asset));
+        if has_late_cells || !additional.is_empty() {
+            self.set_late_cells(asset, settings, additional);
             self.system.set_asset_name(asset.get(AssetField::Os));
         }
     }
 
-    fn set_names(&mut self, asset: AssetView<'_>) {
-        let (dns, netbios) = (asset.get(AssetField::Dns), asset.get(AssetField::Netbios));
-        self.dns_first.set(dns, netbios);
-        self.netbios_first.set(netbios, dns);
+    fn set_late_cells(
+        &mut self,
+        asset: AssetView<'_>,
+        settings: &EventSettings,
+        additional: &AdditionalColumns<usize>,
+    ) {
+        self.identity.get_or_insert_default().set(asset);
+        let names = host_names(asset);
+        self.dns_first.set_name(names);
+        self.netbios_first.set_name([asset.get(AssetField::Netbios)].into_iter().chain(names));
+        self.id.clear();
+        if settings.extra.asset_id || self.has_only_an_id() {
+            self.id.set_id(asset);
+        }
+        let Text { bytes, truncated } = &mut self.additional;
+        bytes.clear();
+        *truncated = TruncatedFields::default();
+        additional.append_asset(bytes, truncated, &mut self.scratch, asset);
     }
 
     /// Ends the asset: no later row continues it.
@@ -107,21 +173,58 @@ impl CurrentAsset {
         self.identity.is_some()
     }
 
+    /// Whether an event about it says which asset it is.
+    pub(crate) fn is_named(&self) -> bool {
+        !self.has_only_an_id() || !self.id.bytes.is_empty()
+    }
+
+    fn has_only_an_id(&self) -> bool {
+        self.addresses.is_empty() && self.dns_first.bytes.is_empty()
+    }
+
     /// Appends its addresses and the host name that the table prefers.
     pub(crate) fn append_to(&self, out: &mut Vec<u8>, truncated: &mut TruncatedFields, table: Table) {
-        let name = if table.columns().netbios_first { &self.netbios_first } else { &self.dns_first };
         out.extend_from_slice(&self.addresses);
-        out.extend_from_slice(&name.bytes);
-        truncated.merge(name.truncated);
+        let name = if table.columns().netbios_first { &self.netbios_first } else { &self.dns_first };
+        name.append_to(out, truncated);
     }
+
+    /// Appends its ID.
+    pub(crate) fn append_id(&self, out: &mut Vec<u8>, truncated: &mut TruncatedFields) {
+        self.id.append_to(out, truncated);
+    }
+
+    /// Appends its additional fields.
+    pub(crate) fn append_additional(&self, out: &mut Vec<u8>, truncated: &mut TruncatedFields) {
+        self.additional.append_to(out, truncated);
+    }
+}
+
+/// Its host names, the best first.
+fn host_names(asset: AssetView<'_>) -> [&str; 7] {
+    let dns = asset.get(AssetField::Dns);
+    let qualified = if dns.contains('.') { dns } else { "" };
+    [
+        qualified,
+        asset.get(AssetField::Fqdn),
+        dns,
+        asset.get(AssetField::Netbios),
+        asset.get(AssetField::OsHostname),
+        asset.get(AssetField::Hostname),
+        asset.get(AssetField::CloudPrivateDns),
+    ]
+}
+
+/// Whether a scanner writes this instead of a name that it does not know.
+fn is_placeholder(name: &str) -> bool {
+    let name = trimmed(name);
+    name == "-" || name.eq_ignore_ascii_case("N/A") || name.eq_ignore_ascii_case("No registered hostname")
 }
 
 impl Identity {
     fn set(&mut self, asset: AssetView<'_>) {
         for (text, cell) in self.0.iter_mut().zip(CELLS) {
-            text.clear();
-            text.shrink_to(KEPT_BYTES);
-            text.push_str(asset.get(cell));
+            keep(text, asset.get(cell));
         }
     }
 
@@ -137,22 +240,49 @@ impl Identity {
     }
 }
 
-impl Name {
-    fn set(&mut self, first: &str, second: &str) {
+impl Text {
+    fn clear(&mut self) {
         self.bytes.clear();
         self.truncated = TruncatedFields::default();
-        field::append(&mut self.bytes, &mut self.truncated, Field::HostName, first);
-        if self.bytes.is_empty() {
-            field::append(&mut self.bytes, &mut self.truncated, Field::HostName, second);
+    }
+
+    /// The first name that is one.
+    fn set_name<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        self.clear();
+        for name in names.into_iter().filter(|name| !name.is_empty() && !is_placeholder(name)) {
+            field::append(&mut self.bytes, &mut self.truncated, Field::HostName, name);
+            if !self.bytes.is_empty() {
+                return;
+            }
         }
+    }
+
+    /// The first ID that the asset has, with a label that says what it is.
+    fn set_id(&mut self, asset: AssetView<'_>) {
+        for (label, cell) in [
+            ("flexString1Label=Asset ID ", AssetField::Id),
+            ("flexString1Label=Asset ID ", AssetField::AssetId),
+            ("flexString1Label=Agent ID ", AssetField::AgentId),
+            ("flexString1Label=Cloud ID ", AssetField::CloudId),
+        ] {
+            let opening = [label, Field::AssetId.opening()];
+            let (bytes, truncated) = (&mut self.bytes, &mut self.truncated);
+            field::append_as(bytes, truncated, Field::AssetId, opening, asset.get(cell));
+            if !self.bytes.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn append_to(&self, out: &mut Vec<u8>, truncated: &mut TruncatedFields) {
+        out.extend_from_slice(&self.bytes);
+        truncated.merge(self.truncated);
     }
 }
 
 impl OperatingSystem {
     fn begin(&mut self, name: &str) {
-        self.name.clear();
-        self.name.shrink_to(KEPT_BYTES);
-        self.name.push_str(trimmed(name));
+        keep(&mut self.name, trimmed(name));
         self.severity = None;
         self.category.clear();
         self.category.shrink_to(KEPT_BYTES);
@@ -182,8 +312,23 @@ impl OperatingSystem {
     }
 }
 
-fn trimmed(text: &str) -> &str {
-    text.trim_matches(is_margin)
+/// Sets a text for the next events, without keeping the memory of a huge one forever.
+fn keep(kept: &mut String, text: &str) {
+    kept.clear();
+    kept.shrink_to(KEPT_BYTES);
+    kept.push_str(text);
+}
+
+/// Appends the first hardware address, if it has the form `00:00:5e:00:53:01`.
+fn append_mac(out: &mut Vec<u8>, macs: &str) {
+    let is_mac = |item: &&str| {
+        let mut bytes = item.split(':');
+        bytes.clone().count() == 6
+            && bytes.all(|byte| byte.len() == 2 && byte.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    };
+    if let Some(mac) = list_items(macs).map(str::trim).find(is_mac) {
+        field::append_plain(out, "dmac=", mac);
+    }
 }
 
 fn append_addresses(out: &mut Vec<u8>, asset: AssetView<'_>, ipv6_in_dst: bool) {

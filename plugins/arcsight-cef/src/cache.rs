@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use scanbridge_plugin_api::batch::DefinitionView;
 use scanbridge_plugin_api::model::Severity;
 
+use crate::additional::AdditionalColumns;
 use crate::fragment::{Fragment, FragmentBuilder};
 use crate::options::EventSettings;
 use crate::table::Table;
@@ -64,9 +65,9 @@ impl FragmentCache {
     }
 
     /// Removes all entries: content keys are comparable only within one schema and source. The next fragments name this
-    /// vendor.
-    pub(crate) fn clear(&mut self, vendor: &str) {
-        self.builder.set_vendor(vendor);
+    /// vendor and have these additional fields.
+    pub(crate) fn clear(&mut self, vendor: &str, additional: &AdditionalColumns<usize>) {
+        self.builder.set_source(vendor, additional);
         self.by_key.clear();
         self.entries.clear();
         self.bytes = 0;
@@ -190,7 +191,7 @@ mod tests {
         let (raw, columns, settings) = (batch_of(100), columns(), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut cache = FragmentCache::new(64 * 1024);
-        cache.clear("Qualys");
+        cache.clear("Qualys", &AdditionalColumns::default());
         for round in 0..3 {
             for (number, finding) in batch.findings().enumerate() {
                 let fragment = cache.get(&settings, Table::Infos, None, finding.definition());
@@ -212,7 +213,7 @@ mod tests {
         let (raw, columns, settings) = (batch_of(400), columns(), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut cache = FragmentCache::new(256 * 1024);
-        cache.clear("Qualys");
+        cache.clear("Qualys", &AdditionalColumns::default());
         let get = |cache: &mut FragmentCache| {
             for finding in batch.findings() {
                 // Twice for each finding, as the encoder does.

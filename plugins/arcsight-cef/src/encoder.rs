@@ -1,14 +1,20 @@
 //! Encodes batches as lines, without any I/O: finished lines go to a sink.
 
-use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView, Schema};
-use scanbridge_plugin_api::model::{Fact, FindingField, Protocol, ReportSource, ReportStart, Severity};
+mod derived;
+
+use scanbridge_plugin_api::batch::{AssetView, Batch, Cell, FindingView, Schema};
+use scanbridge_plugin_api::model::{
+    DefinitionField, FindingField, Protocol, ReportSource, ReportStart, Severity,
+};
 use scanbridge_plugin_api::{Rejection, Result};
 
+use crate::additional::{self, AdditionalFields};
 use crate::asset::CurrentAsset;
 use crate::asset_buffer::{AssetBuffer, COUNT_BYTES};
 use crate::cache::FragmentCache;
-use crate::field::{self, Field, TruncatedFields, append_header};
-use crate::fragment::{KEPT_BYTES, append_classification, append_severity};
+use crate::event_id::EventId;
+use crate::field::{self, Field, TruncatedFields};
+use crate::fragment::join_cves;
 use crate::options::EventSettings;
 use crate::report::ReportPart;
 use crate::sink::{self, Outcome, Sink};
@@ -29,14 +35,19 @@ pub(crate) struct Encoder {
     source: ReportSource,
     /// The vendor in class IDs.
     vendor: String,
+    additional: AdditionalFields,
     asset: CurrentAsset,
+    id: EventId,
     line: Vec<u8>,
     /// Offset of the extension in the line.
     extension: usize,
+    /// Offset of the additional fields, which are at the end of the line.
+    additional_start: usize,
     /// Maximum length of a line in bytes, without its line feed.
     budget: usize,
     buffer: AssetBuffer,
     text: String,
+    digits: String,
     tally: Tally,
     rejected: Vec<Rejection>,
 }
@@ -54,6 +65,10 @@ pub(crate) struct Tally {
     pub clamped: u64,
     /// Derived events that were dropped: too long even without their texts, or refused by the destination.
     pub too_long: u64,
+    /// Events without a value that is not a number or a time.
+    pub bad_values: u64,
+    /// Assets without derived events, because nothing says which asset it is.
+    pub unnamed: u64,
 }
 
 impl Encoder {
@@ -71,15 +86,20 @@ impl Encoder {
             schema: Schema::default(),
             source: ReportSource::default(),
             vendor: String::new(),
+            additional: AdditionalFields::default(),
             asset: CurrentAsset::default(),
+            id: EventId::default(),
             line: Vec::new(),
+            additional_start: 0,
             text: String::new(),
+            digits: String::new(),
             tally: Tally::default(),
         }
     }
 
     /// Begins a report.
     pub(crate) fn begin(&mut self, report: &ReportStart) {
+        self.additional = AdditionalFields::of(&self.settings.additional, self.settings.dotted_keys, report);
         if self.schema != report.schema || self.source != report.source {
             self.schema.clone_from(&report.schema);
             self.source.clone_from(&report.source);
@@ -88,7 +108,7 @@ impl Encoder {
                 "" => "unknown",
                 vendor => vendor,
             });
-            self.cache.clear(&self.vendor);
+            self.cache.clear(&self.vendor, &self.additional.definitions);
         }
         self.report = ReportPart::of(report, &self.settings);
         self.abandon();
@@ -114,9 +134,13 @@ impl Encoder {
                 self.switch_to(asset, sink)?;
                 current = Some(asset.row());
             }
+            if !self.asset.is_named() {
+                self.rejected.push(Rejection::new(finding.row(), UNNAMED));
+                continue;
+            }
             self.finding(finding, sink)?;
-            // The ports of a fixed finding are no longer open.
-            if self.settings.derive && !finding.is_fixed() {
+            // The ports of a closed finding are no longer open, or are not to be seen.
+            if self.settings.derive && finding.is_open() {
                 self.facts(finding, sink)?;
             }
         }
@@ -141,11 +165,11 @@ impl Encoder {
 
     fn switch_to(&mut self, asset: AssetView<'_>, sink: &mut impl Sink) -> Result<()> {
         if asset.is_continued() && self.asset.is_repeated_by(asset) {
-            self.asset.update(asset);
+            self.asset.update(asset, &self.settings, &self.additional.assets);
             return Ok(());
         }
         self.finish_asset(sink)?;
-        self.asset.begin(asset, self.settings.ipv6_in_dst);
+        self.asset.begin(asset, &self.settings, &self.additional.assets);
         self.tally.bad_addresses += u64::from(self.asset.has_bad_address);
         Ok(())
     }
@@ -153,10 +177,13 @@ impl Encoder {
     /// Writes the events that need all findings of the asset, then flushes the buffer.
     fn finish_asset(&mut self, sink: &mut impl Sink) -> Result<()> {
         if self.asset.is_known() {
-            if self.settings.derive && !self.asset.system.name.is_empty() {
+            let has_system = self.settings.derive && !self.asset.system.name.is_empty();
+            let is_named = self.asset.is_named();
+            self.tally.unnamed += u64::from(!is_named && (has_system || self.settings.asset_events));
+            if has_system && is_named {
                 self.system_event(sink)?;
             }
-            if self.settings.asset_events {
+            if self.settings.asset_events && is_named {
                 self.asset_event(sink)?;
             }
         }
@@ -166,21 +193,59 @@ impl Encoder {
     fn finding(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
         let table = Table::of(finding.kind());
         let mut truncated = self.start(table, finding.severity(), finding);
+        self.begin_id(table, finding.get(FindingField::LastFound));
+        self.id.add_finding(finding);
         if let Some(port) = finding.port() {
             field::append_number(&mut self.line, "dpt=", port);
         }
         self.protocol(&mut truncated, finding.protocol());
         let fragment = self.cache.get(&self.settings, table, finding.severity(), finding.definition());
         truncated.merge(fragment.truncated);
+        let mut has_bad_value = fragment.has_bad_number | self.asset.has_bad_risk;
         self.line.extend_from_slice(fragment.front());
         self.line.extend_from_slice(&self.report.origin);
-        if self.settings.extra.outcome {
-            let status = finding.status().map_or("", |status| status.word());
-            field::append(&mut self.line, &mut truncated, Field::Outcome, status);
+        self.id.append_to(&mut self.line);
+        match finding.status() {
+            Some(status) => field::append_plain(&mut self.line, Field::Outcome.opening(), status.word()),
+            None => {
+                let status = finding.get(FindingField::ReportedStatus);
+                field::append(&mut self.line, &mut truncated, Field::Outcome, status);
+            }
+        }
+        self.asset.append_id(&mut self.line, &mut truncated);
+        let extra = self.settings.extra;
+        if extra.of_finding() {
+            has_bad_value |= append_times_and_score(&mut self.line, &self.settings, finding);
+        }
+        self.line.extend_from_slice(&self.asset.risk);
+        self.line.extend_from_slice(fragment.scores());
+        if extra.epss {
+            let epss = finding.typed(FindingField::Epss);
+            let is_number = epss.decimal().is_some();
+            has_bad_value |= append_number(&mut self.line, "cfp3Label=EPSS cfp3=", epss, is_number);
         }
         self.line.extend_from_slice(fragment.middle());
+        let (of_definition, of_finding) =
+            (finding.definition().get(DefinitionField::Cves), finding.get(FindingField::Cves));
+        if of_finding.is_empty()
+            || !table.columns().cves
+            || of_finding == of_definition
+            || !join_cves(&mut self.text, of_definition, of_finding)
+        {
+            self.line.extend_from_slice(fragment.cves());
+        } else {
+            field::append(&mut self.line, &mut truncated, Field::Cves, &self.text);
+        }
         field::append(&mut self.line, &mut truncated, Field::Result, finding.get(FindingField::Result));
         self.line.extend_from_slice(fragment.tail());
+        self.additional_start = self.line.len();
+        self.line.extend_from_slice(&self.report.connector);
+        self.line.extend_from_slice(&self.additional.report);
+        self.asset.append_additional(&mut self.line, &mut truncated);
+        self.line.extend_from_slice(fragment.additional());
+        let scratch = [&mut self.text, &mut self.digits];
+        self.additional.append_finding(&mut self.line, &mut truncated, scratch, finding);
+        self.tally.bad_values += u64::from(has_bad_value);
         let is_mergeable = matches!(table, Table::Infos | Table::Services);
         let reason = match self.end_line(truncated, finding.severity(), is_mergeable, sink)? {
             Outcome::Accepted => return Ok(()),
@@ -193,96 +258,6 @@ impl Encoder {
         };
         self.rejected.push(Rejection::new(finding.row(), reason));
         Ok(())
-    }
-
-    fn facts(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
-        for fact in finding.facts() {
-            match fact {
-                Fact::OpenPort { port, protocol, assigned, detected }
-                    if self.asset.ports.insert(port, protocol) =>
-                {
-                    self.port_event(finding, port, protocol, [assigned, detected], sink)?;
-                }
-                Fact::OperatingSystem { name, .. } => self.asset.system.add_detected(finding, name),
-                // Names and known ports have no event; the same goes for facts of later versions.
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn port_event(
-        &mut self,
-        finding: FindingView<'_>,
-        port: u16,
-        protocol: &str,
-        [assigned, detected]: [&str; 2],
-        sink: &mut impl Sink,
-    ) -> Result<()> {
-        let mut truncated = self.start(Table::OpenPorts, finding.severity(), finding);
-        field::append_number(&mut self.line, "dpt=", port);
-        self.protocol(&mut truncated, Protocol::of(protocol));
-        let fragment =
-            self.cache.get(&self.settings, Table::OpenPorts, finding.severity(), finding.definition());
-        truncated.merge(fragment.truncated);
-        self.line.extend_from_slice(fragment.front());
-        self.line.extend_from_slice(&self.report.origin);
-        // The result of the finding lists all ports; this event is about one port.
-        self.text.clear();
-        self.text.shrink_to(KEPT_BYTES);
-        self.text.extend([itoa::Buffer::new().format(port), "/", protocol]);
-        for (role, service) in [(", assigned ", assigned.trim()), (", detected ", detected.trim())] {
-            if !service.is_empty() {
-                self.text.extend([role, service]);
-            }
-        }
-        field::append(&mut self.line, &mut truncated, Field::Result, &self.text);
-        self.end_derived(truncated, finding.severity(), sink)
-    }
-
-    fn system_event(&mut self, sink: &mut impl Sink) -> Result<()> {
-        let (name, severity) = (&self.asset.system.name, self.asset.system.severity);
-        let mut truncated = TruncatedFields::default();
-        self.line.clear();
-        self.line.extend_from_slice(&self.report.opening);
-        let class = [self.vendor.as_str(), "|URI|", name];
-        for (field, parts) in [(Field::ClassId, class), (Field::Name, ["Operating System ", name, ""])] {
-            self.text.clear();
-            self.text.extend(parts);
-            append_header(&mut self.line, &mut truncated, field, &self.text, "unknown");
-        }
-        append_severity(&mut self.line, &self.settings, severity);
-        self.extension = self.line.len();
-        self.time(None);
-        self.asset.append_to(&mut self.line, &mut truncated, Table::Uris);
-        let category = &self.asset.system.category;
-        append_classification(
-            &mut self.line,
-            &mut truncated,
-            &self.settings,
-            Table::Uris,
-            severity,
-            category,
-        );
-        field::append(&mut self.line, &mut truncated, Field::FilePath, &self.asset.system.name);
-        self.line.extend_from_slice(&self.report.origin);
-        self.end_derived(truncated, severity, sink)
-    }
-
-    fn asset_event(&mut self, sink: &mut impl Sink) -> Result<()> {
-        let mut truncated = TruncatedFields::default();
-        self.line.clear();
-        self.line.extend_from_slice(&self.report.opening);
-        self.text.clear();
-        self.text.extend([self.vendor.as_str(), "|SCANNER"]);
-        append_header(&mut self.line, &mut truncated, Field::ClassId, &self.text, "unknown");
-        self.line.extend_from_slice(b"Asset|");
-        append_severity(&mut self.line, &self.settings, None);
-        self.extension = self.line.len();
-        self.time(None);
-        self.asset.append_to(&mut self.line, &mut truncated, Table::Scanner);
-        self.line.extend_from_slice(&self.report.origin);
-        self.end_derived(truncated, None, sink)
     }
 
     /// Begins the line of a finding: header, time and asset.
@@ -313,6 +288,13 @@ impl Encoder {
         }
     }
 
+    /// Begins the ID of an event about the asset. `found` is the time of the finding.
+    fn begin_id(&mut self, table: Table, found: &str) {
+        let times = [found, &self.asset.last_scan_text, &self.report.time_text];
+        let time = times.into_iter().find(|time| !time.is_empty()).unwrap_or_default();
+        self.id.begin(table.columns().class, &self.asset.key, time);
+    }
+
     fn protocol(&mut self, truncated: &mut TruncatedFields, protocol: Option<Protocol<'_>>) {
         match protocol {
             None => {}
@@ -324,18 +306,6 @@ impl Encoder {
         }
     }
 
-    fn end_derived(
-        &mut self,
-        truncated: TruncatedFields,
-        severity: Option<Severity>,
-        sink: &mut impl Sink,
-    ) -> Result<()> {
-        let is_accepted = self.end_line(truncated, severity, false, sink)? == Outcome::Accepted;
-        self.tally.derived += u64::from(is_accepted);
-        self.tally.too_long += u64::from(!is_accepted);
-        Ok(())
-    }
-
     /// Ends the line and passes it to the buffer or the sink.
     fn end_line(
         &mut self,
@@ -345,8 +315,13 @@ impl Encoder {
         sink: &mut impl Sink,
     ) -> Result<Outcome> {
         truncated.merge(self.report.truncated);
+        truncated.merge(self.additional.report_truncated);
+        while self.line.len() - self.additional_start > additional::LIMIT {
+            budget::remove_last_key(&mut self.line, self.additional_start, &mut truncated);
+        }
+        let additional = self.line.len() - self.additional_start;
         if self.line.len() + truncated.written_length() > self.budget
-            && !budget::shorten(&mut self.line, self.budget, &mut truncated)
+            && !budget::shorten(&mut self.line, additional, self.budget, &mut truncated)
         {
             return Ok(Outcome::OverBudget);
         }
@@ -363,5 +338,103 @@ impl Encoder {
             return Ok(Outcome::Accepted);
         }
         sink.event(&self.line, severity)
+    }
+}
+
+/// Appends the times and the score of a finding. Returns whether a value is left out because it is invalid.
+fn append_times_and_score(out: &mut Vec<u8>, settings: &EventSettings, finding: FindingView<'_>) -> bool {
+    let extra = settings.extra;
+    let mut has_bad_value = false;
+    for (is_sent, opening, cell) in [
+        (extra.first_found, FIRST_FOUND, FindingField::FirstFound),
+        (extra.last_fixed, LAST_FIXED, FindingField::LastFixed),
+    ] {
+        let text = if is_sent { finding.get(cell) } else { "" };
+        match time::epoch_ms(text) {
+            Some(time) => {
+                field::append_number(out, opening, time.saturating_add(settings.time.offset).max(0));
+            }
+            None => has_bad_value |= !text.is_empty(),
+        }
+    }
+    if extra.detection_score {
+        let score = finding.typed(FindingField::DetectionScore);
+        let is_number = score.integer().is_some();
+        has_bad_value |= append_number(out, "cn2Label=Detection Score cn2=", score, is_number);
+    }
+    has_bad_value
+}
+
+/// Appends a number; nothing for an empty or invalid cell. Returns whether it is invalid.
+fn append_number(out: &mut Vec<u8>, opening: &str, cell: Cell<'_>, is_number: bool) -> bool {
+    if is_number {
+        field::append_plain(out, opening, cell.text());
+    }
+    !is_number && !cell.text().is_empty()
+}
+
+const FIRST_FOUND: &str = "deviceCustomDate1Label=First Found deviceCustomDate1=";
+const LAST_FIXED: &str = "deviceCustomDate2Label=Last Fixed deviceCustomDate2=";
+
+/// Why a finding is rejected if nothing says which asset it is about.
+const UNNAMED: &str = "the asset has no address, name, MAC address or ID";
+
+#[cfg(test)]
+mod tests {
+    use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow};
+    use scanbridge_plugin_api::model::{AssetField, FindingKind};
+    use scanbridge_plugin_api::{Options, Output as _};
+
+    use super::*;
+
+    /// The counters after one finding of an asset, with the system of the asset.
+    fn tally_of(
+        asset: (AssetField, &str),
+        definition: (DefinitionField, &str),
+        finding: (FindingField, &str),
+    ) -> Tally {
+        let options = br#"{"path": "x", "receiver": "splunk"}"#;
+        let options = Options::read(crate::ArcSightCef::OPTIONS, options).unwrap();
+        let mut encoder = Encoder::new(EventSettings::read(&options).unwrap(), usize::MAX);
+        let report = ReportStart::default().with_source(ReportSource::new("Qualys", "Qualys", "qid"));
+        encoder.begin(&report);
+        let mut batch = BatchBuilder::default();
+        let (mut asset_row, mut definition_row) = (AssetRow::default(), DefinitionRow::default());
+        let mut row = FindingRow::default();
+        row.set_kind(FindingKind::Vulnerability);
+        asset_row.set(AssetField::Os, "Linux");
+        asset_row.set(asset.0, asset.1);
+        definition_row.set(definition.0, definition.1);
+        row.set(finding.0, finding.1);
+        let asset = batch.push_asset(&asset_row, false);
+        let definition = batch.push_definition(&definition_row);
+        batch.push_finding(asset, definition, &row);
+        let (raw, columns, mut lines) = (batch.finish(), Columns::of_report(&report), Vec::<String>::new());
+        let mut tally = encoder.batch(Batch::of(&raw, &columns).unwrap(), &mut lines).unwrap();
+        tally.unnamed += encoder.finish(&mut lines).unwrap().unnamed;
+        tally
+    }
+
+    #[test]
+    fn omitted_values_and_events_are_counted() {
+        let named = (AssetField::Address, "192.0.2.1");
+        let (title, result) = ((DefinitionField::Title, "t"), (FindingField::Result, "r"));
+        for (asset, definition, finding, bad_values, unnamed) in [
+            (named, title, result, 0, 0),
+            (named, (DefinitionField::Cvss3Base, "high"), result, 1, 0),
+            (named, (DefinitionField::Cvss4Base, "-"), result, 0, 0),
+            (named, title, (FindingField::FirstFound, "yesterday"), 1, 0),
+            (named, title, (FindingField::LastFixed, "2026-01-31"), 1, 0),
+            (named, title, (FindingField::DetectionScore, "95%"), 1, 0),
+            (named, title, (FindingField::Epss, "a"), 1, 0),
+            ((AssetField::Owner, "ops"), title, result, 0, 1),
+        ] {
+            let tally = tally_of(asset, definition, finding);
+            assert_eq!(
+                (tally.bad_values, tally.unnamed),
+                (bad_values, unnamed),
+                "{asset:?} {definition:?} {finding:?}"
+            );
+        }
     }
 }

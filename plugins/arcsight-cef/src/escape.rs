@@ -1,8 +1,11 @@
 //! Cleans, escapes and truncates an external text for a CEF line, in one pass over its bytes.
 //!
 //! Each control character becomes a space; a line break becomes `\n` in an extension and a space in the
-//! header; white space at both ends is removed. Limits count escaped bytes, the longest of all ways in which
-//! a receiver may count.
+//! header; what shows nothing is removed at both ends. A character that changes the direction of the text after it
+//! becomes `�`: otherwise an operator reads another order than the bytes have. Limits count escaped bytes, the longest
+//! of all ways in which a receiver may count.
+
+use scanbridge_plugin_api::is_printable;
 
 /// Result of writing a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +31,34 @@ pub(crate) fn extension(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeRe
     encode::<b'='>(out, text, limit)
 }
 
-/// Whether a character is removed at the ends of a text. CEF has its own rules, because a receiver decodes them again;
-/// texts for messages use [`scanbridge_plugin_api::printable`].
-pub(crate) fn is_margin(character: char) -> bool {
-    character.is_whitespace() || character.is_control()
+/// The text without what shows nothing at its ends; empty if all of it shows nothing. CEF has its own rules, because a
+/// receiver decodes them again; texts for messages use [`scanbridge_plugin_api::printable`].
+pub(crate) fn trimmed(text: &str) -> &str {
+    let text = text.trim_matches(is_margin);
+    if text.chars().all(is_blank) { "" } else { text }
+}
+
+/// Whether a character is removed at the ends of a text.
+fn is_margin(character: char) -> bool {
+    if character.is_ascii() {
+        return character <= ' ' || character == '\u{7F}';
+    }
+    character.is_whitespace()
+        || !is_printable(character)
+        || matches!(
+            character,
+            '\u{AD}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'
+                ..='\u{180F}' | '\u{2800}' | '\u{3164}' | '\u{FFA0}'
+        )
+}
+
+/// Whether a character shows nothing on its own. A variation selector changes the character before it.
+fn is_blank(character: char) -> bool {
+    is_margin(character) || matches!(character, '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}')
 }
 
 fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
-    let text = text.trim_matches(is_margin);
+    let text = trimmed(text);
     if text.is_empty() {
         return EscapeResult::Empty;
     }
@@ -157,6 +180,8 @@ fn replace<const DELIMITER: u8>(rest: &[u8]) -> (usize, &[u8]) {
         [b'\r' | b'\n', ..] => (1, line_break::<DELIMITER>()),
         [0xC2, 0x80..=0x9F, ..] => (2, b" "),
         [0xE2, 0x80, 0xA8 | 0xA9, ..] => (3, b" "),
+        // U+202A to U+202E and U+2066 to U+2069.
+        [0xE2, 0x80, 0xAA..=0xAE, ..] | [0xE2, 0x81, 0xA6..=0xA9, ..] => (3, "\u{FFFD}".as_bytes()),
         // The first byte of a character that is not replaced; its other bytes are never stops.
         _ => (1, &rest[..1]),
     }
@@ -167,8 +192,8 @@ fn line_break<const DELIMITER: u8>() -> &'static [u8] {
 }
 
 /// The word with control characters other than line breaks replaced by spaces, and a mask with the top bit of
-/// each byte for [`replace`]: escapes, line breaks, the first bytes of U+0080 to U+009F and of U+2028 and
-/// U+2029.
+/// each byte for [`replace`]: escapes, line breaks, the first bytes of U+0080 to U+009F and of U+2028 to
+/// U+202E.
 fn classify<const DELIMITER: u8>(word: u64) -> (u64, u64) {
     let (controls, stops) = match word & HIGH {
         0 => classify_ascii::<DELIMITER>(word),
@@ -244,8 +269,56 @@ mod tests {
 
     #[test]
     fn neighbors_of_replaced_characters_are_unchanged() {
-        let text = "\u{a0}\u{a1}\u{bf}\u{2027}\u{202a}\u{20ac}é\u{10ffff}x";
+        let text = "\u{a0}\u{a1}\u{bf}\u{2027}\u{202f}\u{2065}\u{206a}\u{20ac}é\u{10ffff}x";
         assert_eq!(extension_of(text, 99).0, text.trim_start());
+    }
+
+    /// F-078: the nine characters that change the direction of a text are visible, wherever they are.
+    #[test]
+    fn direction_controls_become_visible() {
+        for control in ('\u{202A}'..='\u{202E}').chain('\u{2066}'..='\u{2069}') {
+            for before in 1..40 {
+                let (text, shown) =
+                    (format!("{}{control}b", "a".repeat(before)), format!("{}�b", "a".repeat(before)));
+                assert_eq!(extension_of(&text, 99).0, shown);
+                assert_eq!(header_of(&text), shown);
+            }
+            assert_eq!(extension_of(&format!("{control}a{control}"), 99).0, "a");
+        }
+        let hebrew = "\u{200F}שלום\u{200E} a";
+        assert_eq!(extension_of(hebrew, 99).0, "שלום\u{200E} a", "marks inside a text are kept");
+    }
+
+    /// F-076: what shows nothing is absent.
+    #[test]
+    fn text_that_shows_nothing_is_empty() {
+        for text in [
+            "\u{feff}\u{200b}",
+            "\u{200b}",
+            " \u{a0}\u{3000} ",
+            "\u{2060}\u{ad}",
+            "\u{202e}\u{2066}",
+            "\u{fe0f}",
+            "\u{200b}\u{fe0f} ",
+            "\u{180e}",
+            "\u{3164}\u{115f}",
+            "\u{2800}",
+            "\u{e0041}",
+            "\u{61c}",
+            "\u{34f}",
+            "\0\u{1f}",
+            "\u{fff9}",
+        ] {
+            assert_eq!(extension_of(text, 99), (String::new(), EscapeResult::Empty), "{text:?}");
+            assert_eq!(header_of(text), "", "{text:?}");
+            // A variation selector changes the character before it, so it stays.
+            if !text.contains('\u{fe0f}') {
+                assert_eq!(extension_of(&format!("{text}a{text}"), 99).0, "a", "{text:?}");
+            }
+        }
+        for text in ["\u{2764}\u{fe0f}", "-", "\u{301}", "a\u{200b}b", "\u{fffd}"] {
+            assert_eq!(extension_of(text, 99).0, text);
+        }
     }
 
     #[test]

@@ -15,15 +15,21 @@ pub(crate) enum Field {
     OldFilePath,
     FilePath,
     ExternalId,
+    ConnectorName,
     Outcome,
+    AssetId,
+    ThreatIntelligence,
+    Message,
     CvssBase,
     Cves,
-    DottedExploits,
-    CustomExploits,
     Result,
     Diagnosis,
     Consequence,
     Solution,
+    DottedExploits,
+    CustomExploits,
+    /// All fields of `additional_fields` together.
+    Additional,
 }
 
 struct Spec {
@@ -36,7 +42,7 @@ struct Spec {
 }
 
 impl Field {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 23] = [
         Self::ClassId,
         Self::Name,
         Self::HostName,
@@ -46,15 +52,20 @@ impl Field {
         Self::OldFilePath,
         Self::FilePath,
         Self::ExternalId,
+        Self::ConnectorName,
         Self::Outcome,
+        Self::AssetId,
+        Self::ThreatIntelligence,
+        Self::Message,
         Self::CvssBase,
         Self::Cves,
-        Self::DottedExploits,
-        Self::CustomExploits,
         Self::Result,
         Self::Diagnosis,
         Self::Consequence,
         Self::Solution,
+        Self::DottedExploits,
+        Self::CustomExploits,
+        Self::Additional,
     ];
 
     pub(crate) fn limit(self) -> usize {
@@ -77,7 +88,14 @@ impl Field {
             Self::OldFilePath => ("oldFilePath", "oldFilePath=", 1023),
             Self::FilePath => ("filePath", "filePath=", 1023),
             Self::ExternalId => ("externalId", "externalId=", 40),
+            Self::ConnectorName => ("dvchost", "dvchost=", 100),
             Self::Outcome => ("outcome", "outcome=", 63),
+            // Its label names the kind of ID.
+            Self::AssetId => ("flexString1", "flexString1=", 1023),
+            Self::ThreatIntelligence => {
+                ("flexString2", "flexString2Label=Threat Intelligence flexString2=", 1023)
+            }
+            Self::Message => ("msg", "msg=", 1023),
             Self::CvssBase => ("cs6", "cs6Label=CVSS Base Score cs6=", 4000),
             Self::Cves => ("cs2", "cs2Label=CVE ID cs2=", 4000),
             // The dictionary defines no limit for additional data; the limit of custom strings is used.
@@ -87,6 +105,8 @@ impl Field {
             Self::Diagnosis => ("cs3", "cs3Label=Diagnosis cs3=", 4000),
             Self::Consequence => ("cs4", "cs4Label=Consequence cs4=", 4000),
             Self::Solution => ("cs5", "cs5Label=Solution cs5=", 4000),
+            // The limit of one key; together they have `additional::LIMIT`.
+            Self::Additional => ("additionalFields", "", 1023),
         };
         Spec { name, opening, limit }
     }
@@ -94,13 +114,23 @@ impl Field {
 
 /// Appends the label and `key=value `, or nothing if the cleaned value is empty.
 pub(crate) fn append(out: &mut Vec<u8>, truncated: &mut TruncatedFields, field: Field, value: &str) {
+    append_as(out, truncated, field, [field.opening(), ""], value);
+}
+
+/// As [`append`], with another label and key before the value, given in two parts.
+pub(crate) fn append_as(
+    out: &mut Vec<u8>,
+    truncated: &mut TruncatedFields,
+    field: Field,
+    opening: [&str; 2],
+    value: &str,
+) {
     if value.is_empty() {
         return;
     }
     let start = out.len();
-    let spec = field.spec();
-    out.extend_from_slice(spec.opening.as_bytes());
-    match escape::extension(out, value, spec.limit) {
+    opening.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+    match escape::extension(out, value, field.limit()) {
         EscapeResult::Empty => out.truncate(start),
         EscapeResult::Complete => out.push(b' '),
         EscapeResult::Truncated => {
@@ -114,6 +144,13 @@ pub(crate) fn append(out: &mut Vec<u8>, truncated: &mut TruncatedFields, field: 
 pub(crate) fn append_number(out: &mut Vec<u8>, opening: &str, number: impl itoa::Integer) {
     out.extend_from_slice(opening.as_bytes());
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.push(b' ');
+}
+
+/// Appends `key=text ` for a text that needs no escapes: a number of the scanner, or one of our words.
+pub(crate) fn append_plain(out: &mut Vec<u8>, opening: &str, text: &str) {
+    out.extend_from_slice(opening.as_bytes());
+    out.extend_from_slice(text.as_bytes());
     out.push(b' ');
 }
 
@@ -199,13 +236,13 @@ mod tests {
             text.strip_prefix("ScanbridgeTruncated=").unwrap().trim_end().split(',').collect();
         assert_eq!(names.len(), Field::ALL.len());
         assert_eq!(names[0], "deviceEventClassId");
-        assert_eq!(names[17], "cs5");
+        assert_eq!(names[22], "additionalFields");
     }
 
     #[test]
     fn empty_value_writes_neither_key_nor_label() {
         let (mut out, mut truncated) = (Vec::new(), TruncatedFields::default());
-        append(&mut out, &mut truncated, Field::Diagnosis, " \r\n\t");
+        append(&mut out, &mut truncated, Field::Diagnosis, " \r\n\t\u{200b}");
         append_header(&mut out, &mut truncated, Field::Name, "", "QID 7");
         assert_eq!(out, b"QID 7|");
         assert!(truncated.is_empty());

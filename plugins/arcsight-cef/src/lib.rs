@@ -6,16 +6,19 @@
 
 #![doc = include_str!("../README.md")]
 
+mod additional;
 mod asset;
 mod asset_buffer;
 mod cache;
 mod encoder;
 mod escape;
+mod event_id;
 mod field;
 mod fragment;
 mod options;
 mod output;
 mod ports;
+mod preset;
 mod report;
 mod severity;
 mod sink;

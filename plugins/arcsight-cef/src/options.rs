@@ -4,8 +4,11 @@ use scanbridge_durable_file::options as file;
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
 use scanbridge_tls_identity::options as tls;
 
+use crate::additional::AdditionalField;
 use crate::asset_buffer::AssetBufferSettings;
 use crate::escape::{self, EscapeResult};
+use crate::field::Field;
+use crate::preset::{PROFILES, Preset, RECEIVERS};
 use crate::severity::SeverityStyle;
 use crate::time::TimeCorrection;
 use crate::transport::options as transport;
@@ -44,10 +47,13 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     transport::TLS_FIRST_USE_FILE,
     tls::CHECK_NAME,
     tls::MIN_VERSION,
-    OptionSpec::choice("profile", &["arcsight", "rsyslog", "generic"]).default_text("arcsight").help(
-        "Receiver preset. Sets the defaults of `additional_data`, `extension_leading_space` and \
-         `syslog_header`: arcsight = ad, no, arcsight; rsyslog = custom, yes, rfc5424; generic = custom, \
-         no, rfc5424.",
+    OptionSpec::choice("receiver", RECEIVERS).conflicts(&["profile"]).help(
+        "Receiver preset. Sets the defaults of `syslog_header`, `framing`, `facility`, `max_message_bytes`, \
+         `additional_data`, `extension_leading_space`, `class_id_separator`, `name_style` and `extra_fields`. \
+         Default: that of `profile`.",
+    ),
+    OptionSpec::choice("profile", PROFILES).default_text("arcsight").help(
+        "Older spelling of `receiver`, with three presets; `generic` is any receiver of RFC 5424.",
     ),
     OptionSpec::integer("cef_version", 0, 1)
         .default_integer(0)
@@ -55,6 +61,14 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::choice("severity_style", &["number", "word"])
         .default_text("number")
         .help("Severity in the CEF header: number (0 to 10) or word (Low, Medium, High, Very-High)."),
+    OptionSpec::choice("class_id_separator", &["pipe", "colon"]).help(
+        "Separator in device event class IDs: `Qualys|VULN|38170` or `Qualys:VULN:38170`, for parsers that do not \
+         unescape `|`. Default: that of `receiver`, else pipe.",
+    ),
+    OptionSpec::choice("name_style", &["guide", "title"]).help(
+        "Name of a vulnerability in the CEF header: `Vulnerability:38170`, as in the SmartConnector guide, with the \
+         title in `msg`, or the title. Default: that of `receiver`, else guide.",
+    ),
     OptionSpec::choice("class_id_style", &["stable", "concat"]).default_text("stable").help(
         "Device event class ID of vulnerabilities. `stable`: `VENDOR|VULN|ID`, for example \
          `Qualys|VULN|38170`. `concat`: ID, title, \
@@ -71,16 +85,26 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     ),
     OptionSpec::choice("additional_data", &["profile", "ad", "custom"]).default_text("profile").help(
         "Key of exploit descriptions: `ad` = `ad.ExpltDescription`, `custom` = \
-         `QualysQualysExpltDescription` (for receivers that do not accept dots in keys). `profile`: the \
-         default of `profile`.",
+         `QualysQualysExpltDescription` (for receivers that do not accept dots in keys). Also the keys of \
+         `additional_fields`. `profile`: the default of `receiver` or `profile`.",
     ),
     OptionSpec::choice("extension_leading_space", &["profile", "yes", "no"]).default_text("profile").help(
         "Add a space after the CEF header (needed by liblognorm 2.0.6). `profile`: the default of \
-         `profile`.",
+         `receiver` or `profile`.",
     ),
-    OptionSpec::list("extra_fields", &ValueSpec::Choice(&["externalId", "cn1", "outcome"])).help(
-        "Additional fields: `externalId` (report ID), `cn1` (QID as a number), `outcome` (finding status).",
+    OptionSpec::list("extra_fields", &ValueSpec::Choice(EXTRA_FIELDS)).help(
+        "Keys that are sent in addition, listed in the README. Default: none for `receiver: arcsight`, all for the \
+         others. `none` sends none of them; `outcome` is always sent.",
     ),
+    OptionSpec::list("additional_fields", &ValueSpec::Text).help(
+        "Columns of the JSON and CSV outputs to send as additional data, for example `asset.owner` as \
+         `ad.AssetOwner`: at most 1,023 bytes each and 8,000 together.",
+    ),
+    OptionSpec::text("connector_name").help("Name of this connector, sent as `dvchost` in each event."),
+    OptionSpec::text("connector_location")
+        .help("Location of this connector, sent as additional data in each event."),
+    OptionSpec::text("connector_comment")
+        .help("Comment on this connector, sent as additional data in each event."),
     OptionSpec::flag("aggregate")
         .default_flag(false)
         .help("Merge identical information and service events of an asset into one event with a count."),
@@ -117,12 +141,65 @@ pub(crate) enum ClassIdStyle {
     Concat,
 }
 
-/// Fields that are sent only on request.
+/// The words of `extra_fields`.
+const EXTRA_FIELDS: &[&str] = &[
+    "externalId",
+    "cn1",
+    "outcome",
+    "flexString1",
+    "deviceCustomDate1",
+    "deviceCustomDate2",
+    "cn2",
+    "cn3",
+    "cfp3",
+    "flexString2",
+    "none",
+];
+
+/// Fields that are sent by default only to some receivers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ExtraFields {
     pub external_id: bool,
     pub qid_number: bool,
-    pub outcome: bool,
+    pub asset_id: bool,
+    pub first_found: bool,
+    pub last_fixed: bool,
+    pub detection_score: bool,
+    pub risk_score: bool,
+    pub epss: bool,
+    pub threat_intelligence: bool,
+}
+
+impl ExtraFields {
+    /// The fields that the option names; without it, all or none.
+    fn read(options: &Options, preset: &Preset) -> Result<Self> {
+        let named = options.list("extra_fields")?;
+        let has = |word: &str| if named.is_empty() { preset.extra_fields } else { named.contains(&word) };
+        Ok(Self {
+            external_id: has("externalId"),
+            qid_number: has("cn1"),
+            asset_id: has("flexString1"),
+            first_found: has("deviceCustomDate1"),
+            last_fixed: has("deviceCustomDate2"),
+            detection_score: has("cn2"),
+            risk_score: has("cn3"),
+            epss: has("cfp3"),
+            threat_intelligence: has("flexString2"),
+        })
+    }
+
+    /// Whether a finding has fields of its own among them.
+    pub(crate) fn of_finding(self) -> bool {
+        self.first_found || self.last_fixed || self.detection_score || self.epss
+    }
+}
+
+/// What identifies the connector in each event; empty texts are not sent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Connector {
+    pub name: String,
+    pub location: String,
+    pub comment: String,
 }
 
 /// The validated options that determine the content of events.
@@ -143,19 +220,27 @@ pub(crate) struct EventSettings {
     pub category_technique: bool,
     pub dotted_keys: bool,
     pub leading_space: bool,
+    /// `|` or `:`.
+    pub class_id_separator: &'static str,
+    /// The header names a vulnerability by its title.
+    pub title_as_name: bool,
     pub extra: ExtraFields,
+    pub additional: Vec<AdditionalField>,
+    pub connector: Connector,
     pub buffer: AssetBufferSettings,
     pub time: TimeCorrection,
 }
 
 impl EventSettings {
     pub(crate) fn read(options: &Options) -> Result<Self> {
-        let profile = options.text("profile")?.unwrap_or_default();
+        let preset = Preset::of(options)?;
         let version = options.integer::<u8>("cef_version")?.unwrap_or_default();
-        let vendor = header_text(options, "device_vendor", DEVICE_LIMIT)?;
-        let product = header_text(options, "device_product", DEVICE_LIMIT)?;
-        let device_version = header_text(options, "device_version", VERSION_LIMIT)?;
-        let extra = options.list("extra_fields")?;
+        let vendor = fixed_text(options, "device_vendor", escape::header, DEVICE_LIMIT)?;
+        let product = fixed_text(options, "device_product", escape::header, DEVICE_LIMIT)?;
+        let device_version = fixed_text(options, "device_version", escape::header, VERSION_LIMIT)?;
+        let connector = |name, field: Field| {
+            fixed_text(options, name, escape::extension, field.limit()).map(Option::unwrap_or_default)
+        };
         Ok(Self {
             opening: if version == 1 { "CEF:1|" } else { "CEF:0|" },
             vendor,
@@ -176,17 +261,28 @@ impl EventSettings {
             dotted_keys: match options.text("additional_data")? {
                 Some("ad") => true,
                 Some("custom") => false,
-                _ => profile == "arcsight",
+                _ => preset.dotted_keys,
             },
             leading_space: match options.text("extension_leading_space")? {
                 Some("yes") => true,
                 Some("no") => false,
-                _ => profile == "rsyslog",
+                _ => preset.leading_space,
             },
-            extra: ExtraFields {
-                external_id: extra.contains(&"externalId"),
-                qid_number: extra.contains(&"cn1"),
-                outcome: extra.contains(&"outcome"),
+            class_id_separator: match options.text("class_id_separator")? {
+                Some("pipe") => "|",
+                Some("colon") => ":",
+                _ => preset.class_id_separator,
+            },
+            title_as_name: match options.text("name_style")? {
+                Some(style) => style == "title",
+                None => preset.title_as_name,
+            },
+            extra: ExtraFields::read(options, &preset)?,
+            additional: AdditionalField::read(&options.list("additional_fields")?)?,
+            connector: Connector {
+                name: connector("connector_name", Field::ConnectorName)?,
+                location: connector("connector_location", Field::Additional)?,
+                comment: connector("connector_comment", Field::Additional)?,
             },
             buffer: AssetBufferSettings {
                 merge: options.flag("aggregate")?,
@@ -210,13 +306,18 @@ pub(crate) const DEVICE_LIMIT: usize = 63;
 /// Maximum length of the device version in bytes, after escaping.
 pub(crate) const VERSION_LIMIT: usize = 31;
 
-/// A header field set by the operator.
+/// A text set by the operator that is in every event and is never truncated.
 ///
 /// # Errors
-/// A configuration error if it is empty or too long: it is in every event and is never truncated.
-fn header_text(options: &Options, name: &str, limit: usize) -> Result<Option<String>> {
+/// A configuration error if it is empty or too long.
+fn fixed_text(
+    options: &Options,
+    name: &str,
+    escape: fn(&mut Vec<u8>, &str, usize) -> EscapeResult,
+    limit: usize,
+) -> Result<Option<String>> {
     let Some(text) = options.text(name)? else { return Ok(None) };
-    match escape::header(&mut Vec::new(), text, limit) {
+    match escape(&mut Vec::new(), text, limit) {
         EscapeResult::Complete => Ok(Some(text.to_owned())),
         EscapeResult::Empty => Err(PluginError::config(format!("option `{name}` must not be empty"))),
         EscapeResult::Truncated => Err(PluginError::config(format!(

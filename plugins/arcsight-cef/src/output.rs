@@ -5,11 +5,12 @@ use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, Open, OpenedOutput, OptionSpec, Output, OutputCapabilities,
-    Receipt, Result, Written, register_output, tracing,
+    Purpose, Receipt, Result, Verdict, Written, register_output, tracing,
 };
 
 use crate::encoder::{Encoder, Tally};
 use crate::options::{self, EventSettings};
+use crate::preset::Preset;
 use crate::transport::{self, Transport};
 
 /// Writes each finding as one event, and derived events for each open port and operating system: to a file,
@@ -18,6 +19,8 @@ use crate::transport::{self, Transport};
 pub struct ArcSightCef {
     encoder: Encoder,
     transport: Transport,
+    /// What the operator chose as the receiver.
+    preset: Option<Preset>,
     /// Counters of the current report.
     report: Tally,
     /// Events that were written at a commit and are not reported to the host yet.
@@ -39,12 +42,21 @@ impl Output for ArcSightCef {
         let capabilities = transport.capabilities();
         let budget = transport::options::max_message_bytes(options)?.saturating_sub(transport.header_bytes());
         let encoder = Encoder::new(settings, budget);
-        let cef = Self { encoder, transport, report: Tally::default(), committed: Written::default() };
+        let preset = if options.is_set("receiver") { Some(Preset::of(options)?) } else { None };
+        if let (Some(preset), Purpose::Check) = (preset, open.purpose()) {
+            tracing::info!("{}", preset.expectation());
+        }
+        let cef =
+            Self { encoder, transport, preset, report: Tally::default(), committed: Written::default() };
         Ok(OpenedOutput::from(cef).with_capabilities(capabilities))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
-        Ok(self.transport.check())
+        let report = self.transport.check();
+        Ok(match self.preset {
+            Some(preset) => report.step("receiver", Verdict::Ok, preset.expectation()),
+            None => report,
+        })
     }
 
     fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
@@ -111,6 +123,8 @@ impl Tally {
         self.bad_addresses += other.bad_addresses;
         self.clamped += other.clamped;
         self.too_long += other.too_long;
+        self.bad_values += other.bad_values;
+        self.unnamed += other.unnamed;
     }
 
     /// Logs what is missing or changed in the events.
@@ -138,6 +152,15 @@ impl Tally {
                 events = self.too_long,
                 "derived events dropped: larger than `max_message_bytes` even without text fields, or than the \
                  socket accepts"
+            );
+        }
+        if self.bad_values > 0 {
+            tracing::warn!(events = self.bad_values, "events without a value that is not a number or a time");
+        }
+        if self.unnamed > 0 {
+            tracing::warn!(
+                assets = self.unnamed,
+                "assets without derived events: they have no address, name, MAC address or ID"
             );
         }
     }
@@ -191,6 +214,7 @@ mod tests {
         ArcSightCef {
             encoder: Encoder::new(EventSettings::read(&options).unwrap(), usize::MAX),
             transport: Transport::udp(header, resolver),
+            preset: None,
             report: Tally::default(),
             committed: Written::default(),
         }

@@ -35,11 +35,12 @@ const FINDING: &[&str] = &["result", "kind", "facts", "port", "protocol", "sever
 const CELLS: usize = ASSET.len() + DEFINITION.len() + FINDING.len();
 const MOST_FINDINGS: usize = 6;
 
-const SETTINGS: [&str; 4] = [
+const SETTINGS: [&str; 5] = [
     "",
     r#","profile":"generic","derive":false,"class_id_style":"concat","severity_style":"word","extra_fields":["outcome"]"#,
     r#","profile":"rsyslog","cef_version":1,"asset_events":true,"extra_fields":["externalId","cn1","outcome"]"#,
     r#","additional_data":"custom","category_technique":false,"extra_fields":["outcome"]"#,
+    r#","receiver":"graylog","asset_events":true,"additional_fields":["asset.os","definition.title","definition.exploits","finding.result"]"#,
 ];
 
 /// The index of the settings with which the class ID of a vulnerability can begin with any text. They derive no events.
@@ -47,7 +48,7 @@ const CONCATENATED: usize = 1;
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
-    let settings = usize::from(first % 4);
+    let settings = usize::from(first % 5);
     let mut texts: Vec<String> = rest.split(|byte| *byte == 0xFF).map(text).collect();
     let source = ReportSource::new("Qualys", "Qualys", "qid");
     let mut start = ReportStart::default().with_kind("SCAN").with_source(source);
@@ -139,6 +140,8 @@ fn cell(cells: &Cells, index: usize) -> &str {
 
 fn asset_row(cells: &Cells) -> AssetRow {
     let mut row = AssetRow::default();
+    // A finding of an asset that nothing identifies is rejected.
+    row.set(A::Id, "1");
     ASSET.iter().enumerate().for_each(|(index, field)| row.set(*field, cell(cells, index)));
     row
 }
@@ -169,8 +172,13 @@ fn check(written: &str, is_all_findings: bool, findings: &[Cells], start: &Repor
     assert!(written.is_empty() || written.ends_with('\n'), "the last line has no line feed");
     let lines = written.split_terminator('\n');
     let lines = lines.map(|line| cef_line::read(line).unwrap_or_else(|error| panic!("{error}: {line}")));
-    let derived = ["Qualys|Open Port|", "Qualys|URI|", "Qualys|SCANNER"];
-    let is_derived = |line: &Line| derived.iter().any(|class| line.header[4].starts_with(class));
+    let derived = ["Open Port|", "URI|", "SCANNER"];
+    let is_derived = |line: &Line| {
+        let class = line.header[4].replacen(':', "|", 2);
+        derived
+            .iter()
+            .any(|derived| class.strip_prefix("Qualys|").is_some_and(|class| class.starts_with(derived)))
+    };
     let of_findings: Vec<_> = lines.filter(|line| is_all_findings || !is_derived(line)).collect();
     assert_eq!(of_findings.len(), findings.len(), "one event for each finding:\n{written}");
     for (line, cells) in of_findings.into_iter().zip(findings) {
@@ -180,7 +188,11 @@ fn check(written: &str, is_all_findings: bool, findings: &[Cells], start: &Repor
         } else {
             [cell(cells, 0), cell(cells, 1)]
         };
-        let name = name.into_iter().map(cef_line::clean).find(|name| !name.is_empty());
+        let is_name = |name: &String| {
+            let placeholders = ["", "-", "n/a", "no registered hostname"];
+            !placeholders.contains(&name.to_ascii_lowercase().as_str())
+        };
+        let name = name.into_iter().map(cef_line::clean).find(is_name);
         line.expect("dhost", &name.unwrap_or_default());
         line.expect("cs1", &cef_line::clean(finding.get(F::Result)));
         line.expect("cat", &cef_line::clean(definition.get(D::Category)));
@@ -190,8 +202,10 @@ fn check(written: &str, is_all_findings: bool, findings: &[Cells], start: &Repor
             line.expect("outcome", status);
         }
         if finding.kind() != Some(FindingKind::Service) {
-            let cves: Vec<_> =
-                list_items(definition.get(D::Cves)).map(str::trim).filter(|cve| !cve.is_empty()).collect();
+            let cves: Vec<_> = list_items(definition.get(D::Cves))
+                .map(cef_line::visible)
+                .filter(|cve| !cve.is_empty())
+                .collect();
             line.expect("cs2", &cef_line::clean(&cves.join(",")));
         }
     }

@@ -147,13 +147,33 @@ fn unescape(text: &str, delimiter: char) -> Result<String, String> {
     Ok(plain)
 }
 
+/// The text without what shows nothing at its ends; empty if it shows nothing.
+pub fn visible(text: &str) -> &str {
+    let is_margin = |c: char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(
+                c,
+                '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+            )
+            || matches!(c, '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}')
+            || matches!(c, '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}')
+            || matches!(c, '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+    };
+    let is_selector = |c: char| matches!(c, '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}');
+    let text = text.trim_matches(is_margin);
+    if text.chars().all(|c| is_margin(c) || is_selector(c)) { "" } else { text }
+}
+
 /// The form of a text that the README describes, before escaping and truncation.
 pub fn clean(text: &str) -> String {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control()).replace("\r\n", "\n");
-    text.chars()
+    visible(text)
+        .replace("\r\n", "\n")
+        .chars()
         .map(|c| match c {
             '\n' | '\r' => '\n',
             '\u{2028}' | '\u{2029}' => ' ',
+            '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => '\u{FFFD}',
             c if c.is_control() => ' ',
             c => c,
         })
@@ -167,7 +187,9 @@ fn escaped_length(text: &str) -> usize {
 /// The length limits of the README, in bytes.
 fn limit(key: &str) -> usize {
     match key {
-        "dhost" | "cat" | "categoryTechnique" | "filePath" | "oldFilePath" => 1023,
+        "dhost" | "cat" | "categoryTechnique" | "filePath" | "oldFilePath" | "msg" => 1023,
+        "flexString1" | "flexString2" => 1023,
+        key if key.starts_with("QualysQualys") && key != "QualysQualysExpltDescription" => 1023,
         "proto" => 31,
         "outcome" => 63,
         "externalId" => 40,

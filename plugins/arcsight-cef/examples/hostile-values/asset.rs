@@ -6,7 +6,8 @@ use scanbridge_plugin_api::model::{
 };
 use serde_json::Value;
 
-use crate::expected::{Expected, in_value, is_margin};
+use crate::Receiver;
+use crate::expected::{Expected, in_value, visible};
 use crate::texts::{Texts, as_html};
 
 /// An asset with one finding that also reports an open port and the operating system.
@@ -28,6 +29,13 @@ pub(crate) struct Asset {
     service: String,
 }
 
+impl Receiver {
+    /// The class ID of these parts.
+    fn class(&self, parts: &[&str]) -> String {
+        ["Qualys"].iter().chain(parts).copied().collect::<Vec<_>>().join(self.separator)
+    }
+}
+
 impl Asset {
     pub(crate) fn make(texts: &mut Texts, number: u32) -> Self {
         const KINDS: [&str; 4] = ["vulnerability", "potential", "information", "service"];
@@ -37,7 +45,8 @@ impl Asset {
             dns: texts.any(100),
             netbios: texts.any(100),
             os: texts.any(100),
-            title: texts.any(100),
+            // The name of a vulnerability has its entities decoded, other names do not.
+            title: texts.any(100).replace('&', "+"),
             category: texts.any(100),
             cves: texts.any(100).replace('\n', " "),
             exploit: texts.item(100),
@@ -92,30 +101,31 @@ impl Asset {
     }
 
     /// The three or four expected events, in their order.
-    pub(crate) fn events(&self, report: &ReportStart) -> Vec<Value> {
-        let mut events = vec![self.finding_event(report), self.open_port(report)];
-        events.extend(self.system(report));
-        events.push(self.asset_event(report));
+    pub(crate) fn events(&self, report: &ReportStart, receiver: &Receiver) -> Vec<Value> {
+        let mut events = vec![self.finding_event(report, receiver), self.open_port(report, receiver)];
+        events.extend(self.system(report, receiver));
+        events.push(self.asset_event(report, receiver));
         events
     }
 
-    pub(crate) fn asset_event(&self, report: &ReportStart) -> Value {
-        let mut event = Expected::new(report, "Qualys|SCANNER", "Asset", "0");
+    pub(crate) fn asset_event(&self, report: &ReportStart, receiver: &Receiver) -> Value {
+        let mut event = Expected::new(report, &receiver.class(&["SCANNER"]), "Asset", "0");
         self.add_time_and_address(&mut event, [&self.netbios, &self.dns]);
         event.origin(report);
         event.done()
     }
 
-    pub(crate) fn finding_event(&self, report: &ReportStart) -> Value {
+    pub(crate) fn finding_event(&self, report: &ReportStart, receiver: &Receiver) -> Value {
         let qid = self.qid();
         let (class, name) = match self.kind {
+            "vulnerability" if receiver.title_as_name => ("VULN", self.title.clone()),
             "vulnerability" => ("VULN", format!("Vulnerability:{qid}")),
             "potential" => ("PRACTICES", self.title.clone()),
             "information" => ("INFOS", self.title.clone()),
             _ => ("Services", self.title.clone()),
         };
         let name = if in_value(&name).is_empty() { format!("QID {qid}") } else { name };
-        let mut event = Expected::new(report, &format!("Qualys|{class}|{qid}"), &name, "7");
+        let mut event = Expected::new(report, &receiver.class(&[class, &qid]), &name, "7");
         let netbios_first = self.kind == "information";
         self.add_time_and_address(
             &mut event,
@@ -134,6 +144,9 @@ impl Asset {
         event.labeled("cn1", "QID", &qid);
         event.origin(report);
         event.add("outcome", self.status.word());
+        if self.kind == "vulnerability" && !receiver.title_as_name {
+            event.add("msg", &self.title);
+        }
         if self.kind != "service" {
             event.labeled("cs2", "CVE ID", &self.cves);
         }
@@ -149,8 +162,8 @@ impl Asset {
         event.done()
     }
 
-    pub(crate) fn open_port(&self, report: &ReportStart) -> Value {
-        let class = format!("Qualys|Open Port|{}", self.qid());
+    pub(crate) fn open_port(&self, report: &ReportStart, receiver: &Receiver) -> Value {
+        let class = receiver.class(&["Open Port", &self.qid()]);
         let mut event = Expected::new(report, &class, "Open Port", "7");
         self.add_time_and_address(&mut event, [&self.dns, &self.netbios]);
         event.add("dpt", &self.port());
@@ -167,12 +180,12 @@ impl Asset {
         event.done()
     }
 
-    pub(crate) fn system(&self, report: &ReportStart) -> Option<Value> {
-        let os = self.os.trim_matches(is_margin);
+    pub(crate) fn system(&self, report: &ReportStart, receiver: &Receiver) -> Option<Value> {
+        let os = visible(&self.os);
         if os.is_empty() {
             return None;
         }
-        let (class, name) = (format!("Qualys|URI|{os}"), format!("Operating System {os}"));
+        let (class, name) = (receiver.class(&["URI", os]), format!("Operating System {os}"));
         let mut event = Expected::new(report, &class, &name, "0");
         self.add_time_and_address(&mut event, [&self.dns, &self.netbios]);
         event.add("deviceDomain", "Network");
@@ -184,7 +197,8 @@ impl Asset {
     pub(crate) fn add_time_and_address(&self, event: &mut Expected, names: [&str; 2]) {
         event.add("rt", "1769860800000");
         event.add("dst", &self.address());
-        let name = names.into_iter().find(|name| !in_value(name).is_empty());
-        event.add("dhost", name.unwrap_or_default());
+        let is_name = |name: &&str| !matches!(in_value(name).as_str(), "" | "-");
+        event.add("dhost", names.into_iter().find(is_name).unwrap_or_default());
+        event.labeled("flexString1", "Asset ID", &self.number.to_string());
     }
 }

@@ -47,16 +47,31 @@ impl Expected {
     }
 }
 
-pub(crate) fn is_margin(character: char) -> bool {
-    character.is_whitespace() || character.is_control()
+/// A text without what shows nothing at its ends; empty if it shows nothing.
+pub(crate) fn visible(text: &str) -> &str {
+    let is_margin = |c: char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(
+                c,
+                '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+            )
+            || matches!(c, '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}')
+            || matches!(c, '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}')
+            || matches!(c, '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+    };
+    let is_selector = |c: char| matches!(c, '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}');
+    let text = text.trim_matches(is_margin);
+    if text.chars().all(|c| is_margin(c) || is_selector(c)) { "" } else { text }
 }
 
 /// The value that a reader must return for an extension value.
 pub(crate) fn in_value(text: &str) -> String {
-    let text = text.trim_matches(is_margin).replace("\r\n", "\n").replace('\r', "\n");
+    let text = visible(text).replace("\r\n", "\n").replace('\r', "\n");
     let clean = |c: char| match c {
         '\n' => '\n',
         '\u{2028}' | '\u{2029}' => ' ',
+        '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => '\u{FFFD}',
         c if c.is_control() => ' ',
         c => c,
     };

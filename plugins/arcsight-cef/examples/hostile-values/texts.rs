@@ -27,7 +27,7 @@ impl Texts {
 
     /// A text of any characters, at most `max_chars` of them.
     pub(crate) fn any(&mut self, max_chars: usize) -> String {
-        const PIECES: [&str; 44] = [
+        const PIECES: [&str; 49] = [
             "|",
             "=",
             "\\",
@@ -49,6 +49,11 @@ impl Texts {
             "\u{2028}",
             "\u{2029}",
             "\u{feff}",
+            "\u{200b}",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{fe0f}",
+            "\u{200f}",
             "é",
             "漢",
             "𝄞",

@@ -7,19 +7,32 @@ use crate::escape;
 use crate::field::{Field, TruncatedFields};
 
 /// Truncates the texts of a finished line until it has at most `budget` bytes including the field that lists
-/// the truncated texts, and adds them to `truncated`. That field itself is appended later.
+/// the truncated texts, and adds them to `truncated`. That field itself is appended later. The additional fields are
+/// the last `additional` bytes of the line.
 ///
-/// First it truncates each text in turn, no more than needed and to no less than [`FLOOR`] bytes. If that is
-/// not enough, it removes texts in the same order, with their labels. The identifying fields are never
-/// changed, so a line may remain too long; then it returns false.
-pub(crate) fn shorten(line: &mut Vec<u8>, budget: usize, truncated: &mut TruncatedFields) -> bool {
+/// First it truncates each text in turn, no more than needed and to no less than [`FLOOR`] bytes; of the additional
+/// fields it removes the last ones. If that is not enough, it removes texts in the same order, with their labels. The
+/// identifying fields are never changed, so a line may remain too long; then it returns false.
+pub(crate) fn shorten(
+    line: &mut Vec<u8>,
+    additional: usize,
+    budget: usize,
+    truncated: &mut TruncatedFields,
+) -> bool {
     let Some(header) = header_end(line) else { return length(line, *truncated) <= budget };
+    let mut additional = additional;
     for shorten_field in [truncate_text, remove] {
         for field in ORDER {
             if length(line, *truncated) <= budget {
                 return true;
             }
-            if let Some(span) = find(line, header, field) {
+            if field == Field::Additional {
+                let start = line.len() - additional;
+                while line.len() > start && length(line, *truncated) > budget {
+                    remove_last_key(line, start, truncated);
+                }
+                additional = line.len() - start;
+            } else if let Some(span) = find(line, header, field) {
                 shorten_field(line, budget, truncated, &span);
             }
         }
@@ -27,18 +40,34 @@ pub(crate) fn shorten(line: &mut Vec<u8>, budget: usize, truncated: &mut Truncat
     length(line, *truncated) <= budget
 }
 
+/// Removes the last of the additional fields, which begin at `start`. Each ends with a space.
+pub(crate) fn remove_last_key(line: &mut Vec<u8>, start: usize, truncated: &mut TruncatedFields) {
+    truncated.insert(Field::Additional);
+    // A key is the word before an `=` without a backslash before it.
+    let keys = memchr::memrchr_iter(b'=', &line[start..]).map(|at| start + at);
+    let mut keys = keys.filter(|equals| {
+        line[start..*equals].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+    });
+    let end = keys.next().map_or(start, |equals| {
+        line[start..equals].iter().rposition(|byte| *byte == b' ').map_or(start, |space| start + space + 1)
+    });
+    line.truncate(end);
+}
+
 /// Minimum length of a truncated text in bytes.
 const FLOOR: usize = 64;
 
 /// The order of truncation; exploit descriptions are under one of two keys.
-const ORDER: [Field; 7] = [
+const ORDER: [Field; 9] = [
     Field::Solution,
     Field::Consequence,
     Field::Diagnosis,
+    Field::Additional,
     Field::DottedExploits,
     Field::CustomExploits,
     Field::Result,
     Field::Cves,
+    Field::Message,
 ];
 
 /// Position of a field in the line.
@@ -142,7 +171,7 @@ mod tests {
 
     fn shortened(texts: &[(Field, &str)], budget: usize) -> (String, bool) {
         let (mut line, mut truncated) = (line_of(texts), TruncatedFields::default());
-        let fits = shorten(&mut line, budget, &mut truncated);
+        let fits = shorten(&mut line, 0, budget, &mut truncated);
         truncated.append_to(&mut line);
         if line.ends_with(b" ") {
             line.pop();
@@ -178,6 +207,46 @@ mod tests {
         );
         let (line, fits) = shortened(&texts, 90);
         assert!(!fits && line.contains("rt=1 dst=192.0.2.1 "), "{line}");
+    }
+
+    #[test]
+    fn additional_fields_are_removed_from_the_end() {
+        let keys = ["AssetOwner", "AssetComments", "FindingTicket"];
+        let keys = keys.map(|key| format!("ad.{key}={} ", r"a\=b \\".repeat(20)));
+        let additional = keys.concat();
+        let texts = [
+            (Field::Message, "title"),
+            (Field::Result, &"r".repeat(200)),
+            (Field::Diagnosis, &"d".repeat(64)),
+        ];
+        let mut complete = line_of(&texts);
+        complete.extend_from_slice(additional.as_bytes());
+        for kept in 0..3 {
+            let (mut line, mut truncated) = (complete.clone(), TruncatedFields::default());
+            // The key that lists the fields needs space too.
+            let removed = keys[kept..].concat().len() - "ScanbridgeTruncated=additionalFields,".len();
+            assert!(shorten(&mut line, additional.len(), complete.len() - removed, &mut truncated));
+            truncated.append_to(&mut line);
+            let line = String::from_utf8(line).unwrap();
+            let end = format!(" {}ScanbridgeTruncated=additionalFields ", keys[..kept].concat());
+            assert!(line.ends_with(&end), "{line}");
+            assert!(line.contains(&"r".repeat(200)) && line.contains("msg=title "), "{line}");
+        }
+    }
+
+    #[test]
+    fn title_is_shortened_last() {
+        let texts = [
+            (Field::Message, "t".repeat(200)),
+            (Field::Cves, "c".repeat(200)),
+            (Field::Result, "r".repeat(200)),
+        ];
+        let texts = texts.each_ref().map(|(field, text)| (*field, text.as_str()));
+        let (line, fits) = shortened(&texts, 490);
+        assert!(fits && line.contains(&format!("msg={} ", "t".repeat(200))), "{line}");
+        assert!(line.ends_with(" ScanbridgeTruncated=cs2,cs1"), "{line}");
+        let (line, fits) = shortened(&texts, 250);
+        assert!(fits && line.contains("t... ScanbridgeTruncated=msg,cs2,cs1"), "{line}");
     }
 
     proptest! {

@@ -16,6 +16,7 @@ use super::rate_limit::RateLimit;
 use super::receiver::Receiver;
 use super::stream::{Batching, Proof};
 use super::tls::Tls;
+use crate::preset::{self, Preset};
 use crate::syslog::{FACILITIES, Framing, Header, HeaderSettings, HeaderStyle};
 
 /// `transport`.
@@ -38,7 +39,7 @@ pub(crate) const ADDRESS: OptionSpec =
         .required_with("transport", NETWORK)
         .help(
             "Syslog receivers, `host` or `host:port`, tried in this order (failover), for example \
-             siem.example.com:514. Default port: 514, or 6514 for `transport: tls`.",
+             siem.example.com:514. Default port: 514, or 6514 for `transport: tls`; 5555 for `receiver: graylog`.",
         );
 /// `preferred_ip_version`.
 pub(crate) const PREFERRED: OptionSpec = OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"])
@@ -48,8 +49,8 @@ pub(crate) const PREFERRED: OptionSpec = OptionSpec::choice("preferred_ip_versio
 pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline", "octet-counted"])
     .only_with("transport", &["tcp", "tls"])
     .help(
-        "Message framing on a connection (RFC 6587). Default: `newline` for tcp, `octet-counted` for tls \
-     (RFC 5425).",
+        "Message framing on a connection (RFC 6587). Default: that of `receiver`, else `newline` for tcp and \
+         `octet-counted` for tls (RFC 5425).",
     );
 /// `syslog_header`.
 pub(crate) const HEADER: OptionSpec =
@@ -57,11 +58,11 @@ pub(crate) const HEADER: OptionSpec =
         .default_text("profile")
         .help(
             "Syslog header before each event. `arcsight`: RFC 3164 without program name, as in the CEF \
-             specification. `profile`: the default of `profile`.",
+             specification. `profile`: the default of `receiver` or `profile`.",
         );
 /// `facility`.
-pub(crate) const FACILITY: OptionSpec =
-    OptionSpec::choice("facility", &FACILITIES).default_text("local0").help("Syslog facility.");
+pub(crate) const FACILITY: OptionSpec = OptionSpec::choice("facility", &FACILITIES)
+    .help("Syslog facility. Default: local0; local4 for `receiver: sentinel-ama`.");
 /// `syslog_severities`.
 pub(crate) const SEVERITIES: OptionSpec = OptionSpec::list(
     "syslog_severities",
@@ -78,7 +79,8 @@ pub(crate) const HOST: OptionSpec = OptionSpec::text("host_name")
     // A receiver of RFC 3164 ends the host name and the tag at other characters.
     .host_name_with(&[
         &[("syslog_header", &["rfc3164", "arcsight"])],
-        &[("syslog_header", &["profile"]), ("profile", &["arcsight"])],
+        &[("syslog_header", &["profile"]), ("receiver", preset::PLAIN_HOST_NAMES)],
+        &[("syslog_header", &["profile"]), ("receiver", &[""]), ("profile", &["arcsight"])],
     ])
     .help(
         "Host name in the syslog header. Default: the name of this machine; if the header cannot contain it, \
@@ -91,7 +93,8 @@ pub(crate) const APP: OptionSpec =
 pub(crate) const MAX_MESSAGE: OptionSpec =
     OptionSpec::size("max_message_bytes", 480, 1 << 20).max_with("transport", &["udp"], MAX_DATAGRAM).help(
         "Maximum size of a message with its header, or of a line of a file, in bytes. Text fields of larger \
-         events are truncated. Default: 1400 for udp, 8000 for tcp and tls, no limit for a file.",
+         events are truncated. Default: that of `receiver`, else 1400 for udp, 8000 for tcp and tls, \
+         no limit for a file.",
     );
 /// `max_datagrams_per_sec`.
 pub(crate) const MAX_DATAGRAMS: OptionSpec = OptionSpec::integer("max_datagrams_per_sec", 1, 1_000_000)
@@ -202,27 +205,28 @@ pub(super) fn read(options: &Options, services: &Services) -> Result<TransportSe
             _ => Proof::End,
         },
         grace: Duration::from_millis(options.integer(GRACE.name)?.unwrap_or_default()),
-        framing: match (options.text(FRAMING.name)?, transport) {
-            (Some("newline"), _) | (None, "tcp") => Framing::Newline,
+        framing: match (options.text(FRAMING.name)?, Preset::of(options)?.framing, transport) {
+            (None, Some(framing), _) => framing,
+            (Some("newline"), ..) | (None, None, "tcp") => Framing::Newline,
             _ => Framing::OctetCounted,
         },
     })
 }
 
-/// Maximum length in bytes of a message with its header, or of a line of a file without its line feed. A file has no
-/// limit by default.
+/// Maximum length in bytes of a message with its header, or of a line of a file without its line feed.
 pub(crate) fn max_message_bytes(options: &Options) -> Result<usize> {
+    let preset = Preset::of(options)?;
     let default = match options.text(TRANSPORT.name)? {
-        Some("udp") => 1400,
-        Some("tcp" | "tls") => 8000,
-        _ => usize::MAX,
+        Some("udp") => preset.max_datagram,
+        Some("tcp" | "tls") => preset.max_message,
+        _ => preset.max_line,
     };
     let limit = options.size(MAX_MESSAGE.name)?;
     Ok(limit.and_then(|size| usize::try_from(size).ok()).unwrap_or(default))
 }
 
 fn connector(options: &Options, services: &Services, secured: bool) -> Result<Connector> {
-    let default_port = if secured { 6514 } else { 514 };
+    let default_port = if secured { 6514 } else { Preset::of(options)?.port };
     let endpoints = options.endpoints(ADDRESS.name)?.into_iter();
     let receivers: Vec<_> = endpoints
         .map(|Endpoint { host, port, .. }| Receiver { host, port: port.unwrap_or(default_port) })
@@ -245,16 +249,16 @@ fn connector(options: &Options, services: &Services, secured: bool) -> Result<Co
 }
 
 fn header_settings(options: &Options) -> Result<HeaderSettings> {
-    let style = match (options.text(HEADER.name)?, options.text("profile")?) {
-        (Some("rfc5424"), _) => HeaderStyle::Rfc5424,
-        (Some("rfc3164"), _) => HeaderStyle::Rfc3164,
-        (Some("arcsight"), _) => HeaderStyle::ArcSight,
-        (Some("none"), _) => HeaderStyle::None,
-        (_, Some("arcsight")) => HeaderStyle::ArcSight,
-        _ => HeaderStyle::Rfc5424,
+    let preset = Preset::of(options)?;
+    let style = match options.text(HEADER.name)? {
+        Some("rfc5424") => HeaderStyle::Rfc5424,
+        Some("rfc3164") => HeaderStyle::Rfc3164,
+        Some("arcsight") => HeaderStyle::ArcSight,
+        Some("none") => HeaderStyle::None,
+        _ => preset.header,
     };
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let facility = options.text(FACILITY.name)?.unwrap_or_default();
+    let facility = options.text(FACILITY.name)?.unwrap_or(preset.facility);
     let facility = FACILITIES.iter().position(|name| *name == facility).unwrap_or(16);
     Ok(HeaderSettings {
         style,

@@ -24,7 +24,15 @@ pub(crate) struct Filling {
 }
 
 impl Filling {
-    pub(crate) fn asset(mut self, cells: &[(AssetField, &str)]) -> Self {
+    /// Adds an asset. If the cells do not say which one it is, it has an address.
+    pub(crate) fn asset(self, cells: &[(AssetField, &str)]) -> Self {
+        let is_named = cells.iter().any(|(field, text)| IDENTIFYING.contains(field) && !text.is_empty());
+        let address = (AssetField::Address, "192.0.2.1");
+        self.exact_asset(&[cells, if is_named { &[] } else { std::slice::from_ref(&address) }].concat())
+    }
+
+    /// Adds an asset with these cells only.
+    pub(crate) fn exact_asset(mut self, cells: &[(AssetField, &str)]) -> Self {
         self.asset = Some(self.batch.push_asset(&asset_row(cells), false));
         self
     }
@@ -52,6 +60,22 @@ impl Filling {
         self.batch.finish()
     }
 }
+
+/// Cells that say which asset it is.
+const IDENTIFYING: [AssetField; 12] = [
+    AssetField::Id,
+    AssetField::Address,
+    AssetField::Ipv6,
+    AssetField::Dns,
+    AssetField::Netbios,
+    AssetField::Fqdn,
+    AssetField::OsHostname,
+    AssetField::Hostname,
+    AssetField::AssetId,
+    AssetField::AgentId,
+    AssetField::CloudId,
+    AssetField::Macs,
+];
 
 fn asset_row(cells: &[(AssetField, &str)]) -> AssetRow {
     let mut row = AssetRow::default();
@@ -105,9 +129,22 @@ pub(crate) fn text_of(options: Value, report: &ReportStart, batches: &[RawBatch2
     std::fs::read_to_string(&path).unwrap()
 }
 
-/// The events of one batch of a scan, read back.
+/// As [`text_of`], without the ID of each event.
+pub(crate) fn text_without_ids(options: Value, report: &ReportStart, batches: &[RawBatch2]) -> String {
+    let text = text_of(options, report, batches);
+    let mut pieces = text.split(" ScanbridgeEventId=");
+    let first = pieces.next().expect("a split has a first piece").to_owned();
+    pieces.fold(first, |text, piece| {
+        let (id, rest) = piece.split_at(32);
+        assert!(id.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')), "{id}");
+        text + rest
+    })
+}
+
+/// The events of one batch of a scan, read back, without their IDs.
 pub(crate) fn events_of(options: Value, batch: RawBatch2) -> Vec<Event> {
-    text_of(options, &scan(), &[batch]).lines().map(|line| reader::read(line).unwrap()).collect()
+    let text = text_without_ids(options, &scan(), &[batch]);
+    text.lines().map(|line| reader::read(line).unwrap()).collect()
 }
 
 /// The one event of a batch with one finding.

@@ -170,7 +170,10 @@ impl Daemon {
             _ => "",
         };
         line(format!("module(load=\"{module}\"{driver})"));
-        line("template(name=\"raw\" type=\"string\" string=\"%rawmsg%\\n\")".to_owned());
+        line(
+            "template(name=\"raw\" type=\"string\" string=\"%hostname% %programname% %rawmsg%\\n\")"
+                .to_owned(),
+        );
         line(format!(
             "ruleset(name=\"all\") {{ action(type=\"omfile\" file=\"{folder}/out\" template=\"raw\") }}"
         ));
@@ -212,10 +215,10 @@ fn ng_config(listener: Listener, folder: &str, port: u16) -> String {
     };
     let template = match listener {
         Listener::NgNetworkFields | Listener::NgProtocolFields => "${HOST} ${PROGRAM} ${MESSAGE}\\n",
-        _ => "${MSGHDR}${MESSAGE}\\n",
+        _ => "${HOST} ${PROGRAM} ${MSGHDR}${MESSAGE}\\n",
     };
     format!(
-        "@version: 3.38\nsource s {{ {source}; }};\n\
+        "@version: 3.38\noptions {{ keep-hostname(yes); }};\nsource s {{ {source}; }};\n\
          destination d {{ file(\"{folder}/out\" template(\"{template}\")); }};\n\
          log {{ source(s); destination(d); flags(flow-control); }};\n"
     )

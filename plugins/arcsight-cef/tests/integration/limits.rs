@@ -97,7 +97,7 @@ fn every_field_has_its_own_limit() {
         assert_eq!(event.get(key).map(str::len), Some(limit), "{key}");
     }
     assert_eq!((event.header[2].len(), event.header[4].len()), (31, 512));
-    let truncated = "name,dhost,proto,cat,oldFilePath,externalId,cs6,cs2,ad.ExpltDescription,cs1,cs3,cs4,cs5";
+    let truncated = "name,dhost,proto,cat,oldFilePath,externalId,cs6,cs2,cs1,cs3,cs4,cs5,ad.ExpltDescription";
     assert_eq!(event.get(KEY), Some(truncated));
     assert_eq!(event.extension.last().unwrap().0, KEY);
 }

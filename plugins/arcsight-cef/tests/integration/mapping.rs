@@ -4,7 +4,7 @@ use scanbridge_plugin_api::batch::RawBatch2;
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportSource, ReportStart};
 use serde_json::json;
 
-use crate::case::{Filling, event_of, events_of, scan, text_of};
+use crate::case::{Filling, event_of, events_of, scan, text_without_ids as text_of};
 use crate::reader;
 
 /// A definition with all fields, each text with something to clean.
@@ -55,8 +55,8 @@ fn practices() {
     let expected = format!(
         "CEF:0|Qualys|Qualys|12.7|Qualys\\|PRACTICES\\|86476|Web Server Stopped \\| Responding|7|rt=1769860800000 {ADDRESS}\
          dhost=www.example.com dpt=443 proto=TCP cat=Web server deviceSeverity=Serious oldFilePath=/reports/scan.xml \
-         cs6Label=CVSS Base Score cs6=9.3 cs2Label=CVE ID cs2=CVE-2014-0160,CVE-2014-3566 \
-         ad.ExpltDescription=heap read; bleed {TEXTS}\n"
+         cs6Label=CVSS Base Score cs6=9.3 cs2Label=CVE ID cs2=CVE-2014-0160,CVE-2014-3566 {TEXTS} \
+         ad.ExpltDescription=heap read; bleed\n"
     );
     assert_eq!(line, expected);
 }
@@ -80,8 +80,9 @@ fn vulnerability() {
     let expected = format!(
         "CEF:0|Qualys|Qualys|12.7|Qualys\\|VULN\\|86476|Vulnerability:86476|7|rt=1769860800000 {ADDRESS}\
          dhost=www.example.com dpt=443 proto=TCP cat=Web server deviceSeverity=3 deviceDomain=Network \
-         categoryTechnique=Web server oldFilePath=/reports/scan.xml cs6Label=CVSS Base Score cs6=9.3 \
-         cs2Label=CVE ID cs2=CVE-2014-0160,CVE-2014-3566 ad.ExpltDescription=heap read; bleed {TEXTS}\n"
+         categoryTechnique=Web server oldFilePath=/reports/scan.xml msg=Web Server Stopped | Responding \
+         cs6Label=CVSS Base Score cs6=9.3 cs2Label=CVE ID cs2=CVE-2014-0160,CVE-2014-3566 {TEXTS} \
+         ad.ExpltDescription=heap read; bleed\n"
     );
     assert_eq!(line, expected);
 }
@@ -132,7 +133,7 @@ fn uris_fall_back_to_the_detected_system() {
     let batch = Filling::default().asset(&[]).finding(&[(D::Id, "45017")], &cells).done();
     let events = events_of(json!({}), batch);
     assert_eq!(events[1].header[3..], ["Qualys|URI|Ubuntu 22.04", "Operating System Ubuntu 22.04", "0"]);
-    assert_eq!(events[1].keys(), ["rt", "deviceDomain", "filePath", "oldFilePath"]);
+    assert_eq!(events[1].keys(), ["rt", "dst", "deviceDomain", "filePath", "oldFilePath"]);
 }
 
 /// A-113, A-114: the seventh table, on request.
@@ -226,6 +227,7 @@ fn addresses() {
         ([(A::Address, "::ffff:192.0.2.1"), (A::Ipv6, "")], 0, Some("192.0.2.1"), None),
         ([(A::Address, "somewhere"), (A::Ipv6, "")], 0, None, None),
     ] {
+        let asset = [asset[0], asset[1], (A::Dns, "www.example.com")];
         let batch = Filling::default().asset(&asset).finding(DEFINITION, &[("kind", "service")]).done();
         let event = event_of(json!({ "cef_version": version }), batch);
         assert_eq!(event.version, version.to_string());
@@ -258,9 +260,10 @@ fn missing_values_are_omitted() {
         let batch = Filling::default().asset(&[]).finding(&[], &[("kind", kind)]).done();
         let source = ReportSource::new("Qualys", "Qualys", "qid");
         let report = ReportStart::default().with_source(source);
-        let text = text_of(json!({ "extra_fields": ["externalId", "cn1", "outcome"] }), &report, &[batch]);
-        let domain = if matches!(kind, "service" | "vulnerability") { "deviceDomain=Network" } else { "" };
-        assert_eq!(text.rsplit_once('|').unwrap().1, format!("{domain}\n"), "{kind}");
+        // `generic` sends all fields that there are.
+        let text = text_of(json!({ "profile": "generic" }), &report, &[batch]);
+        let domain = if matches!(kind, "service" | "vulnerability") { " deviceDomain=Network" } else { "" };
+        assert_eq!(text.rsplit_once('|').unwrap().1, format!("dst=192.0.2.1{domain}\n"), "{kind}");
         let name = if kind == "vulnerability" { "Vulnerability:unknown" } else { "QID unknown" };
         assert!(text.starts_with("CEF:0|Qualys|Qualys|unknown|Qualys\\|"), "{text}");
         assert!(text.contains(&format!("|unknown|{name}|0|")), "{text}");
@@ -269,7 +272,7 @@ fn missing_values_are_omitted() {
     let definition = [(D::Id, "7"), (D::CvssBase, "-"), (D::Solution, " <p> &nbsp; "), (D::Cves, "\n")];
     let cells = [("kind", "vulnerability"), ("port", "0"), ("result", "\t\r\n")];
     let event = event_of(json!({}), Filling::default().asset(&[]).finding(&definition, &cells).done());
-    assert_eq!(event.keys(), ["rt", "deviceDomain", "oldFilePath"]);
+    assert_eq!(event.keys(), ["rt", "dst", "deviceDomain", "oldFilePath"]);
 }
 
 /// A-072, A-092, A-106, A-129, A-143, A-166: the finding's own time, then the asset's, then the report's.

@@ -51,21 +51,6 @@ fn derive_false_omits_derived_events() {
 }
 
 #[test]
-fn extra_fields_are_omitted_by_default() {
-    let plain = event_of(without_derived(json!({})), vulnerability());
-    for key in ["externalId", "cn1", "cn1Label", "outcome"] {
-        assert_eq!(plain.get(key), None, "{key}");
-    }
-    let event = event_of(
-        without_derived(json!({ "extra_fields": ["cn1", "externalId", "outcome"] })),
-        vulnerability(),
-    );
-    assert_eq!(event.get("externalId"), Some("scan/1234567890.12345"));
-    assert_eq!((event.get("cn1Label"), event.get("cn1")), (Some("QID"), Some("7")));
-    assert_eq!(event.get("outcome"), Some("Active"));
-}
-
-#[test]
 fn category_technique_false_omits_the_field() {
     let events = events_of(json!({ "category_technique": false }), vulnerability());
     assert!(events.iter().all(|event| event.get("categoryTechnique").is_none()));
@@ -129,6 +114,24 @@ fn invalid_option_is_named_in_the_error() {
         ),
         (json!({ "cef_version": 2 }), "option `cef_version`"),
         (json!({ "extra_fields": ["msg"] }), "option `extra_fields`"),
+        (json!({ "additional_fields": ["asset.nosuch"] }), "unknown column `asset.nosuch`"),
+        (
+            json!({ "additional_fields": ["asset.id", "asset.id"] }),
+            "`asset.id` and `asset.id` have the same key",
+        ),
+        (
+            json!({ "connector_name": "x".repeat(101) }),
+            "option `connector_name` must not be longer than 100 bytes",
+        ),
+        (
+            json!({ "connector_comment": "=".repeat(512) }),
+            "`connector_comment` must not be longer than 1023 bytes",
+        ),
+        (
+            json!({ "receiver": "rsyslog", "profile": "rsyslog" }),
+            "`receiver` and `profile` cannot be combined",
+        ),
+        (json!({ "receiver": "generic" }), "option `receiver`"),
         (json!({ "transport": "syslog" }), "option `transport`"),
         (json!({ "rotate_bytes": 10 }), "option `rotate_bytes`"),
     ] {
@@ -162,6 +165,10 @@ fn wrong_values_are_found_without_opening_the_plugin() {
             ("syslog_severities", "exactly six items"),
             ("host_name", "a text of spaces"),
             ("app_name", "characters that RFC 5424 allows"),
+            ("additional_fields", "names of columns"),
+            ("connector_name", "characters and length of a CEF field"),
+            ("connector_location", "characters and length of a CEF field"),
+            ("connector_comment", "characters and length of a CEF field"),
             ("device_vendor", "characters and length of a CEF header field"),
             ("device_product", "characters and length of a CEF header field"),
             ("device_version", "characters and length of a CEF header field"),

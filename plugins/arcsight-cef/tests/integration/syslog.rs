@@ -1,5 +1,6 @@
 //! Events as syslog messages, recorded by raw receivers.
 
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -169,6 +170,14 @@ fn receiver_closing_every_100_events_loses_none() {
         seen.dedup();
         assert_eq!(seen, (0..2000).collect::<Vec<_>>());
         assert!(all <= 3 * 2000, "{all} events for 2000");
+        // F-093: a receiver that drops events with an ID that it knows keeps each event once.
+        let ids = sink.messages().into_iter().map(|message| {
+            let id = event_of(&message).1.get("ScanbridgeEventId").unwrap().to_owned();
+            (number_of(&message), id)
+        });
+        let by_number: HashMap<_, _> = ids.clone().collect();
+        assert!(ids.into_iter().all(|(number, id)| by_number[&number] == id));
+        assert_eq!(by_number.values().collect::<HashSet<_>>().len(), 2000);
     }
 }
 

@@ -35,6 +35,21 @@ pub fn append_text(out: &mut String, html: &str, max_bytes: usize) {
     }
 }
 
+/// Appends a text that is not HTML but may contain entities, as titles do, with the entities decoded. Stops soon after
+/// `max_bytes` bytes.
+pub fn append_decoded(out: &mut String, text: &str, max_bytes: usize) {
+    let mut decoded = Text { start: out.len(), out, gap: Gap::None };
+    let mut rest = text;
+    while decoded.len() <= max_bytes {
+        let Some(next) = memchr(b'&', rest.as_bytes()) else {
+            decoded.push(rest);
+            break;
+        };
+        decoded.push(&rest[..next]);
+        rest = push_entity(&mut decoded, &rest[next..]);
+    }
+}
+
 /// A longer tag is treated as text: this limits the search for its end.
 const MAX_TAG_BYTES: usize = 4096;
 
@@ -192,6 +207,23 @@ mod tests {
         assert_eq!(text("<P>One <b>two</b>.<BR><br/>\n<ul><li>a</li><li class=x>b</ul>"), "One two.\na\nb");
         assert_eq!(text("<table><tr><td>k</td><td>v</td></tr></table>end"), "k v\nend");
         assert_eq!(text("first  line \r\n\r\n second"), "first  line\nsecond");
+    }
+
+    #[test]
+    fn only_entities_of_a_title_are_decoded() {
+        for (title, expected) in [
+            ("A &lt;b&gt; &amp;amp; <i>c</i>  d &nosuch; & e", "A <b> & <i>c</i>  d &nosuch; & e"),
+            ("&quot;x&#39;", "\"x'"),
+            ("a\n<br>b", "a\n<br>b"),
+            ("", ""),
+        ] {
+            let mut out = "=".to_owned();
+            append_decoded(&mut out, title, usize::MAX);
+            assert_eq!(out, format!("={expected}"));
+        }
+        let mut out = String::new();
+        append_decoded(&mut out, &"&lt;".repeat(100), 10);
+        assert_eq!(out, "<".repeat(11));
     }
 
     #[test]

@@ -130,6 +130,19 @@ fn check_reports_problems_without_running() {
     assert_eq!(sandbox.names(), ["bad.yaml", "good.yaml"]);
 }
 
+/// F-082: what must be set at the receiver is known before the first event is lost there.
+#[test]
+fn check_names_what_the_receiver_needs() {
+    let sandbox = Sandbox::new();
+    let siem = "{ id: siem, plugin: ArcSightCEF, with: { path: findings.cef, receiver: graylog } }";
+    sandbox.write("pipeline.yaml", pipeline(&scan(), &[siem]));
+    let checked = Outcome::of(sandbox.host(&["check", "pipeline.yaml"]).output().unwrap()).expect_code(0);
+    let expected = "`receiver: graylog` expects at the receiver: input `CEF TCP`";
+    assert!(checked.stderr.contains(expected), "{}", checked.stderr);
+    let run = Outcome::of(sandbox.host(&["run", "pipeline.yaml"]).output().unwrap()).expect_code(0);
+    assert!(!run.stderr.contains("expects at the receiver"), "{}", run.stderr);
+}
+
 #[test]
 fn probe_exits_with_the_code_of_a_run() {
     let page = "<!DOCTYPE html>\n<html><body><h1>Sign in</h1></body></html>\n";

@@ -1,0 +1,135 @@
+//! The ID of an event: the same each time it is sent, and different from that of all other events.
+
+use scanbridge_plugin_api::batch::{AssetView, FindingView};
+use scanbridge_plugin_api::model::{AssetField, FindingField};
+use sha2::{Digest, Sha256};
+
+/// Builds the ID of an event from what identifies it. It keeps its memory for the next event.
+///
+/// The ID is the start of a SHA-256 hash, because a scanned asset chooses some of the parts: it must not be able to give
+/// its event the ID of another one, which a receiver may then drop as a double.
+#[derive(Debug, Default)]
+pub(crate) struct EventId {
+    parts: Vec<u8>,
+}
+
+impl EventId {
+    /// Begins the ID of an event of this kind about this asset, found at this time.
+    pub(crate) fn begin(&mut self, class: &str, asset: &AssetKey, time: &str) {
+        self.parts.clear();
+        self.add(class);
+        self.parts.extend_from_slice(&asset.0);
+        self.add(time);
+    }
+
+    /// Adds what identifies a finding on its asset, and its status.
+    pub(crate) fn add_finding(&mut self, finding: FindingView<'_>) {
+        let definition = finding.definition();
+        self.add(definition.scheme());
+        self.add(definition.id());
+        self.add_port(finding.port(), finding.protocol().map_or("", |protocol| protocol.name()));
+        self.parts.push(finding.ssl().map_or(2, u8::from));
+        for field in [FindingField::Fqdn, FindingField::Service, FindingField::Instance] {
+            self.add(finding.get(field));
+        }
+        self.parts.push(finding.status().map_or(0, |status| status.code()));
+    }
+
+    /// Adds a port.
+    pub(crate) fn add_port(&mut self, port: Option<u16>, protocol: &str) {
+        self.parts.extend_from_slice(&port.unwrap_or_default().to_be_bytes());
+        self.add(protocol);
+    }
+
+    /// Adds a text.
+    pub(crate) fn add(&mut self, text: &str) {
+        add(&mut self.parts, text);
+    }
+
+    /// Appends the key and the ID.
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        out.extend_from_slice(KEY);
+        for byte in &Sha256::digest(&self.parts)[..BYTES] {
+            out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        out.push(b' ');
+    }
+}
+
+/// What identifies an asset across reports: the first that is known of its ID, the ID of its agent, its address, its
+/// names, its hardware address and its ID at the cloud provider.
+#[derive(Debug, Default)]
+pub(crate) struct AssetKey(Vec<u8>);
+
+impl AssetKey {
+    pub(crate) fn set(&mut self, asset: AssetView<'_>) {
+        const CELLS: [AssetField; 9] = [
+            AssetField::Id,
+            AssetField::AgentId,
+            AssetField::Address,
+            AssetField::Ipv6,
+            AssetField::Fqdn,
+            AssetField::Dns,
+            AssetField::Netbios,
+            AssetField::Macs,
+            AssetField::CloudId,
+        ];
+        self.0.clear();
+        let mut cells = (0..).zip(CELLS.map(|field| asset.get(field)));
+        let Some((cell, text)) = cells.find(|(_, text)| !text.is_empty()) else { return };
+        self.0.push(cell);
+        // Networks may have the same addresses and names.
+        if cell >= 2 {
+            let network = [AssetField::NetworkId, AssetField::Network].map(|field| asset.get(field));
+            add(&mut self.0, network.into_iter().find(|network| !network.is_empty()).unwrap_or_default());
+        }
+        add(&mut self.0, text);
+    }
+}
+
+/// The length makes it clear where a part ends.
+fn add(parts: &mut Vec<u8>, text: &str) {
+    // A cell is shorter than 4 GiB.
+    parts.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    parts.extend_from_slice(text.as_bytes());
+}
+
+const KEY: &[u8] = b"ScanbridgeEventId=";
+/// The bytes of the hash that are sent, as two digits each.
+const BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_of(class: &str, time: &str, texts: &[&str]) -> String {
+        let mut id = EventId::default();
+        id.begin(class, &AssetKey::default(), time);
+        texts.iter().for_each(|text| id.add(text));
+        let mut out = Vec::new();
+        id.append_to(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// The ID is part of what receivers store: it must stay the same in later versions. The expected digits are those of
+    /// `printf '\0\0\0\4VULN\0\0\0\0\0\0\0\1a' | sha256sum`.
+    #[test]
+    fn id_is_the_start_of_a_hash() {
+        assert_eq!(id_of("VULN", "", &["a"]), "ScanbridgeEventId=9d6dad1d294b0603fa9847b912704055 ");
+    }
+
+    #[test]
+    fn parts_are_not_confused() {
+        let all = [
+            id_of("a", "b", &["c", ""]),
+            id_of("a", "b", &["", "c"]),
+            id_of("ab", "", &["c", ""]),
+            id_of("a", "bc", &["", ""]),
+            id_of("a", "b", &["c"]),
+        ];
+        for (index, id) in all.iter().enumerate() {
+            assert!(!all[..index].contains(id), "{all:?}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Presets for receivers: the defaults that `receiver` and `profile` set. Each option of its own takes precedence.
+
+use scanbridge_plugin_api::{Options, Result};
+
+use crate::syslog::{Framing, HeaderStyle};
+
+/// What a receiver needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Preset {
+    /// The word of `receiver`.
+    pub name: &'static str,
+    pub header: HeaderStyle,
+    /// `None`: newline for TCP, octet-counted for TLS.
+    pub framing: Option<Framing>,
+    pub facility: &'static str,
+    /// The port for TCP and UDP.
+    pub port: u16,
+    /// Write additional data as `ad.…`, not with a key without a dot.
+    pub dotted_keys: bool,
+    pub leading_space: bool,
+    pub class_id_separator: &'static str,
+    pub title_as_name: bool,
+    /// Send the fields of `extra_fields`.
+    pub extra_fields: bool,
+    /// Maximum size of a message over TCP and TLS, in bytes.
+    pub max_message: usize,
+    /// Maximum size of a datagram, in bytes.
+    pub max_datagram: usize,
+    /// Maximum length of a line of a file, in bytes.
+    pub max_line: usize,
+    /// What must be set at the receiver.
+    pub peer_setting: &'static str,
+}
+
+impl Preset {
+    /// The preset that the options name.
+    ///
+    /// # Errors
+    /// A plugin bug: the table does not have the options.
+    pub(crate) fn of(options: &Options) -> Result<Self> {
+        let name = match options.text("receiver")? {
+            Some(receiver) => receiver,
+            None => options.text("profile")?.unwrap_or_default(),
+        };
+        Ok(ALL.into_iter().find(|preset| preset.name == name).unwrap_or(ARCSIGHT))
+    }
+
+    /// What must be set at the receiver, for the operator.
+    pub(crate) fn expectation(&self) -> String {
+        format!("`receiver: {}` expects at the receiver: {}", self.name, self.peer_setting)
+    }
+}
+
+/// The words of `receiver`.
+pub(crate) const RECEIVERS: &[&str] = &[
+    "arcsight",
+    "sentinel-ama",
+    "splunk",
+    "qradar",
+    "graylog",
+    "logstash",
+    "elastic-agent",
+    "wazuh",
+    "rsyslog",
+    "syslog-ng",
+    "syslog-ng-ietf",
+    "fluentd",
+];
+
+/// Those with a header in which only a plain host name is valid.
+pub(crate) const PLAIN_HOST_NAMES: &[&str] =
+    &["arcsight", "sentinel-ama", "qradar", "wazuh", "syslog-ng", "fluentd"];
+
+/// The words of `profile`, the older spelling of three presets.
+pub(crate) const PROFILES: &[&str] = &["arcsight", "rsyslog", "generic"];
+
+const ARCSIGHT: Preset = Preset {
+    name: "arcsight",
+    header: HeaderStyle::ArcSight,
+    framing: None,
+    facility: "local0",
+    port: 514,
+    dotted_keys: true,
+    leading_space: false,
+    class_id_separator: "|",
+    title_as_name: false,
+    extra_fields: false,
+    max_message: 8000,
+    // One Ethernet packet, including the headers of IPv6 and tunnels.
+    max_datagram: 1400,
+    max_line: usize::MAX,
+    peer_setting: "the framing that the listener of the SmartConnector expects with TLS",
+};
+
+/// Keys without dots, and RFC 5424.
+const GENERIC: Preset = Preset {
+    name: "generic",
+    header: HeaderStyle::Rfc5424,
+    dotted_keys: false,
+    extra_fields: true,
+    peer_setting: "a listener for RFC 5424",
+    ..ARCSIGHT
+};
+
+/// For parsers that do not unescape `|` in the header, or that show people the name of an event.
+const PLAIN: Preset =
+    Preset { framing: Some(Framing::Newline), class_id_separator: ":", title_as_name: true, ..GENERIC };
+
+const LOGSTASH: Preset = Preset {
+    name: "logstash",
+    header: HeaderStyle::None,
+    max_message: 65_000,
+    peer_setting: "`tcp` input with the codec `cef`, and its `delimiter` set to a line feed",
+    ..PLAIN
+};
+
+const SYSLOG_NG: Preset = Preset {
+    name: "syslog-ng",
+    header: HeaderStyle::Rfc3164,
+    framing: Some(Framing::Newline),
+    peer_setting: "source `network()` without `flags(syslog-protocol)`, and `log-msg-size()` of at least 8192",
+    ..GENERIC
+};
+
+const ALL: [Preset; 13] = [
+    ARCSIGHT,
+    Preset {
+        name: "sentinel-ama",
+        header: HeaderStyle::ArcSight,
+        facility: "local4",
+        peer_setting: "a data collection rule for CEF that collects the facility local4",
+        ..PLAIN
+    },
+    Preset {
+        name: "splunk",
+        framing: None,
+        // Splunk truncates lines of a monitored file at 10,000 bytes.
+        max_line: 9500,
+        peer_setting: "SC4S or a syslog server with a forwarder; for a monitored file, `TRUNCATE` of at least 9500 \
+                       and the source type `cef`",
+        ..PLAIN
+    },
+    Preset {
+        name: "qradar",
+        header: HeaderStyle::Rfc3164,
+        max_message: 4000,
+        peer_setting: "a log source for CEF, and a TCP syslog payload limit of at least 4096 bytes",
+        ..PLAIN
+    },
+    Preset {
+        name: "graylog",
+        header: HeaderStyle::None,
+        port: 5555,
+        peer_setting: "input `CEF TCP` with `Null frame delimiter` off",
+        ..PLAIN
+    },
+    LOGSTASH,
+    Preset {
+        name: "elastic-agent",
+        peer_setting: "`tcp` input of the integration `CEF`, with line framing and a `max_message_size` of at least \
+                       64 KiB",
+        ..LOGSTASH
+    },
+    Preset {
+        name: "wazuh",
+        header: HeaderStyle::Rfc3164,
+        max_message: 6000,
+        max_datagram: 1000,
+        peer_setting: "`<remote>` with `<connection>syslog`, and a decoder for the program name in `app_name`",
+        ..PLAIN
+    },
+    Preset {
+        name: "rsyslog",
+        leading_space: true,
+        peer_setting: "a template with `%msg%` or `%rawmsg%`, and `maxMessageSize` of at least 8k",
+        ..GENERIC
+    },
+    SYSLOG_NG,
+    Preset {
+        name: "syslog-ng-ietf",
+        header: HeaderStyle::Rfc5424,
+        framing: Some(Framing::OctetCounted),
+        peer_setting: "source `syslog()`, and `log-msg-size()` of at least 8192",
+        ..SYSLOG_NG
+    },
+    Preset {
+        name: "fluentd",
+        header: HeaderStyle::Rfc3164,
+        max_message: 2000,
+        peer_setting: "`in_syslog` with `frame_type traditional`, or `in_tcp` with `delimiter \"\\n\"`; \
+                       `message_length_limit` of at least 2048",
+        ..PLAIN
+    },
+    GENERIC,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_headers_need_plain_host_names() {
+        for preset in ALL.into_iter().filter(|preset| RECEIVERS.contains(&preset.name)) {
+            let is_old = matches!(preset.header, HeaderStyle::ArcSight | HeaderStyle::Rfc3164);
+            assert_eq!(PLAIN_HOST_NAMES.contains(&preset.name), is_old, "{}", preset.name);
+        }
+    }
+
+    #[test]
+    fn every_word_has_a_preset() {
+        for word in RECEIVERS.iter().chain(PROFILES) {
+            assert_eq!(ALL.into_iter().filter(|preset| preset.name == *word).count(), 1, "{word}");
+        }
+        assert_eq!(ALL.len(), RECEIVERS.len() + 1, "`generic` is a profile only");
+        assert!(ALL.iter().all(|preset| preset.max_datagram <= 1400 && !preset.peer_setting.is_empty()));
+    }
+}
