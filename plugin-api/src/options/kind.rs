@@ -132,6 +132,9 @@ impl From<ValueSpec> for OptionKind {
     }
 }
 
+/// The maximum number of words that a message lists.
+const MAX_SHOWN_WORDS: usize = 32;
+
 fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -201,6 +204,10 @@ impl OptionKind {
             Self::Text | Self::Path => Ok(text.into()),
             Self::Choice { words } => match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
                 Some(word) => Ok(word.as_str().into()),
+                None if words.len() > MAX_SHOWN_WORDS => Err(format!(
+                    "must be one of {} words that `plugin describe` lists, found `{text}`",
+                    words.len()
+                )),
                 None => Err(format!("must be one of {}, found `{text}`", words.join(", "))),
             },
             Self::Duration { min_ms, max_ms } => match parse_duration(text.trim()) {
