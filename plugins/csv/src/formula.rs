@@ -25,7 +25,7 @@ pub(crate) fn is_formula(cell: &str) -> bool {
 }
 
 /// Characters that a spreadsheet skips, or may skip, before a formula: white space, and everything that shows nothing.
-/// Besides the characters that are not printable these are Unicode's default ignorable ones and the blank pattern of
+/// Besides the characters that are not printable these are Unicode's default ignorable ones and the empty pattern of
 /// Braille.
 fn is_skipped(character: char) -> bool {
     character.is_whitespace()
@@ -91,7 +91,7 @@ mod tests {
         }
     }
 
-    /// Characters of the general category Cf, of other default ignorable characters, and blanks.
+    /// Characters of the general category Cf, of other default ignorable characters, and spaces.
     #[test]
     fn formulas_after_invisible_characters_are_found() {
         for invisible in [

@@ -83,6 +83,11 @@ impl Form {
         }
     }
 
+    /// Whether there may be a value for an empty cell.
+    pub(crate) fn is_for_no_value(self) -> bool {
+        matches!(self, Self::Words(_))
+    }
+
     /// Whether the value needs only its columns.
     pub(crate) fn is_of_columns(self) -> bool {
         !matches!(self, Self::Identity)

@@ -20,6 +20,10 @@ pub(crate) struct Row {
     pub(crate) is_required: bool,
 }
 
+/// The name of the CVE ID that an object is about, and the columns of which these are made.
+pub(crate) const CVE: &str = "cve";
+const CVES: [&str; 2] = ["definition.cves", "finding.cves"];
+
 pub(crate) const fn row(column: &'static str, path: &'static str, form: Form) -> Row {
     Row { column, path, form, when: When::Always, is_required: false }
 }
@@ -59,7 +63,11 @@ impl Mapping {
             return false;
         }
         let name = format!("{}.{name}", table.word());
-        let uses = |row: &Row| row.column == name || row.form.more_columns().contains(&name.as_str());
+        let uses = |row: &Row| {
+            row.column == name
+                || row.form.more_columns().contains(&name.as_str())
+                || (row.column == CVE && CVES.contains(&name.as_str()))
+        };
         self.also_in_rest.contains(&name.as_str()) || !self.rows.iter().any(uses)
     }
 }

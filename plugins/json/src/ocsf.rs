@@ -6,7 +6,7 @@ use crate::form::Form::{
     Prefixed, Raw, Text, Uuid, Words, Wrapped,
 };
 use crate::form::Presence::{Always, Optional, Required};
-use crate::mapping::{Mapping, Row, row};
+use crate::mapping::{CVE, Mapping, Row, row};
 use crate::source::When;
 
 pub(crate) const MAPPING: Mapping = Mapping {
@@ -71,7 +71,7 @@ const ROWS: &[Row] = &[
     row("finding.attack_tactics", "finding_info.attacks[]", Each(&Wrapped("tactic", &ID_AND_NAME))),
     row("finding.attack_techniques", "finding_info.attacks[]", Each(&Wrapped("technique", &ID_AND_NAME))),
     row("finding.detection_sources", "finding_info.data_sources[]", Each(&Text)),
-    row("cve", "vulnerabilities[cve].cve.uid", Text).when(When::Cve).required(),
+    row(CVE, "vulnerabilities[cve].cve.uid", Text).when(When::Cve).required(),
     row("definition.cvss_base", "vulnerabilities[cve].cve.cvss[]", CVSS_2).when(When::Cve),
     row("definition.cvss3_base", "vulnerabilities[cve].cve.cvss[]", CVSS_3).when(When::Cve),
     row("definition.cvss4_base", "vulnerabilities[cve].cve.cvss[]", CVSS_4).when(When::Cve),
@@ -254,7 +254,7 @@ const OS_TYPE: &[(&str, &str)] = &[
     ("HP-UX", "\"HP-UX\""),
 ];
 
-/// Words for exploits that anybody can use.
+/// Words for exploits that are public.
 const EXPLOITS: &[&str] = &["poc", "weaponized"];
 
 const ID_AND_NAME: Form = Parts(&[(0, "uid", Optional), (1, "name", Optional)]);

@@ -8,6 +8,8 @@ use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingStatus, ReportStart, list_items,
 };
 
+use crate::mapping::CVE;
+
 /// What a line is about.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Record<'a> {
@@ -113,7 +115,7 @@ impl Names<'_> {
                 None => text(""),
             },
             None => match name {
-                "cve" => Source::Cve,
+                CVE => Source::Cve,
                 "run.start" => text(self.started),
                 _ => text("1"),
             },

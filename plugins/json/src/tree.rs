@@ -325,13 +325,15 @@ impl Node {
         match &self.content {
             Content::Fixed(text) => out.extend_from_slice(text),
             Content::OfDefinition(number) => out.extend_from_slice(definition.part(*number)),
+            Content::Value(rules) => {
+                let _ = rules.iter().any(|rule| rule.write(&self.key, out, record, scratch));
+            }
             content => {
                 out.extend_from_slice(&self.key);
                 let is_written = match content {
                     Content::Object(object) => object.write(out, record, definition, scratch),
-                    Content::Value(rules) => rules.iter().any(|rule| rule.write(out, record, scratch)),
                     Content::List(rules) => write_list(rules, out, record, scratch),
-                    Content::Fixed(_) | Content::OfDefinition(_) => false,
+                    Content::Value(_) | Content::Fixed(_) | Content::OfDefinition(_) => false,
                 };
                 if !is_written {
                     out.truncate(start);
@@ -343,12 +345,25 @@ impl Node {
 }
 
 impl Rule {
-    /// Appends the value. False, with nothing appended, if there is none.
-    fn write(&self, out: &mut Vec<u8>, record: &Record<'_>, scratch: &mut Scratch) -> bool {
+    /// Appends key and value. False, with nothing appended, if there is no value.
+    fn write(&self, key: &[u8], out: &mut Vec<u8>, record: &Record<'_>, scratch: &mut Scratch) -> bool {
         let text = self.source.text(record, &mut scratch.number);
+        // Most cells of a line return here.
+        if text.is_empty() && !self.form.is_for_no_value() {
+            return false;
+        }
+        if !self.when.holds(record) {
+            return false;
+        }
+        let start = out.len();
+        out.extend_from_slice(key);
         let more = self.more_texts(record);
         let value = Value { record, native: self.source.form(), more: &more[..self.more.len()] };
-        self.when.holds(record) && self.form.push(out, text, &value, &mut scratch.text)
+        let is_written = self.form.push(out, text, &value, &mut scratch.text);
+        if !is_written {
+            out.truncate(start);
+        }
+        is_written
     }
 
     /// The texts of the other columns, which are never codes of a finding.

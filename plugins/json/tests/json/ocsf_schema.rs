@@ -12,7 +12,9 @@ pub(crate) struct OcsfSchema {
     dictionary: Value,
     objects: BTreeMap<String, Map<String, Value>>,
     constraints: BTreeMap<String, Value>,
-    pub(crate) class: Map<String, Value>,
+    class: Map<String, Value>,
+    /// The numbers of the category and of the class.
+    numbers: (u64, u64),
     profiles: BTreeMap<String, Map<String, Value>>,
     /// Paths of attributes that were seen.
     pub(crate) seen: BTreeSet<String>,
@@ -60,7 +62,13 @@ impl OcsfSchema {
             profiles: BTreeMap::new(),
             seen: BTreeSet::new(),
             deprecated: BTreeSet::new(),
+            numbers: (0, 0),
         };
+        // The numbers of the class: those of `base_event` are of an event without one.
+        let class = read(&folder.join("events/findings/vulnerability_finding.json"));
+        let categories = read(&folder.join("categories.json"));
+        let category = categories["attributes"]["findings"]["uid"].as_u64().unwrap();
+        schema.numbers = (category, category * 1000 + class["uid"].as_u64().unwrap());
         for file in ["findings/vulnerability_finding", "findings/finding", "base_event"] {
             let file = read(&folder.join(format!("events/{file}.json")));
             merge(&mut schema.class, file["attributes"].as_object().unwrap());
@@ -109,11 +117,7 @@ impl OcsfSchema {
             }
         }
         let mut faults = Vec::new();
-        // The numbers of the class: those of `base_event` are of an event without one.
-        let class = read(&self.folder.join("events/findings/vulnerability_finding.json"));
-        let category =
-            read(&self.folder.join("categories.json"))["attributes"]["findings"]["uid"].as_u64().unwrap();
-        let class_uid = category * 1000 + class["uid"].as_u64().unwrap();
+        let (category, class_uid) = self.numbers;
         let type_uid = event["activity_id"].as_u64().map(|activity| class_uid * 100 + activity);
         for (name, number) in
             [("category_uid", Some(category)), ("class_uid", Some(class_uid)), ("type_uid", type_uid)]
