@@ -99,6 +99,8 @@ const ROWS: &[Row] = &[
 ];
 
 const ALSO_IN_REST: &[&str] = &[
+    "report.time",
+    "asset.last_scan",
     "asset.cloud_public_address",
     "asset.cloud_private_address",
     "asset.cloud_public_dns",

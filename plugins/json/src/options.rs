@@ -15,7 +15,7 @@ pub(crate) const FORMAT: OptionSpec =
 pub(crate) const ASSETS: OptionSpec = OptionSpec::flag("assets")
     .default_flag(false)
     .only_with("format", &["scanbridge"])
-    .help("Also write one line per asset, with or without findings. Only with `format: scanbridge`.");
+    .help("Also write one line per asset, with or without findings.");
 
 pub(crate) const LEAVE_OUT: OptionSpec = OptionSpec::list("leave_out", &ValueSpec::Choice(ALL_NAMES)).help(
     "Columns that are left out, for example `definition.diagnosis`. In `ocsf` and `ecs`, values that the schema requires \
@@ -37,7 +37,9 @@ impl LineOptions {
             Some("ecs") => Some(&ecs::MAPPING),
             _ => None,
         };
-        let leave_out = options.list("leave_out")?.into_iter().map(str::to_owned).collect();
+        // The older name of the column.
+        let current = |name| if name == "report.product_version" { "report.scanner_version" } else { name };
+        let leave_out = options.list("leave_out")?.into_iter().map(|name| current(name).to_owned()).collect();
         Ok(Self { mapping, leave_out })
     }
 

@@ -97,18 +97,19 @@ fn details_of_the_report_are_in_lines_of_assets_only() {
 
 #[test]
 fn columns_are_left_out_and_named_once() {
-    let options =
-        json!({ "leave_out": ["definition.diagnosis", "finding.result", "report.path", "finding.kind"] });
+    let options = json!({ "leave_out": ["definition.diagnosis", "finding.result", "report.product_version", "finding.kind"] });
     let made = made(&options, &report(), &full());
     let line = &made.lines()[0];
-    for (table, name) in
-        [("definition", "diagnosis"), ("finding", "result"), ("report", "path"), ("finding", "kind")]
-    {
+    for (table, name) in [
+        ("definition", "diagnosis"),
+        ("finding", "result"),
+        ("report", "scanner_version"),
+        ("finding", "kind"),
+    ] {
         assert_eq!(line[table].get(name), None, "{table}.{name}");
     }
     assert_eq!(line["definition"]["solution"], "definition.solution");
-    let note =
-        "columns left out (`leave_out`): definition.diagnosis, finding.result, report.path, finding.kind";
+    let note = "columns left out (`leave_out`): definition.diagnosis, finding.result, report.scanner_version, finding.kind";
     assert_eq!(made.notes.get(note), Some(&1), "{:?}", made.notes);
 }
 

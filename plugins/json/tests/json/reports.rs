@@ -92,7 +92,9 @@ pub(crate) fn token<F: Field>(table: Table, field: F) -> String {
             format!("{}\n{}", item(1), item(2))
         }
         _ if column.column_type == scanbridge_plugin_api::batch::ColumnType::Time => {
-            "2026-01-30T08:00:00Z".to_owned()
+            // Each column has a time of its own.
+            let hour = Table::ALL.iter().position(|it| *it == table).unwrap() + 8;
+            format!("2026-01-30T{hour:02}:{:02}:{:02}Z", field.index() / 60, field.index() % 60)
         }
         _ => name,
     }
