@@ -469,6 +469,16 @@ mod tests {
             ),
             (OptionKind::Size { min: 1024, max: u64::MAX }, "5", "must be at least 1 KiB, found 5 B"),
             (
+                OptionKind::Choice { words: (0..2).map(|word| format!("w{word}")).collect() },
+                "w",
+                "must be one of w0, w1, found `w`",
+            ),
+            (
+                OptionKind::Choice { words: (0..33).map(|word| format!("w{word}")).collect() },
+                "w",
+                "must be one of 33 words that `plugin describe` lists, found `w`",
+            ),
+            (
                 OptionKind::Size { min: 1024, max: 1 << 50 },
                 "2 PiB",
                 "must be between 1 KiB and 1 PiB, found 2 PiB",

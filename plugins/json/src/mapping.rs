@@ -3,7 +3,7 @@
 use scanbridge_columns::Table;
 
 use crate::form::Form;
-use crate::source::When;
+use crate::source::{CVE, When};
 
 /// Where a column goes: one row of a mapping.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +20,7 @@ pub(crate) struct Row {
     pub(crate) is_required: bool,
 }
 
-/// The name of the CVE ID that an object is about, and the columns of which these are made.
-pub(crate) const CVE: &str = "cve";
+/// The columns of which the CVE IDs are made.
 const CVES: [&str; 2] = ["definition.cves", "finding.cves"];
 
 pub(crate) const fn row(column: &'static str, path: &'static str, form: Form) -> Row {

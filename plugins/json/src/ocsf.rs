@@ -6,8 +6,8 @@ use crate::form::Form::{
     Prefixed, Raw, Text, Uuid, Words, Wrapped,
 };
 use crate::form::Presence::{Always, Optional, Required};
-use crate::mapping::{CVE, Mapping, Row, row};
-use crate::source::When;
+use crate::mapping::{Mapping, Row, row};
+use crate::source::{CVE, When};
 
 pub(crate) const MAPPING: Mapping = Mapping {
     rows: ROWS,

@@ -8,8 +8,6 @@ use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingStatus, ReportStart, list_items,
 };
 
-use crate::mapping::CVE;
-
 /// What a line is about.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Record<'a> {
@@ -126,6 +124,9 @@ impl Names<'_> {
 fn form(table: Table, columns: &[Column], index: Option<usize>) -> CellForm {
     index.map_or(CellForm::Text, |index| CellForm::of(table, &columns[index]))
 }
+
+/// The name of the CVE ID that an object is about.
+pub(crate) const CVE: &str = "cve";
 
 /// The scheme of Qualys.
 pub(crate) const QID: &str = "qid";

@@ -3,7 +3,7 @@
 use scanbridge_plugin_api::batch::{Cell, Column, ColumnType};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField};
 
-use crate::names::Table;
+use crate::table::Table;
 
 /// The form of the values of a column. It is derived from the model, or from the schema of the report for a column that
 /// the model does not have.

@@ -4,7 +4,9 @@
 mod form;
 mod names;
 mod report;
+mod table;
 
 pub use form::CellForm;
-pub use names::{ALL_NAMES, FINDING_CODES, Table};
+pub use names::ALL_NAMES;
 pub use report::{REPORT_COLUMNS, ReportColumn};
+pub use table::Table;

@@ -4,44 +4,8 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingFi
 
 use crate::report::REPORT_NAMES;
 
-/// A table of a report, or the report itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
-    /// Assets.
-    Asset,
-    /// Definitions.
-    Definition,
-    /// Findings.
-    Finding,
-    /// The values of the report, the same in all rows.
-    Report,
-}
-
-impl Table {
-    /// All tables.
-    pub const ALL: [Self; 4] = [Self::Asset, Self::Definition, Self::Finding, Self::Report];
-
-    /// The first part of the names of its columns.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Asset => "asset",
-            Self::Definition => "definition",
-            Self::Finding => "finding",
-            Self::Report => "report",
-        }
-    }
-
-    /// The table and the column in a name such as `finding.port`.
-    #[must_use]
-    pub fn split(name: &str) -> Option<(Self, &str)> {
-        let (word, column) = name.split_once('.')?;
-        Some((Self::ALL.into_iter().find(|table| table.word() == word)?, column))
-    }
-}
-
 /// Values of a finding that are codes and not columns of its table.
-pub const FINDING_CODES: &[&str] = &["kind", "severity", "port", "ssl", "status"];
+const FINDING_CODES: &[&str] = &["kind", "severity", "port", "ssl", "status"];
 
 /// The names of all columns of this version with their tables: `asset.id` …
 pub const ALL_NAMES: &[&str] = &{
@@ -142,6 +106,7 @@ mod tests {
     use scanbridge_plugin_api::batch::{Columns, Schema};
 
     use super::*;
+    use crate::table::Table;
 
     #[test]
     fn all_columns_of_the_model_have_a_name() {
