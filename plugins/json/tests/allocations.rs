@@ -1,7 +1,6 @@
 //! The native format allocates nothing per finding.
 
 #![expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
