@@ -8,11 +8,10 @@ pub(crate) fn find(variable: &str, path: &str) -> Option<PathBuf> {
     if let Some(named) = std::env::var_os(variable) {
         return Some(PathBuf::from(named));
     }
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2)?;
-    let neighbors = repository.parent()?.read_dir().ok()?;
-    let mut found =
-        neighbors.filter_map(|entry| Some(entry.ok()?.path().join(path))).filter(|path| path.exists());
-    let found = found.next();
+    let around =
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).and_then(|around| around.read_dir().ok());
+    let entries = around.into_iter().flatten().flatten();
+    let found = entries.map(|entry| entry.path().join(path)).find(|path| path.exists());
     assert!(
         found.is_some() || std::env::var_os("CI").is_none(),
         "{path} is needed where CI is set: set {variable}"
