@@ -83,8 +83,7 @@ impl Output for CsvOutput {
 
     fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
         let receipt = match &mut self.format {
-            // Its rows are in the file after each call.
-            Format::Table(_) => self.file.commit(b"")?,
+            Format::Table(table) => table.commit(&mut self.file)?,
             Format::HostInput(commands) => {
                 let (bytes, receipt) = commands.commit(&mut self.file)?;
                 self.unreported += bytes;
