@@ -142,6 +142,10 @@ fn rules_in_words(option: &OptionDescriptor) -> Vec<String> {
         let max = value_in_words(&option.kind, &maximum.max.into());
         format!("At most {max} with {}.", condition(&maximum.condition))
     }));
+    rules.extend(option.host_name_with.iter().map(|case| {
+        let conditions: Vec<_> = case.iter().map(condition).collect();
+        format!("A plain host name (letters, digits, `.`, `-`, `_`) with {}.", conditions.join(" and "))
+    }));
     rules.extend((!option.requires.is_empty()).then(|| format!("Requires {}.", names(&option.requires))));
     rules.extend(
         (!option.conflicts.is_empty())

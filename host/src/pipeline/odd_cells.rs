@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 /// Cells that are not of the form of their column.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OddCells {
-    /// Columns of text whose cells have a form all the same, in the order of [`OddCells::COLUMNS`].
+    /// Columns of text whose cells must have a form, in the order of [`OddCells::COLUMNS`].
     texts: [u64; OddCells::COLUMNS.len()],
     /// Columns that have a type, by name.
     typed: BTreeMap<String, u64>,

@@ -174,7 +174,9 @@ fn forms() -> Vec<(&'static str, Value)> {
         only_with: Some(condition()),
         required_with: Some(condition()),
         max_with: Some(OptionMaximum { condition: condition(), max: 1 }),
+        host_name_with: Vec::new(),
     };
+    let named = OptionDescriptor { host_name_with: vec![vec![condition()]], ..option(OptionKind::Text) };
     let descriptor = Descriptor {
         name: "Name".to_owned(),
         kind: PluginKind::Output,
@@ -229,6 +231,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         ("descriptor", form(&descriptor)),
         ("check report", form(&check)),
         ("error", form(&error)),
+        ("option", form(&named)),
     ]
 }
 
@@ -259,12 +262,15 @@ fn json_forms_can_grow() {
             "report end" => read::<ReportEnd>,
             "descriptor" => read::<Descriptor>,
             "error" => read::<Detail>,
+            "option" => read::<OptionDescriptor>,
             _ => read::<CheckReport>,
         };
         form["later"] = Value::from("added");
         assert_eq!(parse(&form), Ok(()), "{name} with one more key");
         if name == "descriptor" {
             form = serde_json::json!({ "name": "Name", "kind": "input" });
+        } else if name == "option" {
+            form = serde_json::json!({ "name": "option", "kind": { "type": "text" } });
         } else if name != "check report" {
             form = serde_json::json!({});
         }

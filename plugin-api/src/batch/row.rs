@@ -257,6 +257,12 @@ impl Row<FindingField> {
         self.codes.severity()
     }
 
+    /// The status so far.
+    #[must_use]
+    pub fn status(&self) -> Option<FindingStatus> {
+        self.codes.status()
+    }
+
     pub(super) fn codes(&self) -> FindingCodes {
         self.codes
     }

@@ -28,7 +28,7 @@ fields! {
         Consequence = "consequence",
         /// How to fix it.
         Solution = "solution",
-        /// CVSS 2 base score: `9.3`. The vector has a column of its own; some inputs leave it behind the score:
+        /// CVSS 2 base score: `9.3`. The vector has a column of its own; in the cells of some inputs it follows the score:
         /// `9.3 (AV:N/AC:M/…)`.
         CvssBase = "cvss_base",
         /// CVSS 2 temporal score.

@@ -48,6 +48,9 @@ pub struct OptionDescriptor {
     /// A lower maximum under a condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_with: Option<OptionMaximum>,
+    /// When the text must be a plain host name: if all conditions of one of these lists hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_name_with: Vec<Vec<OptionCondition>>,
 }
 
 /// A condition of a rule: an option, a choice or a flag, has one of these words.
@@ -80,6 +83,9 @@ impl From<&OptionSpec> for OptionDescriptor {
             option: option.to_owned(),
             words: owned(words),
         };
+        let conditions = |case: &&[(&str, &[&str])]| {
+            case.iter().map(|(option, words)| condition((option, words))).collect()
+        };
         Self {
             name: spec.name.to_owned(),
             kind: OptionKind::from(spec.value),
@@ -96,6 +102,7 @@ impl From<&OptionSpec> for OptionDescriptor {
             max_with: spec
                 .max_with
                 .map(|(option, words, max)| OptionMaximum { condition: condition((option, words)), max }),
+            host_name_with: spec.host_name_with.iter().map(conditions).collect(),
         }
     }
 }

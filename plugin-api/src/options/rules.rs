@@ -62,7 +62,7 @@ pub(crate) fn fault(options: &[OptionDescriptor]) -> Option<String> {
             option.required_with.as_ref(),
             option.max_with.as_ref().map(|maximum| &maximum.condition),
         ];
-        let mut conditions = conditions.into_iter().flatten();
+        let mut conditions = conditions.into_iter().flatten().chain(option.host_name_with.iter().flatten());
         let wrong_condition = |condition: &OptionCondition| {
             unknown(&condition.option).or_else(|| {
                 let other = options.iter().find(|other| other.name == condition.option)?;
@@ -161,7 +161,36 @@ impl Rules<'_> {
                 format!("reduce `{name}`, or change `{other}`"),
             ));
         }
+        if let Some(case) = self.demands_host_name(option)
+            && let Some(other) = case.first().map(|condition| condition.option.as_str())
+        {
+            let case: Vec<_> = case
+                .iter()
+                .map(|OptionCondition { option, .. }| {
+                    format!("`{option}: {}`", self.word(option).unwrap_or_default())
+                })
+                .collect();
+            broken.push(rule(
+                other,
+                RuleRepair::Change,
+                format!(
+                    "option `{name}` must be a plain host name (letters, digits, `.`, `-`, `_`) with {}",
+                    case.join(" and ")
+                ),
+                format!("change `{name}`, or change `{other}`"),
+            ));
+        }
         broken
+    }
+
+    /// The conditions that demand a host name of this option, if its value is another text.
+    fn demands_host_name<'a>(&self, option: &'a OptionDescriptor) -> Option<&'a Vec<OptionCondition>> {
+        let text = self.set.get(&option.name)?.as_str()?;
+        let holds = |condition: &OptionCondition| {
+            self.word(&condition.option).is_some_and(|word| condition.words.contains(&word))
+        };
+        let case = option.host_name_with.iter().find(|case| case.iter().all(holds))?;
+        (!is_plain_host_name(text)).then_some(case)
     }
 
     /// The value that applies: that of the settings, otherwise the default.
@@ -195,6 +224,11 @@ fn is_set(value: &Value) -> bool {
     }
 }
 
+fn is_plain_host_name(text: &str) -> bool {
+    text.starts_with(|first| first != '.' && first != '-')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+}
+
 fn show_number(kind: &OptionKind, number: u64) -> String {
     match kind {
         OptionKind::Size { .. } => show_size(number),
@@ -223,6 +257,10 @@ mod tests {
         OptionSpec::path("authority"),
         OptionSpec::flag("watch").requires(&["proxy"]),
         OptionSpec::integer("poll", 1, 9).only_with("watch", &["yes"]),
+        OptionSpec::choice("look", &["preset", "old", "new"]).default_text("preset"),
+        OptionSpec::choice("preset", &["a", "b"]).default_text("a"),
+        OptionSpec::text("machine")
+            .host_name_with(&[&[("look", &["old"])], &[("look", &["preset"]), ("preset", &["a"])]]),
     ];
 
     fn messages(set: Value) -> Vec<String> {
@@ -277,6 +315,34 @@ mod tests {
     }
 
     #[test]
+    fn text_must_be_a_host_name_where_a_case_demands_it() {
+        let wrong =
+            ["2001:db8::1", "srv/1", "a:b", "[::1]", "two words", "-", "-a", ".a", "caf\u{e9}", "a\n"];
+        for (more, case) in [
+            (json!({"look": "old"}), Some("`look: old`")),
+            (json!({"look": "old", "preset": "b"}), Some("`look: old`")),
+            (json!({}), Some("`look: preset` and `preset: a`")),
+            (json!({"preset": "b"}), None),
+            (json!({"look": "new"}), None),
+        ] {
+            let with = |machine: &str| {
+                let mut set = more.clone();
+                set["machine"] = machine.into();
+                messages(set)
+            };
+            for name in ["www.example.com", "192.0.2.1", "WEB_1", "_x", "7", "a-b", " "] {
+                assert_eq!(with(name), Vec::<String>::new(), "{name}");
+            }
+            for text in wrong {
+                let expected = case.map(|case| {
+                    format!("option `machine` must be a plain host name (letters, digits, `.`, `-`, `_`) with {case}")
+                });
+                assert_eq!(with(text), Vec::from_iter(expected), "{text:?} with {more}");
+            }
+        }
+    }
+
+    #[test]
     fn rule_about_an_unknown_option_or_word_is_a_fault_of_the_plugin() {
         const OTHER: OptionSpec = OptionSpec::choice("other", &["a"]);
         for (option, part) in [
@@ -285,6 +351,7 @@ mod tests {
             (OptionSpec::text("x").only_with("nosuch", &["a"]), "`nosuch`, which is not"),
             (OptionSpec::text("x").required_with("other", &["b"]), "`other: b`, a value that `other`"),
             (OptionSpec::integer("x", 0, 9).max_with("other", &["b"], 1), "`other: b`"),
+            (OptionSpec::text("x").host_name_with(&[&[("other", &["a"]), ("other", &["b"])]]), "`other: b`"),
         ] {
             let options = [option, OTHER].map(|spec| OptionDescriptor::from(&spec));
             let fault = fault(&options).unwrap();

@@ -95,6 +95,8 @@ pub struct OptionSpec {
     pub required_with: Option<(&'static str, &'static [&'static str])>,
     /// An option, some of its words, and the maximum of this one with them.
     pub max_with: Option<(&'static str, &'static [&'static str], u64)>,
+    /// When this text must be a plain host name: if all conditions of one of these lists hold.
+    pub host_name_with: &'static [&'static [(&'static str, &'static [&'static str])]],
     default: DefaultSpec,
 }
 
@@ -122,6 +124,7 @@ impl OptionSpec {
             only_with: None,
             required_with: None,
             max_with: None,
+            host_name_with: &[],
             default: DefaultSpec::None,
         }
     }
@@ -271,6 +274,18 @@ impl OptionSpec {
     #[must_use]
     pub const fn max_with(mut self, option: &'static str, words: &'static [&'static str], max: u64) -> Self {
         self.max_with = Some((option, words, max));
+        self
+    }
+
+    /// Requires a plain host name: ASCII alphanumeric characters, `.`, `-` and `_`, of which the first is not `.` or `-`.
+    /// It is required if all conditions of one of these lists hold; a condition is an option, a choice or a flag,
+    /// and its words. A host of an older API does not know the rule; the plugin's [`Options`](super::Options) check it.
+    #[must_use]
+    pub const fn host_name_with(
+        mut self,
+        cases: &'static [&'static [(&'static str, &'static [&'static str])]],
+    ) -> Self {
+        self.host_name_with = cases;
         self
     }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::ops::Range;
 
-use scanbridge_plugin_api::Result;
 use scanbridge_plugin_api::model::Severity;
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
-use crate::sink::Sink;
+use crate::sink::{self, Outcome, Sink};
 
 /// Processing of buffered events. With neither option, events are not buffered.
 #[derive(Debug, Clone, Copy, Default)]
@@ -83,7 +83,7 @@ impl AssetBuffer {
         for event in &self.events {
             let line = &self.bytes[event.bytes.clone()];
             if event.count == 1 {
-                sink.event(line, event.severity)?;
+                accepted(sink.event(line, event.severity)?)?;
                 continue;
             }
             let (header, extension) = line.split_at(event.extension);
@@ -94,7 +94,7 @@ impl AssetBuffer {
             self.line.extend_from_slice(b" type=1");
             self.line.extend_from_slice(if extension == b"\n" { b"" } else { b" " });
             self.line.extend_from_slice(extension);
-            sink.event(&self.line, event.severity)?;
+            accepted(sink.event(&self.line, event.severity)?)?;
         }
         self.clear();
         Ok(())
@@ -124,6 +124,16 @@ impl AssetBuffer {
     }
 }
 
+/// Fails if the destination refuses a buffered event: its finding may belong to an earlier batch, so it cannot be
+/// rejected alone.
+fn accepted(outcome: Outcome) -> Result<()> {
+    match outcome {
+        Outcome::Refused { bytes } => Err(PluginError::new(ErrorKind::Rejected, sink::refusal(bytes))
+            .with_hint("without `aggregate` and `order`, only such findings are rejected")),
+        Outcome::Accepted | Outcome::OverBudget => Ok(()),
+    }
+}
+
 /// Bytes by which an event grows when others are merged into it: `cnt=4294967295 type=1 `.
 pub(crate) const COUNT_BYTES: usize = 22;
 
@@ -135,9 +145,9 @@ mod tests {
     use super::*;
 
     impl Sink for Vec<String> {
-        fn event(&mut self, line: &[u8], _severity: Option<Severity>) -> Result<()> {
+        fn event(&mut self, line: &[u8], _severity: Option<Severity>) -> Result<Outcome> {
             self.push(String::from_utf8(line.to_vec()).unwrap());
-            Ok(())
+            Ok(Outcome::Accepted)
         }
     }
 

@@ -17,7 +17,7 @@ use crate::field::{self, Field, TruncatedFields};
 use crate::fragment::join_cves;
 use crate::options::EventSettings;
 use crate::report::ReportPart;
-use crate::sink::Sink;
+use crate::sink::{self, Outcome, Sink};
 use crate::syslog::budget;
 use crate::table::Table;
 use crate::time;
@@ -63,7 +63,7 @@ pub(crate) struct Tally {
     pub bad_addresses: u64,
     /// Events whose time was clamped to a limit.
     pub clamped: u64,
-    /// Derived events that were dropped: too long even without their texts.
+    /// Derived events that were dropped: too long even without their texts, or refused by the destination.
     pub too_long: u64,
     /// Events without a value that is not a number or a time.
     pub bad_values: u64,
@@ -247,14 +247,16 @@ impl Encoder {
         self.additional.append_finding(&mut self.line, &mut truncated, scratch, finding);
         self.tally.bad_values += u64::from(has_bad_value);
         let is_mergeable = matches!(table, Table::Infos | Table::Services);
-        if !self.end_line(truncated, finding.severity(), is_mergeable, sink)? {
-            let (length, limit) = (self.line.len(), self.budget);
-            let reason = format!(
-                "event too large: {length} bytes without its text fields, but `max_message_bytes` leaves \
-                 {limit} bytes"
-            );
-            self.rejected.push(Rejection::new(finding.row(), reason));
-        }
+        let reason = match self.end_line(truncated, finding.severity(), is_mergeable, sink)? {
+            Outcome::Accepted => return Ok(()),
+            Outcome::OverBudget => format!(
+                "event too large: {} bytes without its text fields, but `max_message_bytes` leaves {} bytes",
+                self.line.len(),
+                self.budget
+            ),
+            Outcome::Refused { bytes } => sink::refusal(bytes),
+        };
+        self.rejected.push(Rejection::new(finding.row(), reason));
         Ok(())
     }
 
@@ -304,15 +306,14 @@ impl Encoder {
         }
     }
 
-    /// Ends the line and passes it to the buffer or the sink. Returns false if it is too long even without
-    /// texts.
+    /// Ends the line and passes it to the buffer or the sink.
     fn end_line(
         &mut self,
         mut truncated: TruncatedFields,
         severity: Option<Severity>,
         is_mergeable: bool,
         sink: &mut impl Sink,
-    ) -> Result<bool> {
+    ) -> Result<Outcome> {
         truncated.merge(self.report.truncated);
         truncated.merge(self.additional.report_truncated);
         while self.line.len() - self.additional_start > additional::LIMIT {
@@ -322,7 +323,7 @@ impl Encoder {
         if self.line.len() + truncated.written_length() > self.budget
             && !budget::shorten(&mut self.line, additional, self.budget, &mut truncated)
         {
-            return Ok(false);
+            return Ok(Outcome::OverBudget);
         }
         truncated.append_to(&mut self.line);
         self.tally.truncated += u64::from(!truncated.is_empty());
@@ -334,10 +335,9 @@ impl Encoder {
         if self.settings.buffer.is_on() {
             let extension = self.extension.min(self.line.len() - 1);
             self.buffer.event(&self.line, extension, severity, is_mergeable, sink)?;
-        } else {
-            sink.event(&self.line, severity)?;
+            return Ok(Outcome::Accepted);
         }
-        Ok(true)
+        sink.event(&self.line, severity)
     }
 }
 

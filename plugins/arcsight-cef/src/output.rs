@@ -42,7 +42,8 @@ impl Output for ArcSightCef {
         let capabilities = transport.capabilities();
         let budget = transport::options::max_message_bytes(options)?.saturating_sub(transport.header_bytes());
         let encoder = Encoder::new(settings, budget);
-        let preset = if options.is_set("receiver") { Some(Preset::of(options)?) } else { None };
+        let is_default = options.text("receiver")? == Some("profile");
+        let preset = if is_default { None } else { Some(Preset::of(options)?) };
         if let (Some(preset), Purpose::Check) = (preset, open.purpose()) {
             tracing::info!("{}", preset.expectation());
         }
@@ -150,7 +151,8 @@ impl Tally {
         if self.too_long > 0 {
             tracing::warn!(
                 events = self.too_long,
-                "derived events dropped: larger than `max_message_bytes` even without text fields"
+                "derived events dropped: larger than `max_message_bytes` even without text fields, or than the \
+                 socket accepts"
             );
         }
         if self.bad_values > 0 {
@@ -162,5 +164,101 @@ impl Tally {
                 "assets without derived events: they have no address, name, MAC address or ID"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicU16, Ordering};
+
+    use scanbridge_doubles::syslog_sink::SyslogSink;
+    use scanbridge_plugin_api::batch::{
+        AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2,
+    };
+    use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind};
+    use scanbridge_plugin_api::{ErrorKind, Options, PluginError};
+
+    use super::*;
+    use crate::syslog::{Header, HeaderSettings, HeaderStyle};
+
+    const EVENTS: usize = 5;
+
+    /// Findings 1 and 3 have a long result.
+    fn batch() -> RawBatch2 {
+        let mut batch = BatchBuilder::default();
+        let mut asset = AssetRow::default();
+        asset.set(AssetField::Address, "192.0.2.1");
+        let asset = batch.push_asset(&asset, false);
+        for number in 0..EVENTS {
+            let mut definition = DefinitionRow::default();
+            definition.set(DefinitionField::Id, &number.to_string());
+            let definition = batch.push_definition(&definition);
+            let mut row = FindingRow::default();
+            row.set_kind(FindingKind::Vulnerability);
+            row.set_printed("result", &"x".repeat(if number % 2 == 1 { 4000 } else { 1 }));
+            batch.push_finding(asset, definition, &row);
+        }
+        batch.finish()
+    }
+
+    /// An output whose header leaves about 1,400 bytes of the largest datagram that the kernel accepts (65,507 bytes).
+    fn output(options: &str, resolver: fn(&str, u16) -> std::io::Result<Vec<SocketAddr>>) -> ArcSightCef {
+        let options = Options::read(options::TABLE, options.as_bytes()).unwrap();
+        let header = Header::new(HeaderSettings {
+            style: HeaderStyle::Rfc5424,
+            facility: 16,
+            severities: [6; 6],
+            host: "h".repeat(64_000),
+            app: "scanbridge".to_owned(),
+        });
+        ArcSightCef {
+            preset: None,
+            encoder: Encoder::new(EventSettings::read(&options).unwrap(), usize::MAX),
+            transport: Transport::udp(header, resolver),
+            report: Tally::default(),
+            committed: Written::default(),
+        }
+    }
+
+    static PORT: AtomicU16 = AtomicU16::new(0);
+
+    fn loopback(_: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
+        Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])
+    }
+
+    fn write(options: &str) -> Result<Written, PluginError> {
+        let mut output = output(options, loopback);
+        let report = ReportStart::default();
+        output.begin(&report, Begin::NEW)?;
+        let written = output.write(Batch::of(&batch(), &Columns::of_report(&report)).unwrap())?;
+        output.commit(CommitPoint::InReport)?;
+        Ok(written)
+    }
+
+    /// The kernel refuses a datagram of more than 65,507 bytes (EMSGSIZE).
+    #[test]
+    fn datagram_that_the_socket_refuses_is_one_rejected_finding() {
+        let sink = SyslogSink::udp();
+        PORT.store(sink.address().port(), Ordering::SeqCst);
+        let written = write(r#"{"path": "unused.cef"}"#).unwrap();
+        assert_eq!(written.rejected.iter().map(|rejection| rejection.row).collect::<Vec<_>>(), [1, 3]);
+        let reason = &written.rejected[0].reason;
+        let size: usize = reason.split(' ').find_map(|word| word.parse().ok()).unwrap();
+        assert!(
+            size > 68_000 && size < 69_000 && reason.contains("set a smaller `max_message_bytes`"),
+            "{reason}"
+        );
+        assert!(sink.wait_until(|connections| connections[0].datagrams.len() == 3));
+        for (message, number) in sink.messages().iter().zip([0, 2, 4]) {
+            let text = String::from_utf8_lossy(message);
+            assert!(text.contains(&format!(r"\|VULN\|{number}|")), "{}", &text[64_000..]);
+        }
+        assert!(written.bytes < 2_000, "only sent events count: {}", written.bytes);
+
+        // A buffered event may belong to an earlier batch, so the output fails, and not as an outage.
+        let error = write(r#"{"path": "unused.cef", "order": "severity"}"#).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Rejected);
+        assert!(error.message.contains("set a smaller `max_message_bytes`"), "{error}");
     }
 }

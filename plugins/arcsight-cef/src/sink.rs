@@ -5,5 +5,27 @@ use scanbridge_plugin_api::model::Severity;
 
 /// Receives finished events, each a line with its line feed.
 pub(crate) trait Sink {
-    fn event(&mut self, line: &[u8], severity: Option<Severity>) -> Result<()>;
+    fn event(&mut self, line: &[u8], severity: Option<Severity>) -> Result<Outcome>;
+}
+
+/// Whether an event was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Outcome {
+    Accepted,
+    /// The event does not fit `max_message_bytes`, even without its texts.
+    OverBudget,
+    /// The destination refused this event because of its size; others can follow.
+    Refused {
+        /// Its size with its header.
+        bytes: usize,
+    },
+}
+
+/// Why the destination refused an event of this size.
+pub(crate) fn refusal(bytes: usize) -> String {
+    format!(
+        "event too large: {bytes} bytes with its header, which the socket refuses (EMSGSIZE); set a smaller \
+         `max_message_bytes`"
+    )
 }

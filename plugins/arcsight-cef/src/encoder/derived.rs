@@ -7,7 +7,7 @@ use scanbridge_plugin_api::model::{Fact, FindingField, Protocol, Severity};
 use super::Encoder;
 use crate::field::{self, Field, TruncatedFields, append_header};
 use crate::fragment::{KEPT_BYTES, append_classification, append_severity};
-use crate::sink::Sink;
+use crate::sink::{Outcome, Sink};
 use crate::table::Table;
 
 impl Encoder {
@@ -136,9 +136,9 @@ impl Encoder {
         self.line.extend_from_slice(&self.report.connector);
         self.line.extend_from_slice(&self.additional.report);
         self.asset.append_additional(&mut self.line, &mut truncated);
-        let fits = self.end_line(truncated, severity, false, sink)?;
-        self.tally.derived += u64::from(fits);
-        self.tally.too_long += u64::from(!fits);
+        let is_accepted = self.end_line(truncated, severity, false, sink)? == Outcome::Accepted;
+        self.tally.derived += u64::from(is_accepted);
+        self.tally.too_long += u64::from(!is_accepted);
         Ok(())
     }
 }

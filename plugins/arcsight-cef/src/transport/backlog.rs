@@ -59,6 +59,12 @@ impl Backlog {
         (&self.bytes[self.unsent..self.unsent + bytes], messages)
     }
 
+    /// The oldest kept message; empty if there is none.
+    pub(super) fn oldest(&self) -> &[u8] {
+        let length = self.lengths.front().map_or(0, |length| *length as usize);
+        &self.bytes[self.start..self.start + length]
+    }
+
     /// Marks the first `messages` unsent messages as sent; the connection has now accepted `accepted` bytes.
     pub(super) fn sent(&mut self, messages: usize, accepted: u64) {
         let lengths = self.lengths.range(self.in_flight..self.in_flight + messages);

@@ -186,7 +186,9 @@ fn cannot_connect(name: &str, error: &DialError) -> PluginError {
 
 fn error_of(error: LinkError) -> PluginError {
     match error {
-        LinkError::Lost(reason) => PluginError::unavailable(format!("{reason} during the TLS handshake")),
+        LinkError::Lost(reason) | LinkError::Closed(reason) => {
+            PluginError::unavailable(format!("{reason} during the TLS handshake"))
+        }
         LinkError::Fatal(error) => error,
     }
 }

@@ -15,6 +15,8 @@ use scanbridge_tls_identity::ClientTls;
 pub(super) enum LinkError {
     /// The connection is lost; a new one may succeed.
     Lost(String),
+    /// The peer has closed its side without a reset. It may still read: TCP does not tell.
+    Closed(String),
     /// A new connection would not help.
     Fatal(PluginError),
 }
@@ -78,13 +80,25 @@ pub(super) struct Link {
     name: String,
     /// Bytes accepted by the local kernel.
     accepted: u64,
+    /// Whether the peer has closed its side.
+    is_closed_by_peer: bool,
+    /// Whether it still reads after that.
+    is_half_closed: bool,
     write_timeout: WriteTimeout,
 }
 
 impl Link {
     /// Wraps a connected, non-blocking socket.
     pub(super) fn plain(socket: TcpStream, name: String, write_timeout: WriteTimeout) -> Self {
-        Self { socket, tls: None, name, accepted: 0, write_timeout }
+        Self {
+            socket,
+            tls: None,
+            name,
+            accepted: 0,
+            is_closed_by_peer: false,
+            is_half_closed: false,
+            write_timeout,
+        }
     }
 
     /// Performs the TLS handshake. No data is sent before the peer is trusted.
@@ -137,7 +151,10 @@ impl Link {
                 None => self.socket.read(&mut discarded),
             };
             match read {
-                Ok(0) => return Ok(Peer::Closed),
+                Ok(0) => {
+                    self.is_closed_by_peer = true;
+                    return Ok(Peer::Closed);
+                }
                 Ok(_) if self.process_records()? => peer = Peer::Closing,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(peer),
@@ -151,11 +168,40 @@ impl Link {
     /// Fails if the peer has closed the connection: a write after that would be lost silently.
     pub(super) fn expect_open(&mut self) -> Result<(), LinkError> {
         match self.probe()? {
+            Peer::Closed if self.is_half_closed => Ok(()),
+            Peer::Closed => Err(LinkError::Closed(self.closed())),
+            Peer::Closing => Err(LinkError::Lost(self.closed())),
             Peer::Open => Ok(()),
-            Peer::Closing | Peer::Closed => {
-                Err(LinkError::Lost(format!("connection closed by {}", self.name)))
-            }
         }
+    }
+
+    /// As [`Self::expect_open`], but the peer may have closed its side: it may still read, or will send a reset.
+    fn expect_reader(&mut self) -> Result<(), LinkError> {
+        match self.expect_open() {
+            Err(LinkError::Closed(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Writes these bytes after the peer has closed its side, and returns whether its kernel acknowledges them. If the
+    /// program of the peer had closed both directions, its kernel would send a reset.
+    pub(super) fn still_reads(&mut self, bytes: &[u8]) -> Result<bool, LinkError> {
+        let before = self.accepted;
+        self.write(bytes)?;
+        let end = Instant::now() + CLOSE_TIMEOUT;
+        while self.arrived()? <= before {
+            if Instant::now() >= end {
+                return Ok(false);
+            }
+            self.wait_readable(POLL_INTERVAL);
+            self.expect_reader()?;
+        }
+        self.is_half_closed = true;
+        Ok(true)
+    }
+
+    fn closed(&self) -> String {
+        format!("connection closed by {}", self.name)
     }
 
     /// Writes all bytes.
@@ -292,7 +338,7 @@ impl Link {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.write_timeout.check(started, &self.name)?;
                     self.wait(PollFlags::IN | PollFlags::OUT, SLICE);
-                    self.expect_open()?;
+                    self.expect_reader()?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.lost(&error)),
@@ -340,7 +386,10 @@ impl Link {
         self.tls().is_some_and(|session| session.is_handshaking())
     }
 
-    fn wait(&self, events: PollFlags, duration: Duration) {
+    fn wait(&self, mut events: PollFlags, duration: Duration) {
+        if self.is_closed_by_peer {
+            events.remove(PollFlags::IN); // The end of the data stays readable. A reset is always reported.
+        }
         let timeout = Timespec::try_from(duration).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
         // The next read or write reports any error.
         let _ = poll(&mut [PollFd::new(&self.socket, events)], Some(&timeout));
@@ -361,7 +410,7 @@ impl Link {
 const SLICE: Duration = Duration::from_millis(200);
 /// Interval for polling the acknowledged bytes: the kernel sends no event for them.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// How long `close` waits for the peer to close its side.
+/// How long `close` waits for the peer to close its side, and `still_reads` for an acknowledgement.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Maximum number of reads per probe.
 const MAX_READS: u32 = 64;

@@ -4,6 +4,7 @@ mod backlog;
 mod connect;
 mod link;
 pub(crate) mod options;
+mod rate_limit;
 mod receiver;
 mod stream;
 mod timed;
@@ -16,7 +17,7 @@ use scanbridge_plugin_api::{
     Begin, CheckReport, Open, OutputCapabilities, Partial, Receipt, Result, Resume, tracing,
 };
 
-use crate::sink::Sink;
+use crate::sink::{Outcome, Sink};
 use crate::syslog::{Framing, Header};
 use options::TransportSettings;
 use stream::Stream;
@@ -50,7 +51,7 @@ struct Syslog {
 
 #[derive(Debug)]
 enum Wire {
-    Udp(Udp),
+    Udp(Box<Udp>),
     Stream(TimedStream, Framing),
 }
 
@@ -66,8 +67,9 @@ impl Transport {
                 let target = target.for_purpose(open.purpose());
                 Carrier::File(Box::new(ReportFile::open(target, receipt)?))
             }
-            TransportSettings::Udp { connector, header } => {
-                Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(Udp::new(connector)), receipt)))
+            TransportSettings::Udp { connector, header, rate_limit } => {
+                let wire = Wire::Udp(Box::new(Udp::new(connector, rate_limit)));
+                Carrier::Syslog(Box::new(Syslog::new(header, wire, receipt)))
             }
             TransportSettings::Stream { connector, header, batching, proof, grace, framing } => {
                 let stream = Stream::new(connector, batching, proof, grace);
@@ -167,16 +169,20 @@ impl Transport {
 }
 
 impl Sink for Transport {
-    fn event(&mut self, line: &[u8], severity: Option<Severity>) -> Result<()> {
-        self.bytes += line.len() as u64;
-        match &mut self.carrier {
+    fn event(&mut self, line: &[u8], severity: Option<Severity>) -> Result<Outcome> {
+        let outcome = match &mut self.carrier {
             Carrier::File(file) => {
                 // Rotate before the event: after the last event, a new file would stay empty.
                 file.record_boundary()?;
-                file.write(line)
+                file.write(line)?;
+                Outcome::Accepted
             }
-            Carrier::Syslog(syslog) => syslog.event(line.strip_suffix(b"\n").unwrap_or(line), severity),
+            Carrier::Syslog(syslog) => syslog.event(line.strip_suffix(b"\n").unwrap_or(line), severity)?,
+        };
+        if outcome == Outcome::Accepted {
+            self.bytes += line.len() as u64;
         }
+        Ok(outcome)
     }
 }
 
@@ -186,16 +192,20 @@ impl Syslog {
         Self { header, wire, report: 0, total: total.unwrap_or_default() }
     }
 
-    fn event(&mut self, event: &[u8], severity: Option<Severity>) -> Result<()> {
-        self.report += 1;
-        self.total = self.total.saturating_add(1);
+    fn event(&mut self, event: &[u8], severity: Option<Severity>) -> Result<Outcome> {
         let [priority, rest] = self.header.parts(severity);
-        match &mut self.wire {
-            Wire::Udp(udp) => udp.message([priority, rest, event]),
+        let outcome = match &mut self.wire {
+            Wire::Udp(udp) => udp.message([priority, rest, event])?,
             Wire::Stream(stream, framing) => {
-                stream.message(|out| framing.append(out, [priority, rest, event]))
+                stream.message(|out| framing.append(out, [priority, rest, event]))?;
+                Outcome::Accepted
             }
+        };
+        if outcome == Outcome::Accepted {
+            self.report += 1;
+            self.total = self.total.saturating_add(1);
         }
+        Ok(outcome)
     }
 
     /// Drops unsent events of the report, and logs how many were already sent: they cannot be retracted.
@@ -210,6 +220,18 @@ impl Syslog {
                 events = already_sent,
                 "events of an incomplete report had already been sent; syslog messages cannot be retracted"
             );
+        }
+    }
+}
+
+#[cfg(test)]
+impl Transport {
+    /// Datagrams with this header, to the address that the resolver returns.
+    pub(crate) fn udp(header: Header, resolver: scanbridge_dialer::Resolver) -> Self {
+        let udp = Udp::new(connect::Connector::for_test(resolver), rate_limit::RateLimit::new(2500));
+        Self {
+            carrier: Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(Box::new(udp)), None))),
+            bytes: 0,
         }
     }
 }

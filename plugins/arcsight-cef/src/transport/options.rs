@@ -1,20 +1,22 @@
 //! The transport options, and the settings read from them.
 
 use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 use scanbridge_dialer::{Dialer, IpVersion};
 use scanbridge_durable_file::{Target, options as file};
 use scanbridge_plugin_api::{
-    Endpoint, EndpointPort, OptionSpec, Options, PluginError, Result, Services, ValueSpec,
+    Endpoint, EndpointPort, OptionSpec, Options, PluginError, Result, Services, ValueSpec, printable, tracing,
 };
 use scanbridge_tls_identity::{TlsOptions, options as tls};
 
 use super::connect::Connector;
+use super::rate_limit::RateLimit;
 use super::receiver::Receiver;
 use super::stream::{Batching, Proof};
 use super::tls::Tls;
-use crate::preset::Preset;
+use crate::preset::{self, Preset};
 use crate::syslog::{FACILITIES, Framing, Header, HeaderSettings, HeaderStyle};
 
 /// `transport`.
@@ -74,15 +76,34 @@ pub(crate) const SEVERITIES: OptionSpec = OptionSpec::list(
 /// `host_name`.
 pub(crate) const HOST: OptionSpec = OptionSpec::text("host_name")
     .only_with("transport", NETWORK)
-    .help("Host name in the syslog header. Default: the name of this machine.");
+    // A receiver of RFC 3164 ends the host name and the tag at other characters.
+    .host_name_with(&[
+        &[("syslog_header", &["rfc3164", "arcsight"])],
+        &[("syslog_header", &["profile"]), ("receiver", &["profile"]), ("profile", &["arcsight"])],
+        &[("syslog_header", &["profile"]), ("receiver", preset::OLD_HEADERS)],
+    ])
+    .help(
+        "Host name in the syslog header. Default: the name of this machine; if the header cannot contain it, \
+         `-` (rfc5424) or the IP address of this machine.",
+    );
 /// `app_name`.
 pub(crate) const APP: OptionSpec =
     OptionSpec::text("app_name").default_text("scanbridge").help("Program name in the syslog header.");
 /// `max_message_bytes`.
-pub(crate) const MAX_MESSAGE: OptionSpec = OptionSpec::size("max_message_bytes", 480, 1 << 20).only_with("transport", NETWORK).max_with("transport", &["udp"], MAX_DATAGRAM).help(
-    "Maximum message size in bytes, header included. Text fields of larger events are truncated. Default: \
-     that of `receiver`, else 1400 for udp, 8000 for tcp and tls.",
-);
+pub(crate) const MAX_MESSAGE: OptionSpec =
+    OptionSpec::size("max_message_bytes", 480, 1 << 20).max_with("transport", &["udp"], MAX_DATAGRAM).help(
+        "Maximum size of a message with its header, or of a line of a file, in bytes. Text fields of larger \
+         events are truncated. Default: that of `receiver`, else 1400 for udp, 8000 for tcp and \
+         tls, no limit for a file.",
+    );
+/// `max_datagrams_per_sec`.
+pub(crate) const MAX_DATAGRAMS: OptionSpec = OptionSpec::integer("max_datagrams_per_sec", 1, 1_000_000)
+    .only_with("transport", &["udp"])
+    .resume_safe()
+    .help(
+        "Maximum datagrams per second. A receiver loses datagrams that arrive while its socket buffer is full. \
+         Default: 2500.",
+    );
 /// `connect_timeout_secs`.
 pub(crate) const CONNECT_TIMEOUT: OptionSpec = OptionSpec::integer("connect_timeout_secs", 1, 300)
     .resume_safe()
@@ -137,7 +158,7 @@ const FILE: &[&str] = &["file"];
 const NETWORK: &[&str] = &["udp", "tcp", "tls"];
 const TLS: &[&str] = &["tls"];
 
-/// Maximum UDP payload over IPv4, in bytes.
+/// Maximum UDP payload over IPv4, in bytes. IPv6 allows 20 more, but a name may have addresses of both.
 const MAX_DATAGRAM: u64 = 65_507;
 
 /// Validated transport options.
@@ -147,6 +168,7 @@ pub(super) enum TransportSettings {
     Udp {
         connector: Connector,
         header: Header,
+        rate_limit: RateLimit,
     },
     Stream {
         connector: Connector,
@@ -167,7 +189,8 @@ pub(super) fn read(options: &Options, services: &Services) -> Result<TransportSe
     let header = Header::new(header_settings(options)?);
     let connector = connector(options, services, transport == "tls")?;
     if transport == "udp" {
-        return Ok(TransportSettings::Udp { connector, header });
+        let rate_limit = RateLimit::new(options.integer(MAX_DATAGRAMS.name)?.unwrap_or(2500));
+        return Ok(TransportSettings::Udp { connector, header, rate_limit });
     }
     Ok(TransportSettings::Stream {
         connector,
@@ -190,7 +213,7 @@ pub(super) fn read(options: &Options, services: &Services) -> Result<TransportSe
     })
 }
 
-/// Maximum message length in bytes, header included; for a file, of a line.
+/// Maximum length in bytes of a message with its header, or of a line of a file without its line feed.
 pub(crate) fn max_message_bytes(options: &Options) -> Result<usize> {
     let preset = Preset::of(options)?;
     let default = match options.text(TRANSPORT.name)? {
@@ -243,12 +266,53 @@ fn header_settings(options: &Options) -> Result<HeaderSettings> {
         severities: severities(options)?,
         host: match options.text(HOST.name)? {
             Some(host) => word(HOST.name, host, 255, b"")?,
-            None => word(HOST.name, &machine, 255, b"").unwrap_or_else(|_| "-".to_owned()),
+            None => host_of_machine(style, &machine),
         },
         // RFC 3164 limits a tag to 32 characters; each of these characters ends it.
         app: word(APP.name, options.text(APP.name)?.unwrap_or_default(), 32, b"[]:")?,
     })
 }
+
+/// The name of this machine, or what the header contains instead of a name that would break it.
+fn host_of_machine(style: HeaderStyle, name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let is_usable = match style {
+        HeaderStyle::None => return String::new(),
+        HeaderStyle::Rfc5424 => word(HOST.name, name, 255, b"").is_ok(),
+        HeaderStyle::Rfc3164 | HeaderStyle::ArcSight => {
+            name.bytes().all(is_plain) && name.starts_with(|first| first != '-' && first != '.')
+        }
+    };
+    if is_usable {
+        return name.to_owned();
+    }
+    // Only RFC 5424 has a mark for a missing name.
+    let instead = match style {
+        HeaderStyle::Rfc5424 => "-".to_owned(),
+        _ => own_address().to_string(),
+    };
+    tracing::warn!(
+        "the syslog header cannot contain the name of this machine, `{}`, and contains `{instead}`; set `host_name`",
+        printable(name, 64)
+    );
+    instead
+}
+
+/// The IPv4 address from which this machine sends to other networks. Nothing is sent: a UDP socket only asks for the
+/// route.
+fn own_address() -> Ipv4Addr {
+    let route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((DOCUMENTATION_NET, 9))?;
+        socket.local_addr()
+    });
+    match route.map(|address| address.ip()) {
+        Ok(IpAddr::V4(address)) => address,
+        _ => Ipv4Addr::LOCALHOST,
+    }
+}
+
+/// An address of TEST-NET-1 (RFC 5737), which no machine has.
+const DOCUMENTATION_NET: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 fn severities(options: &Options) -> Result<[u8; 6]> {
     let given: Vec<u8> = options.list(SEVERITIES.name)?.iter().filter_map(|text| text.parse().ok()).collect();
@@ -293,6 +357,26 @@ mod tests {
             let json = format!(r#"{{"transport": "tcp", "address": ["siem.example.com"]{more}}}"#);
             let options = Options::read(crate::options::TABLE, json.as_bytes()).unwrap();
             assert_eq!(connector(&options, &services, false).unwrap().dialer.preferred(), expected, "{more}");
+        }
+    }
+
+    #[test]
+    fn unusable_machine_name_is_replaced() {
+        let is_address = |host: &str| host.parse::<Ipv4Addr>().is_ok();
+        for name in ["scanner", "scanner.example.com", "SCAN_1", "7"] {
+            for style in [HeaderStyle::Rfc5424, HeaderStyle::Rfc3164, HeaderStyle::ArcSight] {
+                assert_eq!(host_of_machine(style, name), name);
+            }
+        }
+        for name in ["", "caf\u{e9}", "two words", "srv\n1", "\u{7f}"] {
+            assert_eq!(host_of_machine(HeaderStyle::Rfc5424, name), "-", "{name:?}");
+            for style in [HeaderStyle::Rfc3164, HeaderStyle::ArcSight] {
+                assert!(is_address(&host_of_machine(style, name)), "{name:?}");
+            }
+        }
+        for name in ["2001:db8::1", "srv/1", "a:b", "[::1]", "-", "-a", ".a"] {
+            assert_eq!(host_of_machine(HeaderStyle::Rfc5424, name), name);
+            assert!(is_address(&host_of_machine(HeaderStyle::ArcSight, name)), "{name:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{CheckReport, PluginError, Result, tracing};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, tracing};
 
 use super::backlog::Backlog;
 use super::connect::Connector;
@@ -49,6 +49,8 @@ pub(super) struct Stream {
     window: usize,
     /// Whether any message was confirmed since the last loss.
     progressed: bool,
+    /// Whether the receiver has closed its side of a connection since the last confirmation.
+    was_closed: bool,
 }
 
 /// The state that `reach` waits for.
@@ -74,6 +76,7 @@ impl Stream {
             oldest: Instant::now(),
             window: MAX_WINDOW,
             progressed: true,
+            was_closed: false,
         }
     }
 
@@ -144,9 +147,8 @@ impl Stream {
                     self.write_timeout().check(last_progress, link.name())?;
                     link.wait_readable(POLL_INTERVAL.min(self.grace.max(Duration::from_millis(1))));
                 }
-                Err(LinkError::Fatal(error)) => return Err(error),
-                Err(LinkError::Lost(reason)) => {
-                    self.connection_lost(reason)?;
+                Err(error) => {
+                    self.connection_lost(error)?;
                     last_progress = Instant::now();
                 }
             }
@@ -166,7 +168,14 @@ impl Stream {
     fn step(&mut self) -> Result<bool, LinkError> {
         let link = match &mut self.link {
             Some(link) => link,
-            None => self.link.insert(self.connector.connect()?),
+            None => {
+                let link = self.link.insert(self.connector.connect()?);
+                if self.was_closed {
+                    // Events that are written after a close show whether the receiver still reads.
+                    link.stay_open(self.grace)?;
+                }
+                link
+            }
         };
         link.expect_open()?;
         self.backlog.arrived(link.arrived()?, Instant::now());
@@ -202,15 +211,16 @@ impl Stream {
                 self.progress();
                 Ok(())
             }
-            Err(LinkError::Fatal(error)) => Err(error),
-            Err(LinkError::Lost(reason)) => self.connection_lost(reason),
+            Err(error) => self.connection_lost(error),
         }
     }
 
     fn end_and_connect(&mut self) -> Result<(), LinkError> {
-        if let Some(mut link) = self.link.take() {
+        if let Some(link) = &mut self.link {
             link.wait_until_arrived()?;
             link.stay_open(self.grace)?;
+        }
+        if let Some(link) = self.link.take() {
             link.end()?;
         }
         let mut next = self.connector.connect()?;
@@ -221,12 +231,23 @@ impl Stream {
 
     fn progress(&mut self) {
         self.progressed = true;
+        self.was_closed = false;
         self.window = (self.window + self.window / 8 + 1).min(MAX_WINDOW);
     }
 
     /// The connection is lost: unconfirmed messages will be resent, in smaller steps if there was no
-    /// progress.
-    fn connection_lost(&mut self, reason: String) -> Result<()> {
+    /// progress. An error that a new connection would not fix is returned.
+    fn connection_lost(&mut self, error: LinkError) -> Result<()> {
+        let reason = match error {
+            LinkError::Fatal(error) => return Err(error),
+            LinkError::Lost(reason) => reason,
+            LinkError::Closed(reason) => match self.still_reads() {
+                Ok(true) => return self.half_closed(),
+                Ok(false) => reason,
+                Err(LinkError::Lost(reason) | LinkError::Closed(reason)) => reason,
+                Err(LinkError::Fatal(error)) => return Err(error),
+            },
+        };
         self.link = None;
         let unconfirmed = self.backlog.in_flight();
         let attempted = unconfirmed + self.backlog.waiting().min(self.batching.events);
@@ -249,6 +270,49 @@ impl Stream {
         }
         self.progressed = false;
         Ok(())
+    }
+
+    /// Whether the receiver still reads after it has closed its side of the connection. Not asked for the first such
+    /// close since the last confirmation: most receivers close both sides, and a new connection is enough.
+    fn still_reads(&mut self) -> Result<bool, LinkError> {
+        let was_closed = std::mem::replace(&mut self.was_closed, true);
+        let Some(link) = self.link.as_mut().filter(|_| was_closed) else { return Ok(false) };
+        match self.backlog.next(self.batching.events, self.batching.bytes) {
+            // A message again: otherwise all of them would be resent.
+            (_, 0) => link.still_reads(self.backlog.oldest()),
+            (bytes, messages) => {
+                let still_reads = link.still_reads(bytes)?;
+                self.backlog.sent(messages, link.accepted());
+                Ok(still_reads)
+            }
+        }
+    }
+
+    /// The receiver has closed its side and still reads: it would read all events again on each connection. With
+    /// `confirm: end` it can confirm none of them.
+    ///
+    /// # Errors
+    /// An error that is not retryable, because the host would resend the events too.
+    fn half_closed(&mut self) -> Result<()> {
+        let name = self.link.as_ref().map(Link::name).unwrap_or_default();
+        if self.proof == Proof::Arrival {
+            tracing::warn!(
+                "{name} has closed its sending side but still reads; events count as delivered when its kernel has \
+                 acknowledged them (`confirm: arrival`)"
+            );
+            return Ok(());
+        }
+        Err(PluginError::new(
+            ErrorKind::Protocol,
+            format!(
+                "{name} has closed its sending side but still reads, so it cannot confirm delivery with `confirm: \
+                 end`; the events since the last commit may have arrived"
+            ),
+        )
+        .with_hint(
+            "set `confirm: arrival`, or let the receiver keep its side open until the sender closes (`ncat` without \
+             `--recv-only`)",
+        ))
     }
 
     fn write_timeout(&self) -> WriteTimeout {

@@ -7,13 +7,18 @@ use std::time::{Duration, Instant};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, tracing};
 
 use super::connect::Connector;
+use super::rate_limit::RateLimit;
+use crate::sink::Outcome;
 
-/// A socket that sends datagrams. Lost datagrams are not detected, except for ICMP port unreachable.
+/// A socket that sends datagrams, at a limited rate. Lost datagrams are not detected, except for ICMP port unreachable.
 #[derive(Debug)]
 pub(super) struct Udp {
     connector: Connector,
     target: Option<Target>,
     message: Vec<u8>,
+    rate_limit: RateLimit,
+    /// Datagrams sent since the last commit.
+    unconfirmed: u64,
     /// How long a resolved address is used.
     lookup_ttl: Duration,
 }
@@ -29,16 +34,23 @@ struct Target {
 }
 
 impl Udp {
-    pub(super) fn new(connector: Connector) -> Self {
-        Self { connector, target: None, message: Vec::new(), lookup_ttl: LOOKUP_TTL }
+    pub(super) fn new(connector: Connector, rate_limit: RateLimit) -> Self {
+        Self {
+            connector,
+            target: None,
+            message: Vec::new(),
+            rate_limit,
+            unconfirmed: 0,
+            lookup_ttl: LOOKUP_TTL,
+        }
     }
 
     pub(super) fn check(&self) -> CheckReport {
         self.connector.check(false)
     }
 
-    /// Sends a message, given as its parts.
-    pub(super) fn message(&mut self, parts: [&[u8]; 3]) -> Result<()> {
+    /// Sends a message, given as its parts. The socket may refuse one that is too large for it; others can follow.
+    pub(super) fn message(&mut self, parts: [&[u8]; 3]) -> Result<Outcome> {
         self.message.clear();
         for part in parts {
             self.message.extend_from_slice(part);
@@ -48,15 +60,30 @@ impl Udp {
             Some(target) if is_known => target,
             target => resolve(&self.connector, target)?,
         };
-        socket.send(&self.message).map(drop).map_err(|error| send_error(name, &error))
+        std::thread::sleep(self.rate_limit.delay(Instant::now));
+        match socket.send(&self.message) {
+            Ok(_) => {
+                self.unconfirmed += 1;
+                Ok(Outcome::Accepted)
+            }
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error()) => {
+                Ok(Outcome::Refused { bytes: self.message.len() })
+            }
+            Err(error) => Err(send_error(name, &error)),
+        }
     }
 
-    /// Checks for ICMP errors. When `lookup_ttl` has passed, it also schedules a DNS lookup, because a
+    /// Counts what was sent as not confirmed, and checks for ICMP errors. When `lookup_ttl` has passed, it also schedules a DNS lookup, because a
     /// changed address is not detected otherwise.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] if the receiver's machine reported that the port is closed.
     pub(super) fn confirm(&mut self) -> Result<()> {
+        let sent = std::mem::take(&mut self.unconfirmed);
+        if sent > 0 {
+            let services = &self.connector.services;
+            services.note(tracing::Level::INFO, "events sent over UDP, not confirmed by the receiver", sent);
+        }
         let Some(target) = &mut self.target else { return Ok(()) };
         match target.socket.take_error() {
             Ok(None) => target.is_stale = target.since.elapsed() >= self.lookup_ttl,
@@ -117,15 +144,16 @@ mod tests {
         }
         let (old, new) = (SyslogSink::udp(), SyslogSink::udp());
         PORT.store(old.address().port(), Ordering::SeqCst);
-        let mut udp = Udp { lookup_ttl: Duration::ZERO, ..Udp::new(Connector::for_test(moving)) };
-        udp.message([b"one", b"", b""]).unwrap();
+        let mut udp =
+            Udp { lookup_ttl: Duration::ZERO, ..Udp::new(Connector::for_test(moving), RateLimit::new(2500)) };
+        assert_eq!(udp.message([b"one", b"", b""]).unwrap(), Outcome::Accepted);
         PORT.store(new.address().port(), Ordering::SeqCst);
-        udp.message([b"t", b"w", b"o"]).unwrap();
+        assert_eq!(udp.message([b"t", b"w", b"o"]).unwrap(), Outcome::Accepted);
         udp.confirm().unwrap();
-        udp.message([b"three", b"", b""]).unwrap();
+        assert_eq!(udp.message([b"three", b"", b""]).unwrap(), Outcome::Accepted);
         PORT.store(0, Ordering::SeqCst);
         udp.confirm().unwrap();
-        udp.message([b"four", b"", b""]).unwrap();
+        assert_eq!(udp.message([b"four", b"", b""]).unwrap(), Outcome::Accepted);
         assert!(new.wait_until(|connections| connections[0].datagrams == [b"three".as_slice(), b"four"]));
         assert!(old.wait_until(|connections| connections[0].datagrams == [b"one".as_slice(), b"two"]));
         udp.lookup_ttl = LOOKUP_TTL;

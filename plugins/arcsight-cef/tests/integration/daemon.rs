@@ -23,6 +23,12 @@ pub(crate) enum Listener {
     RsyslogUdp,
     /// syslog-ng's `network()`, with newline framing.
     NgNetwork,
+    /// The same. Writes host, program and message of each message, as syslog-ng reads them.
+    NgNetworkFields,
+    /// The same with `flags(syslog-protocol)`.
+    NgProtocolFields,
+    /// syslog-ng's `network()` for datagrams.
+    NgUdp,
     /// syslog-ng's `syslog()`, with octet-counted framing.
     NgSyslog,
     /// The same over TLS.
@@ -95,7 +101,7 @@ impl Daemon {
     }
 
     fn listens(&self) -> bool {
-        if self.listener != Listener::RsyslogUdp {
+        if !matches!(self.listener, Listener::RsyslogUdp | Listener::NgUdp) {
             return TcpStream::connect(self.address()).is_ok();
         }
         // The second column is the local address in hexadecimal digits.
@@ -197,14 +203,23 @@ fn ng_config(listener: Listener, folder: &str, port: u16) -> String {
         Listener::NgNetwork => {
             format!("network(ip(\"127.0.0.1\") port({port}) transport(\"tcp\") log-msg-size(8192))")
         }
+        Listener::NgNetworkFields => format!("network(ip(\"127.0.0.1\") port({port}) keep-hostname(yes))"),
+        Listener::NgProtocolFields => {
+            format!("network(ip(\"127.0.0.1\") port({port}) keep-hostname(yes) flags(syslog-protocol))")
+        }
+        Listener::NgUdp => format!("network(ip(\"127.0.0.1\") port({port}) transport(\"udp\"))"),
         Listener::NgSyslog => {
             format!("syslog(ip(\"127.0.0.1\") port({port}) transport(\"tcp\") log-msg-size(8192))")
         }
         _ => format!("syslog(ip(\"127.0.0.1\") port({port}) transport(\"tls\") log-msg-size(8192) {tls})"),
     };
+    let template = match listener {
+        Listener::NgNetworkFields | Listener::NgProtocolFields => "${HOST} ${PROGRAM} ${MESSAGE}\\n",
+        _ => "${HOST} ${PROGRAM} ${MSGHDR}${MESSAGE}\\n",
+    };
     format!(
         "@version: 3.38\noptions {{ keep-hostname(yes); }};\nsource s {{ {source}; }};\n\
-         destination d {{ file(\"{folder}/out\" template(\"${{HOST}} ${{PROGRAM}} ${{MSGHDR}}${{MESSAGE}}\\n\")); }};\n\
+         destination d {{ file(\"{folder}/out\" template(\"{template}\")); }};\n\
          log {{ source(s); destination(d); flags(flow-control); }};\n"
     )
 }

@@ -1,10 +1,12 @@
 //! Over-long texts. Acceptance row A-174.
 
+use scanbridge_doubles::syslog_sink::{Framing, SinkBehavior, SyslogSink};
 use scanbridge_plugin_api::batch::RawBatch2;
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D};
 use serde_json::json;
 
 use crate::case::{Filling, event_of, scan, text_of};
+use crate::network;
 use crate::reader;
 
 const KEY: &str = "ScanbridgeTruncated";
@@ -118,4 +120,40 @@ fn class_ids_and_systems_are_truncated() {
         (1023, 1023)
     );
     assert_eq!(events[1].get(KEY), Some("deviceEventClassId,name,categoryTechnique,filePath"));
+}
+
+/// Lines of a file lose the same texts as messages without a header, and have the same mark.
+#[test]
+fn lines_of_a_file_are_truncated_like_messages() {
+    let long = "x = y | ".repeat(600);
+    let definition = [
+        (D::Id, "7"),
+        (D::Cves, long.as_str()),
+        (D::Diagnosis, &long),
+        (D::Consequence, &long),
+        (D::Solution, &long),
+    ];
+    let batch = || {
+        let cells = [("kind", "vulnerability"), ("result", long.as_str()), ("port", "443")];
+        let filling = Filling::default().asset(&[(A::Address, "192.0.2.1"), (A::Os, "Linux")]);
+        filling.finding(&definition, &cells).finding(&[(D::Id, "8")], &[("kind", "service")]).done()
+    };
+    let unlimited = text_of(json!({}), &scan(), &[batch()]);
+    assert!(unlimited.lines().next().unwrap().len() > 12_000, "a file has no limit by default");
+    for limit in [8096, 4000, 2000, 480] {
+        let text = text_of(json!({ "max_message_bytes": limit }), &scan(), &[batch()]);
+        let longest = text.lines().map(str::len).max().unwrap();
+        // A text of 64 bytes is removed as a whole, with its label.
+        assert!(longest <= limit && longest > limit - 90, "{longest} of {limit}");
+        let event = reader::read(text.lines().next().unwrap()).unwrap();
+        assert!(event.get(KEY).unwrap().contains("cs5"), "{limit}");
+        // The solution is lost before the result.
+        let length = |key| event.get(key).map_or(0, str::len);
+        assert!(length("cs5") <= length("cs1"), "{limit}");
+        let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
+        let more = json!({ "max_message_bytes": limit, "syslog_header": "none", "derive": true });
+        network::deliver(&network::options("tcp", sink.address(), more), &[batch()], 1, |_| {}).unwrap();
+        let sent: Vec<_> = sink.messages().into_iter().map(|line| String::from_utf8(line).unwrap()).collect();
+        assert_eq!(sent, text.lines().collect::<Vec<_>>(), "{limit}");
+    }
 }

@@ -7,8 +7,12 @@ mod case;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
+mod datagrams;
+#[cfg(test)]
 mod fields;
 mod flow;
+#[cfg(test)]
+mod half_close;
 #[cfg(test)]
 mod ids;
 #[cfg(test)]

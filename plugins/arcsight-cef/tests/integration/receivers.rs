@@ -18,8 +18,10 @@ const BATCHES_PER_COMMIT: usize = 5;
 fn options_for(listener: Listener, daemon: &Daemon) -> Value {
     let (transport, more) = match listener {
         Listener::RsyslogTcp | Listener::RsyslogPlainTcp => ("tcp", json!({})),
-        Listener::RsyslogUdp => ("udp", json!({})),
+        Listener::RsyslogUdp | Listener::NgUdp => ("udp", json!({})),
         Listener::NgNetwork => ("tcp", json!({ "framing": "newline" })),
+        Listener::NgNetworkFields => ("tcp", json!({ "syslog_header": "rfc3164" })),
+        Listener::NgProtocolFields => ("tcp", json!({ "syslog_header": "rfc5424" })),
         Listener::NgSyslog => ("tcp", json!({ "framing": "octet-counted" })),
         Listener::RsyslogTls | Listener::NgTls => ("tls", json!({ "tls_ca_file": daemon.ca_file() })),
     };
@@ -128,5 +130,42 @@ fn oversized_message_is_truncated_and_marked() {
         assert_eq!(numbers_in(&daemon), (0..50).collect::<Vec<_>>(), "{listener:?}");
         let text = fs::read_to_string(daemon.output()).unwrap();
         assert!(text.lines().all(|line| line.ends_with(" ScanbridgeTruncated=cs1")), "{listener:?}");
+    }
+}
+
+/// Both rows of the README for `network()`.
+#[test]
+fn syslog_ng_network_reads_host_and_program_of_the_header() {
+    for listener in [Listener::NgNetworkFields, Listener::NgProtocolFields] {
+        let Some(mut daemon) = Daemon::start(listener) else { continue };
+        let options = options_for(listener, &daemon);
+        deliver(&options, &[numbered(0, 5, "a result")], 1, |_| {}).unwrap();
+        daemon.stop();
+        let text = fs::read_to_string(daemon.output()).unwrap();
+        assert!(
+            text.lines().all(|line| line.starts_with("collector scanbridge CEF:0|")),
+            "{listener:?}: {text}"
+        );
+        assert_eq!(numbers_in(&daemon), (0..5).collect::<Vec<_>>(), "{listener:?}");
+    }
+}
+
+/// Other processes may stop a receiver for longer than its buffer lasts, so it has three attempts.
+#[test]
+fn default_rate_of_datagrams_is_low_enough() {
+    const DATAGRAMS: usize = 20_520;
+    for listener in [Listener::RsyslogUdp, Listener::NgUdp] {
+        let Some(mut daemon) = Daemon::start(listener) else { continue };
+        let mut written = 0;
+        let all_arrived = (0..3).any(|_| {
+            let batches: Vec<_> = (0..20).map(|_| numbered(0, DATAGRAMS / 20, "a result")).collect();
+            deliver(&options_for(listener, &daemon), &batches, 20, |_| {}).unwrap();
+            // Datagrams are not confirmed: give the receiver time.
+            std::thread::sleep(Duration::from_secs(2));
+            let before = std::mem::replace(&mut written, numbers_in(&daemon).len());
+            written - before == DATAGRAMS
+        });
+        daemon.stop();
+        assert!(all_arrived, "{listener:?} lost datagrams in each attempt");
     }
 }

@@ -163,7 +163,7 @@ fn wrong_values_are_found_without_opening_the_plugin() {
             ("path", "placeholders in a file name"),
             ("mode", "octal numbers are not an option kind"),
             ("syslog_severities", "exactly six items"),
-            ("host_name", "characters that RFC 5424 allows"),
+            ("host_name", "a text of spaces"),
             ("app_name", "characters that RFC 5424 allows"),
             ("additional_fields", "names of columns"),
             ("connector_name", "characters and length of a CEF field"),

@@ -30,6 +30,11 @@ const DAMAGED: &[(&str, &str, usize)] = &[
     ("scan-second-root.xml", ", line 46: a second root element, SCAN, after the end of the report", 2),
     ("scan-stray-ampersand.xml", ", line 24: invalid character reference after &", 0),
     ("scan-undefined-entity.xml", ", line 24: undefined entity undefined", 0),
+    (
+        "scan-with-error.xml",
+        " contains an error next to its assets: error 3510: one target could not be reached",
+        1,
+    ),
     ("template-report-broken-glossary.xml", ", line 180: expected `</IMPACT>`, but `</IMPCT>` was found", 8),
     ("template-report-cut.xml", " is truncated: </ASSET_DATA_REPORT> is missing", 8),
 ];

@@ -57,7 +57,7 @@ fn texts_of_an_asset_between_its_findings_are_limited() {
 #[test]
 fn error_instead_of_all_assets_is_not_a_complete_report() {
     const HEADER: &str = "<HEADER><KEY value=\"TITLE\">Night</KEY></HEADER>";
-    const ERROR: &str = "<ERROR number=\"3509\">no host alive</ERROR>";
+    const ERROR: &str = "<ERROR number=\"3510\">no host reached</ERROR>";
     for xml in [
         format!("<SCAN value=\"scan/1.2\">{HEADER}{ERROR}</SCAN>"),
         format!("<SCAN value=\"scan/1.2\">{ERROR}{HEADER}</SCAN>"),
@@ -66,7 +66,7 @@ fn error_instead_of_all_assets_is_not_a_complete_report() {
         let end = report_of(&xml).end;
         assert!(!end.complete && !end.deliver, "{xml}");
         assert!(
-            end.reason.ends_with("report.xml contains no assets but error 3509: no host alive"),
+            end.reason.ends_with("report.xml contains no assets but error 3510: no host reached"),
             "{end:?}"
         );
     }
@@ -75,7 +75,54 @@ fn error_instead_of_all_assets_is_not_a_complete_report() {
         assert!(end.reason.ends_with("contains no assets but an error without code and text"), "{end:?}");
     }
     let with_asset = report_of(&format!("<SCAN>{HEADER}{ERROR}<IP value=\"192.0.2.1\"/></SCAN>"));
-    assert!(with_asset.end.complete && with_asset.assets.len() == 1);
+    assert!(!with_asset.end.complete && !with_asset.end.deliver, "{:?}", with_asset.end);
+}
+
+#[test]
+fn scan_without_any_asset_alive_is_complete() {
+    let scan = |content: &str| {
+        format!("<SCAN><HEADER/>{content}<ERROR number=\"3509\">no host alive</ERROR></SCAN>")
+    };
+    for (content, is_complete) in [
+        ("", true),
+        ("<IP value=\"192.0.2.1\" status=\"down\"/>", true),
+        ("<IP value=\"192.0.2.1\" status=\"Finish\"/>", false),
+        ("<IP value=\"192.0.2.1\"/>", false),
+    ] {
+        let report = report_of(&scan(content));
+        assert_eq!(report.end.complete, is_complete, "{content}");
+        assert!(report.end.clean_assets.is_empty());
+        let is_noted = report.notes().iter().any(|note| note.contains("error 3509: no host alive"));
+        assert_eq!(is_noted, is_complete, "{:?}", report.notes());
+    }
+}
+
+#[test]
+fn scan_that_was_not_finished_is_delivered_only_as_incomplete() {
+    let header = |status: &str| format!("<HEADER><KEY value=\"STATUS\">{status}</KEY></HEADER>");
+    let asset = "<IP value=\"192.0.2.1\"/>";
+    for status in ["CANCELED", "PAUSED", "INTERRUPTED", "ERROR", "RUNNING", "Mystery"] {
+        for xml in [
+            format!("<SCAN>{}{asset}</SCAN>", header(status)),
+            format!("<SCAN>{asset}{}</SCAN>", header(status)),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("scan.xml");
+            fs::write(&path, &xml).unwrap();
+            let refused = read_with(&path, &json!({})).unwrap();
+            assert_eq!((refused.reports.len(), refused.refused.len()), (0, 1), "{xml}");
+            let refusal = &refused.refused[0];
+            assert!(refusal.incomplete && refusal.error.message.contains(status), "{refusal:?}");
+            let delivered = read_with(&path, &json!({ "deliver_incomplete": true })).unwrap();
+            let report = &delivered.reports[0];
+            assert!(!report.end.complete && report.end.deliver && report.assets.len() == 1, "{xml}");
+            assert_eq!(report.start.status, status);
+        }
+    }
+    for status in ["FINISHED", "finished", "NOVULNSFOUND", "", "N/A"] {
+        let report = report_of(&format!("<SCAN>{}{asset}</SCAN>", header(status)));
+        assert!(report.end.complete, "{status}");
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ const REASONS: &[(&str, &str)] = &[
     ("map.xml", "is an unsupported XML document (MAP): a network map, which contains no findings"),
     ("message.txt", "is plain text, not an XML report"),
     ("report.csv", "is comma-separated text (CSV), not an XML report"),
-    ("scan-error-only.xml", "contains no assets but error 3509: No host alive was found."),
+    ("scan-error-only.xml", "contains no assets but error 3510: No host alive was found."),
     ("scan-list.xml", "is an unsupported XML document (SCAN_LIST_OUTPUT): a list of scans, not a scan"),
     (
         "scan-report-list.xml",

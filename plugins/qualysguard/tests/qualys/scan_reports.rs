@@ -132,7 +132,7 @@ fn failed_scan_does_not_block_the_others() {
             .on(&format!("{FETCH} ref=scan/3.1"), [Reply::xml(&report[..report.len() / 2]).until_close()])
             .on(
                 &format!("{FETCH} ref=scan/4.1"),
-                [Reply::xml("<SCAN><ERROR number=\"3509\">None</ERROR></SCAN>")],
+                [Reply::xml("<SCAN><ERROR number=\"3510\">None</ERROR></SCAN>")],
             )
             .on(&format!("{FETCH} ref=scan/5.1"), [Reply::xml(report)]),
     );

@@ -22,8 +22,10 @@ pub struct OpenReport {
     reader: ReportReader<SourceReader>,
     clean_assets: Vec<AddressRange>,
     deliver_incomplete: bool,
-    /// The damage that `read_preface` found. The readable part of the report is delivered, but never as complete.
+    /// Why the report is incomplete, as far as its preface shows. Its readable part is delivered, but never as complete.
     damaged: Option<String>,
+    /// Number of assets that answered the scan, as the report declares it.
+    assets_alive: Option<u64>,
     is_resumed: bool,
     /// The end of the report, which the next call returns.
     end: Option<ReportEnd>,
@@ -83,9 +85,13 @@ impl OpenReport {
         if context.services.is_cancelled() {
             return Err(PluginError::cancelled());
         }
-        let damaged = damage.as_ref().map(|damage| sentence(name, &source, damage));
+        let unfinished = preface.unfinished().map(|reason| format!("{name} is incomplete: {reason}"));
+        let damaged =
+            damage.as_ref().map(|damage| sentence(name, &source, damage)).or_else(|| unfinished.clone());
         let damage = damage.filter(|_| !context.settings.deliver_incomplete);
-        if let Some(refusal) = refuse_preface(name, &source, &preface, damage) {
+        let refused = refuse_preface(name, &kind, &source, &preface, damage)
+            .or_else(|| refuse_unfinished(name, unfinished, context.settings));
+        if let Some(refusal) = refused {
             return Ok(Err(refusal));
         }
         let start = start_of(name, &kind, &preface, context.settings);
@@ -102,6 +108,7 @@ impl OpenReport {
             kind,
             source,
             clean_assets: preface.clean_assets,
+            assets_alive: preface.assets_alive,
             deliver_incomplete: context.settings.deliver_incomplete,
             damaged,
             is_resumed,
@@ -173,16 +180,26 @@ impl OpenReport {
         if let Some(reason) = self.damaged.take() {
             return self.incomplete(reason);
         }
-        if self.reader.assets() == 0
-            && let Some(error) = self.reader.error()
-        {
-            // A failed scan does not show that its targets have no findings.
-            let reason = format!("{} contains no assets but {error}", self.name);
-            return self.incomplete(reason).with_deliver(false);
+        let assets = self.reader.assets();
+        let mut notes = Vec::new();
+        if let Some(error) = self.reader.error().map(str::to_owned) {
+            if !all_assets_are_down(&self.kind, &error) || self.reader.scanned_assets() > 0 {
+                // A failed scan does not show that its targets have no findings.
+                let contains = if assets == 0 { "no assets but" } else { "an error next to its assets:" };
+                let reason = format!("{} contains {contains} {error}", self.name);
+                let deliver = assets > 0 && self.deliver_incomplete;
+                return self.incomplete(reason).with_deliver(deliver);
+            }
+            self.clean_assets.clear();
+            notes.push(Note::new(format!("the report contains {error}"), 1));
         }
-        let mut notes = self.reader.notes();
-        if self.reader.assets() == 0 {
+        notes.extend(self.reader.notes());
+        if assets == 0 {
             notes.push(Note::new("the report contains no assets".to_owned(), 1));
+        }
+        if let Some(alive) = self.assets_alive.filter(|alive| *alive > assets) {
+            let text = format!("the header declares {alive} assets alive, but the report contains {assets}");
+            notes.push(Note::new(text, 1));
         }
         let clean_assets = std::mem::take(&mut self.clean_assets);
         ReportEnd::default()
@@ -226,15 +243,29 @@ pub fn refusal(name: &str, error: PluginError, incomplete: bool) -> Refusal {
     Refusal::new(name.to_owned(), error).with_incomplete(incomplete)
 }
 
+/// Whether this is the error of a scan in which no asset was alive. Such a scan is complete.
+fn all_assets_are_down(kind: &Kind, error: &str) -> bool {
+    let rest = error.strip_prefix("error 3509").filter(|_| *kind == Kind::Scan);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+}
+
 fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> ReportStart {
+    let source =
+        source().with_scanner(preface.scanner.clone()).with_product_version(preface.scanner_version.clone());
     ReportStart::default()
         .with_id(preface.id.clone())
         .with_kind(kind.root().unwrap_or_default().to_owned())
         .with_title(preface.title.clone())
         .with_time(preface.time.clone())
         .with_path(name.to_owned())
-        .with_source(source())
+        .with_source(source)
         .with_hints(settings.hints())
+        .with_status(preface.status.clone())
+        .with_signature_version(preface.signature_version.clone())
+        .with_assets_alive(preface.assets_alive)
+        .with_assets_total(preface.assets_total)
+        .with_duration_secs(preface.duration_secs)
+        .with_details(preface.details.clone())
         .with_revision(String::new())
         .with_schema(Schema::default())
 }
@@ -278,14 +309,27 @@ fn refuse_ending(name: &str, settled: &Settled, context: &ReportContext<'_>) -> 
 }
 
 /// Refuses a report with damage before the first asset, or with an error instead of assets.
-fn refuse_preface(name: &str, source: &Source, preface: &Preface, damage: Option<Damage>) -> Option<Refusal> {
+fn refuse_preface(
+    name: &str,
+    kind: &Kind,
+    source: &Source,
+    preface: &Preface,
+    damage: Option<Damage>,
+) -> Option<Refusal> {
     if let Some(damage) = damage {
         let message = sentence(name, source, &damage);
         return Some(refusal(name, PluginError::new(kind_of(&damage), message), true));
     }
-    let error = preface.error.as_ref()?;
+    let error = preface.error.as_ref().filter(|error| !all_assets_are_down(kind, error))?;
     let error = PluginError::bad_data(format!("{name} contains no assets but {error}"));
     Some(refusal(name, error.with_hint("download the report again"), false))
+}
+
+/// Refuses a scan that was not finished, unless the operator wants its part.
+fn refuse_unfinished(name: &str, reason: Option<String>, settings: Reading) -> Option<Refusal> {
+    let reason = reason.filter(|_| !settings.deliver_incomplete)?;
+    let hint = "repeat the scan; `deliver_incomplete: yes` delivers what there is, and outputs clear nothing";
+    Some(refusal(name, PluginError::bad_data(reason).with_hint(hint), true))
 }
 
 /// File, line, and problem.

@@ -57,16 +57,17 @@ impl BatchWriter {
     /// Begins a text of the asset. A text after the first findings is still written if the asset's row is in the
     /// current batch. Otherwise findings were already delivered without it, and it is counted in the notes.
     pub(crate) fn begin_text(&mut self, notes: &mut Notes) {
-        self.has_late_text = self.started && !self.is_filtered_out;
+        self.has_late_text |= self.started && !self.is_filtered_out;
         notes.late_asset_fields += u64::from(self.has_late_text && self.continued);
     }
 
     /// The asset's row in the batch. An asset that began in an earlier batch is repeated as continued. None if the
     /// asset is filtered out.
-    pub(crate) fn asset(&mut self, cells: &Cells, batch: &mut BatchBuilder) -> Option<RowIndex> {
+    pub(crate) fn asset(&mut self, cells: &mut Cells, batch: &mut BatchBuilder) -> Option<RowIndex> {
         if self.row.is_some() || self.is_filtered_out {
             return self.row;
         }
+        cells.complete_asset();
         self.assets += u64::from(!self.started);
         self.is_filtered_out = !self.started && !self.accepts(cells);
         if !self.is_filtered_out {
@@ -90,10 +91,13 @@ impl BatchWriter {
     }
 
     /// Ends the asset. An asset without findings gets its own row. A full batch is preferably delivered here.
-    pub(crate) fn end_asset(&mut self, cells: &Cells, batch: &mut BatchBuilder) -> Flow {
+    pub(crate) fn end_asset(&mut self, cells: &mut Cells, batch: &mut BatchBuilder) -> Flow {
         self.is_open = false;
         match self.row {
-            Some(row) if self.has_late_text => batch.replace_asset(row, &cells.asset),
+            Some(row) if self.has_late_text => {
+                cells.complete_asset();
+                batch.replace_asset(row, &cells.asset);
+            }
             None if !self.started => {
                 self.asset(cells, batch);
             }

@@ -2,12 +2,14 @@
 
 use scanbridge_plugin_api::batch::{AssetRow, DefinitionRow, FindingRow, Row};
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Protocol, Severity,
-    list_items,
+    AssetField, DefinitionField, Field, FindingField, FindingKind, Severity, list_items,
 };
 
+use crate::cloud::Provider;
 use crate::damage::Fault;
-use crate::element_role::{Code, ElementRole, Item, List, Value};
+use crate::element_role::{ElementRole, Gathered, List, Structure, Value};
+use crate::forms::{Form, Formed, is_placeholder, split_score};
+use crate::other::{Budget, Extra, Place, Table};
 
 /// The current rows of asset, definition and finding, reused for all rows of a report.
 #[derive(Debug)]
@@ -17,22 +19,43 @@ pub(crate) struct Cells {
     pub(crate) finding: FindingRow,
     /// The text that a [`ElementRole::Value`] collects.
     pub(crate) value: String,
-    parts: [String; 3],
-    source: String,
-    item: String,
+    pub(crate) parts: [String; 6],
+    pub(crate) source: String,
+    pub(crate) item: String,
     /// The list that received the last item.
-    open_list: Option<ElementRole>,
+    pub(crate) open_list: Option<ElementRole>,
     /// Length of the part of the CVE list that is from the finding's attribute.
-    cves_of_attribute: usize,
+    pub(crate) cves_of_attribute: usize,
     /// Offset in that part at which the next ID of the list is expected.
-    next_cve: usize,
+    pub(crate) next_cve: usize,
+    /// Lists of the finding whose shape differs between versions, one item per line.
+    pub(crate) gathered: [String; Gathered::COUNT],
+    /// The cloud provider whose metadata is being read.
+    pub(crate) provider: Provider,
+    /// The ranks of the attributes that the cells of cloud facts are from.
+    pub(crate) cloud_ranks: Vec<(AssetField, u8)>,
+    /// The flags that close a finding.
+    pub(crate) is_ignored: bool,
+    pub(crate) is_disabled: bool,
+    /// The kind of findings of a definition.
+    pub(crate) definition_kind: Option<FindingKind>,
+    /// Texts without a field, which are passed on after the current event.
+    pub(crate) extras: Vec<Extra>,
+    /// The text of an unknown element.
+    other: String,
+    /// The names of the open elements whose texts may become extras, each after a slash.
+    names: String,
+    /// What the rows have received of such texts: asset, definition, finding.
+    pub(crate) budgets: [Budget; 3],
+    /// A value in another spelling than in the report.
+    scratch: String,
     /// White space that is added only if more text follows.
     pending: String,
     has_text: bool,
+    /// The same of the text that an unknown element interrupts.
+    interrupted: (String, bool),
     /// The codes of the finding for which the report contains a text, one bit each.
-    given: u8,
-    /// Texts of codes, except kinds, that are not a value of their code.
-    pub(crate) invalid_codes: u64,
+    pub(crate) given: u8,
     /// Bytes of text, moved text included, since the finding or definition began.
     text_bytes: usize,
     /// The same for the asset, whose texts may appear between its findings.
@@ -53,10 +76,21 @@ impl Cells {
             open_list: None,
             cves_of_attribute: 0,
             next_cve: 0,
+            gathered: Default::default(),
+            provider: Provider::default(),
+            cloud_ranks: Vec::new(),
+            is_ignored: false,
+            is_disabled: false,
+            definition_kind: None,
+            extras: Vec::new(),
+            other: String::new(),
+            names: String::new(),
+            budgets: [Budget::default(); 3],
+            scratch: String::new(),
             pending: String::new(),
             has_text: false,
+            interrupted: (String::new(), false),
             given: 0,
-            invalid_codes: 0,
             text_bytes: 0,
             asset_text_bytes: 0,
             limit,
@@ -67,14 +101,19 @@ impl Cells {
     pub(crate) fn begin_asset(&mut self) {
         (self.text_bytes, self.asset_text_bytes) = (0, 0);
         self.asset.clear();
+        self.cloud_ranks.clear();
+        self.budgets[0] = Budget::default();
     }
 
     /// Begins a finding, and with it the definition that it may contain.
     pub(crate) fn begin_finding(&mut self) {
         (self.text_bytes, self.cves_of_attribute, self.next_cve) = (0, 0, 0);
-        (self.given, self.invalid_codes) = (0, 0);
+        self.given = 0;
+        (self.is_ignored, self.is_disabled, self.definition_kind) = (false, false, None);
+        self.gathered.iter_mut().for_each(String::clear);
         self.finding.clear();
         self.definition.clear();
+        self.budgets[1..].fill(Budget::default());
     }
 
     /// Begins a text outside every record; earlier texts do not count towards the limit.
@@ -92,7 +131,7 @@ impl Cells {
     /// Counts text that is added to, or has to be moved within, the row of this role.
     #[inline]
     pub(crate) fn count_text_in(&mut self, role: ElementRole, bytes: usize) -> Result<(), Box<Fault>> {
-        if !matches!(role, ElementRole::Asset(_) | ElementRole::Value(Value::AssetItem(_))) {
+        if !is_of_asset(role) {
             return self.count_text(bytes);
         }
         self.asset_text_bytes = self.asset_text_bytes.saturating_add(bytes);
@@ -101,24 +140,40 @@ impl Cells {
 
     /// Begins an element whose text is used. Returns the cell that its text goes to.
     #[inline]
-    pub(crate) fn open(&mut self, role: ElementRole) -> Result<ElementRole, Box<Fault>> {
+    pub(crate) fn open(
+        &mut self,
+        role: ElementRole,
+        parent: ElementRole,
+        name: &str,
+    ) -> Result<ElementRole, Box<Fault>> {
+        if let ElementRole::Other(_) = role {
+            self.open_other(parent, name);
+            return Ok(role);
+        }
         self.has_text = false;
         self.pending.clear();
+        if keeps_name(role) {
+            self.names.push('/');
+            self.names.push_str(name);
+        }
         match role {
             ElementRole::Finding(field) => self.start_next_line(role, field),
             ElementRole::Definition(field) => self.start_next_line(role, field),
             ElementRole::Asset(field) => self.start_next_line(role, field),
-            ElementRole::AssetFallback(field) if self.asset.cell_len(field) > 0 => Ok(ElementRole::Ignored),
-            ElementRole::AssetFallback(field) => Ok(ElementRole::Asset(field)),
             ElementRole::AssetBetter(field) => {
                 self.asset.set(field, "");
                 Ok(ElementRole::Asset(field))
+            }
+            // An item is a child with any name.
+            ElementRole::Value(Value::Gathered(list)) if parent == role => {
+                self.gather(list)?;
+                Ok(role)
             }
             ElementRole::Value(_) => {
                 self.value.clear();
                 Ok(role)
             }
-            ElementRole::List(List::ExploitSource) => {
+            ElementRole::List(List::ExploitSource | List::MalwareSource) => {
                 self.source.clear();
                 Ok(role)
             }
@@ -126,8 +181,65 @@ impl Cells {
                 self.parts.iter_mut().for_each(String::clear);
                 Ok(role)
             }
+            ElementRole::Of(Structure::CloudMetadata(provider)) => {
+                self.provider = provider;
+                Ok(role)
+            }
             _ => Ok(role),
         }
+    }
+
+    /// Begins an unknown element. It may interrupt the text of a cell.
+    #[cold]
+    fn open_other(&mut self, parent: ElementRole, name: &str) {
+        if let ElementRole::Other(table) = parent {
+            self.pass_on_text(table, Place::Around);
+        } else {
+            self.interrupted = (std::mem::take(&mut self.pending), self.has_text);
+        }
+        self.names.push('/');
+        self.names.push_str(name);
+        self.other.clear();
+        self.pending.clear();
+        self.has_text = false;
+    }
+
+    /// Ends an unknown element within `parent`.
+    #[cold]
+    pub(crate) fn close_other(&mut self, table: Table, parent: ElementRole) {
+        let place = Place::After(self.innermost_name());
+        self.pass_on_text(table, place);
+        self.forget_name();
+        if !matches!(parent, ElementRole::Other(_)) {
+            (self.pending, self.has_text) = std::mem::take(&mut self.interrupted);
+        }
+    }
+
+    /// Passes on the text of the innermost unknown element.
+    fn pass_on_text(&mut self, table: Table, place: Place) {
+        let text = std::mem::take(&mut self.other);
+        if !is_placeholder(text.trim()) {
+            self.extras.push(Extra { table, place, text, field: None, is_second: false });
+        }
+    }
+
+    /// Passes on an attribute of the element that was just opened.
+    #[cold]
+    pub(crate) fn pass_on_attribute(&mut self, table: Table, key: &str, value: &str) {
+        if !is_placeholder(value.trim()) {
+            let place = Place::After(format!("@{key}"));
+            self.extras.push(Extra { table, place, text: value.to_owned(), field: None, is_second: false });
+        }
+    }
+
+    /// The name of the innermost element that keeps it, after a slash.
+    pub(crate) fn innermost_name(&self) -> String {
+        self.names.rfind('/').map_or(String::new(), |slash| self.names[slash..].to_owned())
+    }
+
+    fn forget_name(&mut self) {
+        let end = self.names.rfind('/').unwrap_or_default();
+        self.names.truncate(end);
     }
 
     /// A cell that already has text continues on a new line, so that no text is lost when an element appears twice. A
@@ -189,6 +301,7 @@ impl Cells {
             ElementRole::Definition(field) => self.definition.append(field, piece),
             ElementRole::Asset(field) => self.asset.append(field, piece),
             ElementRole::Value(_) => self.value.push_str(piece),
+            ElementRole::Other(_) => self.other.push_str(piece),
             _ => {}
         }
         Ok(())
@@ -198,165 +311,148 @@ impl Cells {
     #[inline]
     pub(crate) fn close(&mut self, role: ElementRole) -> Result<(), Box<Fault>> {
         match role {
-            ElementRole::Definition(field) if is_score(field) => clear_dash(&mut self.definition, field),
-            ElementRole::Finding(field @ (FindingField::CvssFinal | FindingField::Cvss3Final)) => {
-                clear_dash(&mut self.finding, field);
-            }
+            ElementRole::Definition(field) => match field.form() {
+                Some(Form::Score) => self.close_score(field),
+                Some(form) => self.close_formed(Table::Definition, field, form),
+                None => clear_placeholder(&mut self.definition, field),
+            },
+            ElementRole::Finding(field) => match field.form() {
+                Some(form) => self.close_formed(Table::Finding, field, form),
+                None => clear_placeholder(&mut self.finding, field),
+            },
+            ElementRole::Asset(field) => match field.form() {
+                Some(form) => self.close_formed(Table::Asset, field, form),
+                None => clear_placeholder(&mut self.asset, field),
+            },
             ElementRole::Value(value) => self.close_value(value)?,
             ElementRole::Item(item) => self.close_item(item)?,
             _ => {}
         }
-        Ok(())
-    }
-
-    fn close_value(&mut self, value: Value) -> Result<(), Box<Fault>> {
-        match value {
-            Value::Part(index) => flatten(&self.value, &mut self.parts[usize::from(index).min(2)]),
-            Value::Source => flatten(&self.value, &mut self.source),
-            Value::AssetItem(field) => {
-                flatten(&self.value, &mut self.item);
-                self.count_item(ElementRole::Asset(field), self.asset.cell_len(field))?;
-                add_item(&mut self.asset, field, &self.item);
-            }
-            Value::Code(code) => {
-                let text = std::mem::take(&mut self.value);
-                self.set_code(code, &text);
-                self.value = text;
-            }
-            _ => {}
+        if keeps_name(role) {
+            self.forget_name();
         }
         Ok(())
     }
 
-    fn close_item(&mut self, item: Item) -> Result<(), Box<Fault>> {
-        let [first, second, third] = &self.parts;
-        self.item.clear();
-        let (field, parts): (_, &[&str]) = match item {
-            Item::Cve => (DefinitionField::Cves, &[first]),
-            Item::Bugtraq => (DefinitionField::Bugtraqs, &[first]),
-            Item::Malware => (DefinitionField::Malware, &[first]),
-            Item::VendorReference => (DefinitionField::VendorReferences, &[first, second]),
-            Item::Exploit => (DefinitionField::Exploits, &[&self.source, first, second, third]),
-            Item::Compliance => (DefinitionField::Compliance, &[first, second, third]),
+    /// Gives the cell the spelling of its form. A text of another form is passed on.
+    fn close_formed<F: Formed>(&mut self, table: Table, field: F, form: Form)
+    where
+        Self: Rows<F>,
+    {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let text = self.row().get(field);
+        match form.of(text, &mut scratch) {
+            Some(value) if value.len() == text.len() => {}
+            Some(value) => {
+                let value = value.to_owned();
+                self.row().set(field, &value);
+            }
+            None => {
+                let text = text.to_owned();
+                self.row().set(field, "");
+                let place = Place::After(self.innermost_name());
+                self.add_bad_value(table, place, F::NAMES[field.index()], text);
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// Passes on a text that does not have the form of its field.
+    #[cold]
+    pub(crate) fn add_bad_value(&mut self, table: Table, place: Place, field: &'static str, text: String) {
+        self.extras.push(Extra { table, place, text, field: Some(field), is_second: false });
+    }
+
+    /// Separates the vector of a score from its number.
+    fn close_score(&mut self, field: DefinitionField) {
+        use DefinitionField::{Cvss3Base, Cvss3Temporal, Cvss3Vector, Cvss4Base, Cvss4Vector, CvssVector};
+        let text = self.definition.get(field);
+        if !text.contains('(') {
+            return self.close_formed(Table::Definition, field, Form::Score);
+        }
+        let (number, vector) = split_score(text);
+        if Form::Score.of(number, &mut self.scratch).is_none() {
+            return self.close_formed(Table::Definition, field, Form::Score);
+        }
+        let (number, vector) = (number.to_owned(), vector.to_owned());
+        let vector_field = match field {
+            Cvss3Base | Cvss3Temporal => Cvss3Vector,
+            Cvss4Base => Cvss4Vector,
+            _ => CvssVector,
         };
-        if parts.iter().all(|part| part.is_empty()) {
-            return Ok(());
+        self.definition.set(field, if number == "-" { "" } else { &number });
+        let present = self.definition.get(vector_field);
+        // The metrics of a temporal score follow those of the base score.
+        if !present.split('/').any(|metric| vector.split('/').any(|other| other == metric)) {
+            let joined = if present.is_empty() { vector } else { format!("{present}/{vector}") };
+            self.definition.set(vector_field, &joined);
         }
-        for (count, part) in parts.iter().enumerate() {
-            if count > 0 {
-                self.item.push('\t');
-            }
-            self.item.push_str(part);
-        }
-        let length = self.item.trim_end_matches('\t').len();
-        self.item.truncate(length);
-        self.add_definition_item(field)
     }
 
-    fn add_definition_item(&mut self, field: DefinitionField) -> Result<(), Box<Fault>> {
-        if field == DefinitionField::Cves && self.is_cve_of_attribute() {
-            return Ok(());
-        }
-        self.count_item(ElementRole::Definition(field), self.definition.cell_len(field))?;
-        if !self.item.is_empty() {
-            self.definition.append_item(field, &self.item);
-        }
-        Ok(())
-    }
-
-    /// Whether the finding's attribute already contains the CVE ID. The list usually repeats the attribute in the
-    /// same order, so that one comparison is enough.
-    fn is_cve_of_attribute(&mut self) -> bool {
-        if self.cves_of_attribute == 0 || self.cves_of_attribute > MAX_SEARCHED_BYTES {
-            return false;
-        }
-        let cves = self.definition.get(DefinitionField::Cves);
-        let known = &cves[..self.cves_of_attribute];
-        let expected = known.get(self.next_cve..).unwrap_or_default();
-        if let Some(after) = expected.strip_prefix(&*self.item)
-            && (after.is_empty() || after.starts_with('\n'))
+    /// Completes the cells of the asset from others that mean the same.
+    pub(crate) fn complete_asset(&mut self) {
+        use AssetField as F;
+        for (empty, from) in
+            [(F::Dns, F::Fqdn), (F::Network, F::NetworkId), (F::LastScan, F::LastVulnerabilityScan)]
         {
-            self.next_cve += self.item.len() + 1;
-            return true;
+            if self.asset.cell_len(empty) == 0 && self.asset.cell_len(from) > 0 {
+                let text = self.asset.get(from).to_owned();
+                self.asset.set(empty, &text);
+            }
         }
-        list_items(known).any(|known| known == self.item)
     }
 
-    /// A list must be moved before it can grow if another cell was written after it. Counting the moved bytes bounds
-    /// the row if a report alternates between long lists.
-    fn count_item(&mut self, list: ElementRole, present: usize) -> Result<(), Box<Fault>> {
-        let moved = if self.open_list == Some(list) { 0 } else { present };
-        self.open_list = Some(list);
-        self.count_text_in(list, moved + self.item.len())
-    }
-
-    /// Adds the CVE IDs of a finding's attribute, a comma-separated list.
-    pub(crate) fn add_cves_of_attribute(&mut self, list: &str) -> Result<(), Box<Fault>> {
-        for item in list.split(',') {
-            flatten(item, &mut self.item);
-            self.add_definition_item(DefinitionField::Cves)?;
+    /// Sets the severity of the definition, which is that of findings without one.
+    pub(crate) fn set_definition_severity(&mut self) {
+        if let Some(severity) = self.finding.severity().map(Severity::word) {
+            self.definition.set(DefinitionField::Severity, severity);
         }
-        self.cves_of_attribute = self.definition.cell_len(DefinitionField::Cves);
-        Ok(())
     }
 
-    /// Whether the report contains a text for this code of the finding.
-    pub(crate) fn has(&self, code: Code) -> bool {
-        self.given & code.bit() != 0
+    /// Sets who assigned a score, from the attribute of its element.
+    pub(crate) fn set_score_source(&mut self, field: DefinitionField, value: &str) {
+        use DefinitionField::{Cvss3Base, Cvss3Source, Cvss4Base, Cvss4Source, CvssBase, CvssSource};
+        let source = match field {
+            CvssBase => CvssSource,
+            Cvss3Base => Cvss3Source,
+            Cvss4Base => Cvss4Source,
+            _ => return self.pass_on_attribute(Table::Definition, "source", value),
+        };
+        // The text of the score continues after it.
+        self.definition.set(source, value.trim());
     }
 
-    /// Sets a code of the finding from its text in the report. With a text that is not a value of the code, or with a
-    /// second text, the finding has no such code.
-    pub(crate) fn set_code(&mut self, code: Code, text: &str) {
-        if text.is_empty() {
+    /// Removes the metrics of versions of CVSS that have a vector.
+    pub(crate) fn drop_metrics_of_vectors(&mut self) {
+        use DefinitionField::{Cvss3Vector, CvssMetrics, CvssVector};
+        if self.definition.cell_len(CvssMetrics) == 0 {
             return;
         }
-        let is_first = !self.has(code);
-        self.given |= code.bit();
-        let is_valid = is_first && code.set(&mut self.finding, text);
-        if !is_valid {
-            code.remove(&mut self.finding);
-            // A finding without a kind has a note of its own.
-            self.invalid_codes += u64::from(code != Code::Kind);
+        let has_vector = |field| self.definition.cell_len(field) > 0;
+        let is_needed = |item: &&str| match item.get(..3) {
+            Some("v2.") => !has_vector(CvssVector),
+            _ => !has_vector(Cvss3Vector),
+        };
+        let needed: Vec<&str> = list_items(self.definition.get(CvssMetrics)).filter(is_needed).collect();
+        let needed = needed.join("\n");
+        self.definition.set(CvssMetrics, &needed);
+    }
+
+    /// Adds the CVSS 3 version that the vector names, if there is none.
+    pub(crate) fn complete_definition(&mut self) {
+        use DefinitionField::{Cvss3Vector, Cvss3Version};
+        if self.definition.cell_len(Cvss3Version) > 0 || self.definition.cell_len(Cvss3Vector) == 0 {
+            return;
         }
-    }
-}
-
-impl Code {
-    fn bit(self) -> u8 {
-        1 << self as u8
-    }
-
-    /// Sets the code. Returns false if the text is not a value of it.
-    fn set(self, finding: &mut FindingRow, text: &str) -> bool {
-        match self {
-            Self::Kind => kind_of(text).map(|kind| finding.set_kind(kind)),
-            Self::Severity => Severity::from_text(text).map(|severity| finding.set_severity(severity)),
-            Self::Port => text.parse().ok().map(|port| finding.set_port(port)),
-            Self::Protocol => {
-                set_protocol(finding, text);
-                Some(())
-            }
-            Self::Ssl => flag(text).map(|ssl| finding.set_ssl(ssl)),
-            Self::Status => FindingStatus::from_word(text).map(|status| finding.set_status(status)),
-        }
-        .is_some()
-    }
-
-    fn remove(self, finding: &mut FindingRow) {
-        match self {
-            Self::Kind => finding.set_kind(None),
-            Self::Severity => finding.set_severity(None),
-            Self::Port => finding.set_port(0),
-            Self::Protocol => finding.set_protocol(None),
-            Self::Ssl => finding.set_ssl(None),
-            Self::Status => finding.set_status(None),
+        let version = self.definition.get(Cvss3Vector).strip_prefix("CVSS:").and_then(|rest| rest.get(..3));
+        if let Some(version) = version.filter(|version| version.starts_with("3.")).map(str::to_owned) {
+            self.definition.set(Cvss3Version, &version);
         }
     }
 }
 
 /// The row that a field belongs to.
-trait Rows<F: Field> {
+pub(crate) trait Rows<F: Field> {
     fn row(&mut self) -> &mut Row<F>;
 }
 
@@ -383,76 +479,48 @@ impl Rows<FindingField> for Cells {
 pub(crate) fn collects_text(role: ElementRole) -> bool {
     matches!(
         role,
-        ElementRole::Finding(_) | ElementRole::Definition(_) | ElementRole::Asset(_) | ElementRole::Value(_)
+        ElementRole::Finding(_)
+            | ElementRole::Definition(_)
+            | ElementRole::Asset(_)
+            | ElementRole::Value(_)
+            | ElementRole::Other(_)
     )
 }
 
-fn is_score(field: DefinitionField) -> bool {
-    use DefinitionField::{Cvss3Base, Cvss3Temporal, CvssBase, CvssTemporal};
-    matches!(field, CvssBase | CvssTemporal | Cvss3Base | Cvss3Temporal)
-}
-
-/// The kind that a report of detections or assets names.
-fn kind_of(text: &str) -> Option<FindingKind> {
-    match text {
-        "Vuln" | "Confirmed" => Some(FindingKind::Vulnerability),
-        "Practice" | "Potential" => Some(FindingKind::Potential),
-        "Ig" | "Info" => Some(FindingKind::Information),
-        _ => None,
+/// Whether text of this role belongs to the asset, whose texts may appear between its findings.
+#[inline]
+fn is_of_asset(role: ElementRole) -> bool {
+    match role {
+        ElementRole::Asset(_) | ElementRole::Other(Table::Asset) => true,
+        ElementRole::Value(value) => value.is_of_asset(),
+        _ => false,
     }
 }
 
-fn set_protocol(finding: &mut FindingRow, text: &str) {
-    match Protocol::of(text) {
-        Some(Protocol::Other(name)) if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-            finding.set_protocol(Protocol::Other(&name.to_ascii_lowercase()));
-        }
-        protocol => finding.set_protocol(protocol),
+/// Whether the name of an element of this role is needed when it ends.
+#[inline]
+fn keeps_name(role: ElementRole) -> bool {
+    match role {
+        ElementRole::Finding(field) => field.form().is_some(),
+        ElementRole::Definition(field) => field.form().is_some(),
+        ElementRole::Asset(field) | ElementRole::AssetBetter(field) => field.form().is_some(),
+        ElementRole::Value(value) => matches!(
+            value,
+            Value::Code(_)
+                | Value::Address
+                | Value::AssetFallback(_)
+                | Value::SecondRiskScore
+                | Value::Ignored
+                | Value::Disabled
+        ),
+        _ => false,
     }
 }
 
-/// Template reports write `true` and `false`, detections 1 and 0.
-fn flag(text: &str) -> Option<bool> {
-    match text {
-        "1" => Some(true),
-        "0" => Some(false),
-        _ if text.eq_ignore_ascii_case("true") => Some(true),
-        _ if text.eq_ignore_ascii_case("false") => Some(false),
-        _ => None,
-    }
-}
-
-/// Qualys writes a dash for a missing score.
-fn clear_dash<F: Field>(row: &mut Row<F>, field: F) {
-    if row.get(field) == "-" {
+/// Qualys writes a dash or `N/A` for a missing text.
+#[inline]
+fn clear_placeholder<F: Field>(row: &mut Row<F>, field: F) {
+    if matches!(row.cell_len(field), 1 | 3) && is_placeholder(row.get(field)) {
         row.set(field, "");
-    }
-}
-
-/// Writes `text` on one line and without tabs: items of list cells, and their parts, must not contain either.
-fn flatten(text: &str, into: &mut String) {
-    into.clear();
-    let text = text.trim_ascii();
-    if !text.bytes().any(|byte| byte.is_ascii_whitespace()) {
-        into.push_str(text);
-        return;
-    }
-    for word in text.split_ascii_whitespace() {
-        if !into.is_empty() {
-            into.push(' ');
-        }
-        into.push_str(word);
-    }
-}
-
-/// Longer lists are not searched for duplicates, because the time grows with the square of the length.
-const MAX_SEARCHED_BYTES: usize = 64 << 10;
-
-/// Adds an item unless the list already contains it.
-fn add_item<F: Field>(row: &mut Row<F>, field: F, item: &str) {
-    let is_known =
-        || row.cell_len(field) <= MAX_SEARCHED_BYTES && list_items(row.get(field)).any(|known| known == item);
-    if !item.is_empty() && !is_known() {
-        row.append_item(field, item);
     }
 }

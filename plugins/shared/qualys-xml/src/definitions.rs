@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::{fmt, io};
 
 use scanbridge_plugin_api::batch::DefinitionRow;
-use scanbridge_plugin_api::model::{DefinitionField, Field, Severity};
+use scanbridge_plugin_api::model::{DefinitionField, Field, FindingKind, Severity};
 
 use crate::damage::Fault;
 
@@ -49,6 +49,7 @@ struct Entry {
     offset: u64,
     length: u32,
     severity: Option<Severity>,
+    kind: Option<FindingKind>,
 }
 
 /// More than five times the size of the knowledge base of 2026.
@@ -107,6 +108,7 @@ impl Definitions {
         &mut self,
         qid: u32,
         severity: Option<Severity>,
+        kind: Option<FindingKind>,
         row: &DefinitionRow,
     ) -> Result<(), Box<Fault>> {
         if self.index.len() >= MAX_DEFINITIONS && !self.index.contains_key(&qid) {
@@ -122,7 +124,7 @@ impl Definitions {
             }
         }
         self.spool.append(&self.scratch).map_err(failed)?;
-        let entry = Entry { offset: self.end, length: length_of(&self.scratch), severity };
+        let entry = Entry { offset: self.end, length: length_of(&self.scratch), severity, kind };
         self.end += self.scratch.len() as u64;
         if self.index.insert(qid, entry).is_some() {
             self.young.remove(&qid);
@@ -134,6 +136,11 @@ impl Definitions {
     /// The severity of a QID; none when it has none or the QID is not known.
     pub(crate) fn severity(&self, qid: u32) -> Option<Severity> {
         self.index.get(&qid).and_then(|entry| entry.severity)
+    }
+
+    /// The kind of the findings of a QID; none when it is not known.
+    pub(crate) fn kind(&self, qid: u32) -> Option<FindingKind> {
+        self.index.get(&qid).and_then(|entry| entry.kind)
     }
 
     /// Fills `row` with the definition of a QID. Returns `false` if the QID is unknown.
@@ -217,7 +224,7 @@ mod tests {
             row.set(DefinitionField::Compliance, "HIPAA\t1\tx");
             row.set(DefinitionField::Id, &qid.to_string());
             row.set(DefinitionField::Diagnosis, &text(qid));
-            definitions.add(qid, Severity::new(if qid == 7 { 0 } else { 4 }), &row).unwrap();
+            definitions.add(qid, Severity::new(if qid == 7 { 0 } else { 4 }), None, &row).unwrap();
         }
         for qid in (1..=400).chain([3, 400, 3]) {
             assert!(definitions.load(qid, &mut row).unwrap());

@@ -59,6 +59,13 @@ impl ElementStack {
         self.open.last().map(|open| (&self.names[open.name..], open.reader))
     }
 
+    /// The names of the open elements after the first `count`, separated by slashes.
+    pub(crate) fn path_after(&self, count: usize) -> String {
+        let ends = self.open.iter().skip(1).map(|open| open.name).chain([self.names.len()]);
+        let names = self.open.iter().zip(ends).map(|(open, end)| &self.names[open.name..end]);
+        names.skip(count).collect::<Vec<_>>().join("/")
+    }
+
     #[inline]
     pub(crate) fn open(&mut self, name: &str, reader: Reader) -> Result<(), Box<Fault>> {
         if self.open.is_empty() {

@@ -123,6 +123,11 @@ impl<R: Read> Events<R> {
         self.parser.buffer_position().wrapping_add(self.before)
     }
 
+    /// The names of the open elements after the first `count`, separated by slashes.
+    pub(crate) fn path_after(&self, count: usize) -> String {
+        self.stack.path_after(count)
+    }
+
     /// The next event. If `needs_text` is false, text outside CDATA may be omitted.
     #[inline]
     pub(crate) fn next(&mut self, needs_text: bool) -> Result<Event<'_>, Damage> {

@@ -34,11 +34,18 @@ impl SentDefinitions {
         state: &mut State,
         sink: &mut Joined<'_>,
     ) -> Result<Flow, Box<Fault>> {
-        let Some(asset) = writer.asset(&state.cells, sink.batch) else { return Ok(Flow::On) };
-        state.notes.invalid_codes += state.cells.invalid_codes;
+        state.cells.settle_lists();
+        state.cells.settle_status();
+        state.pass_on_now();
+        let Some(asset) = writer.asset(&mut state.cells, sink.batch) else { return Ok(Flow::On) };
         if state.cells.finding.kind().is_none() {
-            state.notes.unknown_types += 1;
-            state.cells.finding.set_kind(FindingKind::Information);
+            let known = key.zip(sink.definitions.as_ref()).and_then(|(key, all)| all.kind(key));
+            let known = known.filter(|_| !state.cells.has(Code::Kind));
+            match known {
+                Some(_) => state.notes.kinds_of_definition += 1,
+                None => state.notes.unknown_types += 1,
+            }
+            state.cells.finding.set_kind(known.unwrap_or(FindingKind::Information));
         }
         if let Some(reader) = reader_of(state.cells.definition.get(DefinitionField::Id)) {
             add_facts(&mut state.cells, reader)?;

@@ -122,6 +122,13 @@ fn role(root: &str) -> &'static str {
         "REPORT_LIST_OUTPUT" | "REPORT_TEMPLATE_LIST" => "a list of reports or templates, not a report",
         "HOST_LIST_OUTPUT" => "a list of hosts without their detections",
         "ASSET_RANGE_INFO" | "ASSET_SEARCH_REPORT" => "a list of assets",
+        "TICKET_LIST_OUTPUT" | "REMEDIATION_TICKETS" => "a list of tickets",
+        "IP_LIST_OUTPUT" | "ASSET_GROUP_LIST_OUTPUT" | "ASSET_GROUP_LIST" => {
+            "a list of addresses or asset groups, without findings"
+        }
+        "POSTURE_INFO_LIST_OUTPUT" | "CONTROL_LIST_OUTPUT" => "a compliance report",
+        "SCAN_SUMMARY_OUTPUT" => "a summary of scans, not a scan",
+        "VULNS" => "an old knowledge base, which is not supported; download it with API version 2.0 or later",
         "SCORECARD_REPORT" | "PATCH_REPORT" | "REMEDIATION_REPORT" => "a summary report",
         "ServiceResponse" => "a response of another Qualys API",
         _ if root.starts_with("COMPLIANCE") || root.starts_with("POLICY") => "a compliance report",
@@ -143,10 +150,14 @@ fn foreign(head: &[u8]) -> Option<&'static str> {
 }
 
 fn of_text(text: &[u8]) -> &'static str {
-    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    // An exported table may begin with title lines, and quote a whole line once more.
+    let mut lines = text.split(|byte| *byte == b'\n').take(20);
     if memchr::memchr(0, &text[..text.len().min(1024)]).is_some() {
         "a binary file"
-    } else if memchr::memchr_iter(b',', line).count() >= 2 {
+    } else if lines.any(|line| memchr::memchr_iter(b',', line).count() >= 2 && line.contains(&b'"'))
+        || memchr::memchr_iter(b',', text.split(|byte| *byte == b'\n').next().unwrap_or_default()).count()
+            >= 2
+    {
         "comma-separated text (CSV)"
     } else {
         "plain text"
@@ -233,6 +244,12 @@ mod tests {
             ("<html>", Kind::Foreign(HTML)),
             ("{\"a\":1}", Kind::Foreign("JSON")),
             ("\"IP\",\"DNS\",\"NetBIOS\"\n", Kind::Foreign("comma-separated text (CSV)")),
+            (
+                "\"Vulnerability Report\"\n\"Company\",\"u\",\"06/01/2026\"\n\"\"\"QID\"\",\"\"Title\"\",\"\"Severity\"\"\"\n",
+                Kind::Foreign("comma-separated text (CSV)"),
+            ),
+            ("a, b, c", Kind::Foreign("comma-separated text (CSV)")),
+            ("Not found\nplease, try, again", Kind::Foreign("plain text")),
             ("Unauthorized", Kind::Foreign("plain text")),
             ("%PDF-1.7", Kind::Foreign("a PDF document")),
             (" \n\t", Kind::Empty),
@@ -241,6 +258,25 @@ mod tests {
             ("<SC", Kind::Unclear),
         ] {
             assert_eq!(Kind::of(head.as_bytes()), kind, "{head}");
+        }
+    }
+
+    #[test]
+    fn other_documents_of_qualys_are_named() {
+        for root in [
+            "TICKET_LIST_OUTPUT",
+            "REMEDIATION_TICKETS",
+            "IP_LIST_OUTPUT",
+            "ASSET_GROUP_LIST_OUTPUT",
+            "POSTURE_INFO_LIST_OUTPUT",
+            "SCAN_SUMMARY_OUTPUT",
+            "VULNS",
+            "HOST_LIST_OUTPUT",
+            "MAP",
+        ] {
+            let kind = Kind::of(format!("<{root}>").as_bytes());
+            let (text, _) = kind.describe();
+            assert!(text.contains(root) && !text.contains("not a supported report"), "{text}");
         }
     }
 }

@@ -7,10 +7,11 @@ use scanbridge_plugin_api::model::{DefinitionField, Note};
 use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::element::Element;
-use crate::element_role::{Code, ElementRole, Structure, Value, in_definition};
+use crate::element_role::{Code, ElementRole, Item, Level, Structure, Value, in_definition, in_discovery};
 use crate::events::Limits;
 use crate::join::qid_number;
-use crate::walk::{Document, Flow, State, Walk};
+use crate::other::Table;
+use crate::walk::{Document, Flow, State, Walk, table_of_role};
 
 /// Adds a complete knowledge base to `definitions` and returns warnings for the operator.
 ///
@@ -33,18 +34,31 @@ struct KnowledgeBase;
 impl Document<Definitions> for KnowledgeBase {
     const ROOT: &'static str = "KNOWLEDGE_BASE_VULN_LIST_OUTPUT";
 
+    fn passes_on(table: Table) -> bool {
+        table == Table::Definition
+    }
+
     fn child(parent: ElementRole, name: &str) -> ElementRole {
         let ElementRole::Of(structure) = parent else {
             return ElementRole::Unknown;
         };
         match (structure, name) {
             (Structure::Definition, _) => in_vuln(name),
+            (Structure::Level(level), _) => in_level(level, name),
+            (Structure::Cvss, "VECTOR_STRING") => ElementRole::Definition(DefinitionField::CvssVector),
+            (Structure::Cvss3, "VECTOR_STRING") => ElementRole::Definition(DefinitionField::Cvss3Vector),
+            (Structure::Cvss4, "VECTOR_STRING") => ElementRole::Definition(DefinitionField::Cvss4Vector),
+            (Structure::Cvss4, "BASE") => ElementRole::Definition(DefinitionField::Cvss4Base),
+            (Structure::Cvss4, "CVSS4_VERSION") => ElementRole::Definition(DefinitionField::Cvss4Version),
             (Structure::Cvss, "BASE") => ElementRole::Definition(DefinitionField::CvssBase),
             (Structure::Cvss, "TEMPORAL") => ElementRole::Definition(DefinitionField::CvssTemporal),
             (Structure::Cvss3, "BASE") => ElementRole::Definition(DefinitionField::Cvss3Base),
             (Structure::Cvss3, "TEMPORAL") => ElementRole::Definition(DefinitionField::Cvss3Temporal),
             (Structure::Cvss3, "CVSS3_VERSION") => ElementRole::Definition(DefinitionField::Cvss3Version),
-            (Structure::Cvss | Structure::Cvss3, _) => ElementRole::Ignored,
+            (Structure::Cvss, "ACCESS" | "IMPACT") => ElementRole::Of(Structure::Cvss),
+            (Structure::Cvss3, "ATTACK" | "IMPACT") => ElementRole::Of(Structure::Cvss3),
+            (Structure::Cvss, name) if METRICS.contains(&name) => ElementRole::Value(Value::CvssMetric(2)),
+            (Structure::Cvss3, name) if METRICS.contains(&name) => ElementRole::Value(Value::CvssMetric(3)),
             (Structure::Definitions, "VULN") => ElementRole::Of(Structure::Definition),
             (Structure::Head, "VULN_LIST") => ElementRole::Of(Structure::Definitions),
             (Structure::Head, "ID_SET") => ElementRole::Of(Structure::IdSet),
@@ -69,7 +83,23 @@ impl Document<Definitions> for KnowledgeBase {
             }
             _ => {}
         }
-        element.attributes(|_, _| {})
+        match role {
+            ElementRole::Value(Value::CvssMetric(version)) => {
+                state.cells.parts[0] = name_of_metric(version, element.name());
+            }
+            ElementRole::Value(Value::ThreatIntelligence) => state.cells.parts[0].clear(),
+            _ => {}
+        }
+        element.attributes(|key, value| match (role, key) {
+            (ElementRole::Value(Value::ThreatIntelligence), "id") => {
+                value.trim().clone_into(&mut state.cells.parts[0]);
+            }
+            (ElementRole::Definition(field), "source") => state.cells.set_score_source(field, value),
+            _ if table_of_role(role) == Table::Definition => {
+                state.cells.pass_on_attribute(Table::Definition, key, value);
+            }
+            _ => state.notes.unknown_element(&format!("{}@{key}", element.name())),
+        })
     }
 
     fn close(
@@ -79,9 +109,12 @@ impl Document<Definitions> for KnowledgeBase {
         all: &mut Definitions,
     ) -> Result<Flow, Box<Fault>> {
         if role == ElementRole::Of(Structure::Definition) {
-            let severity = state.cells.finding.severity();
+            let (severity, kind) = (state.cells.finding.severity(), state.cells.definition_kind);
+            state.cells.set_definition_severity();
+            state.cells.complete_definition();
+            state.cells.drop_metrics_of_vectors();
             match qid_number(state.cells.definition.get(DefinitionField::Id)) {
-                Some(qid) => all.add(qid, severity, &state.cells.definition)?,
+                Some(qid) => all.add(qid, severity, kind, &state.cells.definition)?,
                 None => state.notes.add("the knowledge base contains an entry without a QID".to_owned()),
             }
         }
@@ -96,22 +129,65 @@ fn in_vuln(name: &str) -> ElementRole {
         "LAST_SERVICE_MODIFICATION_DATETIME" => ElementRole::Definition(DefinitionField::LastUpdate),
         "CVSS" => ElementRole::Of(Structure::Cvss),
         "CVSS_V3" => ElementRole::Of(Structure::Cvss3),
-        "VULN_TYPE"
-        | "DETECTION_INFO"
-        | "LAST_CUSTOMIZATION"
-        | "PUBLISHED_DATETIME"
-        | "CODE_MODIFIED_DATETIME"
-        | "PATCH_PUBLISHED_DATE"
-        | "TECHNOLOGY"
-        | "SOFTWARE_LIST"
-        | "CVSS_V4"
-        | "AUTOMATIC_PCI_FAIL"
-        | "PCI_REASONS"
-        | "THREAT_INTELLIGENCE"
-        | "SUPPORTED_MODULES"
-        | "DISCOVERY"
-        | "IS_DISABLED"
-        | "CHANGE_LOG_LIST" => ElementRole::Ignored,
+        "CVSS_V4" => ElementRole::Of(Structure::Cvss4),
+        "VULN_TYPE" => ElementRole::Value(Value::DefinitionType),
+        "DETECTION_INFO" => ElementRole::Definition(DefinitionField::DetectionInfo),
+        "TECHNOLOGY" => ElementRole::Definition(DefinitionField::Technology),
+        "PUBLISHED_DATETIME" => ElementRole::Definition(DefinitionField::Published),
+        "CODE_MODIFIED_DATETIME" => ElementRole::Definition(DefinitionField::CodeModified),
+        "PATCH_PUBLISHED_DATE" => ElementRole::Definition(DefinitionField::PatchPublished),
+        "AUTOMATIC_PCI_FAIL" => ElementRole::Definition(DefinitionField::PciAutoFail),
+        "IS_DISABLED" => ElementRole::Definition(DefinitionField::Disabled),
+        "SUPPORTED_MODULES" => ElementRole::Value(Value::DefinitionItems(DefinitionField::SupportedModules)),
+        "LAST_CUSTOMIZATION" => ElementRole::Of(Structure::Level(Level::Customization)),
+        "SOFTWARE_LIST" => ElementRole::Of(Structure::Level(Level::Software)),
+        "CHANGE_LOG_LIST" => ElementRole::Of(Structure::Level(Level::Changes)),
+        "PCI_REASONS" => ElementRole::Of(Structure::Level(Level::PciReasons)),
+        "THREAT_INTELLIGENCE" => ElementRole::Of(Structure::Level(Level::ThreatIntelligence)),
+        "DISCOVERY" => ElementRole::Of(Structure::Level(Level::Discovery)),
         _ => in_definition(name),
     }
 }
+
+fn in_level(level: Level, name: &str) -> ElementRole {
+    match (level, name) {
+        (Level::Customization, "DATETIME") => ElementRole::Definition(DefinitionField::Customized),
+        // The login name of a person says nothing about the definition.
+        (Level::Customization, "USER_LOGIN") => ElementRole::Ignored,
+        (Level::Software, "SOFTWARE") => ElementRole::Item(Item::Software),
+        (Level::Changes, "CHANGE_LOG_INFO") => ElementRole::Item(Item::Change),
+        (Level::PciReasons, "PCI_REASON") => {
+            ElementRole::Value(Value::DefinitionItem(DefinitionField::PciReasons))
+        }
+        (Level::ThreatIntelligence, "THREAT_INTEL") => ElementRole::Value(Value::ThreatIntelligence),
+        _ => in_discovery(level, name),
+    }
+}
+
+/// `v2.access.vector`: the version, the element around it, and the name.
+fn name_of_metric(version: u8, name: &str) -> String {
+    let around = match (name, version) {
+        ("VECTOR" | "COMPLEXITY", 2) => "access.",
+        ("VECTOR" | "COMPLEXITY", _) => "attack.",
+        ("CONFIDENTIALITY" | "INTEGRITY" | "AVAILABILITY", _) => "impact.",
+        _ => "",
+    };
+    format!("v{version}.{around}{}", name.to_ascii_lowercase())
+}
+
+/// Metrics of CVSS 2 and 3, which the vector repeats.
+const METRICS: [&str; 13] = [
+    "VECTOR",
+    "COMPLEXITY",
+    "CONFIDENTIALITY",
+    "INTEGRITY",
+    "AVAILABILITY",
+    "AUTHENTICATION",
+    "EXPLOITABILITY",
+    "REMEDIATION_LEVEL",
+    "REPORT_CONFIDENCE",
+    "PRIVILEGES_REQUIRED",
+    "USER_INTERACTION",
+    "SCOPE",
+    "EXPLOIT_CODE_MATURITY",
+];

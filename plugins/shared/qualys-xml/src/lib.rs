@@ -19,18 +19,24 @@
 //! External content is not loaded, only the five predefined entities of XML are expanded, and every length is
 //! limited.
 
+mod address;
 mod batch_writer;
 mod cells;
+mod cloud;
+mod codes;
 mod damage;
 mod definitions;
+mod details;
 mod detections;
 mod element;
 mod element_role;
 mod element_stack;
 mod events;
 mod facts;
+mod forms;
 mod glossary;
 mod in_place;
+mod items;
 mod join;
 mod kind;
 mod knowledge_base;
@@ -39,6 +45,7 @@ mod mark;
 mod markup;
 mod names;
 mod notes;
+mod other;
 mod page;
 mod preface;
 mod preface_reader;

@@ -17,6 +17,9 @@ pub struct Mark {
     pub assets: u64,
     /// Number of findings before it; counted only in template reports.
     pub(crate) findings: u64,
+    /// Number of assets of a scan before it whose scan ended normally.
+    #[serde(default)]
+    pub(crate) scanned: u64,
     /// Number of bytes replaced before it.
     pub(crate) replaced: u64,
     /// The first error next to the assets of a scan.

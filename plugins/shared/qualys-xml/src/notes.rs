@@ -1,19 +1,34 @@
 //! Warnings about a report, for the operator.
 
+use std::collections::BTreeMap;
+
 use scanbridge_plugin_api::model::Note;
 use serde::{Deserialize, Serialize};
 
 use crate::names::Shown;
+use crate::other::Table;
 
 /// Counts problems, and stores a few element names and sentences.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Notes {
-    /// Number of unknown elements.
+    /// Number of unknown elements that were skipped.
     #[serde(skip_serializing_if = "is_zero")]
     unknown: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown_names: Vec<String>,
+    /// Number of unknown elements and attributes that were passed on.
+    #[serde(skip_serializing_if = "is_zero")]
+    passed_on: u64,
+    /// The first of their paths.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    passed_on_paths: Vec<String>,
+    /// Texts that were not passed on, because their row already had too many.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) dropped_texts: u64,
+    /// Texts that do not have the form of their field, by field.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    bad_values: BTreeMap<String, u64>,
     /// Findings whose definition is missing from the glossary or knowledge base.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) missing_definitions: u64,
@@ -26,8 +41,12 @@ pub(crate) struct Notes {
     /// Findings of an unknown type, treated as information.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) unknown_types: u64,
-    /// Texts that are not a severity, port, status or use of SSL, or not the only one of their finding.
-    pub(crate) invalid_codes: u64,
+    /// Assets for which the report declares another number of findings than it contains.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) count_mismatches: u64,
+    /// Findings whose kind is that of their definition.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) kinds_of_definition: u64,
     /// References to characters forbidden in XML.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) forbidden_references: u64,
@@ -45,6 +64,7 @@ fn is_zero(count: &u64) -> bool {
 }
 
 const MAX_NAMES: usize = 5;
+const MAX_PATHS: usize = 20;
 const MAX_SENTENCES: usize = 20;
 
 impl Notes {
@@ -56,6 +76,28 @@ impl Notes {
                 self.unknown_names.push(name);
             }
         }
+    }
+
+    /// Counts an unknown element or attribute that was passed on.
+    pub(crate) fn unknown_item(&mut self, path: &str) {
+        self.passed_on += 1;
+        if self.passed_on_paths.len() < MAX_PATHS {
+            let path = Shown(path).to_string();
+            if !self.passed_on_paths.contains(&path) {
+                self.passed_on_paths.push(path);
+            }
+        }
+    }
+
+    /// Counts a text that does not have the form of its field.
+    pub(crate) fn bad_value(&mut self, table: Table, field: &str) {
+        let table = match table {
+            Table::Asset => "asset",
+            Table::Definition => "definition",
+            Table::Finding => "finding",
+            Table::Report => "report",
+        };
+        *self.bad_values.entry(format!("{table}.{field}")).or_default() += 1;
     }
 
     /// Adds a sentence; equal sentences are counted. Further sentences above a maximum are dropped, so that a report
@@ -77,12 +119,25 @@ impl Notes {
                 self.unknown_names.push(name);
             }
         }
+        self.passed_on += other.passed_on;
+        for path in other.passed_on_paths {
+            if self.passed_on_paths.len() < MAX_PATHS && !self.passed_on_paths.contains(&path) {
+                self.passed_on_paths.push(path);
+            }
+        }
+        self.dropped_texts += other.dropped_texts;
+        for (field, count) in other.bad_values {
+            *self.bad_values.entry(field).or_default() += count;
+        }
         self.sentences.extend(other.sentences);
     }
 
     /// All notes with their counts. `replaced` is the number of replaced bytes.
     pub(crate) fn list(&self, replaced: u64) -> Vec<Note> {
         let names = self.unknown_names.join(", ");
+        let paths = self.passed_on_paths.join(", ");
+        let bad: Vec<String> =
+            self.bad_values.iter().map(|(field, count)| format!("{field}: {count}")).collect();
         let counted = [
             (
                 replaced + self.forbidden_references,
@@ -105,10 +160,22 @@ impl Notes {
             ),
             (self.unknown_types, "findings of an unknown type delivered as information".to_owned()),
             (
-                self.invalid_codes,
-                "invalid values of severity, port, status or SSL dropped; their findings were delivered \
-                 without them"
+                self.kinds_of_definition,
+                "findings without a type delivered with the type of their definition".to_owned(),
+            ),
+            (self.passed_on, format!("unknown elements passed on as `other`: {paths}")),
+            (
+                self.bad_values.values().sum(),
+                format!("invalid values dropped and passed on as `other` ({})", bad.join(", ")),
+            ),
+            (
+                self.dropped_texts,
+                "unknown elements or invalid values dropped: too many in one asset, definition or finding"
                     .to_owned(),
+            ),
+            (
+                self.count_mismatches,
+                "assets for which the report declares another number of findings than it contains".to_owned(),
             ),
             (self.asset_errors, "assets reported with an error instead of findings".to_owned()),
         ];

@@ -10,6 +10,7 @@ use crate::element_role::{ElementRole, Structure, Value};
 use crate::events::Limits;
 use crate::kind::Kind;
 use crate::mark::Mark;
+use crate::other::Table;
 use crate::walk::{Document, Flow, State, Walk};
 
 /// The parts of a page other than its detections.
@@ -60,6 +61,10 @@ impl Page {
 
 impl Document<()> for Page {
     const ROOT: &'static str = "HOST_LIST_VM_DETECTION_OUTPUT";
+
+    fn passes_on(_: Table) -> bool {
+        false
+    }
 
     fn child(parent: ElementRole, name: &str) -> ElementRole {
         let ElementRole::Of(structure) = parent else { return ElementRole::Ignored };

@@ -65,6 +65,7 @@ impl<R: Read> ReportReader<R> {
             ByKind::Scan(walk) => {
                 walk.begin_at(tags, &mark);
                 walk.document.error = mark.error;
+                walk.document.scanned = mark.scanned;
                 &mut walk.state
             }
             ByKind::TemplateReport(walk) => {
@@ -91,7 +92,8 @@ impl<R: Read> ReportReader<R> {
             Kind::Scan => ByKind::Scan(Walk::new::<BatchBuilder>(source, Scan::default(), limits)),
             Kind::TemplateReport => {
                 let assets_end = preface.unread.map(|unread| unread.position);
-                let document = TemplateReport::new(assets_end, preface.findings);
+                let document =
+                    TemplateReport::new(assets_end, preface.findings, std::mem::take(&mut preface.risks));
                 ByKind::TemplateReport(Walk::new::<Joined<'_>>(source, document, limits))
             }
             _ => ByKind::Detections(Walk::new::<Joined<'_>>(source, Detections::default(), limits)),
@@ -163,6 +165,7 @@ impl<R: Read> ReportReader<R> {
             position,
             assets: self.assets(),
             findings,
+            scanned: if let ByKind::Scan(walk) = &self.walk { walk.document.scanned } else { 0 },
             replaced,
             error,
             unread: self.unread,
@@ -180,6 +183,15 @@ impl<R: Read> ReportReader<R> {
     #[must_use]
     pub fn assets(&self) -> u64 {
         self.writer().assets
+    }
+
+    /// Number of assets of a scan whose scan ended normally.
+    #[must_use]
+    pub fn scanned_assets(&self) -> u64 {
+        match &self.walk {
+            ByKind::Scan(walk) => walk.document.scanned,
+            ByKind::TemplateReport(_) | ByKind::Detections(_) => self.assets(),
+        }
     }
 
     /// The first error next to the assets, with its number and text; to be called at the end of the report. A report

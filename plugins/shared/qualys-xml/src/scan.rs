@@ -9,7 +9,8 @@ use crate::damage::Fault;
 use crate::element::Element;
 use crate::element_role::{Code, ElementRole, Structure, Value, in_definition};
 use crate::facts::{is_placeholder, reader_of};
-use crate::walk::{Document, EMPTY_ERROR, Flow, State};
+use crate::other::Table;
+use crate::walk::{Document, EMPTY_ERROR, Flow, State, table_of_role};
 
 /// Delivers the assets of a scan. `scan_preface` reads its header before.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub(crate) struct Scan {
     pub(crate) writer: BatchWriter,
     /// The first error next to the assets.
     pub(crate) error: Option<String>,
+    /// Number of assets whose scan ended normally.
+    pub(crate) scanned: u64,
     category: Category,
 }
 
@@ -27,11 +30,15 @@ struct Category {
     port: String,
     protocol: String,
     fqdn: String,
-    over_ssl: bool,
+    note: String,
 }
 
 impl Document<BatchBuilder> for Scan {
     const ROOT: &'static str = "SCAN";
+
+    fn passes_on(table: Table) -> bool {
+        table != Table::Report
+    }
 
     fn child(parent: ElementRole, name: &str) -> ElementRole {
         match parent {
@@ -63,26 +70,27 @@ impl Document<BatchBuilder> for Scan {
             ElementRole::Of(Structure::Finding) => self.open_finding(element, &mut state.cells),
             // Already read with the header.
             ElementRole::Of(Structure::Root) => Ok(()),
-            ElementRole::Of(Structure::Category) => self.category.read(element),
+            ElementRole::Of(Structure::Category) => self.category.read(element, &mut state.cells),
             ElementRole::Of(Structure::Asset) => {
                 self.writer.begin_asset();
                 open_asset(element, &mut state.cells)
             }
-            ElementRole::Finding(FindingField::Result) => element.attributes(|key, value| {
-                if key == "format" {
-                    state.cells.finding.set(FindingField::ResultFormat, value);
-                }
+            ElementRole::Value(Value::Error) => element.attributes(|key, value| match key {
+                "number" => value.clone_into(&mut state.error_number),
+                _ => state.notes.unknown_element(&format!("ERROR@{key}")),
             }),
-            ElementRole::Value(Value::Error) => element.attributes(|key, value| {
-                if key == "number" {
-                    value.clone_into(&mut state.error_number);
+            _ => {
+                if is_text_of_asset(role) {
+                    self.writer.begin_text(&mut state.notes);
                 }
-            }),
-            ElementRole::Asset(_) => {
-                self.writer.begin_text(&mut state.notes);
-                element.attributes(|_, _| {})
+                element.attributes(|key, value| match (role, key) {
+                    (ElementRole::Finding(FindingField::Result), "format") => {
+                        state.cells.finding.set(FindingField::ResultFormat, value);
+                    }
+                    (ElementRole::Definition(field), "source") => state.cells.set_score_source(field, value),
+                    _ => state.cells.pass_on_attribute(table_of_role(role), key, value),
+                })
             }
-            _ => element.attributes(|_, _| {}),
         }
     }
 
@@ -94,8 +102,8 @@ impl Document<BatchBuilder> for Scan {
     ) -> Result<Flow, Box<Fault>> {
         match role {
             ElementRole::Of(Structure::Finding) => {
-                let Some(asset) = self.writer.asset(&state.cells, batch) else { return Ok(Flow::On) };
-                state.notes.invalid_codes += state.cells.invalid_codes;
+                let Some(asset) = self.writer.asset(&mut state.cells, batch) else { return Ok(Flow::On) };
+                state.cells.complete_definition();
                 if let Some(facts) = reader_of(state.cells.definition.get(DefinitionField::Id)) {
                     add_facts(&mut state.cells, facts)?;
                 }
@@ -103,10 +111,19 @@ impl Document<BatchBuilder> for Scan {
                 batch.push_finding(asset, definition, &state.cells.finding);
                 Ok(pause_when_overfull(batch))
             }
-            ElementRole::Of(Structure::Asset) => Ok(self.writer.end_asset(&state.cells, batch)),
+            ElementRole::Of(Structure::Asset) => {
+                let status = state.cells.asset.get(AssetField::Status).as_bytes();
+                let is_scanned = status.is_empty()
+                    || status.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"finish"));
+                self.scanned += u64::from(is_scanned);
+                Ok(self.writer.end_asset(&mut state.cells, batch))
+            }
+            ElementRole::Other(Table::Asset) | ElementRole::Value(Value::Address) => {
+                self.writer.begin_text(&mut state.notes);
+                Ok(Flow::On)
+            }
             ElementRole::Value(Value::Error) => {
                 if let Some(error) = state.take_error() {
-                    state.notes.add(format!("the report contains {error}"));
                     self.error.get_or_insert(error);
                 }
                 self.error.get_or_insert_with(|| EMPTY_ERROR.to_owned());
@@ -130,9 +147,10 @@ impl Scan {
         let mut cves = Ok(());
         element.attributes(|key, value| match key {
             "number" => cells.definition.set(DefinitionField::Id, value.trim()),
-            "severity" => cells.set_code(Code::Severity, value.trim()),
+            "severity" => cells.set_code(Code::Severity, value, Some("@severity")),
+            "standard-severity" => cells.finding.set(FindingField::StandardSeverity, value.trim()),
             "cveid" => cves = cells.add_cves_of_attribute(value),
-            _ => {}
+            _ => cells.pass_on_attribute(Table::Finding, key, value),
         })?;
         cves?;
         self.category.write(cells);
@@ -141,11 +159,10 @@ impl Scan {
 }
 
 impl Category {
-    fn read(&mut self, element: &Element<'_>) -> Result<(), Box<Fault>> {
-        for text in [&mut self.name, &mut self.port, &mut self.protocol, &mut self.fqdn] {
+    fn read(&mut self, element: &Element<'_>, cells: &mut Cells) -> Result<(), Box<Fault>> {
+        for text in [&mut self.name, &mut self.port, &mut self.protocol, &mut self.fqdn, &mut self.note] {
             text.clear();
         }
-        self.over_ssl = false;
         element.attributes(|key, value| {
             let value = value.trim();
             match key {
@@ -153,19 +170,24 @@ impl Category {
                 "port" => value.clone_into(&mut self.port),
                 "protocol" => value.clone_into(&mut self.protocol),
                 "fqdn" => value.clone_into(&mut self.fqdn),
-                "misc" => self.over_ssl = value.to_ascii_lowercase().contains("over ssl"),
-                _ => {}
+                "misc" => value.clone_into(&mut self.note),
+                _ => cells.pass_on_attribute(Table::Asset, key, value),
             }
         })
     }
 
     fn write(&self, cells: &mut Cells) {
         cells.definition.set(DefinitionField::Category, &self.name);
-        cells.set_code(Code::Port, &self.port);
-        cells.set_code(Code::Protocol, &self.protocol);
-        cells.finding.set(FindingField::Fqdn, &self.fqdn);
-        if self.over_ssl {
-            cells.finding.set_ssl(true);
+        cells.set_code(Code::Port, &self.port, Some("CAT@port"));
+        cells.set_code(Code::Protocol, &self.protocol, Some("CAT@protocol"));
+        if !self.fqdn.is_empty() {
+            cells.finding.set(FindingField::Fqdn, &self.fqdn);
+        }
+        if !self.note.is_empty() {
+            cells.finding.set(FindingField::PortNote, &self.note);
+            if self.note.to_ascii_lowercase().contains("over ssl") {
+                cells.finding.set_ssl(true);
+            }
         }
     }
 }
@@ -173,11 +195,17 @@ impl Category {
 fn open_asset(element: &Element<'_>, cells: &mut Cells) -> Result<(), Box<Fault>> {
     cells.begin_asset();
     element.attributes(|key, value| match key {
-        "value" => cells.asset.set(AssetField::Address, value.trim()),
+        "value" => cells.add_address(value, Some("@value")),
         "name" if !is_placeholder(value) => cells.asset.set(AssetField::Dns, value.trim()),
         "status" => cells.asset.set(AssetField::Status, value.trim()),
-        _ => {}
+        "name" => {}
+        _ => cells.pass_on_attribute(Table::Asset, key, value),
     })
+}
+
+/// Whether an element of this role is a text of the asset.
+fn is_text_of_asset(role: ElementRole) -> bool {
+    matches!(role, ElementRole::Asset(_))
 }
 
 fn in_asset(name: &str) -> ElementRole {
@@ -186,7 +214,7 @@ fn in_asset(name: &str) -> ElementRole {
         "OS_CPE" => ElementRole::Asset(AssetField::OsCpe),
         "NETBIOS_HOSTNAME" => ElementRole::Asset(AssetField::Netbios),
         "NETWORK" => ElementRole::Asset(AssetField::Network),
-        "IPV6" => ElementRole::Asset(AssetField::Ipv6),
+        "IPV6" => ElementRole::Value(Value::Address),
         "INFOS" | "SERVICES" | "VULNS" | "PRACTICES" => ElementRole::Of(Structure::Findings),
         _ => ElementRole::Unknown,
     }
@@ -196,7 +224,8 @@ fn in_finding(name: &str) -> ElementRole {
     match name {
         "RESULT" => ElementRole::Finding(FindingField::Result),
         "INSTANCE" => ElementRole::Finding(FindingField::Instance),
-        "RESULT_ERRORS" | "RESULT_DEBUG" => ElementRole::Ignored,
+        "RESULT_ERRORS" => ElementRole::Finding(FindingField::ResultErrors),
+        "RESULT_DEBUG" => ElementRole::Finding(FindingField::ResultDebug),
         _ => in_definition(name),
     }
 }

@@ -3,10 +3,13 @@
 use std::io::Read;
 
 use crate::damage::{Damage, Fault};
+use crate::details;
 use crate::element::Element;
 use crate::element_role::{ElementRole, Structure, Value};
 use crate::events::Limits;
+use crate::forms::{integer, seconds, time};
 use crate::mark::Unread;
+use crate::other::Table;
 use crate::preface::{Preface, without_placeholder};
 use crate::scan::Scan;
 use crate::walk::{Document, EMPTY_ERROR, Flow, Location, State, Walk};
@@ -19,7 +22,8 @@ pub(crate) fn read(source: impl Read, unread: Option<Unread>, limits: Limits) ->
     let mut ended = walk.run(&mut ());
     let (root, head) = (walk.root, walk.head);
     let ScanPreface { mut preface, has_asset, .. } = walk.document;
-    preface.notes.forbidden_references = walk.state.notes.forbidden_references;
+    preface.notes = walk.state.notes;
+    preface.details = walk.state.details;
     if has_asset || matches!(ended, Ok(true)) {
         // The delivering walk finds the same error and reports it.
         preface.error = None;
@@ -64,6 +68,10 @@ impl Document<()> for ScanPreface {
     const ROOT: &'static str = <Scan as Document<_>>::ROOT;
     const LOCATES_HEAD: bool = true;
 
+    fn passes_on(table: Table) -> bool {
+        table == Table::Report
+    }
+
     fn child(parent: ElementRole, name: &str) -> ElementRole {
         match (parent, name) {
             (ElementRole::Of(Structure::Root), "HEADER") => ElementRole::Of(Structure::Head),
@@ -71,6 +79,7 @@ impl Document<()> for ScanPreface {
             (ElementRole::Of(Structure::Root), "ERROR") => ElementRole::Value(Value::Error),
             (ElementRole::Value(Value::Error), "SUMMARY") => parent,
             (ElementRole::Of(Structure::Head), "KEY") => ElementRole::Value(Value::Key),
+            (ElementRole::Of(Structure::Head), _) => ElementRole::Unknown,
             _ => ElementRole::Ignored,
         }
     }
@@ -96,6 +105,10 @@ impl Document<()> for ScanPreface {
             }
             (ElementRole::Value(Value::Key), "value") => value.trim().clone_into(&mut self.key),
             (ElementRole::Value(Value::Error), "number") => value.clone_into(&mut state.error_number),
+            // The delivering walk counts the others.
+            (ElementRole::Of(Structure::Head) | ElementRole::Value(Value::Key), _) => {
+                state.cells.pass_on_attribute(Table::Report, key, value);
+            }
             _ => {}
         })
     }
@@ -105,12 +118,9 @@ impl Document<()> for ScanPreface {
             ElementRole::Of(Structure::Head) => return Ok(Flow::Pause),
             ElementRole::Value(Value::Key) => {
                 state.cells.begin_text();
-                let text = without_placeholder(&state.cells.value);
-                match self.key.as_str() {
-                    "DATE" => text.clone_into(&mut self.preface.time),
-                    "TITLE" => text.clone_into(&mut self.preface.title),
-                    _ => {}
-                }
+                let text = std::mem::take(&mut state.cells.value);
+                self.read_key(without_placeholder(&text), state);
+                state.cells.value = text;
             }
             ElementRole::Value(Value::Error) => {
                 let error = state.take_error().or_else(|| self.preface.error.take());
@@ -120,4 +130,65 @@ impl Document<()> for ScanPreface {
         }
         Ok(Flow::On)
     }
+}
+
+impl ScanPreface {
+    /// Reads the text of the current key.
+    fn read_key(&mut self, text: &str, state: &mut State) {
+        if text.is_empty() {
+            return;
+        }
+        let preface = &mut self.preface;
+        let is_valid = match self.key.as_str() {
+            // The login name of a person says nothing about the report.
+            "USERNAME" => true,
+            "TITLE" => {
+                text.clone_into(&mut preface.title);
+                true
+            }
+            "STATUS" => {
+                text.clone_into(&mut preface.status);
+                true
+            }
+            "SCAN_HOST" => {
+                preface.set_scanner(text);
+                true
+            }
+            "DATE" => {
+                let mut scratch = String::new();
+                time(text, &mut scratch).map(|time| time.clone_into(&mut preface.time)).is_some()
+            }
+            "NBHOST_ALIVE" => set(&mut preface.assets_alive, integer(text).map(u64::from)),
+            "NBHOST_TOTAL" => set(&mut preface.assets_total, integer(text).map(u64::from)),
+            "DURATION" => set(&mut preface.duration_secs, seconds(text)),
+            _ => false,
+        };
+        if !is_valid {
+            if matches!(self.key.as_str(), "DATE" | "NBHOST_ALIVE" | "NBHOST_TOTAL" | "DURATION") {
+                state.notes.bad_value(Table::Report, &self.key.to_ascii_lowercase());
+            } else if !KEYS.contains(&self.key.as_str()) {
+                state.notes.unknown_item(&format!("KEY {}", self.key));
+            }
+            let is_kept = details::add_named(&mut state.details, &self.key.to_ascii_lowercase(), text);
+            state.notes.dropped_texts += u64::from(!is_kept);
+        }
+    }
+}
+
+/// Keys that become details.
+const KEYS: [&str; 9] = [
+    "TARGET",
+    "EXCLUDED_TARGET",
+    "REPORT_TYPE",
+    "OPTIONS",
+    "FQDN",
+    "COMPANY",
+    "CLIENT",
+    "NETWORK_TITLE",
+    "NETWORK_ID",
+];
+
+fn set(value: &mut Option<u64>, read: Option<u64>) -> bool {
+    *value = read;
+    read.is_some()
 }

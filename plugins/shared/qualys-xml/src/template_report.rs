@@ -1,5 +1,7 @@
 //! Second pass over an `ASSET_DATA_REPORT`: delivers the assets, joined with the glossary.
 
+use std::collections::HashMap;
+
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 
 use crate::batch_writer::BatchWriter;
@@ -8,7 +10,9 @@ use crate::element::Element;
 use crate::element_role::{Code, ElementRole, Structure, Value};
 use crate::join::{Joined, SentDefinitions, qid_number};
 use crate::notes::Notes;
-use crate::walk::{Document, Flow, State};
+use crate::other::Table;
+use crate::preface::AssetRisk;
+use crate::walk::{Document, Flow, State, table_of_role};
 
 /// Delivers the assets of a template report.
 #[derive(Debug, Default)]
@@ -22,6 +26,10 @@ pub(crate) struct TemplateReport {
     pub(crate) findings: u64,
     /// The number of findings that the report declares.
     findings_expected: Option<u64>,
+    /// The risks of the assets, by network and address.
+    risks: HashMap<(String, String), AssetRisk>,
+    /// Number of findings of the asset.
+    asset_findings: u64,
     /// The report contains an error for the asset instead of findings.
     failed: bool,
     /// The QID of the finding's reference to the glossary.
@@ -30,8 +38,12 @@ pub(crate) struct TemplateReport {
 
 impl TemplateReport {
     /// Uses the results of the first pass.
-    pub(crate) fn new(assets_end: Option<u64>, findings_expected: Option<u64>) -> Self {
-        Self { assets_end, findings_expected, ..Self::default() }
+    pub(crate) fn new(
+        assets_end: Option<u64>,
+        findings_expected: Option<u64>,
+        risks: HashMap<(String, String), AssetRisk>,
+    ) -> Self {
+        Self { assets_end, findings_expected, risks, ..Self::default() }
     }
 
     /// Adds a note if the number of findings differs from the number that the report declares.
@@ -45,8 +57,49 @@ impl TemplateReport {
     }
 }
 
+impl TemplateReport {
+    /// The risk that the head of the report declares for the asset.
+    fn risk_of(&self, state: &State) -> Option<&AssetRisk> {
+        if self.risks.is_empty() {
+            return None;
+        }
+        let asset = &state.cells.asset;
+        let network = asset.get(AssetField::NetworkId).to_owned();
+        let address = match asset.get(AssetField::Address) {
+            "" => asset.get(AssetField::Ipv6),
+            address => address,
+        };
+        self.risks.get(&(network, address.to_owned()))
+    }
+
+    /// Adds it to the asset.
+    fn add_risk(&mut self, state: &mut State) {
+        if self.writer.has_started() {
+            return;
+        }
+        let Some(AssetRisk { risk, total }) = self.risk_of(state) else { return };
+        let (risk, total) = (risk.clone(), total.clone());
+        state.cells.asset.set(AssetField::SecurityRisk, &risk);
+        if !total.is_empty() {
+            let item = format!("total_vulnerabilities\t{total}");
+            state.cells.asset.append_item(AssetField::RiskFactors, &item);
+        }
+    }
+
+    fn compare_findings_of_asset(&self, state: &mut State) {
+        let total = self.risk_of(state).and_then(|risk| risk.total.parse::<u64>().ok());
+        if total.is_some_and(|total| total != self.asset_findings) {
+            state.notes.count_mismatches += 1;
+        }
+    }
+}
+
 impl Document<Joined<'_>> for TemplateReport {
     const ROOT: &'static str = "ASSET_DATA_REPORT";
+
+    fn passes_on(table: Table) -> bool {
+        table != Table::Report
+    }
 
     fn child(parent: ElementRole, name: &str) -> ElementRole {
         match parent {
@@ -79,16 +132,17 @@ impl Document<Joined<'_>> for TemplateReport {
             ElementRole::Of(Structure::Finding) => {
                 state.cells.begin_finding();
                 self.findings += 1;
+                self.asset_findings += 1;
                 self.key = None;
             }
             ElementRole::Of(Structure::Asset) => {
                 self.writer.begin_asset();
                 state.cells.begin_asset();
-                self.failed = false;
+                (self.failed, self.asset_findings) = (false, 0);
             }
-            ElementRole::Asset(_) | ElementRole::Of(Structure::AssetList(_)) => {
-                self.writer.begin_text(&mut state.notes)
-            }
+            ElementRole::Asset(_)
+            | ElementRole::Value(Value::Address)
+            | ElementRole::Of(Structure::AssetList(_)) => self.writer.begin_text(&mut state.notes),
             _ => {}
         }
         element.attributes(|key, value| match (role, key) {
@@ -96,13 +150,22 @@ impl Document<Joined<'_>> for TemplateReport {
             (ElementRole::Finding(FindingField::Result), "format") => {
                 state.cells.finding.set(FindingField::ResultFormat, value);
             }
-            (ElementRole::Asset(AssetField::Address), "network_id") => {
-                state.cells.asset.set(AssetField::Network, value.trim());
+            (ElementRole::Finding(FindingField::DetectionScore), "severity") => {
+                state.cells.finding.set(FindingField::DetectionLevel, value.trim());
             }
-            (ElementRole::Asset(AssetField::Address), "v6") if value.contains(':') => {
-                state.cells.asset.set(AssetField::Ipv6, value.trim());
+            (ElementRole::Value(Value::Address), "network_id") => {
+                state.cells.asset.set(AssetField::NetworkId, value.trim());
             }
+            (ElementRole::Value(Value::Address), "v6") if value.contains(':') => {
+                state.cells.add_address(value, Some("IP@v6"));
+            }
+            // 1 for an IPv6 address, which shows it itself.
+            (ElementRole::Value(Value::Address | Value::AssetItem(_)), "v6") => {}
             (ElementRole::Value(Value::Error), "number") => value.clone_into(&mut state.error_number),
+            // The first pass has read the attributes of other elements.
+            _ if table_of_role(role) != Table::Report => {
+                state.cells.pass_on_attribute(table_of_role(role), key, value);
+            }
             _ => {}
         })
     }
@@ -117,13 +180,19 @@ impl Document<Joined<'_>> for TemplateReport {
             ElementRole::Of(Structure::Finding) => {
                 let text = state.cells.definition.get(DefinitionField::Id);
                 let key = self.key.or_else(|| qid_number(text));
+                self.add_risk(state);
                 return self.join.deliver(&mut self.writer, key, state, sink);
             }
             // If delivered, it would look like an asset that was scanned and has no findings.
             ElementRole::Of(Structure::Asset) if self.failed && !self.writer.has_started() => {
                 self.writer.is_open = false
             }
-            ElementRole::Of(Structure::Asset) => return Ok(self.writer.end_asset(&state.cells, sink.batch)),
+            ElementRole::Of(Structure::Asset) => {
+                self.add_risk(state);
+                self.compare_findings_of_asset(state);
+                return Ok(self.writer.end_asset(&mut state.cells, sink.batch));
+            }
+            ElementRole::Other(Table::Asset) => self.writer.begin_text(&mut state.notes),
             ElementRole::Of(Structure::Assets) if self.assets_end.is_some() => {
                 self.is_done = true;
                 return Ok(Flow::Pause);
@@ -143,7 +212,7 @@ impl Document<Joined<'_>> for TemplateReport {
 
 fn in_asset(name: &str) -> ElementRole {
     match name {
-        "IP" => ElementRole::Asset(AssetField::Address),
+        "IP" => ElementRole::Value(Value::Address),
         "TRACKING_METHOD" => ElementRole::Asset(AssetField::TrackingMethod),
         "HOST_ID" => ElementRole::Asset(AssetField::Id),
         "DNS" => ElementRole::Asset(AssetField::Dns),
@@ -154,6 +223,11 @@ fn in_asset(name: &str) -> ElementRole {
         "ASSET_TAGS" => ElementRole::Of(Structure::AssetList(AssetField::Tags)),
         "ASSET_GROUPS" => ElementRole::Of(Structure::AssetList(AssetField::Groups)),
         "IP_INTERFACES" => ElementRole::Of(Structure::AssetList(AssetField::Interfaces)),
+        "ASSET_RISK_SCORE" => ElementRole::Value(Value::SecondRiskScore),
+        "TRURISK_SCORE" => ElementRole::AssetBetter(AssetField::RiskScore),
+        "ASSET_CRITICALITY_SCORE" => ElementRole::Asset(AssetField::Criticality),
+        "CLOUD_PROVIDER" => ElementRole::Asset(AssetField::CloudProvider),
+        "EC2_INSTANCE_ID" => ElementRole::Value(Value::AssetFallback(AssetField::CloudId)),
         "VULN_INFO_LIST" => ElementRole::Of(Structure::Findings),
         "ERROR" => ElementRole::Value(Value::Error),
         _ => ElementRole::Unknown,
@@ -180,6 +254,7 @@ fn in_finding(name: &str) -> ElementRole {
         "CVSS3_FINAL" => FindingField::Cvss3Final,
         "TICKET_NUMBER" => FindingField::Ticket,
         "TICKET_STATE" => FindingField::TicketState,
+        "QDS" => FindingField::DetectionScore,
         _ => return ElementRole::Unknown,
     })
 }

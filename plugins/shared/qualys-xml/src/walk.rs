@@ -2,14 +2,18 @@
 
 use std::io::Read;
 
+use scanbridge_plugin_api::model::ReportDetail;
+
 use crate::cells::{Cells, collects_text};
 use crate::damage::{Damage, Fault};
+use crate::details;
 use crate::element::Element;
-use crate::element_role::{ElementRole, Structure, in_item, in_list};
+use crate::element_role::{ElementRole, Structure, Value, in_item, in_list};
 use crate::events::{Event, Events, Limits};
 use crate::mark::Mark;
 use crate::names::Shown;
 use crate::notes::Notes;
+use crate::other::{self, Extra, Place, Table};
 use crate::sanitizer::SourcePosition;
 
 /// Semantics of one kind of report. `S` is the destination: a batch, a definition store, or nothing.
@@ -21,6 +25,10 @@ pub(crate) trait Document<S> {
     /// Whether the walk records where the root and the head begin.
     const LOCATES_HEAD: bool = false;
 
+    /// Whether unknown elements and attributes of this table are passed on. The others were, or will be, read by another
+    /// walk, or are only counted.
+    fn passes_on(table: Table) -> bool;
+
     /// The role of the element `name` within `parent`. Depends only on its arguments.
     fn child(parent: ElementRole, name: &str) -> ElementRole;
 
@@ -28,7 +36,12 @@ pub(crate) trait Document<S> {
     fn open(&mut self, role: ElementRole, element: &Element<'_>, state: &mut State)
     -> Result<(), Box<Fault>>;
 
-    /// A structural element or a value ends.
+    /// Whether an unknown element within `parent` that is not passed on is counted. Another walk may have read it.
+    fn counts_unknown(&self, _parent: ElementRole) -> bool {
+        true
+    }
+
+    /// A structural element, a value or an unknown element ends.
     fn close(&mut self, role: ElementRole, state: &mut State, sink: &mut S) -> Result<Flow, Box<Fault>>;
 }
 
@@ -45,6 +58,8 @@ pub(crate) enum Flow {
 pub(crate) struct State {
     pub(crate) cells: Cells,
     pub(crate) notes: Notes,
+    /// Details of the report.
+    pub(crate) details: Vec<ReportDetail>,
     /// The number of the current `ERROR`.
     pub(crate) error_number: String,
 }
@@ -56,7 +71,7 @@ impl State {
     /// The message of the `ERROR` that ends, from its number and text. None if a `SUMMARY` within it already
     /// contained both.
     pub(crate) fn take_error(&mut self) -> Option<String> {
-        let number = Shown(&std::mem::take(&mut self.error_number)).to_string();
+        let number = Shown(std::mem::take(&mut self.error_number).trim()).to_string();
         let text = Shown(&self.cells.value).to_string();
         self.cells.value.clear();
         match (number.as_str(), text.as_str()) {
@@ -64,6 +79,43 @@ impl State {
             ("", _) => Some(format!("error: {text}")),
             (_, "") => Some(format!("error {number}")),
             _ => Some(format!("error {number}: {text}")),
+        }
+    }
+
+    /// Passes on texts whose paths are known, before their row is written.
+    pub(crate) fn pass_on_now(&mut self) {
+        if self.cells.extras.is_empty() {
+            return;
+        }
+        for extra in std::mem::take(&mut self.cells.extras) {
+            match &extra.place {
+                Place::At(path) => self.pass_on(&extra, path),
+                Place::After(_) | Place::Around => self.cells.extras.push(extra),
+            }
+        }
+    }
+
+    /// Passes a text on with its row. `path` is relative to the element of the row.
+    #[cold]
+    pub(crate) fn pass_on(&mut self, extra: &Extra, path: &str) {
+        let is_unknown = match extra.field {
+            Some(field) => {
+                self.notes.bad_value(extra.table, field);
+                false
+            }
+            None => !extra.is_second && !(extra.table == Table::Report && details::is_known(path)),
+        };
+        let Cells { asset, definition, finding, budgets, .. } = &mut self.cells;
+        let is_kept = match extra.table {
+            Table::Asset => budgets[0].add(asset, other::ASSET, path, &extra.text),
+            Table::Definition => budgets[1].add(definition, other::DEFINITION, path, &extra.text),
+            Table::Finding => budgets[2].add(finding, other::FINDING, path, &extra.text),
+            Table::Report => details::add(&mut self.details, path, &extra.text),
+        };
+        if !is_kept {
+            self.notes.dropped_texts += 1;
+        } else if is_unknown {
+            self.notes.unknown_item(path);
         }
     }
 }
@@ -101,6 +153,7 @@ impl<R: Read, D> Walk<R, D> {
             state: State {
                 cells: Cells::new(limits.text_bytes),
                 notes: Notes::default(),
+                details: Vec::new(),
                 error_number: String::new(),
             },
             innermost: ElementRole::Of(Structure::Document),
@@ -154,6 +207,31 @@ impl<R: Read, D> Walk<R, D> {
         self.events.replaced()
     }
 
+    /// Passes on the texts that the last event has found.
+    #[cold]
+    fn pass_on_extras<S>(&mut self)
+    where
+        D: Document<S>,
+    {
+        let roles = || self.ancestors.iter().skip(1).chain([&self.innermost]);
+        let is_row = |role: &ElementRole| matches!(role, ElementRole::Of(structure) if structure.is_row());
+        let row = roles().enumerate().filter(|(_, role)| is_row(role)).last();
+        let open = self.events.path_after(row.map_or(1, |(index, _)| index + 1));
+        for extra in std::mem::take(&mut self.state.cells.extras) {
+            let path = match &extra.place {
+                Place::At(path) => path.clone(),
+                Place::After(end) => format!("{open}{end}"),
+                Place::Around => open.rsplit_once('/').map_or(String::new(), |(around, _)| around.to_owned()),
+            };
+            let path = path.trim_start_matches('/');
+            if D::passes_on(extra.table) {
+                self.state.pass_on(&extra, path);
+            } else {
+                self.state.notes.unknown_element(path);
+            }
+        }
+    }
+
     /// Continues until the document pauses or the report ends. `false` if it ended.
     pub(crate) fn run<S>(&mut self, sink: &mut S) -> Result<bool, Damage>
     where
@@ -163,7 +241,7 @@ impl<R: Read, D> Walk<R, D> {
             let step = match self.events.next(collects_text(self.innermost))? {
                 Event::Open(element) => {
                     self.ancestors.push(self.innermost);
-                    let role = open(&mut self.document, &mut self.state, self.innermost, &element);
+                    let role = open(&mut self.document, &mut self.state, &self.ancestors, &element);
                     role.map(|role| self.innermost = role).map(|()| Flow::On)
                 }
                 Event::Text(piece) => self.state.cells.text(self.innermost, &piece).map(|()| Flow::On),
@@ -183,11 +261,14 @@ impl<R: Read, D> Walk<R, D> {
                         &mut self.innermost,
                         self.ancestors.pop().unwrap_or(ElementRole::Ignored),
                     );
-                    close(&mut self.document, &mut self.state, role, sink)
+                    close(&mut self.document, &mut self.state, role, self.innermost, sink)
                 }
                 Event::Nothing => Ok(Flow::On),
                 Event::End => return Ok(false),
             };
+            if !self.state.cells.extras.is_empty() {
+                self.pass_on_extras();
+            }
             match step {
                 Ok(Flow::On) if D::SKIPPED == Some(self.innermost) => self.events.skip_content()?,
                 Ok(Flow::On) if D::LOCATES_HEAD => self.locate_head(),
@@ -203,34 +284,103 @@ impl<R: Read, D> Walk<R, D> {
 fn open<S, D: Document<S>>(
     document: &mut D,
     state: &mut State,
-    parent: ElementRole,
+    ancestors: &[ElementRole],
     element: &Element<'_>,
 ) -> Result<ElementRole, Box<Fault>> {
+    let parent = ancestors.last().copied().unwrap_or(ElementRole::Ignored);
     let mut role = match parent {
         _ if parent.is_skipped() => ElementRole::Ignored,
         ElementRole::Of(Structure::Document) => ElementRole::Of(Structure::Root),
         ElementRole::List(list) => in_list(list, element.name()),
         ElementRole::Item(item) => in_item(item, element.name()),
+        ElementRole::Other(_) | ElementRole::Value(Value::Gathered(_)) => parent,
         // Also for markup within a text; the text continues after it.
         _ => D::child(parent, element.name()),
     };
     if role == ElementRole::Unknown {
-        state.notes.unknown_element(element.name());
+        let table = table_of(ancestors);
+        if D::passes_on(table) {
+            role = ElementRole::Other(table);
+        } else if document.counts_unknown(parent) {
+            state.notes.unknown_element(element.name());
+        }
     }
     if !role.is_skipped() {
-        role = state.cells.open(role)?;
+        role = state.cells.open(role, parent, element.name())?;
     }
-    if element.has_attributes() || matches!(role, ElementRole::Of(_) | ElementRole::Asset(_)) {
-        if matches!(role, ElementRole::Asset(_) | ElementRole::Finding(_)) {
+    if let ElementRole::Other(table) = role {
+        state.notes.forbidden_references += pass_on_attributes(state, table, element)?;
+        return Ok(role);
+    }
+    if role.is_skipped() {
+        element.attributes(|_, _| {})?;
+    } else if element.has_attributes() || always_opens(role) {
+        if matches!(
+            role,
+            ElementRole::Asset(_) | ElementRole::Finding(_) | ElementRole::Value(Value::Address)
+        ) {
             // Attribute values are stored in cells too, and the element may appear any number of times.
             state.cells.count_text_in(role, element.len())?;
         }
         document.open(role, element, state)?;
-        if !role.is_skipped() {
-            state.notes.forbidden_references += element.forbidden_references();
-        }
+        state.notes.forbidden_references += element.forbidden_references();
     }
     Ok(role)
+}
+
+/// Whether [`Document::open`] is called for elements without attributes.
+#[inline]
+fn always_opens(role: ElementRole) -> bool {
+    match role {
+        ElementRole::Of(_) | ElementRole::Asset(_) => true,
+        ElementRole::Value(value) => matches!(
+            value,
+            Value::AssetFactor | Value::UserAttribute | Value::CvssMetric(_) | Value::ThreatIntelligence
+        ),
+        _ => false,
+    }
+}
+
+#[cold]
+fn pass_on_attributes(state: &mut State, table: Table, element: &Element<'_>) -> Result<u64, Box<Fault>> {
+    element.attributes(|key, value| state.cells.pass_on_attribute(table, key, value))?;
+    Ok(element.forbidden_references())
+}
+
+/// The table of the row that an unknown element within these belongs to.
+#[cold]
+fn table_of(ancestors: &[ElementRole]) -> Table {
+    let table = ancestors.iter().rev().find_map(|role| match role {
+        ElementRole::Other(table) => Some(*table),
+        ElementRole::Item(item) => Some(item.table()),
+        ElementRole::List(_) | ElementRole::Definition(_) => Some(Table::Definition),
+        ElementRole::Asset(_) => Some(Table::Asset),
+        ElementRole::Finding(_) => Some(Table::Finding),
+        ElementRole::Of(structure) => Some(structure.table()),
+        _ => None,
+    });
+    table.unwrap_or(Table::Report)
+}
+
+/// The table of the row that an attribute of an element with this role belongs to.
+pub(crate) fn table_of_role(role: ElementRole) -> Table {
+    match role {
+        ElementRole::Value(Value::Code(_) | Value::DetectionFactor | Value::Ignored | Value::Disabled) => {
+            Table::Finding
+        }
+        ElementRole::Value(value) if value.is_of_asset() => Table::Asset,
+        ElementRole::Value(
+            Value::DefinitionItem(_)
+            | Value::DefinitionItems(_)
+            | Value::DefinitionType
+            | Value::CvssMetric(_)
+            | Value::ThreatIntelligence
+            | Value::Part(_)
+            | Value::Source,
+        ) => Table::Definition,
+        ElementRole::Value(Value::Gathered(_)) => Table::Finding,
+        _ => table_of(&[role]),
+    }
 }
 
 #[inline]
@@ -238,10 +388,15 @@ fn close<S, D: Document<S>>(
     document: &mut D,
     state: &mut State,
     role: ElementRole,
+    parent: ElementRole,
     sink: &mut S,
 ) -> Result<Flow, Box<Fault>> {
     if role.is_skipped() {
         return Ok(Flow::On);
+    }
+    if let ElementRole::Other(table) = role {
+        state.cells.close_other(table, parent);
+        return document.close(role, state, sink);
     }
     state.cells.close(role)?;
     match role {

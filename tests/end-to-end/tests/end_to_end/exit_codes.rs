@@ -1,8 +1,11 @@
 //! Exit codes are a stable interface, because scripts depend on them.
 
 use std::fs;
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::installation::project_file;
 use crate::sandbox::{CEF, CSV, Outcome, Sandbox, pipeline};
@@ -177,6 +180,73 @@ fn two_outputs_with_the_same_path_exit_78() {
         assert!(outcome.stderr.contains(error), "{arguments:?}: {}", outcome.stderr);
     }
     assert_eq!(sandbox.names(), ["pipeline.yaml"]);
+}
+
+#[test]
+fn syslog_settings_that_no_receiver_can_read_exit_78_offline() {
+    let sandbox = Sandbox::new();
+    let old_looks =
+        ["syslog_header: rfc3164", "syslog_header: arcsight", "profile: arcsight", "syslog_header: profile"];
+    let new_looks = ["syslog_header: rfc5424", "syslog_header: none", "profile: generic", "profile: rsyslog"];
+    let names = |names: &[&str]| names.iter().map(|name| format!("host_name: '{name}'")).collect::<Vec<_>>();
+    let mut cases = Vec::new();
+    for (looks, code) in [(old_looks, 78), (new_looks, 0)] {
+        for look in looks {
+            for host in names(&["2001:db8::1", "srv/1", "a:b", "[::1]", "-"]) {
+                cases.push((format!("transport: tcp, {look}, {host}"), code));
+            }
+            for host in names(&["collector.example.com", "192.0.2.7", "web_1"]) {
+                cases.push((format!("transport: tcp, {look}, {host}"), 0));
+            }
+        }
+    }
+    // The largest datagram of IPv4; a name may have addresses of both families.
+    for address in ["192.0.2.1", "'[2001:db8::1]'", "siem.example.com"] {
+        cases.push((format!("transport: udp, address: {address}, max_message_bytes: 65507"), 0));
+        cases.push((format!("transport: udp, address: {address}, max_message_bytes: 65508"), 78));
+    }
+    for (options, code) in cases {
+        let address = if options.contains("address") { "" } else { ", address: 192.0.2.1" };
+        let output = format!("{{ id: siem, plugin: ArcSightCEF, with: {{ {options}{address} }} }}");
+        sandbox.write("pipeline.yaml", pipeline(&scan(), &[&output]));
+        let outcome = Outcome::of(sandbox.host(&["check", "pipeline.yaml", "--offline"]).output().unwrap());
+        assert_eq!(outcome.code, Some(code), "{options}: {}", outcome.stderr);
+        let option = if options.contains("udp") { "max_message_bytes" } else { "host_name" };
+        assert_eq!(
+            outcome.stderr.contains(&format!("error: option `{option}`")),
+            code == 78,
+            "{}",
+            outcome.stderr
+        );
+    }
+}
+
+/// As `ncat --recv-only` does. An error that the host retries would send all events again and again.
+#[test]
+fn receiver_that_closes_its_sending_side_and_reads_on_exits_76() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    std::thread::spawn({
+        let connections = Arc::clone(&connections);
+        move || {
+            for socket in listener.incoming() {
+                connections.fetch_add(1, Ordering::SeqCst);
+                let mut socket = socket.unwrap();
+                socket.shutdown(Shutdown::Write).unwrap();
+                std::thread::spawn(move || drop(std::io::copy(&mut socket, &mut std::io::sink())));
+            }
+        }
+    });
+    let sandbox = Sandbox::new();
+    let output = |more: &str| {
+        format!("{{ id: siem, plugin: ArcSightCEF, with: {{ transport: tcp, address: '{address}'{more} }} }}")
+    };
+    let outcome = sandbox.run(&pipeline(&scan(), &[&output("")])).expect_code(76);
+    assert!(outcome.stderr.contains("has closed its sending side but still reads"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("set `confirm: arrival`"), "{}", outcome.stderr);
+    assert!(connections.load(Ordering::SeqCst) <= 2);
+    Sandbox::new().run(&pipeline(&scan(), &[&output(", confirm: arrival")])).expect_code(0);
 }
 
 #[test]

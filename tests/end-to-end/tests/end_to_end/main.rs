@@ -13,6 +13,7 @@ mod describe;
 mod disk_order;
 mod exit_codes;
 mod exiting_plugins;
+mod fields;
 mod installation;
 mod leaking_plugins;
 mod legacy;
