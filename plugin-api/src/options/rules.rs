@@ -68,8 +68,7 @@ pub(crate) fn fault(options: &[OptionDescriptor]) -> Option<String> {
         let wrong_condition = |condition: &OptionCondition| {
             unknown(&condition.option).or_else(|| {
                 let other = options.iter().find(|other| other.name == condition.option)?;
-                let is_wrong = |word: &&String| !word.is_empty() && !has_word(&other.kind, word);
-                let word = condition.words.iter().find(is_wrong)?;
+                let word = condition.words.iter().find(|word| !has_word(&other.kind, word))?;
                 Some(format!(
                     "option `{}` has a rule about `{}: {word}`, a value that `{1}` cannot have",
                     option.name, other.name
@@ -207,7 +206,7 @@ impl Rules<'_> {
         let has = |word: &str| condition.words.iter().any(|known| known == word);
         match self.value(&condition.option) {
             Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).any(has),
-            _ => has(&self.word(&condition.option).unwrap_or_default()),
+            _ => self.word(&condition.option).is_some_and(|word| has(&word)),
         }
     }
 

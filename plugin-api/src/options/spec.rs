@@ -286,7 +286,7 @@ impl OptionSpec {
 
     /// Requires a plain host name: ASCII alphanumeric characters, `.`, `-` and `_`, of which the first is not `.` or `-`.
     /// It is required if all conditions of one of these lists hold; a condition is an option, a choice or a flag,
-    /// and its words; an empty word means that the option is not set. A host of an older API does not know the rule; the plugin's [`Options`](super::Options) check it.
+    /// and its words. A host of an older API does not know the rule; the plugin's [`Options`](super::Options) check it.
     #[must_use]
     pub const fn host_name_with(
         mut self,

@@ -47,10 +47,10 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     transport::TLS_FIRST_USE_FILE,
     tls::CHECK_NAME,
     tls::MIN_VERSION,
-    OptionSpec::choice("receiver", RECEIVERS).conflicts(&["profile"]).help(
+    OptionSpec::choice("receiver", RECEIVERS).default_text("profile").conflicts(&["profile"]).help(
         "Receiver preset. Sets the defaults of `syslog_header`, `framing`, `facility`, `max_message_bytes`, \
          `additional_data`, `extension_leading_space`, `class_id_separator`, `name_style` and `extra_fields`. \
-         Default: that of `profile`.",
+         `profile`: that of `profile`.",
     ),
     OptionSpec::choice("profile", PROFILES).default_text("arcsight").help(
         "Older spelling of `receiver`, with three presets; `generic` is any receiver of RFC 5424.",

@@ -42,7 +42,8 @@ impl Output for ArcSightCef {
         let capabilities = transport.capabilities();
         let budget = transport::options::max_message_bytes(options)?.saturating_sub(transport.header_bytes());
         let encoder = Encoder::new(settings, budget);
-        let preset = if options.is_set("receiver") { Some(Preset::of(options)?) } else { None };
+        let is_default = options.text("receiver")? == Some("profile");
+        let preset = if is_default { None } else { Some(Preset::of(options)?) };
         if let (Some(preset), Purpose::Check) = (preset, open.purpose()) {
             tracing::info!("{}", preset.expectation());
         }
@@ -212,9 +213,9 @@ mod tests {
             app: "scanbridge".to_owned(),
         });
         ArcSightCef {
+            preset: None,
             encoder: Encoder::new(EventSettings::read(&options).unwrap(), usize::MAX),
             transport: Transport::udp(header, resolver),
-            preset: None,
             report: Tally::default(),
             committed: Written::default(),
         }

@@ -39,8 +39,8 @@ impl Preset {
     /// A plugin bug: the table does not have the options.
     pub(crate) fn of(options: &Options) -> Result<Self> {
         let name = match options.text("receiver")? {
-            Some(receiver) => receiver,
-            None => options.text("profile")?.unwrap_or_default(),
+            Some(receiver) if receiver != "profile" => receiver,
+            _ => options.text("profile")?.unwrap_or_default(),
         };
         Ok(ALL.into_iter().find(|preset| preset.name == name).unwrap_or(ARCSIGHT))
     }
@@ -51,8 +51,9 @@ impl Preset {
     }
 }
 
-/// The words of `receiver`.
+/// The words of `receiver`. `profile`: the preset that `profile` names.
 pub(crate) const RECEIVERS: &[&str] = &[
+    "profile",
     "arcsight",
     "sentinel-ama",
     "splunk",
@@ -67,8 +68,8 @@ pub(crate) const RECEIVERS: &[&str] = &[
     "fluentd",
 ];
 
-/// Those with a header in which only a plain host name is valid.
-pub(crate) const PLAIN_HOST_NAMES: &[&str] =
+/// The receivers that get a header of RFC 3164.
+pub(crate) const OLD_HEADERS: &[&str] =
     &["arcsight", "sentinel-ama", "qradar", "wazuh", "syslog-ng", "fluentd"];
 
 /// The words of `profile`, the older spelling of three presets.
@@ -199,19 +200,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_headers_need_plain_host_names() {
-        for preset in ALL.into_iter().filter(|preset| RECEIVERS.contains(&preset.name)) {
-            let is_old = matches!(preset.header, HeaderStyle::ArcSight | HeaderStyle::Rfc3164);
-            assert_eq!(PLAIN_HOST_NAMES.contains(&preset.name), is_old, "{}", preset.name);
-        }
-    }
-
-    #[test]
     fn every_word_has_a_preset() {
-        for word in RECEIVERS.iter().chain(PROFILES) {
+        for word in RECEIVERS[1..].iter().chain(PROFILES) {
             assert_eq!(ALL.into_iter().filter(|preset| preset.name == *word).count(), 1, "{word}");
         }
-        assert_eq!(ALL.len(), RECEIVERS.len() + 1, "`generic` is a profile only");
+        assert_eq!(ALL.len(), RECEIVERS.len(), "`generic` is a profile only");
+        for preset in ALL {
+            let is_old = matches!(preset.header, HeaderStyle::Rfc3164 | HeaderStyle::ArcSight);
+            assert_eq!(OLD_HEADERS.contains(&preset.name), is_old, "{}", preset.name);
+        }
         assert!(ALL.iter().all(|preset| preset.max_datagram <= 1400 && !preset.peer_setting.is_empty()));
     }
 }

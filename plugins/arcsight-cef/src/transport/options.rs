@@ -79,8 +79,8 @@ pub(crate) const HOST: OptionSpec = OptionSpec::text("host_name")
     // A receiver of RFC 3164 ends the host name and the tag at other characters.
     .host_name_with(&[
         &[("syslog_header", &["rfc3164", "arcsight"])],
-        &[("syslog_header", &["profile"]), ("receiver", preset::PLAIN_HOST_NAMES)],
-        &[("syslog_header", &["profile"]), ("receiver", &[""]), ("profile", &["arcsight"])],
+        &[("syslog_header", &["profile"]), ("receiver", &["profile"]), ("profile", &["arcsight"])],
+        &[("syslog_header", &["profile"]), ("receiver", preset::OLD_HEADERS)],
     ])
     .help(
         "Host name in the syslog header. Default: the name of this machine; if the header cannot contain it, \
@@ -93,8 +93,8 @@ pub(crate) const APP: OptionSpec =
 pub(crate) const MAX_MESSAGE: OptionSpec =
     OptionSpec::size("max_message_bytes", 480, 1 << 20).max_with("transport", &["udp"], MAX_DATAGRAM).help(
         "Maximum size of a message with its header, or of a line of a file, in bytes. Text fields of larger \
-         events are truncated. Default: that of `receiver`, else 1400 for udp, 8000 for tcp and tls, \
-         no limit for a file.",
+         events are truncated. Default: that of `receiver`, else 1400 for udp, 8000 for tcp and \
+         tls, no limit for a file.",
     );
 /// `max_datagrams_per_sec`.
 pub(crate) const MAX_DATAGRAMS: OptionSpec = OptionSpec::integer("max_datagrams_per_sec", 1, 1_000_000)

@@ -8,6 +8,7 @@ mod case;
 mod daemon;
 #[cfg(test)]
 mod datagrams;
+#[cfg(test)]
 mod fields;
 mod flow;
 #[cfg(test)]
