@@ -10,6 +10,7 @@ use crate::element::Element;
 use crate::element_role::{Code, ElementRole, Item, Level, Structure, Value, in_definition, in_discovery};
 use crate::events::Limits;
 use crate::join::qid_number;
+use crate::names::Shown;
 use crate::other::Table;
 use crate::walk::{Document, Flow, State, Walk, table_of_role};
 
@@ -62,7 +63,10 @@ impl Document<Definitions> for KnowledgeBase {
             (Structure::Definitions, "VULN") => ElementRole::Of(Structure::Definition),
             (Structure::Head, "VULN_LIST") => ElementRole::Of(Structure::Definitions),
             (Structure::Head, "ID_SET") => ElementRole::Of(Structure::IdSet),
-            (Structure::IdSet, _) | (Structure::Head, "DATETIME" | "WARNING") => ElementRole::Ignored,
+            (Structure::IdSet, _) | (Structure::Head, "DATETIME") => ElementRole::Ignored,
+            (Structure::Head, "WARNING") => ElementRole::Of(Structure::Warning),
+            (Structure::Warning, "CODE") => ElementRole::Value(Value::WarningCode),
+            (Structure::Warning, _) => ElementRole::Ignored,
             (Structure::Root, "RESPONSE") => ElementRole::Of(Structure::Head),
             (Structure::Root, "REQUEST") => ElementRole::Ignored,
             _ => ElementRole::Unknown,
@@ -117,6 +121,13 @@ impl Document<Definitions> for KnowledgeBase {
                 Some(qid) => all.add(qid, severity, kind, &state.cells.definition)?,
                 None => state.notes.add("the knowledge base contains an entry without a QID".to_owned()),
             }
+        }
+        if role == ElementRole::Value(Value::WarningCode) {
+            state.notes.add(match state.cells.value.trim() {
+                "1980" => "the knowledge base is a part of a larger one; findings of the other definitions have no texts"
+                    .to_owned(),
+                code => format!("the knowledge base contains warning {}", Shown(code)),
+            });
         }
         Ok(Flow::On)
     }

@@ -103,7 +103,8 @@ impl State {
                 self.notes.bad_value(extra.table, field);
                 false
             }
-            None => !extra.is_second && !(extra.table == Table::Report && details::is_known(path)),
+            None if extra.table == Table::Report => !details::is_known(path),
+            None => !extra.is_second,
         };
         let Cells { asset, definition, finding, budgets, .. } = &mut self.cells;
         let is_kept = match extra.table {

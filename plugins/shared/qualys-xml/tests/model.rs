@@ -445,6 +445,19 @@ fn kind_and_severity_are_those_of_the_definition() {
 }
 
 #[test]
+fn part_of_a_knowledge_base_is_noted() {
+    for (code, expected) in [("1980", "a part of a larger one"), ("1981", "contains warning 1981")] {
+        let xml = format!(
+            "<KNOWLEDGE_BASE_VULN_LIST_OUTPUT><RESPONSE><VULN_LIST/><WARNING><CODE>{code}</CODE><TEXT>x</TEXT></WARNING>\
+             </RESPONSE></KNOWLEDGE_BASE_VULN_LIST_OUTPUT>"
+        );
+        let mut definitions = Definitions::new(Box::<MemorySpool>::default());
+        let notes = index_knowledge_base(xml.as_bytes(), Limits::default(), &mut definitions).unwrap();
+        assert!(notes.len() == 1 && notes[0].text.contains(expected), "{notes:?}");
+    }
+}
+
+#[test]
 fn source_alone_is_not_an_item() {
     let found = scan(
         "value='192.0.2.1'",

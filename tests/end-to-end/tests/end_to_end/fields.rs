@@ -331,6 +331,7 @@ fn reports_have_every_element_of_the_grammars() {
 
 /// The directory of the grammars, which are not part of this repository: what an environment variable names, otherwise
 /// `dtd` in a directory next to the repository.
+#[expect(clippy::print_stderr, reason = "says why the test was skipped")]
 fn grammars() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("SCANBRIDGE_GRAMMARS") {
         return Some(PathBuf::from(named));
