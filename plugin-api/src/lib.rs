@@ -36,8 +36,9 @@ pub use input::{
 };
 pub use open::{Limits, Open, OpenFrame, Opened, Purpose};
 pub use options::{
-    BrokenRule, Endpoint, EndpointPort, OptionCondition, OptionDescriptor, OptionKind, OptionMaximum,
-    OptionSpec, Options, RuleRepair, UrlParts, ValueSpec, show_duration, show_size,
+    BrokenRule, Endpoint, EndpointPort, ExcludedKeys, ExcludedKeysSpec, OptionCondition, OptionDescriptor,
+    OptionKind, OptionMaximum, OptionSpec, Options, RuleRepair, UrlParts, ValueSpec, show_duration,
+    show_size,
 };
 pub use output::{Begin, CommitPoint, Committed, LateRow, OpenedOutput, Output, Receipt, Rejection, Written};
 pub use printable::{is_printable, printable};

@@ -151,6 +151,13 @@ fn rules_in_words(option: &OptionDescriptor) -> Vec<String> {
         (!option.conflicts.is_empty())
             .then(|| format!("Cannot be combined with {}.", names(&option.conflicts))),
     );
+    let (always, with): (Vec<_>, Vec<_>) =
+        option.excludes_keys.iter().partition(|entry| entry.conditions.is_empty());
+    rules.extend(always.into_iter().map(|entry| format!("Must not contain {}.", names(&entry.keys))));
+    let mut by: Vec<String> =
+        with.into_iter().filter_map(|entry| Some(entry.conditions.last()?.option.clone())).collect();
+    by.dedup();
+    rules.extend((!by.is_empty()).then(|| format!("Must not contain what {} sets.", names(&by))));
     rules
 }
 

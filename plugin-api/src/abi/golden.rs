@@ -27,8 +27,8 @@ use crate::model::{
     ReportDetail, ReportEnd, ReportSource, ReportStart,
 };
 use crate::{
-    CheckReport, Descriptor, EndpointPort, ErrorKind, OptionCondition, OptionDescriptor, OptionKind,
-    OptionMaximum, PluginError, PluginKind, Verdict,
+    CheckReport, Descriptor, EndpointPort, ErrorKind, ExcludedKeys, OptionCondition, OptionDescriptor,
+    OptionKind, OptionMaximum, PluginError, PluginKind, Verdict,
 };
 use crate::{
     Ends, InputCapabilities, LateAnswers, OpenFrame, Order, Outcome, OutputCapabilities, Partial, Purpose,
@@ -175,6 +175,11 @@ fn forms() -> Vec<(&'static str, Value)> {
         required_with: Some(condition()),
         max_with: Some(OptionMaximum { condition: condition(), max: 1 }),
         host_name_with: Vec::new(),
+        excludes_keys: Vec::new(),
+    };
+    let map = OptionDescriptor {
+        excludes_keys: vec![ExcludedKeys { conditions: vec![condition()], keys: vec!["key".to_owned()] }],
+        ..option(OptionKind::Map { of: Box::new(OptionKind::Text) })
     };
     let named = OptionDescriptor { host_name_with: vec![vec![condition()]], ..option(OptionKind::Text) };
     let descriptor = Descriptor {
@@ -232,6 +237,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         ("check report", form(&check)),
         ("error", form(&error)),
         ("option", form(&named)),
+        ("option with excluded keys", form(&map)),
     ]
 }
 
@@ -262,15 +268,15 @@ fn json_forms_can_grow() {
             "report end" => read::<ReportEnd>,
             "descriptor" => read::<Descriptor>,
             "error" => read::<Detail>,
-            "option" => read::<OptionDescriptor>,
+            "option" | "option with excluded keys" => read::<OptionDescriptor>,
             _ => read::<CheckReport>,
         };
         form["later"] = Value::from("added");
         assert_eq!(parse(&form), Ok(()), "{name} with one more key");
         if name == "descriptor" {
             form = serde_json::json!({ "name": "Name", "kind": "input" });
-        } else if name == "option" {
-            form = serde_json::json!({ "name": "option", "kind": { "type": "text" } });
+        } else if name.starts_with("option") {
+            form = serde_json::json!({ "name": "name", "kind": { "type": "flag" } });
         } else if name != "check report" {
             form = serde_json::json!({});
         }

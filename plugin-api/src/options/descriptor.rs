@@ -51,6 +51,9 @@ pub struct OptionDescriptor {
     /// When the text must be a plain host name: if all conditions of one of these lists hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_name_with: Vec<Vec<OptionCondition>>,
+    /// Keys that this map must not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excludes_keys: Vec<ExcludedKeys>,
 }
 
 /// A condition of a rule: an option, a choice or a flag, has one of these words.
@@ -74,6 +77,18 @@ pub struct OptionMaximum {
     pub condition: OptionCondition,
     /// The maximum: a number, bytes or milliseconds.
     pub max: u64,
+}
+
+/// Keys that a map must not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+// The host is built with this very version, so it may write and match all of it.
+#[cfg_attr(not(feature = "host"), non_exhaustive)]
+pub struct ExcludedKeys {
+    /// The conditions, which must all hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<OptionCondition>,
+    /// The keys, in any letter case.
+    pub keys: Vec<String>,
 }
 
 impl From<&OptionSpec> for OptionDescriptor {
@@ -103,6 +118,17 @@ impl From<&OptionSpec> for OptionDescriptor {
                 .max_with
                 .map(|(option, words, max)| OptionMaximum { condition: condition((option, words)), max }),
             host_name_with: spec.host_name_with.iter().map(conditions).collect(),
+            excludes_keys: spec
+                .excludes_keys
+                .iter()
+                .map(|(conditions, keys)| ExcludedKeys {
+                    conditions: conditions
+                        .iter()
+                        .map(|(option, word)| condition((option, &[word])))
+                        .collect(),
+                    keys: owned(keys),
+                })
+                .collect(),
         }
     }
 }

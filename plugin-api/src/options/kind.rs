@@ -132,6 +132,9 @@ impl From<ValueSpec> for OptionKind {
     }
 }
 
+/// The maximum number of words that a message lists.
+const MAX_SHOWN_WORDS: usize = 32;
+
 fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -201,6 +204,10 @@ impl OptionKind {
             Self::Text | Self::Path => Ok(text.into()),
             Self::Choice { words } => match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
                 Some(word) => Ok(word.as_str().into()),
+                None if words.len() > MAX_SHOWN_WORDS => Err(format!(
+                    "must be one of {} words that `plugin describe` lists, found `{text}`",
+                    words.len()
+                )),
                 None => Err(format!("must be one of {}, found `{text}`", words.join(", "))),
             },
             Self::Duration { min_ms, max_ms } => match parse_duration(text.trim()) {
@@ -461,6 +468,16 @@ mod tests {
                 "must be a whole number, at least 1, found `0`",
             ),
             (OptionKind::Size { min: 1024, max: u64::MAX }, "5", "must be at least 1 KiB, found 5 B"),
+            (
+                OptionKind::Choice { words: (0..2).map(|word| format!("w{word}")).collect() },
+                "w",
+                "must be one of w0, w1, found `w`",
+            ),
+            (
+                OptionKind::Choice { words: (0..33).map(|word| format!("w{word}")).collect() },
+                "w",
+                "must be one of 33 words that `plugin describe` lists, found `w`",
+            ),
             (
                 OptionKind::Size { min: 1024, max: 1 << 50 },
                 "2 PiB",

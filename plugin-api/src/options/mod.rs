@@ -14,7 +14,7 @@ mod size;
 mod spec;
 mod url;
 
-pub use descriptor::{OptionCondition, OptionDescriptor, OptionMaximum};
+pub use descriptor::{ExcludedKeys, OptionCondition, OptionDescriptor, OptionMaximum};
 pub use duration::show_duration;
 pub use endpoint::{Endpoint, EndpointPort};
 pub use kind::OptionKind;
@@ -22,5 +22,5 @@ pub use rules::{BrokenRule, RuleRepair};
 pub(crate) use rules::{broken_rules, fault};
 pub use settings::Options;
 pub use size::show_size;
-pub use spec::{OptionSpec, ValueSpec};
+pub use spec::{ExcludedKeysSpec, OptionSpec, ValueSpec};
 pub use url::UrlParts;

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::descriptor::{OptionCondition, OptionDescriptor, OptionMaximum};
+use super::descriptor::{ExcludedKeys, OptionCondition, OptionDescriptor, OptionMaximum};
 use super::duration::show_duration;
 use super::kind::OptionKind;
 use super::size::show_size;
@@ -15,7 +15,7 @@ use super::size::show_size;
 pub struct BrokenRule {
     /// The option that has the rule.
     pub option: String,
-    /// The other option.
+    /// The other option; empty if the rule is about one option only.
     pub other: String,
     /// What is wrong, for the operator. Contains no value except words of choices and numbers.
     pub message: String,
@@ -62,7 +62,9 @@ pub(crate) fn fault(options: &[OptionDescriptor]) -> Option<String> {
             option.required_with.as_ref(),
             option.max_with.as_ref().map(|maximum| &maximum.condition),
         ];
-        let mut conditions = conditions.into_iter().flatten().chain(option.host_name_with.iter().flatten());
+        let excluded = option.excludes_keys.iter().flat_map(|entry| &entry.conditions);
+        let lists = option.host_name_with.iter().flatten().chain(excluded);
+        let mut conditions = conditions.into_iter().flatten().chain(lists);
         let wrong_condition = |condition: &OptionCondition| {
             unknown(&condition.option).or_else(|| {
                 let other = options.iter().find(|other| other.name == condition.option)?;
@@ -82,6 +84,7 @@ fn has_word(kind: &OptionKind, word: &str) -> bool {
     match kind {
         OptionKind::Choice { words } => words.iter().any(|known| known == word),
         OptionKind::Flag => matches!(word, "yes" | "no"),
+        OptionKind::List { of } => has_word(of, word),
         _ => false,
     }
 }
@@ -180,17 +183,37 @@ impl Rules<'_> {
                 format!("change `{name}`, or change `{other}`"),
             ));
         }
+        for entry in &option.excludes_keys {
+            if entry.conditions.iter().all(|condition| self.holds(condition)) {
+                for key in self.keys(name).filter(|key| entry.has(key)) {
+                    broken.push(excluded(name, key, entry.conditions.last()));
+                }
+            }
+        }
         broken
     }
 
     /// The conditions that demand a host name of this option, if its value is another text.
     fn demands_host_name<'a>(&self, option: &'a OptionDescriptor) -> Option<&'a Vec<OptionCondition>> {
         let text = self.set.get(&option.name)?.as_str()?;
-        let holds = |condition: &OptionCondition| {
-            self.word(&condition.option).is_some_and(|word| condition.words.contains(&word))
-        };
+        let holds = |condition: &OptionCondition| self.holds(condition);
         let case = option.host_name_with.iter().find(|case| case.iter().all(holds))?;
         (!is_plain_host_name(text)).then_some(case)
+    }
+
+    /// Whether an option has one of the words of a condition.
+    fn holds(&self, condition: &OptionCondition) -> bool {
+        let has = |word: &str| condition.words.iter().any(|known| known == word);
+        match self.value(&condition.option) {
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).any(has),
+            _ => self.word(&condition.option).is_some_and(|word| has(&word)),
+        }
+    }
+
+    /// The keys of a map.
+    fn keys(&self, name: &str) -> impl Iterator<Item = &str> {
+        let entries = self.set.get(name).and_then(Value::as_object);
+        entries.into_iter().flatten().map(|(key, _)| key.as_str())
     }
 
     /// The value that applies: that of the settings, otherwise the default.
@@ -209,6 +232,31 @@ impl Rules<'_> {
             Value::Bool(value) => Some(if *value { "yes" } else { "no" }.to_owned()),
             value => value.as_str().map(str::to_owned),
         }
+    }
+}
+
+impl ExcludedKeys {
+    fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|excluded| excluded.eq_ignore_ascii_case(key))
+    }
+}
+
+/// The rule that a key of the map `name` breaks. `by` sets what the key sets; `None`: the plugin itself.
+fn excluded(name: &str, key: &str, by: Option<&OptionCondition>) -> BrokenRule {
+    let (other, by, hint) = match by {
+        None => (String::new(), "the plugin sets itself".to_owned(), String::new()),
+        Some(OptionCondition { option, words }) => {
+            let setting = format!("`{option}: {}`", words.join("`, `"));
+            let hint = format!(", or change `{option}`");
+            (option.clone(), format!("{setting} sets"), hint)
+        }
+    };
+    BrokenRule {
+        option: name.to_owned(),
+        other,
+        message: format!("option `{name}` must not contain `{key}`, which {by}"),
+        hint: format!("remove `{key}` from `{name}`{hint}"),
+        repair: RuleRepair::Remove,
     }
 }
 
@@ -261,6 +309,13 @@ mod tests {
         OptionSpec::choice("preset", &["a", "b"]).default_text("a"),
         OptionSpec::text("machine")
             .host_name_with(&[&[("look", &["old"])], &[("look", &["preset"]), ("preset", &["a"])]]),
+        OptionSpec::list("parts", &ValueSpec::Choice(&["a", "b"])).default_list(&["a"]),
+        OptionSpec::map("more", &ValueSpec::Text).excludes_keys(&[
+            (&[], &["own"]),
+            (&[("transport", "file"), ("parts", "a")], &["show_a", "full_a"]),
+            (&[("parts", "b")], &["show_b"]),
+            (&[("watch", "yes")], &["watched"]),
+        ]),
     ];
 
     fn messages(set: Value) -> Vec<String> {
@@ -309,6 +364,24 @@ mod tests {
                 vec!["option `poll` has no effect with `watch: no`; remove it"],
             ),
             (json!({"poll": 1, "watch": true, "proxy": "p"}), vec![]),
+            (
+                json!({"more": {"Own": "1", "x": "1"}}),
+                vec!["option `more` must not contain `Own`, which the plugin sets itself"],
+            ),
+            (
+                json!({"more": {"full_a": "1", "show_b": "1", "watched": "1"}}),
+                vec!["option `more` must not contain `full_a`, which `parts: a` sets"],
+            ),
+            (
+                json!({"more": {"show_a": "1", "show_b": "1"}, "parts": ["b"]}),
+                vec!["option `more` must not contain `show_b`, which `parts: b` sets"],
+            ),
+            (json!({"more": {"show_a": "1", "show_b": "1"}, "parts": []}), vec![]),
+            (json!({"more": {"show_a": "1"}, "transport": "tcp", "address": "a"}), vec![]),
+            (
+                json!({"more": {"watched": "1"}, "watch": true, "proxy": "p"}),
+                vec!["option `more` must not contain `watched`, which `watch: yes` sets"],
+            ),
         ] {
             assert_eq!(messages(set.clone()), expected, "{set}");
         }
@@ -352,6 +425,10 @@ mod tests {
             (OptionSpec::text("x").required_with("other", &["b"]), "`other: b`, a value that `other`"),
             (OptionSpec::integer("x", 0, 9).max_with("other", &["b"], 1), "`other: b`"),
             (OptionSpec::text("x").host_name_with(&[&[("other", &["a"]), ("other", &["b"])]]), "`other: b`"),
+            (
+                OptionSpec::map("x", &ValueSpec::Text).excludes_keys(&[(&[("other", "b")], &["k"])]),
+                "`other: b`",
+            ),
         ] {
             let options = [option, OTHER].map(|spec| OptionDescriptor::from(&spec));
             let fault = fault(&options).unwrap();

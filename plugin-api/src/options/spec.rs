@@ -97,8 +97,14 @@ pub struct OptionSpec {
     pub max_with: Option<(&'static str, &'static [&'static str], u64)>,
     /// When this text must be a plain host name: if all conditions of one of these lists hold.
     pub host_name_with: &'static [&'static [(&'static str, &'static [&'static str])]],
+    /// Keys that this map must not have: conditions, each an option and one of its words, and the keys that are refused
+    /// when all of them hold.
+    pub excludes_keys: &'static [ExcludedKeysSpec],
     default: DefaultSpec,
 }
+
+/// An entry of [`OptionSpec::excludes_keys`].
+pub type ExcludedKeysSpec = (&'static [(&'static str, &'static str)], &'static [&'static str]);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum DefaultSpec {
@@ -125,6 +131,7 @@ impl OptionSpec {
             required_with: None,
             max_with: None,
             host_name_with: &[],
+            excludes_keys: &[],
             default: DefaultSpec::None,
         }
     }
@@ -286,6 +293,15 @@ impl OptionSpec {
         cases: &'static [&'static [(&'static str, &'static [&'static str])]],
     ) -> Self {
         self.host_name_with = cases;
+        self
+    }
+
+    /// Refuses keys of this map, in any letter case. Each entry has conditions, which must all hold, and the keys. A
+    /// condition is an option, a choice, a flag or a list of choices, and one of its words. Without conditions the keys
+    /// are always refused.
+    #[must_use]
+    pub const fn excludes_keys(mut self, entries: &'static [ExcludedKeysSpec]) -> Self {
+        self.excludes_keys = entries;
         self
     }
 

@@ -1,24 +1,17 @@
 //! Columns: their names in the options, and the position of their cells in the batches of a report.
 
-use scanbridge_plugin_api::batch::{
-    Column as SchemaColumn, ColumnType, Columns, FindingColumn, FindingView, Schema,
-};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, ReportStart};
+use scanbridge_columns::{CellForm, REPORT_COLUMNS, ReportColumn, Table};
+use scanbridge_plugin_api::batch::{Column as SchemaColumn, Columns, FindingColumn, FindingView, Schema};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, ReportStart, list_items};
 use scanbridge_plugin_api::{PluginError, Result};
 
 /// The name of a column in the options: `finding.port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ColumnName {
-    table: TableName,
+    table: Table,
     name: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TableName {
-    Asset,
-    Definition,
-    Finding,
-    Report,
+    /// One path of the column `other`: `A/B@c` in `finding.other.A/B@c`.
+    path: Option<String>,
 }
 
 /// The reason why a text is not a column name.
@@ -26,45 +19,40 @@ enum TableName {
 pub(crate) enum BadColumn {
     #[error("`{0}` must start with `asset.`, `definition.`, `finding.` or `report.`")]
     Table(String),
-    #[error("unknown report column `{0}`; valid columns: {known}", known = REPORT_NAMES.join(", "))]
+    #[error("unknown report column `{0}`; valid columns: {known}", known = report_names())]
     Report(String),
+}
+
+fn report_names() -> String {
+    REPORT_COLUMNS.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
 }
 
 impl ColumnName {
     /// Parses a name. Whether an asset, definition or finding has such a column is known only when a report begins.
     pub(crate) fn parse(text: &str) -> Result<Self, BadColumn> {
-        let bad = || BadColumn::Table(text.to_owned());
-        let (table, name) = text.split_once('.').ok_or_else(bad)?;
-        let table = match table {
-            "asset" => TableName::Asset,
-            "definition" => TableName::Definition,
-            "finding" => TableName::Finding,
-            "report" => TableName::Report,
-            _ => return Err(bad()),
-        };
-        if table == TableName::Report && !REPORT_NAMES.contains(&name) {
+        let (table, name) = Table::split(text).ok_or_else(|| BadColumn::Table(text.to_owned()))?;
+        if table == Table::Report && ReportColumn::find(name).is_none() {
             return Err(BadColumn::Report(text.to_owned()));
         }
-        Ok(Self { table, name: name.to_owned() })
+        let (name, path) = match name.split_once('.') {
+            Some((OTHER, path)) if !path.is_empty() => (OTHER, Some(path.to_owned())),
+            _ => (name, None),
+        };
+        Ok(Self { table, name: name.to_owned(), path })
     }
 
     /// The column for a report whose definitions have IDs of this scheme: `definition.qid` becomes `definition.id` for
     /// another scheme than `qid`.
     pub(crate) fn for_scheme(&self, scheme: &str) -> Self {
-        let is_qid = self.table == TableName::Definition && self.name == "qid";
+        let is_qid = self.table == Table::Definition && self.name == "qid";
         let name = if is_qid && scheme != "qid" { "id" } else { &self.name };
-        Self { table: self.table, name: name.to_owned() }
+        Self { name: name.to_owned(), ..self.clone() }
     }
 
     /// The heading of the column.
     pub(crate) fn heading(&self) -> String {
-        let table = match self.table {
-            TableName::Asset => "asset",
-            TableName::Definition => "definition",
-            TableName::Finding => "finding",
-            TableName::Report => "report",
-        };
-        format!("{table}.{}", self.name)
+        let path = self.path.as_ref().map(|path| format!(".{path}")).unwrap_or_default();
+        format!("{}.{}{path}", self.table.word(), self.name)
     }
 
     /// Finds the column in a report.
@@ -74,24 +62,25 @@ impl ColumnName {
     /// the model has it, the input is older than the column, and its cells are empty. So are those of an own column of
     /// another input.
     pub(crate) fn locate(&self, report: &ReportStart, columns: &Columns) -> Result<Column> {
-        let schema = columns.schema();
-        let position = |columns: &[SchemaColumn]| columns.iter().position(|column| column.name == self.name);
-        let source = match self.table {
-            TableName::Asset if self.name == "address" => ColumnSource::Address,
-            TableName::Asset => ColumnSource::Asset(self.known(position(&schema.assets), columns)?),
-            TableName::Definition if self.name == "qid" => ColumnSource::Qid,
-            TableName::Definition if self.name == "scheme" => ColumnSource::Scheme,
-            TableName::Definition => {
-                ColumnSource::Definition(self.known(position(&schema.definitions), columns)?)
+        let position = self.columns_of(columns.schema()).iter().position(|column| column.name == self.name);
+        let form = position.map(|index| CellForm::of(self.table, &self.columns_of(columns.schema())[index]));
+        let (source, form) = match self.table {
+            Table::Asset if self.name == "address" => (ColumnSource::Address, None),
+            Table::Asset => (ColumnSource::Asset(self.known(position, columns)?), form),
+            Table::Definition if self.name == "qid" => (ColumnSource::Qid, None),
+            Table::Definition if self.name == "scheme" => (ColumnSource::Scheme, None),
+            Table::Definition => (ColumnSource::Definition(self.known(position, columns)?), form),
+            Table::Finding => {
+                let column = self.known(columns.finding_column(&self.name), columns)?;
+                (ColumnSource::Finding(column), form)
             }
-            TableName::Finding => {
-                ColumnSource::Finding(self.known(columns.finding_column(&self.name), columns)?)
+            Table::Report => {
+                let column = ReportColumn::find(&self.name);
+                let text = column.map(|column| column.cell(report)).unwrap_or_default();
+                (ColumnSource::Report(text), column.map(|column| column.form))
             }
-            TableName::Report => ColumnSource::Report(report_text(report, &self.name).to_owned()),
         };
-        let column = self.columns_of(schema).iter().find(|column| column.name == self.name);
-        let is_list = column.is_some_and(|column| column.column_type == ColumnType::List);
-        Ok(Column { source, is_list })
+        Ok(Column { source, form: form.unwrap_or(CellForm::Text), path: self.path.clone() })
     }
 
     /// Whether the name is that of an own column, which only the reports of one input have: `finding.acme:epss`.
@@ -102,10 +91,10 @@ impl ColumnName {
     /// The columns of the table in this schema; none for the values of the report.
     fn columns_of<'a>(&self, schema: &'a Schema) -> &'a [SchemaColumn] {
         match self.table {
-            TableName::Asset => &schema.assets,
-            TableName::Definition => &schema.definitions,
-            TableName::Finding => &schema.findings,
-            TableName::Report => &[],
+            Table::Asset => &schema.assets,
+            Table::Definition => &schema.definitions,
+            Table::Finding => &schema.findings,
+            Table::Report => &[],
         }
     }
 
@@ -117,10 +106,10 @@ impl ColumnName {
     pub(crate) fn is_of_model(&self) -> bool {
         let name = self.name.as_str();
         match self.table {
-            TableName::Asset => AssetField::NAMES.contains(&name),
-            TableName::Definition => name == "qid" || DefinitionField::NAMES.contains(&name),
-            TableName::Finding => Columns::of(Schema::default()).finding_column(name).is_some(),
-            TableName::Report => REPORT_NAMES.contains(&name),
+            Table::Asset => AssetField::NAMES.contains(&name),
+            Table::Definition => name == "qid" || DefinitionField::NAMES.contains(&name),
+            Table::Finding => Columns::of(Schema::default()).finding_column(name).is_some(),
+            Table::Report => ReportColumn::find(name).is_some(),
         }
     }
 
@@ -131,7 +120,7 @@ impl ColumnName {
         }
         let schema = columns.schema();
         let names: Vec<&str> = match self.table {
-            TableName::Finding => columns.finding_columns().into_iter().map(|(name, _)| name).collect(),
+            Table::Finding => columns.finding_columns().into_iter().map(|(name, _)| name).collect(),
             _ => self.columns_of(schema).iter().map(|column| column.name.as_str()).collect(),
         };
         let error = PluginError::config(format!("option `columns`: unknown column `{}`", self.heading()));
@@ -139,11 +128,15 @@ impl ColumnName {
     }
 }
 
+/// The column of values whose meaning is not known: a list of objects with a path and a value.
+const OTHER: &str = "other";
+
 /// A column of the current report.
 #[derive(Debug)]
 pub(crate) struct Column {
     source: ColumnSource,
-    is_list: bool,
+    form: CellForm,
+    path: Option<String>,
 }
 
 #[derive(Debug)]
@@ -164,7 +157,7 @@ enum ColumnSource {
 impl Column {
     /// The text of the cell. `scratch` is used for numbers.
     pub(crate) fn cell<'a>(&'a self, finding: &FindingView<'a>, scratch: &'a mut String) -> &'a str {
-        match &self.source {
+        self.form.value(match &self.source {
             ColumnSource::Address => finding.asset().address(),
             ColumnSource::Asset(column) => finding.asset().column(*column),
             ColumnSource::Qid => finding.definition().qid().unwrap_or_default(),
@@ -173,34 +166,44 @@ impl Column {
             ColumnSource::Finding(Some(column)) => finding.printed(*column, scratch),
             ColumnSource::Finding(None) => "",
             ColumnSource::Report(text) => text,
-        }
+        })
     }
 
     /// Whether the cell contains a list with one item per line.
     pub(crate) fn is_list(&self) -> bool {
-        self.is_list
+        self.form.is_list()
+    }
+
+    /// Appends the items of a list with this separator; of `other` the values of the column's path, if it has one. The
+    /// batch separates the parts of an item by tabs, which become spaces.
+    pub(crate) fn push_items(&self, out: &mut String, list: &str, separator: &str) {
+        let start = out.len();
+        for item in list_items(list) {
+            let item = match &self.path {
+                None => item,
+                Some(path) => match item.split_once('\t') {
+                    Some((own, value)) if own == path => value,
+                    _ => continue,
+                },
+            };
+            if out.len() > start {
+                out.push_str(separator);
+            }
+            let parts = item.split('\t').filter(|part| !part.is_empty());
+            for (index, part) in parts.enumerate() {
+                if index > 0 {
+                    out.push(' ');
+                }
+                out.push_str(part);
+            }
+        }
     }
 }
-
-fn report_text<'a>(report: &'a ReportStart, name: &str) -> &'a str {
-    match name {
-        "id" => &report.id,
-        "kind" => &report.kind,
-        "title" => &report.title,
-        "time" => &report.time,
-        "path" => &report.path,
-        "vendor" => &report.source.vendor,
-        "product" => &report.source.product,
-        "product_version" => &report.source.product_version,
-        _ => &report.source.scanner,
-    }
-}
-
-const REPORT_NAMES: &[&str] =
-    &["id", "kind", "title", "time", "path", "vendor", "product", "product_version", "scanner"];
 
 #[cfg(test)]
 mod tests {
+    use scanbridge_plugin_api::batch::ColumnType;
+
     use super::*;
 
     #[test]
@@ -231,7 +234,14 @@ mod tests {
         let columns = Columns::of(report.schema.clone());
         let is_list =
             |name: &str| ColumnName::parse(name).unwrap().locate(&report, &columns).unwrap().is_list();
-        for name in ["asset.tags", "definition.cves", "finding.facts"] {
+        for name in [
+            "asset.tags",
+            "definition.cves",
+            "finding.facts",
+            "asset.tag_ids",
+            "report.details",
+            "finding.other.a",
+        ] {
             assert!(is_list(name), "{name}");
         }
         for name in ["asset.dns", "definition.qid", "finding.port", "report.title"] {
@@ -245,5 +255,32 @@ mod tests {
         assert_eq!(of("definition.qid", "qid"), "definition.qid");
         assert_eq!(of("definition.qid", "nessus"), "definition.id");
         assert_eq!(of("definition.title", "nessus"), "definition.title");
+    }
+
+    #[test]
+    fn items_are_joined_and_parts_separated_by_a_space() {
+        let joined = |path: Option<&str>, list: &str| {
+            let source = ColumnSource::Report(String::new());
+            let column = Column { source, form: CellForm::List, path: path.map(str::to_owned) };
+            let mut out = String::new();
+            column.push_items(&mut out, list, "; ");
+            out
+        };
+        assert_eq!(joined(None, "a\nb\tc\t\td\n\ne\t"), "a; b c d; e");
+        let other = "A/B@c\tone\nA/B\ttwo\nA/B@c\tthree four";
+        assert_eq!(joined(Some("A/B@c"), other), "one; three four");
+        assert_eq!(joined(Some("A/B"), other), "two");
+        assert_eq!(joined(Some("C"), other), "");
+    }
+
+    #[test]
+    fn path_of_other_values_is_part_of_the_heading() {
+        for name in ["finding.other.A/B@c", "asset.other.X.Y", "definition.other"] {
+            assert_eq!(ColumnName::parse(name).unwrap().heading(), name);
+            assert!(ColumnName::parse(name).unwrap().is_of_model(), "{name}");
+        }
+        for name in ["finding.other.", "finding.result.A", "finding.others.A"] {
+            assert!(!ColumnName::parse(name).unwrap().is_of_model(), "{name}");
+        }
     }
 }

@@ -5,12 +5,13 @@ use scanbridge_host_input_commands::{Block, CommandWriter, Settings};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::warn;
-use scanbridge_plugin_api::{Begin, PluginError, Receipt, Result, Written};
+use scanbridge_plugin_api::{Begin, PluginError, Receipt, Result, Services, Written};
 
 /// Writes blocks of commands in sequence.
 #[derive(Debug)]
 pub(crate) struct Commands {
     writer: CommandWriter,
+    services: Services,
     header: String,
     /// Whether a report is in progress.
     in_report: bool,
@@ -21,9 +22,9 @@ pub(crate) struct Commands {
 }
 
 impl Commands {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings, services: Services) -> Self {
         let writer = CommandWriter::new(settings);
-        Self { writer, header: String::new(), in_report: false, between_assets: true, bytes: 0 }
+        Self { writer, services, header: String::new(), in_report: false, between_assets: true, bytes: 0 }
     }
 
     /// Begins or resumes a report. Returns the bytes written.
@@ -54,6 +55,9 @@ impl Commands {
         let totals = writer.end(end, &mut |block| put(block, file, header, between_assets, bytes))?;
         for warning in &totals.warnings {
             warn!("{warning}");
+        }
+        if end.deliver {
+            totals.counts.note(&self.services);
         }
         if totals.hosts_added > 0 && end.deliver {
             warn!(

@@ -2,8 +2,10 @@
 //!
 //! A scanned machine chooses its own name and its own responses. `=HYPERLINK(…)` in one of them would run on the
 //! desktop of the person who opens the file. The rule is that of OWASP's page on CSV injection: cells that begin with
-//! `=`, `+`, `-`, `@` or their full-width forms, also after white space, and cells that begin with a tab or line
-//! break.
+//! `=`, `+`, `-`, `@` or their full-width forms, also after white space and invisible characters, and cells that begin
+//! with a tab or line break.
+
+use scanbridge_plugin_api::is_printable;
 
 /// Whether a spreadsheet may interpret the cell as a formula. Plain numbers are not formulas, whatever their sign.
 pub(crate) fn is_formula(cell: &str) -> bool {
@@ -22,11 +24,28 @@ pub(crate) fn is_formula(cell: &str) -> bool {
     }
 }
 
-/// Characters that a spreadsheet skips, or may skip, before a formula.
+/// Characters that a spreadsheet skips, or may skip, before a formula: white space, and everything that shows nothing.
+/// Besides the characters that are not printable these are Unicode's default ignorable ones and the empty pattern of
+/// Braille.
 fn is_skipped(character: char) -> bool {
     character.is_whitespace()
-        || character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{feff}')
+        || !is_printable(character)
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 /// Whether the text after a plus or minus sign makes a plain number, or is empty: scanners write `-` for a missing
@@ -69,6 +88,54 @@ mod tests {
             "\u{200b}=1",
         ] {
             assert!(is_formula(cell), "{cell:?}");
+        }
+    }
+
+    /// Characters of the general category Cf, of other default ignorable characters, and spaces.
+    #[test]
+    fn formulas_after_invisible_characters_are_found() {
+        for invisible in [
+            '\u{ad}',
+            '\u{600}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{17b4}',
+            '\u{180b}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{2028}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2064}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{206f}',
+            '\u{2800}',
+            '\u{3000}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fff9}',
+            '\u{1bca0}',
+            '\u{1d173}',
+            '\u{e0001}',
+            '\u{e0100}',
+            '\u{85}',
+            '\u{9b}',
+            '\u{34f}',
+        ] {
+            // A sign of Arabic numbers is of the category, but visible.
+            let is_visible = invisible == '\u{600}';
+            for formula in ["=1+1", "+1+1", "-1+1", "@SUM(1)", "＝1"] {
+                for cell in [format!("{invisible}{formula}"), format!("{invisible} \u{2060}{formula}")] {
+                    assert_eq!(is_formula(&cell), !is_visible, "{cell:?}");
+                }
+            }
+            assert!(!is_formula(&format!("{invisible}1+1")));
         }
     }
 

@@ -76,6 +76,10 @@ const DEFAULT_COLUMNS: &[&str] = &[
     "finding.last_found",
     "definition.solution",
     "finding.result",
+    "finding.cves",
+    "definition.cvss3_vector",
+    "finding.detection_score",
+    "finding.known_exploited",
 ];
 
 /// The validated options.
@@ -169,7 +173,7 @@ mod tests {
         let checked = read(r#"{"path": "a.csv"}"#).unwrap();
         assert_eq!(checked.target, Target::new("a.csv"));
         let FormatOptions::Table(table) = checked.format else { panic!("no table") };
-        assert_eq!(table.columns.len(), 20);
+        assert_eq!(table.columns.len(), 24);
         assert!(table.columns.iter().all(ColumnName::is_of_model));
         assert!(table.crlf && table.header && table.escape_formulas && !table.bom);
     }

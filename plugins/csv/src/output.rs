@@ -42,7 +42,9 @@ impl Output for CsvOutput {
         let capabilities = target.capabilities();
         let format = match format {
             FormatOptions::Table(table) => Format::Table(Box::new(Table::new(table, target.rotate.is_on()))),
-            FormatOptions::HostInput(settings) => Format::HostInput(Box::new(Commands::new(settings))),
+            FormatOptions::HostInput(settings) => {
+                Format::HostInput(Box::new(Commands::new(settings, open.services.clone())))
+            }
         };
         let csv = Self { file: ReportFile::open(target, receipt)?, format, unreported: 0 };
         Ok(OpenedOutput::from(csv).with_capabilities(capabilities))
@@ -81,8 +83,7 @@ impl Output for CsvOutput {
 
     fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
         let receipt = match &mut self.format {
-            // Its rows are in the file after each call.
-            Format::Table(_) => self.file.commit(b"")?,
+            Format::Table(table) => table.commit(&mut self.file)?,
             Format::HostInput(commands) => {
                 let (bytes, receipt) = commands.commit(&mut self.file)?;
                 self.unreported += bytes;

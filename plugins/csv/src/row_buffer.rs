@@ -1,10 +1,11 @@
 //! Formats rows into a buffer that is reused.
 
-use csv_core::{Terminator, WriteResult, Writer, WriterBuilder};
+use csv_core::{QuoteStyle, Terminator, WriteResult, Writer, WriterBuilder};
 
 /// Formats rows according to RFC 4180, and keeps their bytes until the caller clears the buffer.
 #[derive(Debug)]
 pub(crate) struct RowBuffer {
+    builder: WriterBuilder,
     writer: Writer,
     /// Always filled to its length, because the formatter writes into a slice. Only `used` bytes are valid.
     bytes: Vec<u8>,
@@ -14,8 +15,15 @@ pub(crate) struct RowBuffer {
 impl RowBuffer {
     pub(crate) fn new(delimiter: u8, crlf: bool) -> Self {
         let terminator = if crlf { Terminator::CRLF } else { Terminator::Any(b'\n') };
-        let writer = WriterBuilder::new().delimiter(delimiter).terminator(terminator).build();
-        Self { writer, bytes: vec![0; KEPT], used: 0 }
+        let mut builder = WriterBuilder::new();
+        builder.delimiter(delimiter).terminator(terminator);
+        Self { writer: builder.build(), builder, bytes: vec![0; KEPT], used: 0 }
+    }
+
+    /// Sets whether all cells are quoted, between two rows.
+    pub(crate) fn quote_all(&mut self, all: bool) {
+        self.builder.quote_style(if all { QuoteStyle::Always } else { QuoteStyle::Necessary });
+        self.writer = self.builder.build();
     }
 
     /// Appends a cell, quoted if necessary.

@@ -2,14 +2,18 @@
 
 use scanbridge_durable_file::{ReportFile, StartMode};
 use scanbridge_plugin_api::batch::{Batch, Columns, FindingView};
-use scanbridge_plugin_api::model::{ReportStart, list_items};
+use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::tracing::warn;
-use scanbridge_plugin_api::{Begin, Result};
+use scanbridge_plugin_api::{Begin, Receipt, Result};
 
 use crate::column::{Column, ColumnName};
 use crate::formula::is_formula;
 use crate::options::TableOptions;
+use crate::plain::{looks_like_another_format, without_controls};
 use crate::row_buffer::RowBuffer;
+
+/// What a receipt says when the next row is the first of its file.
+const FIRST_ROW: &[u8] = b"first row";
 
 /// Writes findings as rows. It allocates no memory once its buffers have grown.
 #[derive(Debug)]
@@ -21,7 +25,10 @@ pub(crate) struct Table {
     rows: RowBuffer,
     list: String,
     number: String,
+    plain: String,
     escaped: String,
+    /// Whether the next row is the first of its file, without a header or byte order mark before it.
+    is_first: bool,
     /// Whether rows are written to the file one by one, because a piece may end after each of them.
     rotates: bool,
 }
@@ -36,7 +43,9 @@ impl Table {
             rows,
             list: String::new(),
             number: String::new(),
+            plain: String::new(),
             escaped: String::new(),
+            is_first: false,
             rotates,
         }
     }
@@ -55,10 +64,17 @@ impl Table {
         }
         self.columns = self.names.iter().map(|name| name.locate(report, &columns)).collect::<Result<_>>()?;
         self.rows.clear();
-        if file.begin(report, how.continued)? == StartMode::Empty {
-            self.write_head();
+        match file.begin(report, how.continued)? {
+            StartMode::Empty => self.write_head(),
+            StartMode::Continued(state) => self.is_first = state == FIRST_ROW,
+            StartMode::Behind => {}
         }
         self.flush(file)
+    }
+
+    /// Makes the rows durable. They are in the file after each call.
+    pub(crate) fn commit(&self, file: &mut ReportFile) -> Result<Receipt> {
+        file.commit(if self.is_first { FIRST_ROW } else { b"" })
     }
 
     /// Writes the findings of a batch. Returns the bytes written.
@@ -77,14 +93,20 @@ impl Table {
     }
 
     fn write_row(&mut self, finding: &FindingView<'_>) {
-        let Self { options, columns, rows, list, number, escaped, .. } = self;
+        let Self { options, columns, rows, list, number, plain, escaped, is_first, .. } = self;
         for (index, column) in columns.iter().enumerate() {
             if index > 0 {
                 rows.next_cell();
             }
             let mut text = column.cell(finding, number);
             if column.is_list() && !text.is_empty() {
-                text = joined(list, text, &options.list_separator);
+                list.clear();
+                column.push_items(list, text, &options.list_separator);
+                text = list;
+            }
+            let text = without_controls(text, plain);
+            if index == 0 && *is_first && looks_like_another_format(text) {
+                rows.quote_all(true);
             }
             if options.escape_formulas && is_formula(text) {
                 escaped.clear();
@@ -96,9 +118,13 @@ impl Table {
             }
         }
         rows.end_row();
+        if std::mem::take(is_first) {
+            rows.quote_all(false);
+        }
     }
 
     fn write_head(&mut self) {
+        self.is_first = !self.options.bom && !self.options.header;
         if self.options.bom {
             self.rows.raw("\u{feff}".as_bytes());
         }
@@ -120,35 +146,5 @@ impl Table {
         let bytes = rows.len() as u64;
         self.rows.clear();
         Ok(bytes)
-    }
-}
-
-/// Joins the items of a list. The batch separates the parts of an item by tabs, which become spaces.
-fn joined<'a>(scratch: &'a mut String, list: &str, separator: &str) -> &'a str {
-    scratch.clear();
-    for (index, item) in list_items(list).enumerate() {
-        if index > 0 {
-            scratch.push_str(separator);
-        }
-        let parts = item.split('\t').filter(|part| !part.is_empty());
-        for (index, part) in parts.enumerate() {
-            if index > 0 {
-                scratch.push(' ');
-            }
-            scratch.push_str(part);
-        }
-    }
-    scratch
-}
-
-#[cfg(test)]
-mod tests {
-    use super::joined;
-
-    #[test]
-    fn list_items_are_joined_and_parts_separated_by_a_space() {
-        let mut scratch = String::new();
-        assert_eq!(joined(&mut scratch, "a\nb\tc\t\td\n\ne\t", "; "), "a; b c d; e");
-        assert_eq!(joined(&mut scratch, "a", "|"), "a");
     }
 }

@@ -1,37 +1,30 @@
-//! Turns rows of a batch into lines of JSON. Definitions are encoded once and cached.
+//! Turns rows of a batch into lines of JSON. What depends on a definition alone is encoded once and cached.
 
 use std::collections::HashMap;
 
-use scanbridge_plugin_api::batch::{
-    AssetView, Column, Columns, DefinitionView, FindingColumn, FindingView, Schema,
-};
-use scanbridge_plugin_api::model::ReportStart;
+use scanbridge_columns::{REPORT_COLUMNS, ReportColumn, Table};
+use scanbridge_plugin_api::batch::{AssetView, Columns, DefinitionView, FindingView};
+use scanbridge_plugin_api::model::{FindingKind, ReportStart};
 
-use crate::object::{self, JsonType, ObjectWriter};
+use crate::form::Form;
+use crate::mapping::Mapping;
+use crate::options::LineOptions;
+use crate::source::{Names, QID, Record, When};
+use crate::tree::{DefinitionParts, Scratch, Step, Tree, steps};
 
 /// Encodes the lines of one report at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lines {
-    /// `,"report":{…}}` and the line feed, the same for all lines of a report.
-    report: Vec<u8>,
-    /// JSON types of the columns of assets and definitions, in column order.
-    types: ColumnTypes,
-    /// The values of a finding, in the order in which they are written.
-    finding: Vec<(String, JsonType, FindingColumn)>,
-    number: String,
-    /// Definitions by content key, as JSON.
-    definitions: HashMap<u128, Box<[u8]>, foldhash::fast::RandomState>,
+    options: LineOptions,
+    /// When the run started, in UTC.
+    started: String,
+    finding: Tree,
+    asset: Tree,
+    scratch: Scratch,
+    /// Parts of lines by the content key of their definition.
+    definitions: HashMap<u128, DefinitionParts, foldhash::fast::RandomState>,
     definition_bytes: usize,
 }
-
-#[derive(Debug, Default)]
-struct ColumnTypes {
-    assets: Vec<JsonType>,
-    definitions: Vec<JsonType>,
-}
-
-/// The scheme of Qualys, and the name of its IDs.
-const QID: &str = "qid";
 
 /// Size limit of the cached definitions, in bytes. A full cache is cleared and filled again.
 const KEPT_BYTES: usize = 3 << 20;
@@ -39,96 +32,136 @@ const KEPT_BYTES: usize = 3 << 20;
 const ENTRY_BYTES: usize = 128;
 
 impl Lines {
+    pub(crate) fn new(options: LineOptions, started: String) -> Self {
+        Self {
+            options,
+            started,
+            finding: Tree::default(),
+            asset: Tree::default(),
+            scratch: Scratch::default(),
+            definitions: HashMap::default(),
+            definition_bytes: 0,
+        }
+    }
+
     pub(crate) fn begin(&mut self, report: &ReportStart) {
-        let Schema { assets, definitions, .. } = &report.schema;
-        let of = |columns: &[Column]| columns.iter().map(JsonType::of_column).collect();
-        self.types = ColumnTypes { assets: of(assets), definitions: of(definitions) };
         let columns = Columns::of_report(report);
-        let finding = columns.finding_columns().into_iter();
-        let json_type = |name: &str, column| match column {
-            FindingColumn::Cell(index) => JsonType::of_column(&report.schema.findings[index]),
-            _ => JsonType::of(name),
+        let names = Names { report, columns: &columns, started: &self.started };
+        (self.finding, self.asset) = match self.options.mapping {
+            None => (self.native_finding(&names), self.native_asset(&names)),
+            Some(mapping) => (self.mapped_finding(&names, mapping), Tree::default()),
         };
-        let finding = finding.map(|(name, column)| (name.to_owned(), json_type(name, column), column));
-        self.finding = finding.collect();
+        self.finding.finish();
+        self.asset.finish();
         // Content keys are comparable only within one schema, and the scheme of an ID may be that of the report.
         self.definitions.clear();
         self.definition_bytes = 0;
-        let mut names = vec!["id", "kind", "title", "time", "path"];
-        let mut values = vec![&report.id, &report.kind, &report.title, &report.time, &report.path];
-        // A QID names its vendor already.
-        if report.source.scheme != QID {
-            names.extend(["vendor", "product", "product_version", "scanner"]);
-            let source = &report.source;
-            values.extend([&source.vendor, &source.product, &source.product_version, &source.scanner]);
-        }
-        let cells = names.into_iter().zip(values).map(|(name, value)| (name, JsonType::Text, value.as_str()));
-        self.report = b",\"report\":".to_vec();
-        object::push(&mut self.report, cells);
-        self.report.extend_from_slice(b"}\n");
+    }
+
+    /// Whether the format can express this kind of findings.
+    pub(crate) fn accepts(&self, kind: FindingKind) -> bool {
+        let is_vulnerability = matches!(kind, FindingKind::Vulnerability | FindingKind::Potential);
+        is_vulnerability || self.options.mapping.is_none_or(|mapping| !mapping.only_vulnerabilities)
     }
 
     /// Appends the line of a finding.
-    pub(crate) fn finding(&mut self, out: &mut Vec<u8>, schema: &Schema, finding: FindingView<'_>) {
-        out.extend_from_slice(b"{\"finding\":");
-        let mut object = ObjectWriter::begin(out);
-        for (name, json_type, column) in &self.finding {
-            object.cell(name, *json_type, finding.printed(*column, &mut self.number));
+    pub(crate) fn finding(&mut self, out: &mut Vec<u8>, finding: FindingView<'_>) {
+        let record = Record::of_finding(finding);
+        let key = finding.definition().key();
+        if !self.definitions.contains_key(&key) {
+            self.add_definition(finding.definition());
         }
-        object.end();
-        out.extend_from_slice(b",\"definition\":");
-        self.definition(out, schema, finding.definition());
-        self.asset_and_report(out, schema, finding.asset());
+        let Self { finding: tree, definitions, scratch, .. } = self;
+        tree.write(out, &record, &definitions[&key], scratch);
+        out.push(b'\n');
     }
 
     /// Appends the separate line of an asset (option `assets`).
-    pub(crate) fn asset(&self, out: &mut Vec<u8>, schema: &Schema, asset: AssetView<'_>) {
-        // `null` distinguishes the line from findings and keeps the order of the keys.
-        out.extend_from_slice(b"{\"finding\":null,\"definition\":null");
-        self.asset_and_report(out, schema, asset);
+    pub(crate) fn asset(&mut self, out: &mut Vec<u8>, asset: AssetView<'_>) {
+        self.asset.write(out, &Record::of_asset(asset), &DefinitionParts::default(), &mut self.scratch);
+        out.push(b'\n');
     }
 
-    fn asset_and_report(&self, out: &mut Vec<u8>, schema: &Schema, asset: AssetView<'_>) {
-        out.extend_from_slice(b",\"asset\":");
-        object::push(out, cells(&schema.assets, &self.types.assets, |column| asset.column(column)));
-        out.extend_from_slice(&self.report);
-    }
-
-    fn definition(&mut self, out: &mut Vec<u8>, schema: &Schema, definition: DefinitionView<'_>) {
-        if let Some(known) = self.definitions.get(&definition.key()) {
-            out.extend_from_slice(known);
-            return;
-        }
-        let start = out.len();
-        let is_qid = definition.scheme() == QID;
-        let mut object = ObjectWriter::begin(out);
-        let columns = schema.definitions.iter().zip(&self.types.definitions).enumerate();
-        for (index, (Column { name, .. }, json_type)) in columns {
-            match name.as_str() {
-                "id" if is_qid => object.cell(QID, *json_type, definition.id()),
-                "scheme" if is_qid => {}
-                "scheme" => object.cell(name, *json_type, definition.scheme()),
-                _ => object.cell(name, *json_type, definition.column(Some(index))),
-            }
-        }
-        object.end();
-        let made: Box<[u8]> = out[start..].into();
-        let bytes = made.len() + ENTRY_BYTES;
+    fn add_definition(&mut self, definition: DefinitionView<'_>) {
+        let record = Record { definition: Some(definition), ..Record::default() };
+        let parts = self.finding.definition_parts(&record, &mut self.scratch);
+        let bytes = parts.bytes() + ENTRY_BYTES;
         if self.definition_bytes + bytes > KEPT_BYTES {
             self.definitions.clear();
             self.definition_bytes = 0;
         }
         self.definition_bytes += bytes;
-        self.definitions.insert(definition.key(), made);
+        self.definitions.insert(definition.key(), parts);
     }
-}
 
-/// The cells of a row with their names and types.
-fn cells<'a>(
-    columns: &'a [Column],
-    types: &'a [JsonType],
-    cell: impl Fn(Option<usize>) -> &'a str + 'a,
-) -> impl Iterator<Item = (&'a str, JsonType, &'a str)> {
-    let columns = columns.iter().zip(types).enumerate();
-    columns.map(move |(index, (column, json_type))| (column.name.as_str(), *json_type, cell(Some(index))))
+    /// The native line of a finding: every column of the schema under its name.
+    fn native_finding(&self, names: &Names<'_>) -> Tree {
+        let mut tree = Tree::default();
+        self.add_table(&mut tree, names, Table::Finding);
+        self.add_table(&mut tree, names, Table::Definition);
+        self.add_table(&mut tree, names, Table::Asset);
+        self.add_report(&mut tree, names, |_| false);
+        tree
+    }
+
+    /// The native line of an asset. `null` distinguishes it from those of findings and keeps the order of the keys.
+    fn native_asset(&self, names: &Names<'_>) -> Tree {
+        let mut tree = Tree::default();
+        tree.add_fixed(Table::Finding.word(), b"null");
+        tree.add_fixed(Table::Definition.word(), b"null");
+        self.add_table(&mut tree, names, Table::Asset);
+        // The details can be long, and are the same in all lines.
+        self.add_report(&mut tree, names, |column| column.name == "details");
+        tree
+    }
+
+    fn add_table(&self, tree: &mut Tree, names: &Names<'_>, table: Table) {
+        tree.add_object(table.word());
+        for name in names.names_of(table) {
+            self.add_column(tree, names, table, &name, &[Step::key(table.word())]);
+        }
+    }
+
+    fn add_report(&self, tree: &mut Tree, names: &Names<'_>, adds: impl Fn(&ReportColumn) -> bool) {
+        tree.add_object(Table::Report.word());
+        // A QID names its vendor already.
+        let is_foreign = names.report.source.scheme != QID;
+        let is_shown = |column: &&ReportColumn| match column.name {
+            "vendor" | "product" => is_foreign,
+            // The older name of `scanner_version`.
+            "product_version" => false,
+            "details" => adds(column),
+            _ => true,
+        };
+        for column in REPORT_COLUMNS.iter().filter(is_shown) {
+            self.add_column(tree, names, Table::Report, column.name, &[Step::key(Table::Report.word())]);
+        }
+    }
+
+    /// Adds a column in its native form to the object at the end of these steps, unless it is left out.
+    fn add_column(&self, tree: &mut Tree, names: &Names<'_>, table: Table, name: &str, to: &[Step<'_>]) {
+        let column = format!("{}.{name}", table.word());
+        if !self.options.leaves_out(&column) {
+            let steps = [to, &[Step::key(name)]].concat();
+            tree.add((&steps, false), names, &column, Form::Native, When::Always);
+        }
+    }
+
+    /// The line of a finding in a schema of other tools.
+    fn mapped_finding(&self, names: &Names<'_>, mapping: &Mapping) -> Tree {
+        let mut tree = Tree::default();
+        let is_kept = |column: &str, is_required: bool| is_required || !self.options.leaves_out(column);
+        for row in mapping.rows.iter().filter(|row| is_kept(row.column, row.is_required)) {
+            let (steps, is_list) = steps(row.path);
+            tree.add((&steps, is_list), names, row.column, row.form, row.when);
+        }
+        for table in [Table::Asset, Table::Finding, Table::Definition, Table::Report] {
+            for name in names.names_of(table).iter().filter(|name| mapping.has_rest(table, name)) {
+                let to = [Step::key(mapping.rest), Step::key(table.word())];
+                self.add_column(&mut tree, names, table, name, &to);
+            }
+        }
+        mapping.needs.iter().for_each(|(path, needed)| tree.set_needs(path, needed));
+        tree
+    }
 }

@@ -1,14 +1,17 @@
 //! The output plugin: writes the lines of each report to a file.
 
+use jiff::Timestamp;
 use scanbridge_durable_file::{ReportFile, Target, options as file};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::tracing::Level;
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, Open, OpenedOutput, OptionSpec, Output, OutputCapabilities,
-    Receipt, Result, Written, register_output,
+    Receipt, Result, Services, Written, register_output,
 };
 
 use crate::lines::Lines;
+use crate::options::{ASSETS, FORMAT, LEAVE_OUT, LineOptions};
 
 /// Output `JSON`. The lines of a report become visible when the report is complete, except on standard
 /// output.
@@ -18,6 +21,9 @@ pub struct Json {
     lines: Lines,
     assets: bool,
     buffer: Vec<u8>,
+    services: Services,
+    /// The columns that are left out, until the summary has them.
+    left_out: Option<String>,
 }
 
 impl Output for Json {
@@ -29,9 +35,9 @@ impl Output for Json {
         file::MODE,
         file::ROTATE_BYTES,
         file::ROTATE_SECS,
-        OptionSpec::flag("assets")
-            .default_flag(false)
-            .help("Also write one line per asset, with or without findings."),
+        FORMAT,
+        ASSETS,
+        LEAVE_OUT,
     ];
 
     const CAPABILITIES: OutputCapabilities = file::CAPABILITIES;
@@ -39,8 +45,15 @@ impl Output for Json {
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let target = Target::read(open.options)?.for_purpose(open.purpose());
         let capabilities = target.capabilities();
-        let (file, assets) = (ReportFile::open(target, receipt)?, open.options.flag("assets")?);
-        let json = Self { file, lines: Lines::default(), assets, buffer: Vec::new() };
+        let options = LineOptions::read(open.options)?;
+        let json = Self {
+            assets: open.options.flag("assets")?,
+            left_out: options.left_out_names(),
+            lines: Lines::new(options, Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            file: ReportFile::open(target, receipt)?,
+            buffer: Vec::new(),
+            services: open.services.clone(),
+        };
         Ok(OpenedOutput::from(json).with_capabilities(capabilities))
     }
 
@@ -49,6 +62,9 @@ impl Output for Json {
     }
 
     fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
+        if let Some(names) = self.left_out.take() {
+            self.services.note(Level::INFO, &format!("columns left out (`leave_out`): {names}"), 1);
+        }
         self.lines.begin(report);
         self.file.begin(report, how.continued).map(|_| ())
     }
@@ -57,14 +73,21 @@ impl Output for Json {
         let mut written = Written::default();
         if self.assets {
             for asset in batch.assets().filter(|asset| !asset.is_continued()) {
-                self.lines.asset(&mut self.buffer, batch.schema(), asset);
+                self.lines.asset(&mut self.buffer, asset);
                 written.derived += 1;
                 written.bytes += put(&mut self.file, &mut self.buffer)?;
             }
         }
         for finding in batch.findings() {
-            self.lines.finding(&mut self.buffer, batch.schema(), finding);
+            if !self.lines.accepts(finding.kind()) {
+                written.left_out.push(finding.row());
+                continue;
+            }
+            self.lines.finding(&mut self.buffer, finding);
             written.bytes += put(&mut self.file, &mut self.buffer)?;
+        }
+        if !written.left_out.is_empty() {
+            self.services.note(Level::INFO, NOT_VULNERABILITIES, written.left_out.len() as u64);
         }
         Ok(written)
     }
@@ -82,6 +105,9 @@ impl Output for Json {
         self.file.stored()
     }
 }
+
+const NOT_VULNERABILITIES: &str =
+    "information and service findings left out: they are not vulnerabilities (`format: ocsf`)";
 
 /// Writes the line in the buffer, clears the buffer and returns the length of the line.
 fn put(file: &mut ReportFile, line: &mut Vec<u8>) -> Result<u64> {

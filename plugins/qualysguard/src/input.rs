@@ -39,6 +39,7 @@ impl Input for QualysGuard {
             settings,
             services: services.clone(),
             client,
+            run: open.frame.run,
         };
         let input = Self { work: None, resume: resume.cloned(), context };
         Ok(OpenedInput::from(input).with_capabilities(Self::CAPABILITIES.ends(ends)))

@@ -15,6 +15,8 @@ pub(crate) struct SourceContext {
     pub(crate) settings: Settings,
     pub(crate) services: Services,
     pub(crate) client: Client,
+    /// The number of the run.
+    pub(crate) run: u64,
     /// Identifies the settings that a position belongs to: source, platform and selection.
     pub(crate) fingerprint: String,
 }

@@ -65,11 +65,12 @@ impl Delivery {
         &self.target
     }
 
-    /// Begins a report, or resumes it after the confirmed part. Each message begins with `header`. Connects, and returns the maximum block size.
+    /// Begins a report, or resumes it after the confirmed part. Each message begins with `header`. Connects, and
+    /// returns the sizes that a block should have at most, and that a line may have.
     ///
     /// # Errors
     /// Those of [`Session::open`].
-    pub(crate) fn begin(&mut self, confirmed: Confirmed, header: String) -> Result<usize> {
+    pub(crate) fn begin(&mut self, confirmed: Confirmed, header: String) -> Result<(usize, usize)> {
         self.line.confirmed = confirmed;
         self.line.warned = 0;
         self.line.failed_repeats = 0;
@@ -79,8 +80,9 @@ impl Delivery {
         info!("connected to {}, maximum message size {max_size} bytes", self.target.center);
         self.line.session = Some(session);
         let bytes = self.limits.bytes.min(max_size);
-        self.packer.begin(header, Limits { bytes, max_bytes: max_size, ..self.limits });
-        Ok(self.packer.block_limit())
+        let line_bytes = max_size.saturating_sub(header.len());
+        self.packer.begin(header, Limits { bytes, ..self.limits });
+        Ok((self.packer.block_limit(), line_bytes))
     }
 
     /// Accepts a block of commands.
@@ -90,14 +92,7 @@ impl Delivery {
     pub(crate) fn take(&mut self, block: Block<'_>) -> Result<()> {
         let Self { target, services, reply_timeout, packer, line, .. } = self;
         let context = SendContext { target, services, reply_timeout: *reply_timeout };
-        let left_out = packer.push(block, &mut |body| line.deliver(body, context))?;
-        if left_out > 0 {
-            line.refuse(
-                block.address,
-                format!("{left_out} commands of this asset exceed the maximum message size"),
-            );
-        }
-        Ok(())
+        packer.push(block, &mut |body| line.deliver(body, context))
     }
 
     /// Sends the buffered commands.

@@ -93,10 +93,26 @@ impl Target {
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
-                return Err(self.explain(&stream.sock, &error));
+                return Err(match is_closed(&error) {
+                    // It has received our certificate if it has proved its own.
+                    true => self.closed_early(stream.conn.peer_certificates().is_some()),
+                    false => self.explain(&stream.sock, &error),
+                });
             }
         }
         Ok(stream)
+    }
+
+    /// The error when the connection ended before the first answer: that is how a Defense Center treats unknown
+    /// clients. If not even the TLS handshake got under way, the network may be the cause, so it is worth a retry.
+    pub(crate) fn closed_early(&self, has_our_certificate: bool) -> PluginError {
+        let kind = if has_our_certificate { ErrorKind::Auth } else { ErrorKind::Unavailable };
+        let message = format!(
+            "client certificate revoked or client not registered: {} closed the connection before it answered, so \
+             it probably does not know this client or its certificate",
+            self.center
+        );
+        PluginError::new(kind, message).with_hint(NOT_REGISTERED)
     }
 
     /// Explains a connection error. The Defense Center rejects clients with an alert, which may arrive late.
@@ -117,10 +133,17 @@ impl Target {
     }
 }
 
-/// What to check when the Defense Center rejects the client. It does not send the reason.
-pub(crate) const NOT_REGISTERED: &str = "check on the Defense Center: (1) this machine is registered as a \
-     host input client, (2) the registered name resolves to it (else register the IP address), (3) the \
-     client was not deleted, (4) this .pkcs12 file is the newest one created for it";
+/// Whether the peer ended the connection, with or without a reset.
+pub(crate) fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+/// What to do when the Defense Center rejects the client. It does not send the reason.
+const NOT_REGISTERED: &str = "check on the Defense Center: (1) this machine is in its host input client settings, \
+     else create it there, (2) `pkcs12` is the newest certificate file downloaded for this client, (3) the client's \
+     name resolves to the address from which this machine connects (else create it by address), (4) the client was \
+     not deleted; a restart of its service looks the same";
 
 /// The time until a deadline.
 fn left(deadline: Instant) -> Duration {

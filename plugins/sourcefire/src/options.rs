@@ -86,9 +86,8 @@ impl Checked {
     pub(crate) fn read(options: &Options) -> Result<Self> {
         let tls = TlsOptions::read(options)?;
         let bytes = usize::try_from(options.size("body_bytes")?.unwrap_or(64 << 10)).unwrap_or(usize::MAX);
-        let limits =
-            Limits { bytes, max_bytes: bytes, findings: options.integer("body_findings")?.unwrap_or(100) };
-        let settings = Settings::read(options, BlockLimits { bytes })?;
+        let limits = Limits { bytes, findings: options.integer("body_findings")?.unwrap_or(100) };
+        let settings = Settings::read(options, BlockLimits { bytes, ..BlockLimits::default() })?;
         let server = options.endpoint("server")?.expect("the option is required").host;
         let port = options.integer("port")?.unwrap_or(8307);
         let file = match options.path("pkcs12")? {

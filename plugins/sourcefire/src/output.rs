@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use scanbridge_host_input_commands::{AddressSet, Block, CommandWriter, Totals};
+use scanbridge_host_input_commands::{AddressSet, Block, CommandWriter, Totals, address_of};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::{info, warn};
@@ -75,8 +75,8 @@ impl Output for SourcefireOutput {
             resumed = Progress::default();
         }
         self.writer.begin(report, how);
-        let block_limit = self.delivery.begin(resumed.confirmed, self.writer.header())?;
-        self.writer.limit_blocks(block_limit);
+        let (block_bytes, line_bytes) = self.delivery.begin(resumed.confirmed, self.writer.header())?;
+        self.writer.limit_blocks(block_bytes, line_bytes);
         if !resumed.writer.is_empty() {
             self.writer.restore(&resumed.writer).map_err(|_| unreadable())?;
         }
@@ -137,7 +137,7 @@ impl SourcefireOutput {
         }
         let (mut reasons, mut complete, mut split) = (HashMap::new(), HashSet::new(), HashSet::new());
         for asset in batch.assets() {
-            let Ok(address) = asset.address().parse::<IpAddr>() else { continue };
+            let Some(address) = address_of(&asset) else { continue };
             let Some(reason) = refused.get(&address) else { continue };
             reasons.insert(asset.row(), reason);
             if asset.is_continued() {
@@ -168,6 +168,9 @@ impl SourcefireOutput {
     fn log_totals(&self, end: &ReportEnd, totals: &Totals) {
         for warning in &totals.warnings {
             warn!("{warning}");
+        }
+        if end.deliver {
+            totals.counts.note(&self.services);
         }
         let confirmed = self.delivery.confirmed();
         info!(

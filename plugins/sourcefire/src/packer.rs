@@ -95,10 +95,8 @@ pub(crate) struct Packer {
 /// The limits of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Size in bytes, including the header lines.
+    /// Size in bytes, including the header lines. Only a single longer line makes a larger body.
     pub(crate) bytes: usize,
-    /// The maximum size that the Defense Center accepts, in bytes. Only a single line longer than `bytes` may use it.
-    pub(crate) max_bytes: usize,
     /// Number of findings, unless a single asset has more.
     pub(crate) findings: u64,
 }
@@ -120,8 +118,7 @@ impl Packer {
         self.in_asset = false;
     }
 
-    /// Adds a block; if it does not fit, the current body is sent first. Returns the number of lines that were
-    /// skipped because the Defense Center accepts no message of that size.
+    /// Adds a block; if it does not fit, the current body is sent first.
     ///
     /// # Errors
     /// Those of `send`.
@@ -129,10 +126,7 @@ impl Packer {
         &mut self,
         block: Block<'_>,
         send: &mut impl FnMut(&Body) -> Result<()>,
-    ) -> Result<u64> {
-        if self.header.len() + block.text.len() > self.limits.max_bytes {
-            return self.push_lines(block, send);
-        }
+    ) -> Result<()> {
         let too_long = self.body.text.len() + block.text.len() > self.limits.bytes;
         let too_many = self.body.findings + block.findings > self.limits.findings;
         let is_part = self.in_asset || !block.ends_asset;
@@ -147,7 +141,7 @@ impl Packer {
         }
         body.add(block);
         body.is_part |= is_part;
-        Ok(0)
+        Ok(())
     }
 
     /// Sends the current body.
@@ -164,23 +158,6 @@ impl Packer {
         shares.clear();
         (*commands, *findings, *is_part) = (0, 0, false);
         sent
-    }
-
-    /// Adds the lines of a block one by one, and skips those that are too long.
-    fn push_lines(&mut self, block: Block<'_>, send: &mut impl FnMut(&Body) -> Result<()>) -> Result<u64> {
-        let mut left_out = 0;
-        let lines = block.text.split_inclusive('\n');
-        let last = lines.clone().count().saturating_sub(1);
-        for (index, text) in lines.enumerate() {
-            if self.header.len() + text.len() > self.limits.max_bytes {
-                left_out += 1;
-                continue;
-            }
-            let findings = u64::from(text.starts_with("AddScanResult,"));
-            let ends_asset = block.ends_asset && index == last;
-            self.push(Block { text, commands: 1, findings, ends_asset, ..block }, send)?;
-        }
-        Ok(left_out)
     }
 }
 

@@ -23,8 +23,8 @@ fn part(last: u8, lengths: &[usize], ends_asset: bool) -> Part {
     Part { address: IpAddr::from([192, 0, 2, last]), text, findings: lengths.len() as u64, ends_asset }
 }
 
-/// Packs the parts. Returns the bodies and the number of skipped lines.
-fn pack(parts: &[Part], limits: Limits) -> (Vec<Body>, u64) {
+/// Packs the parts.
+fn pack(parts: &[Part], limits: Limits) -> Vec<Body> {
     let mut packer = Packer::new(limits);
     packer.begin(HEADER.to_owned(), limits);
     let mut bodies = Vec::new();
@@ -32,7 +32,6 @@ fn pack(parts: &[Part], limits: Limits) -> (Vec<Body>, u64) {
         bodies.push(body.clone());
         Ok(())
     };
-    let mut left_out = 0;
     for part in parts {
         let block = Block {
             address: part.address,
@@ -41,11 +40,11 @@ fn pack(parts: &[Part], limits: Limits) -> (Vec<Body>, u64) {
             findings: part.findings,
             ends_asset: part.ends_asset,
         };
-        left_out += packer.push(block, &mut send).unwrap();
+        packer.push(block, &mut send).unwrap();
     }
     packer.flush(&mut send).unwrap();
     packer.flush(&mut send).unwrap();
-    (bodies, left_out)
+    bodies
 }
 
 fn lines(body: &Body) -> &str {
@@ -67,24 +66,18 @@ proptest! {
     fn bodies_contain_every_line_in_order_within_limits(
         parts in parts(),
         bytes in 64_usize..700,
-        extra in 0_usize..400,
         findings in 1_u64..12,
     ) {
-        let max_bytes = bytes + extra;
-        let limits = Limits { bytes, max_bytes, findings };
-        let (bodies, left_out) = pack(&parts, limits);
-        let fits = |line: &&str| HEADER.len() + line.len() <= max_bytes;
-        let all: Vec<&str> = parts.iter().flat_map(|part| part.text.split_inclusive('\n')).collect();
-        let accepted: String = all.iter().copied().filter(fits).collect();
-        prop_assert_eq!(bodies.iter().map(lines).collect::<String>(), accepted);
-        prop_assert_eq!(left_out as usize, all.len() - all.iter().filter(|line| fits(line)).count());
+        let bodies = pack(&parts, Limits { bytes, findings });
+        let all: String = parts.iter().map(|part| part.text.as_str()).collect();
+        prop_assert_eq!(bodies.iter().map(lines).collect::<String>(), all);
         for body in &bodies {
             let text = lines(body);
             let counted: u64 = body.shares.iter().map(|share| share.commands).sum();
             prop_assert_eq!(counted, body.commands);
             // A part of an asset shares its body with no other asset.
             prop_assert!(body.shares.len() == 1 || body.shares.iter().all(|share| share.ended > 0));
-            prop_assert!(!text.is_empty() && body.text.len() <= max_bytes);
+            prop_assert!(!text.is_empty());
             prop_assert_eq!(body.commands, text.lines().count() as u64);
             prop_assert_eq!(body.findings, text.matches("AddScanResult").count() as u64);
             // More than the limits only when it is a single block.
@@ -95,9 +88,7 @@ proptest! {
 
     #[test]
     fn block_within_the_limits_is_not_split(parts in parts(), findings in 1_u64..12) {
-        let limits = Limits { bytes: 1200, max_bytes: 1200, findings };
-        let (bodies, left_out) = pack(&parts, limits);
-        prop_assert_eq!(left_out, 0);
+        let bodies = pack(&parts, Limits { bytes: 1200, findings });
         // Each body ends where a block ends.
         let mut ends = std::collections::BTreeSet::from([0]);
         let mut length = 0;
@@ -116,7 +107,7 @@ proptest! {
 #[test]
 fn bodies_list_their_assets_and_count_ended_ones() {
     let parts = [part(1, &[1], true), part(2, &[1, 1], false), part(2, &[1], true), part(1, &[1], true)];
-    let (bodies, _) = pack(&parts, Limits { bytes: 4096, max_bytes: 4096, findings: 100 });
+    let bodies = pack(&parts, Limits { bytes: 4096, findings: 100 });
     // A part of an asset has its own body.
     assert_eq!(bodies.len(), 3);
     let shares = bodies.iter().flat_map(|body| &body.shares);
@@ -128,7 +119,7 @@ fn bodies_list_their_assets_and_count_ended_ones() {
 #[test]
 fn body_is_split_into_one_body_per_asset() {
     let parts = [part(1, &[1], true), part(1, &[2], true), part(2, &[3, 4], true)];
-    let (bodies, _) = pack(&parts, Limits { bytes: 4096, max_bytes: 4096, findings: 100 });
+    let bodies = pack(&parts, Limits { bytes: 4096, findings: 100 });
     assert_eq!(bodies.len(), 1);
     let single: Vec<Body> = bodies[0].one_by_one().collect();
     // Consecutive parts of one asset stay together, with the header before them.

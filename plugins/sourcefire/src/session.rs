@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
 
-use crate::dial::{NOT_REGISTERED, Target, TlsStream};
+use crate::dial::{Target, TlsStream, is_closed};
 use crate::packer::Body;
 use crate::protocol::{HEADER_BYTES, Header, Kind, VERSION, max_size, printable, unexpected};
 use crate::socket::WAKE_UP;
@@ -39,24 +39,15 @@ impl Session {
     /// The protocol greeting: our version, and the Defense Center's maximum size.
     ///
     /// # Errors
-    /// [`ErrorKind::Auth`] when the Defense Center closes silently: that is how it treats unknown clients.
+    /// [`ErrorKind::Auth`] when the Defense Center closes or resets the connection: that is how it treats unknown
+    /// clients.
     /// [`ErrorKind::Protocol`] when it sends anything but its maximum size.
     pub(crate) fn greet(target: &Target, stream: TlsStream, deadline: Instant) -> Result<Self> {
         let mut session = Self { stream, max_size: 0 };
         session.stream.sock.expect("the protocol greeting", deadline);
-        let mut wire = Wire { target, stream: &mut session.stream };
+        let mut wire = Wire { target, stream: &mut session.stream, is_greeting: true };
         wire.send(Kind::Version, &VERSION.to_be_bytes())?;
-        let Some((kind, body)) = wire.receive()? else {
-            return Err(PluginError::new(
-                ErrorKind::Auth,
-                format!(
-                    "client certificate revoked or client not registered: {} closed the connection after \
-                     the TLS handshake",
-                    target.center
-                ),
-            )
-            .with_hint(NOT_REGISTERED));
-        };
+        let (kind, body) = wire.receive()?.ok_or_else(|| target.closed_early(true))?;
         session.max_size = max_size(&target.center, kind, &body)?;
         Ok(session)
     }
@@ -73,7 +64,7 @@ impl Session {
     /// reply is not a result text. The session cannot be used after an error.
     pub(crate) fn exchange(&mut self, body: &Body, target: &Target, timeout: Duration) -> Result<String> {
         self.stream.sock.expect("a message", Instant::now() + timeout);
-        let mut wire = Wire { target, stream: &mut self.stream };
+        let mut wire = Wire { target, stream: &mut self.stream, is_greeting: false };
         wire.send(Kind::Data, body.text.as_bytes()).map_err(|error| about(error, body))?;
         let answer = wire.receive().map_err(|error| about(error, body))?;
         let center = &target.center;
@@ -106,6 +97,8 @@ impl Session {
 struct Wire<'a> {
     target: &'a Target,
     stream: &'a mut TlsStream,
+    /// Whether the Defense Center has not answered yet on this connection.
+    is_greeting: bool,
 }
 
 impl Wire<'_> {
@@ -145,7 +138,7 @@ impl Wire<'_> {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Ok(Reading::Closed);
                 }
-                Err(error) => return Err(self.target.explain(&self.stream.sock, &error)),
+                Err(error) => return Err(self.explain(&error)),
             }
         }
         Ok(Reading::Complete)
@@ -154,13 +147,20 @@ impl Wire<'_> {
     /// Explains a failed write. If the Defense Center sent a message before it closed, that message says more than
     /// the error.
     fn broken(&mut self, error: &io::Error) -> PluginError {
-        let Self { target, stream } = self;
+        let Self { stream, .. } = self;
         while stream.conn.read_tls(&mut stream.sock).is_ok_and(|count| count > 0) {
             if let Err(error) = stream.conn.process_new_packets() {
-                return target.explain(&stream.sock, &io::Error::new(io::ErrorKind::InvalidData, error));
+                return self.explain(&io::Error::new(io::ErrorKind::InvalidData, error));
             }
         }
-        target.explain(&stream.sock, error)
+        self.explain(error)
+    }
+
+    fn explain(&self, error: &io::Error) -> PluginError {
+        match self.is_greeting && is_closed(error) {
+            true => self.target.closed_early(true),
+            false => self.target.explain(&self.stream.sock, error),
+        }
     }
 }
 

@@ -252,7 +252,7 @@ impl InputWorker<'_> {
     fn close(&mut self) {
         let context = self.source.context();
         if let Some(context) = context {
-            log_notes(&self.summary.id, context);
+            self.summary.notes = log_notes(&self.summary.id, context);
         }
         if let Err(error) = self.source.close() {
             self.control.input_failed(&self.summary.id, &error);

@@ -14,6 +14,7 @@ use super::selection::Rows;
 use crate::config::Filter;
 use crate::pipeline::batch::SharedBatch;
 use crate::pipeline::item::ReportBegin;
+use crate::pipeline::notes::log_notes;
 use crate::pipeline::opener::{OutputOpener, too_long};
 use crate::pipeline::summary::OutputSummary;
 use crate::plugins::context::Context;
@@ -286,6 +287,7 @@ impl Destination {
         summary.retried = self.retried;
         summary.dead_letters_lost = self.dead_letters.lost();
         summary.metrics = self.context().metrics().to_list();
+        summary.notes = log_notes(self.id(), self.context());
         summary
     }
 }

@@ -15,7 +15,6 @@ use crate::pipeline::build::OpenOutput;
 use crate::pipeline::checkpoint::Checkpoints;
 use crate::pipeline::control::Control;
 use crate::pipeline::item::{Item, Mark, ReportBegin};
-use crate::pipeline::notes::log_notes;
 use crate::pipeline::queue::Queue;
 use crate::pipeline::rate_limit::RateLimit;
 use crate::pipeline::retry::{Outage, is_retryable};
@@ -103,9 +102,6 @@ impl OutputWorker {
             self.control.output_failed(self.pair.primary.id(), self.required, &error);
         }
         self.queue.abandon();
-        for destination in [&self.pair.primary].into_iter().chain(&self.pair.standby) {
-            log_notes(destination.id(), destination.context());
-        }
         self.summaries(is_resumable)
     }
 

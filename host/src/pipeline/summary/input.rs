@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::wording::{add_counts, count, show_bytes};
 use crate::pipeline::KindCounts;
+use crate::pipeline::notes::{InstanceNote, warning_lines};
 use crate::pipeline::odd_cells::OddCells;
 use crate::pipeline::validate::InvalidRows;
 use crate::plugins::Metric;
@@ -43,10 +44,13 @@ pub struct InputSummary {
     /// What the plugin measured in this run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
+    /// Notes of the plugin.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<InstanceNote>,
 }
 
 impl InputSummary {
-    /// The line of the text summary.
+    /// The line of the text summary, and the warnings of the plugin.
     pub(super) fn line(&self) -> String {
         let mut line = format!("read    {} ({}): {}", self.id, self.plugin, count(self.reports, "report"));
         if self.reports > 0 {
@@ -61,7 +65,7 @@ impl InputSummary {
         add_counts(&mut line, [(self.incomplete, "INCOMPLETE"), (self.refused, "REFUSED")]);
         add_counts(&mut line, [(self.unfinished, UNFINISHED), (0, "")]);
         let note = if self.resumed { RESUMED } else { "" };
-        line + note + "\n"
+        line + note + "\n" + &warning_lines(&self.id, &self.notes)
     }
 }
 
@@ -84,6 +88,12 @@ mod tests {
         assert_eq!(
             input(unfinished),
             "read    scans (QualysGuardFile): 1 report, 0 assets, 0 findings (vulnerability 0, potential 0, information 0, service 0), 1 UNFINISHED (the next run resumes it at the last checkpoint) (resumed run: counts include only what this run read)\n"
+        );
+        let note = |warning, text: &str, count| InstanceNote { warning, text: text.to_owned(), count };
+        let notes = vec![note(true, "old report", 1), note(false, "waited", 1), note(true, "lost", 2)];
+        assert_eq!(
+            input(InputSummary { notes, ..InputSummary::default() }),
+            "read    scans (QualysGuardFile): 0 reports\nnote    scans: old report\nnote    scans: lost (2)\n"
         );
     }
 }

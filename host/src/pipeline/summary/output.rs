@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::wording::{add_counts, count, show_bytes};
 use crate::pipeline::KindCounts;
+use crate::pipeline::notes::{InstanceNote, warning_lines};
 use crate::plugins::Metric;
 
 /// Disposition of the findings in an output. The findings that the inputs sent are `records + filtered + rejected +
@@ -39,10 +40,13 @@ pub struct OutputSummary {
     /// What the plugin measured in this run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
+    /// Notes of the plugin.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<InstanceNote>,
 }
 
 impl OutputSummary {
-    /// The line of the text summary.
+    /// The line of the text summary, and the warnings of the plugin.
     pub(super) fn line(&self) -> String {
         let mut line = format!("written {} ({}): {}", self.id, self.plugin, count(self.records, "finding"));
         add_counts(&mut line, [(self.derived, "derived"), (self.filtered, "filtered out")]);
@@ -52,7 +56,7 @@ impl OutputSummary {
             &mut line,
             [(self.dead_letters_lost, "dead letters LOST"), (self.delivered_before, "delivered before")],
         );
-        line + &format!(", {}\n", show_bytes(self.bytes))
+        line + &format!(", {}\n", show_bytes(self.bytes)) + &warning_lines(&self.id, &self.notes)
     }
 }
 

@@ -87,12 +87,19 @@ fn truncated_report_leaves_no_file_unless_delivered() {
     assert!(text.ends_with("ScanUpdate\n"));
 }
 
+fn on_port(port: &str) -> [(&str, &str); 3] {
+    [("kind", "vulnerability"), ("port", port), ("protocol", "tcp")]
+}
+
 #[test]
 fn pieces_end_between_assets_and_each_names_the_source() {
     let folder = tempfile::tempdir().unwrap();
     let options = format!("{FORMAT}, \"rotate_bytes\": 1024");
     let mut output = open(&folder.path().join("out.csv"), &options).unwrap();
-    let findings: Vec<Cells<'_>> = (0..12).map(|_| (WEB, WEAK, ON_443)).chain([(V6, WEAK, ON_443)]).collect();
+    let ports: Vec<String> = (1..=12).map(|port| port.to_string()).collect();
+    let services: Vec<_> = ports.iter().map(|port| on_port(port)).collect();
+    let findings: Vec<Cells<'_>> =
+        services.iter().map(|cells| (WEB, WEAK, &cells[..])).chain([(V6, WEAK, ON_443)]).collect();
     write(&mut output, &start(), vec![batch(&findings, false)], &complete(&[]));
     let first = fs::read_to_string(folder.path().join("out.0001.csv")).unwrap();
     let second = fs::read_to_string(folder.path().join("out.0002.csv")).unwrap();
@@ -108,8 +115,7 @@ fn large_asset_is_one_block() {
     let path = folder.path().join("out.csv");
     let mut output = open(&path, FORMAT).unwrap();
     let ports: Vec<String> = (1..=20_000).map(|port| port.to_string()).collect();
-    let cells: Vec<_> =
-        ports.iter().map(|port| [("kind", "vulnerability"), ("port", port.as_str())]).collect();
+    let cells: Vec<_> = ports.iter().map(|port| on_port(port)).collect();
     let findings: Vec<Cells<'_>> = cells.iter().map(|cells| (WEB, WEAK, &cells[..])).collect();
     let batches = findings.chunks(500).enumerate().map(|(index, part)| batch(part, index > 0)).collect();
     write(&mut output, &start(), batches, &complete(&[]));

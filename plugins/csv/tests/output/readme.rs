@@ -1,5 +1,6 @@
 //! The README lists exactly the options and columns of the plugin.
 
+use scanbridge_columns::REPORT_COLUMNS;
 use scanbridge_csv::CsvOutput;
 use scanbridge_plugin_api::Output;
 use scanbridge_plugin_api::batch::{Columns, Schema};
@@ -18,7 +19,13 @@ fn every_column_is_listed() {
     let finding: Vec<&str> = columns.finding_columns().into_iter().map(|(name, _)| name).collect();
     // The ID of a definition, if it is a QID, and the columns of the model.
     let definition = [&["qid"], DefinitionField::NAMES].concat();
-    for (table, names) in [("asset", AssetField::NAMES), ("definition", &definition), ("finding", &finding)] {
+    let report: Vec<&str> = REPORT_COLUMNS.iter().map(|column| column.name).collect();
+    for (table, names) in [
+        ("asset", AssetField::NAMES),
+        ("definition", &definition),
+        ("finding", &finding),
+        ("report", &report),
+    ] {
         let line = README.lines().find(|line| line.starts_with(&format!("- **{table}**"))).unwrap();
         let listed: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
         assert_eq!(listed, names);

@@ -13,11 +13,20 @@ use scanbridge_plugin_api::{
 
 /// Opens the output with these options in JSON and this `path`.
 pub(crate) fn open(path: &Path, options: &str) -> Result<CsvOutput, PluginError> {
+    open_with(path, options, None)
+}
+
+/// As [`open`], with the receipt of an interrupted run.
+pub(crate) fn open_with(
+    path: &Path,
+    options: &str,
+    receipt: Option<&Receipt>,
+) -> Result<CsvOutput, PluginError> {
     let comma = if options.is_empty() { "" } else { "," };
     let json = format!("{{\"path\": \"{}\"{comma} {options}}}", path.display());
     let options = Options::read(CsvOutput::OPTIONS, json.as_bytes())?;
     let services = Services::without_host(path.parent().unwrap());
-    CsvOutput::open(&Open::new(&options, &services, &OpenFrame::default()), None::<&Receipt>)
+    CsvOutput::open(&Open::new(&options, &services, &OpenFrame::default()), receipt)
         .map(|opened| opened.plugin)
 }
 

@@ -6,8 +6,11 @@ use std::process::Command;
 
 use crate::reports::*;
 use proptest::prelude::*;
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, ReportEnd, ReportSource};
-use scanbridge_plugin_api::{Begin, ErrorKind, Output, Verdict};
+use scanbridge_plugin_api::batch::{Batch, Columns};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, ReportDetail, ReportEnd, ReportSource, ReportStart,
+};
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Verdict};
 
 /// All records of a file as the csv crate reads them.
 fn records(path: &Path, delimiter: u8) -> Vec<Vec<String>> {
@@ -59,17 +62,162 @@ fn columns_unknown_to_the_model_are_written() {
     let path = folder.path().join("out.csv");
     let mut report = start();
     // A column that an input of a later version might send instead of a known one.
-    let last = report.schema.findings.len() - 1;
-    report.schema.findings[last].name = "epss".to_owned();
-    let cells = &[("kind", "vulnerability"), ("facts", "0.97")];
-    let options = r#""columns": ["finding.epss", "finding.facts"], "header": false"#;
+    let last = report.schema.findings.iter().position(|column| column.name == "ticket").unwrap();
+    report.schema.findings[last].name = "later".to_owned();
+    let cells = &[("kind", "vulnerability"), ("ticket", "0.97")];
+    let options = r#""columns": ["finding.later", "finding.ticket"], "header": false"#;
     let mut output = open(&path, options).unwrap();
     write(&mut output, &report, vec![batch(&[(WEB, WEAK, cells)], false)], &complete(&[]));
     assert_eq!(fs::read_to_string(&path).unwrap(), "0.97,\r\n");
 
     let error = open(&path, options).unwrap().begin(&start(), Begin::NEW).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
-    assert!(error.message.contains("unknown column `finding.epss`"), "{error}");
+    assert!(error.message.contains("unknown column `finding.later`"), "{error}");
+}
+
+/// The cells of these columns for one finding.
+fn cells_of(columns: &[&str], report: &ReportStart, finding: Cells<'_>) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let options = format!(r#""columns": {}, "header": true"#, serde_json::json!(columns));
+    let mut output = open(&path, &options).unwrap();
+    write(&mut output, report, vec![batch(&[finding], false)], &complete(&[]));
+    let mut records = records(&path, b',');
+    assert_eq!(records.remove(0), columns);
+    records.remove(0)
+}
+
+#[test]
+fn values_of_the_report_are_columns() {
+    let report = start()
+        .with_status("FINISHED")
+        .with_signature_version("2.6.1")
+        .with_assets_alive(Some(3))
+        .with_duration_secs(Some(4210))
+        .with_details(vec![
+            ReportDetail::new("target", "192.0.2.0/24"),
+            ReportDetail::new("company", "Example"),
+        ])
+        .with_source(ReportSource::new("Qualys", "Qualys", "qid").with_product_version("12.4"));
+    let cells = cells_of(
+        &[
+            "report.status",
+            "report.scanner_version",
+            "report.product_version",
+            "report.signature_version",
+            "report.assets_alive",
+            "report.assets_total",
+            "report.duration_secs",
+            "report.details",
+        ],
+        &report,
+        (WEB, WEAK, ON_443),
+    );
+    assert_eq!(
+        cells,
+        ["FINISHED", "12.4", "12.4", "2.6.1", "3", "", "4210", "target 192.0.2.0/24; company Example"]
+    );
+}
+
+#[test]
+fn one_path_of_other_values_is_a_column() {
+    let other = "SCORES/NEW@unit\tms\nSCORES/NEW\t12\nSCORES/NEW@unit\tpercent of all";
+    let finding = &[("kind", "vulnerability"), ("other", other)][..];
+    let columns = [
+        "finding.other.SCORES/NEW@unit",
+        "finding.other.SCORES/NEW",
+        "finding.other.SCORES",
+        "asset.other.X",
+        "finding.other",
+    ];
+    let cells = cells_of(&columns, &start(), (WEB, WEAK, finding));
+    let all = "SCORES/NEW@unit ms; SCORES/NEW 12; SCORES/NEW@unit percent of all";
+    assert_eq!(cells, ["ms; percent of all", "12", "", "", all]);
+}
+
+#[test]
+fn numbers_are_those_of_json() {
+    let definition = &[
+        (DefinitionField::Id, "1"),
+        (DefinitionField::CvssBase, "9.3 (AV:N/AC:M/Au:N/C:C/I:C/A:C)"),
+        (DefinitionField::CvssTemporal, "-"),
+        (DefinitionField::Cvss3Base, "high"),
+        (DefinitionField::Cvss4Base, "08.0"),
+        (DefinitionField::Patchable, "yes"),
+    ][..];
+    let finding =
+        &[("kind", "vulnerability"), ("times_found", "many"), ("epss", "0.5"), ("known_exploited", "1")][..];
+    let columns = [
+        "definition.cvss_base",
+        "definition.cvss_temporal",
+        "definition.cvss3_base",
+        "definition.cvss4_base",
+        "definition.patchable",
+        "finding.times_found",
+        "finding.epss",
+        "finding.known_exploited",
+    ];
+    assert_eq!(
+        cells_of(&columns, &start(), (WEB, definition, finding)),
+        ["9.3", "", "", "8.0", "", "", "0.5", "1"]
+    );
+}
+
+#[test]
+fn unknown_columns_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["finding.adress", "finding.other.", "finding.result.A", "asset.others"] {
+        let options = format!(r#""columns": ["{name}"]"#);
+        let mut output = open(&folder.path().join("out.csv"), &options).unwrap();
+        let error = output.begin(&start(), Begin::NEW).unwrap_err();
+        assert!(error.message.contains("unknown column"), "{error}");
+    }
+}
+
+/// The beginnings of other formats: SYLK, HTML, RTF, JSON, PDF.
+#[test]
+fn file_without_header_is_not_taken_for_another_format() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, file) in [
+        ("ID", "\"ID\",\"vulnerability\"\r\nID,vulnerability\r\n"),
+        ("<HTML>", "\"<HTML>\",\"vulnerability\"\r\n<HTML>,vulnerability\r\n"),
+        ("{\\rtf1", "\"{\\rtf1\",\"vulnerability\"\r\n{\\rtf1,vulnerability\r\n"),
+        ("id", "id,vulnerability\r\nid,vulnerability\r\n"),
+    ] {
+        let cells = &[("kind", "vulnerability"), ("result", text)][..];
+        let finding: Cells<'_> = (WEB, WEAK, cells);
+        for (settings, head) in [
+            (r#""header": false"#, file.to_owned()),
+            (r#""header": true"#, format!("finding.result,finding.kind\r\n{}", file.replace('"', ""))),
+            (r#""header": false, "bom": true"#, format!("\u{feff}{}", file.replace('"', ""))),
+        ] {
+            let path = folder.path().join("out.csv");
+            let options = format!(r#""columns": ["finding.result", "finding.kind"], {settings}"#);
+            let mut output = open(&path, &options).unwrap();
+            write(&mut output, &start(), vec![batch(&[finding, finding], false)], &complete(&[]));
+            assert_eq!(fs::read_to_string(&path).unwrap(), head, "{settings}");
+        }
+    }
+}
+
+/// What a run writes that is killed before the first row is written, and resumed.
+#[test]
+fn resumed_file_without_rows_has_the_same_first_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let options = r#""columns": ["finding.result"], "header": false"#;
+    let mut output = open(&path, options).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
+    let receipt = output.commit(CommitPoint::InReport).unwrap().receipt.unwrap();
+    drop(output);
+    let mut output = open_with(&path, options, Some(&receipt)).unwrap();
+    output.begin(&start(), Begin::CONTINUED).unwrap();
+    let raw = batch(&[(WEB, WEAK, &[("kind", "vulnerability"), ("result", "ID")])], false).finish();
+    output.write(Batch::of(&raw, &Columns::of_report(&start())).unwrap()).unwrap();
+    output.end(&complete(&[])).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "\"ID\"\r\n");
 }
 
 #[test]
@@ -134,44 +282,86 @@ fn cell_of_many_megabytes_is_written_completely() {
     assert!(records(&path, b',') == [[result]]);
 }
 
-/// An independent reader. It must be installed where the tests decide about a merge.
+/// An independent reader, with each setting of header, byte order mark, separators and line ends. It must be installed
+/// where the tests decide about a merge.
 #[test]
 fn python_reads_the_same_cells() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("out.csv");
-    let special =
-        ["a\"b", "a,b", "l1\nl2", "l1\r\nl2", "", " x ", "é💥", "'", "\"", "\t,\"", "x\\\"y", "\u{feff}z"];
+    let special = [
+        "a\"b",
+        "a,b",
+        "a;b",
+        "a|b",
+        "l1\nl2",
+        "l1\r\nl2",
+        "",
+        " x ",
+        "é💥",
+        "'",
+        "\"",
+        "\t,\"",
+        "x\\\"y",
+        "\u{feff}z",
+        "ID",
+        "=1+1",
+        "\u{2060}=1",
+        "<html>",
+        "sep=,",
+    ];
+    let hostile = ["a\u{2028}b", "\u{85}c", "d\u{9b}2J\u{1b}[2J", "e\u{b}\u{c}\u{1c}\u{2029}f"];
     let mut cells = Vec::new();
-    for text in &special {
+    for text in special.iter().chain(&hostile) {
         cells.push([("result", *text), ("kind", "information")]);
     }
-    let findings: Vec<Cells<'_>> = cells.iter().map(|cells| (WEB, WEAK, &cells[..])).collect();
-    let options = r#""columns": ["finding.result", "finding.kind"], "escape_formulas": false"#;
-    let mut output = open(&path, options).unwrap();
-    write(&mut output, &start(), vec![batch(&findings, false)], &complete(&[]));
-
-    let script = "import csv,sys\n\
-                  for row in csv.reader(open(sys.argv[1], newline='', encoding='utf-8'), strict=True):\n\
-                  \x20   print(len(row), row[0].encode('utf-8').hex())";
-    let run = Command::new("python3").args(["-c", script]).arg(&path).output();
-    let output = match run {
-        Ok(output) => output,
-        Err(error) if std::env::var_os("CI").is_none() => {
-            eprintln!("skipped: no python3: {error}");
-            return;
-        }
-        Err(error) => panic!("python3 is needed where CI is set: {error}"),
+    let plain = |text: &str| -> String {
+        let is_replaced =
+            |c: char| (c.is_control() && !"\t\r\n".contains(c)) || "\u{2028}\u{2029}".contains(c);
+        text.chars().map(|c| if is_replaced(c) { ' ' } else { c }).collect()
     };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let findings: Vec<Cells<'_>> = cells.iter().map(|cells| (WEB, WEAK, &cells[..])).collect();
+    let script = "import csv,sys\n\
+                  text = open(sys.argv[1], newline='', encoding=sys.argv[3])\n\
+                  for row in csv.reader(text, strict=True, delimiter=sys.argv[2]):\n\
+                  \x20   print(len(row), row[0].encode('utf-8').hex())";
     let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let expected: Vec<String> = ["finding.result"]
-        .iter()
-        .chain(&special)
-        .map(|text| format!("2 {}", hex(text)).trim_end().to_owned())
-        .collect();
-    let read: Vec<String> =
-        String::from_utf8(output.stdout).unwrap().lines().map(|line| line.trim_end().to_owned()).collect();
-    assert_eq!(read, expected);
+    for setting in 0..32 {
+        let (header, bom, lf) = (setting & 1 > 0, setting & 2 > 0, setting & 4 > 0);
+        let delimiter = [",", ";", "\t", "|"][setting / 8];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv");
+        let options = format!(
+            r#""columns": ["finding.result", "finding.kind"], "escape_formulas": false, "header": {header},
+            "bom": {bom}, "line_ending": "{}", "delimiter": "{}""#,
+            if lf { "lf" } else { "crlf" },
+            if delimiter == "\t" { "tab" } else { delimiter },
+        );
+        let mut output = open(&path, &options).unwrap();
+        write(&mut output, &start(), vec![batch(&findings, false)], &complete(&[]));
+        let encoding = if bom { "utf-8-sig" } else { "utf-8" };
+        let run =
+            Command::new("python3").args(["-c", script]).arg(&path).args([delimiter, encoding]).output();
+        let output = match run {
+            Ok(output) => output,
+            Err(error) if std::env::var_os("CI").is_none() => {
+                eprintln!("skipped: no python3: {error}");
+                return;
+            }
+            Err(error) => panic!("python3 is needed where CI is set: {error}"),
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let heading = header.then(|| "finding.result".to_owned());
+        let texts = special.iter().chain(&hostile).map(|text| plain(text));
+        let expected: Vec<String> = heading
+            .into_iter()
+            .chain(texts)
+            .map(|text| format!("2 {}", hex(&text)).trim_end().to_owned())
+            .collect();
+        let read: Vec<String> = String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect();
+        assert_eq!(read, expected, "{options}");
+    }
 }
 
 proptest! {
@@ -179,7 +369,7 @@ proptest! {
 
     #[test]
     fn every_text_comes_back_as_it_was(
-        texts in prop::collection::vec(["[\\PC\r\n\t\0\",;=+@']{0,20}", "\\PC{0,300}", "[\"\r\n,]{0,9}"], 1..20),
+        texts in prop::collection::vec(["[\\PC\r\n\t\0\u{1b}\u{7f}-\u{a0}\u{2028}\u{2029}\",;=+@']{0,20}", "\\PC{0,300}", "[\"\r\n,]{0,9}"], 1..20),
         delimiter in prop::sample::select(vec![",", ";", "tab", "|"]),
         line_ending in prop::sample::select(vec!["crlf", "lf"]),
     ) {
@@ -199,18 +389,25 @@ proptest! {
         let mut output = open(&path, &options).unwrap();
         write(&mut output, &start(), vec![batch(&findings, false)], &complete(&[]));
         let delimiter = if delimiter == "tab" { b'\t' } else { delimiter.as_bytes()[0] };
-        prop_assert_eq!(records(&path, delimiter), texts.map_to_records());
+        let records = records(&path, delimiter);
+        prop_assert_eq!(&records, &texts.map_to_records());
+        let is_plain = |c: char| "\t\r\n".contains(c) || !(c.is_control() || "\u{2028}\u{2029}".contains(c));
+        prop_assert!(records.iter().flatten().all(|cell| cell.chars().all(is_plain)));
     }
 
     #[test]
-    fn no_cell_begins_like_a_formula(text in "[ \t\r\n\0]{0,2}[=+@＝-][\\PC]{0,10}") {
+    fn no_cell_begins_like_a_formula(
+        text in "[ \t\r\n\u{ad}\u{180e}\u{200b}\u{202e}\u{2060}\u{feff}]{0,3}[=+@＝-][\\PC]{0,10}",
+    ) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.csv");
         let mut output = open(&path, r#""columns": ["finding.result"], "header": false"#).unwrap();
         let cells: &[(&str, &str)] = &[("result", &text)];
         write(&mut output, &start(), vec![batch(&[(WEB, WEAK, cells)], false)], &complete(&[]));
         let cell = records(&path, b',').remove(0).remove(0);
-        let trimmed = text.trim_matches([' ', '\t', '\r', '\n', '\0']);
+        let trimmed = text.trim_start_matches(
+            [' ', '\t', '\r', '\n', '\u{ad}', '\u{180e}', '\u{200b}', '\u{202e}', '\u{2060}', '\u{feff}'],
+        );
         let number = trimmed.parse::<f64>().is_ok() || ["+", "-"].contains(&trimmed);
         prop_assert!(cell == format!("'{text}") || (number && cell == text), "{:?} {:?}", text, cell);
     }
@@ -222,6 +419,11 @@ trait MapToRecords {
 
 impl MapToRecords for Vec<[String; 3]> {
     fn map_to_records(&self) -> Vec<Vec<String>> {
-        self.iter().map(|texts| texts.to_vec()).collect()
+        let plain = |c: char| {
+            let is_replaced = (c.is_control() && !"\t\r\n".contains(c)) || "\u{2028}\u{2029}".contains(c);
+            if is_replaced { ' ' } else { c }
+        };
+        let cell = |text: &String| text.chars().map(plain).collect();
+        self.iter().map(|texts| texts.iter().map(cell).collect()).collect()
     }
 }

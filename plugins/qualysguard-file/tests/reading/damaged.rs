@@ -7,7 +7,7 @@ use scanbridge_fixtures::{Group, damaged, good};
 use scanbridge_plugin_api::ErrorKind;
 use serde_json::json;
 
-use crate::drive::{Outcome, read_with, report_of};
+use crate::drive::{Outcome, Report, read_with, report_of};
 
 /// File, the message after its name, and the number of findings before the damage.
 const DAMAGED: &[(&str, &str, usize)] = &[
@@ -81,6 +81,27 @@ fn deliver_incomplete_delivers_findings_before_the_damage() {
         assert_eq!(report.findings.len(), *findings, "{name}");
         assert!(report.end.deliver && !report.end.complete && !report.end.reason.is_empty(), "{name}");
         assert!(report.end.clean_assets.is_empty(), "{name}");
+        assert!(is_known_as_incomplete(report), "{name}");
+    }
+}
+
+/// Outputs that replace what they have must know it before the first asset.
+fn is_known_as_incomplete(report: &Report) -> bool {
+    report.start.hints.flag("host-input.incomplete") == Some(true)
+}
+
+#[test]
+fn complete_report_is_not_called_incomplete() {
+    for path in Group::Good.files() {
+        for deliver in [false, true] {
+            let outcome = read_with(&path, &json!({ "deliver_incomplete": deliver })).unwrap();
+            for report in outcome.reports {
+                let is_known = is_known_as_incomplete(&report);
+                assert!(!is_known || !report.end.complete, "{}", path.display());
+                // Only what is delivered although it is incomplete must be known.
+                assert!(is_known || report.end.complete || !deliver, "{}", path.display());
+            }
+        }
     }
 }
 
@@ -122,10 +143,10 @@ fn truncated_report_is_never_complete() {
                 "{name} truncated to {length}"
             );
             let outcome = read_with(&path, &json!({ "deliver_incomplete": true })).unwrap();
-            assert!(
-                outcome.reports.iter().all(|report| !report.end.complete),
-                "{name} truncated to {length}"
-            );
+            for report in &outcome.reports {
+                assert!(!report.end.complete, "{name} truncated to {length}");
+                assert!(is_known_as_incomplete(report), "{name} truncated to {length}");
+            }
         }
     }
 }

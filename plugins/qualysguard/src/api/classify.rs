@@ -7,6 +7,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 use scanbridge_qualys_xml::{Kind, Reply};
 
 use super::call::Call;
+use super::html_page::{HtmlKind, HtmlPage};
 use crate::http::to_wait;
 use crate::options::{Account, Platform};
 
@@ -27,6 +28,8 @@ pub(crate) enum ResponseAction {
     Later(Option<Duration>),
     /// The platform does not offer this call, or not in this version.
     NotOffered(PluginError),
+    /// An HTML page instead of a response: repeat the call once. This error if the page comes again.
+    Repeat(PluginError),
     /// The call failed; true if a smaller request may succeed.
     Failed(PluginError, bool),
 }
@@ -38,6 +41,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) kind: &'a Kind,
     /// Present if the response is a short reply or contains an error.
     pub(crate) reply: Option<&'a Reply>,
+    /// Present if the response is an HTML page.
+    pub(crate) page: Option<&'a HtmlPage>,
     /// The wait requested by the headers.
     pub(crate) wait: Option<Duration>,
     /// The target of a redirect, without its query.
@@ -123,17 +128,27 @@ fn of_code(call: &Call, seen: &Seen<'_>, reply: &Reply, account: &Account) -> Op
     }
 }
 
+/// Classifies an HTML page that was sent as a success.
+fn of_page(call: &Call, seen: &Seen<'_>, page: &HtmlPage) -> ResponseAction {
+    let failed = |kind| PluginError::new(kind, describe(call, seen)).with_hint(OTHER_SERVER);
+    match page.kind {
+        HtmlKind::Maintenance => ResponseAction::Failed(unavailable(call, seen), false),
+        HtmlKind::SignIn => ResponseAction::Repeat(failed(ErrorKind::Auth)),
+        HtmlKind::Other if call.first_version => ResponseAction::NotOffered(not_offered(call, seen.status)),
+        HtmlKind::Other => ResponseAction::Repeat(failed(ErrorKind::Protocol)),
+    }
+}
+
 fn of_body(call: &Call, seen: &Seen<'_>) -> ResponseAction {
+    if let Some(page) = seen.page {
+        return of_page(call, seen, page);
+    }
     match seen.kind {
         Kind::Reply(_) => match seen.reply {
             Some(reply) if reply.is_success() => ResponseAction::Done,
             _ => ResponseAction::Failed(rejected(call, seen), false),
         },
         Kind::Empty => ResponseAction::Failed(unavailable(call, seen), true),
-        Kind::Foreign("an HTML page") if call.first_version => {
-            ResponseAction::NotOffered(not_offered(call, seen.status))
-        }
-        Kind::Foreign("an HTML page") => ResponseAction::Failed(unavailable(call, seen), false),
         kind => match kind_root(kind) {
             Some(root) if call.roots.contains(&root) => match seen.reply {
                 // An error instead of data. Errors inside a report are handled by the report reader.
@@ -167,9 +182,10 @@ fn is_full(text: &str) -> bool {
 /// The message: call, response and status.
 fn describe(call: &Call, seen: &Seen<'_>) -> String {
     let status = seen.status;
-    let response = match seen.reply {
-        Some(reply) => reply.to_string(),
-        None => {
+    let response = match (seen.reply, seen.page) {
+        (Some(reply), _) => reply.to_string(),
+        (None, Some(page)) => format!("the response is {}, not an XML report", page.describe()),
+        (None, None) => {
             let (what, _) = seen.kind.describe();
             format!("the response {what}")
         }
@@ -243,3 +259,7 @@ fn foreign(call: &Call, seen: &Seen<'_>) -> PluginError {
     PluginError::new(ErrorKind::Protocol, describe(call, seen))
         .with_hint("check that option `url` is the URL of the Qualys API")
 }
+
+/// Hint for an HTML page that is not from the Qualys API.
+const OTHER_SERVER: &str = "another server answers instead of the Qualys API: check option `url`, and whether a proxy or a single \
+     sign-on requires a login";

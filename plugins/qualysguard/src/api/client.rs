@@ -10,6 +10,7 @@ use url::Url;
 
 use super::call::{Call, form};
 use super::classify::{ResponseAction, Seen, classify, kind_root};
+use super::html_page::HtmlPage;
 use super::limits::{Limits, WaitBudget};
 use super::login::{self, Login};
 use crate::http::{Body, Exchange, HttpError, Request, Response, Runtime, seconds};
@@ -25,6 +26,16 @@ pub(crate) struct Client {
     limits: Limits,
     // Dropped last, because the connections run on it.
     runtime: Runtime,
+}
+
+/// A response with what it contains.
+struct Received {
+    response: Response,
+    kind: Kind,
+    /// Present if it is a short reply or contains an error.
+    reply: Option<Reply>,
+    /// Present if it is an HTML page.
+    page: Option<HtmlPage>,
 }
 
 /// The result of a successful call.
@@ -46,6 +57,8 @@ pub(crate) struct Failure {
     pub(crate) smaller_may_help: bool,
     /// True if the platform does not offer the call.
     pub(crate) is_not_offered: bool,
+    /// True if Qualys refuses a parameter of the call: it is unknown, or its value or combination with others is invalid.
+    pub(crate) refuses_parameter: bool,
 }
 
 impl From<Failure> for PluginError {
@@ -56,13 +69,14 @@ impl From<Failure> for PluginError {
 
 impl From<PluginError> for Failure {
     fn from(error: PluginError) -> Self {
-        Self { error, smaller_may_help: false, is_not_offered: false }
+        Self { error, smaller_may_help: false, is_not_offered: false, refuses_parameter: false }
     }
 }
 
 impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Self {
-        Self { smaller_may_help: error.smaller_may_help(), error: error.into(), is_not_offered: false }
+        let smaller_may_help = error.smaller_may_help();
+        Self { smaller_may_help, ..PluginError::from(error).into() }
     }
 }
 
@@ -97,18 +111,18 @@ impl Client {
             if self.login.is_missing(call) {
                 self.log_in(&mut budget)?;
             }
-            let (response, kind, reply) = self.exchange(call, &mut budget)?;
-            let ended = matches!(response.status, 401) && !call.first_version && !is_renewed;
+            let received = self.exchange(call, &mut budget)?;
+            let ended = matches!(received.response.status, 401) && !call.first_version && !is_renewed;
             if ended && self.login.discard() {
                 // The session or token has expired; renew it once.
                 is_renewed = true;
                 continue;
             }
-            match self.classify(call, &response, &kind, reply.as_ref()) {
-                ResponseAction::Data => return Ok(Answer::Data(response.body)),
-                ResponseAction::Done => return Ok(Answer::Done(reply.unwrap_or_default())),
-                ResponseAction::NotReady => return Ok(Answer::NotReady(reply.unwrap_or_default())),
-                action => self.wait_or_fail(call, action, reply.as_ref(), &mut budget)?,
+            match self.classify(call, &received) {
+                ResponseAction::Data => return Ok(Answer::Data(received.response.body)),
+                ResponseAction::Done => return Ok(Answer::Done(received.reply.unwrap_or_default())),
+                ResponseAction::NotReady => return Ok(Answer::NotReady(received.reply.unwrap_or_default())),
+                action => self.wait_or_fail(call, action, received, &mut budget)?,
             }
         }
     }
@@ -116,29 +130,26 @@ impl Client {
     fn log_in(&mut self, budget: &mut WaitBudget) -> Result<(), Failure> {
         let call = self.login.call(&self.account, &self.network)?;
         loop {
-            let (response, kind, reply) = self.exchange(&call, budget)?;
-            match self.classify(&call, &response, &kind, reply.as_ref()) {
+            let received = self.exchange(&call, budget)?;
+            match self.classify(&call, &received) {
                 ResponseAction::Done | ResponseAction::NotReady => {
-                    return Ok(self.login.take_cookies(&response.headers)?);
+                    return Ok(self.login.take_cookies(&received.response.headers)?);
                 }
                 ResponseAction::Data => {
                     let mut token = Vec::new();
-                    let read = response.body.source.read(None).take(MAX_TOKEN_BYTES).read_to_end(&mut token);
+                    let source = received.response.body.source.read(None);
+                    let read = source.take(MAX_TOKEN_BYTES).read_to_end(&mut token);
                     read.map_err(|error| {
                         PluginError::new(ErrorKind::Io, format!("cannot read the token response: {error}"))
                     })?;
                     return Ok(self.login.take_token(&token)?);
                 }
-                action => self.wait_or_fail(&call, action, reply.as_ref(), budget)?,
+                action => self.wait_or_fail(&call, action, received, budget)?,
             }
         }
     }
 
-    fn exchange(
-        &mut self,
-        call: &Call,
-        budget: &mut WaitBudget,
-    ) -> Result<(Response, Kind, Option<Reply>), Failure> {
+    fn exchange(&mut self, call: &Call, budget: &mut WaitBudget) -> Result<Received, Failure> {
         if let Some(due) = self.limits.due() {
             budget.wait(due, "Qualys API rate limit reached", &self.services)?;
         }
@@ -152,14 +163,17 @@ impl Client {
                 format!("{} failed: cannot read the stored response: {error}", call.what),
             )
         };
-        let kind = response.body.source.kind().map_err(unreadable)?;
+        let source = &response.body.source;
+        let kind = source.kind().map_err(unreadable)?;
         // A short response may be an error with the root element of a report; larger ones are parsed by the
         // report reader.
-        let is_short = response.body.source.length <= SHORT_REPLY_BYTES && kind_root(&kind).is_some();
+        let is_short = source.length <= SHORT_REPLY_BYTES && kind_root(&kind).is_some();
         let reply = (is_short || matches!(kind, Kind::Reply(_)))
-            .then(|| Reply::read(response.body.source.read(None)))
+            .then(|| Reply::read(source.read(None)))
             .filter(|reply| matches!(kind, Kind::Reply(_)) || !reply.is_success());
-        Ok((response, kind, reply))
+        let is_html = matches!(kind, Kind::Foreign("an HTML page"));
+        let page = is_html.then(|| HtmlPage::read(source.read(None)));
+        Ok(Received { response, kind, reply, page })
     }
 
     fn request(&self, call: &Call) -> Request {
@@ -171,13 +185,8 @@ impl Client {
         Request { url, form, headers: self.login.headers(call) }
     }
 
-    fn classify(
-        &self,
-        call: &Call,
-        response: &Response,
-        kind: &Kind,
-        reply: Option<&Reply>,
-    ) -> ResponseAction {
+    fn classify(&self, call: &Call, received: &Received) -> ResponseAction {
+        let Received { response, kind, reply, page } = received;
         let location = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let location = location.map(|to| clean(to.split(['?', '#']).next().unwrap_or_default()));
         let to_wait = seconds(&response.headers, "x-ratelimit-towait-sec");
@@ -185,7 +194,14 @@ impl Client {
         let wait = to_wait.max(seconds(&response.headers, "retry-after")).filter(|wait| !wait.is_zero());
         classify(
             call,
-            &Seen { status: response.status, kind, reply, wait, location: location.as_deref() },
+            &Seen {
+                status: response.status,
+                kind,
+                reply: reply.as_ref(),
+                page: page.as_ref(),
+                wait,
+                location: location.as_deref(),
+            },
             &self.account,
         )
     }
@@ -194,16 +210,22 @@ impl Client {
         &mut self,
         call: &Call,
         action: ResponseAction,
-        reply: Option<&Reply>,
+        received: Received,
         budget: &mut WaitBudget,
     ) -> Result<(), Failure> {
-        let details = reply.map(|reply| format!(" ({reply})")).unwrap_or_default();
+        let code = received.reply.as_ref().and_then(|reply| reply.code);
+        let refuses_parameter = matches!(code, Some(1901 | 1905 | 1907));
+        let details = received.reply.map(|reply| format!(" ({reply})")).unwrap_or_default();
         let (wait, why) = match action {
             ResponseAction::Failed(error, smaller_may_help) => {
-                return Err(Failure { error, smaller_may_help, is_not_offered: false });
+                return Err(Failure { smaller_may_help, refuses_parameter, ..error.into() });
             }
             ResponseAction::NotOffered(error) => {
-                return Err(Failure { error, smaller_may_help: false, is_not_offered: true });
+                return Err(Failure { is_not_offered: true, ..error.into() });
+            }
+            ResponseAction::Repeat(error) => {
+                tracing::info!("{error}; repeating the call once");
+                return Ok(budget.repeat(received.page, error, &self.services)?);
             }
             ResponseAction::Rate(wait) => (wait, "Qualys API rate limit reached"),
             ResponseAction::Later(wait) => (wait, "Qualys asked to retry later"),

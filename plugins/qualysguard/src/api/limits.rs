@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::HeaderMap;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, tracing};
 
+use super::html_page::HtmlPage;
 use crate::http::{number, seconds};
 
 /// The limits reported by the last response.
@@ -32,7 +33,10 @@ impl Limits {
     }
 }
 
-/// Waits within one call, with a limit on their sum.
+/// Pause before a call that got an HTML page is repeated.
+const REPEAT_PAUSE: Duration = Duration::from_secs(2);
+
+/// Waits and repetitions within one call, with a limit on the sum of the waits.
 #[derive(Debug)]
 pub(crate) struct WaitBudget {
     limit: Duration,
@@ -40,11 +44,13 @@ pub(crate) struct WaitBudget {
     /// Number of waits without a time requested by Qualys, and with one.
     busy: u32,
     requested: u32,
+    /// The HTML page that the call got before it was repeated.
+    pub(super) page: Option<HtmlPage>,
 }
 
 impl WaitBudget {
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, waited: Duration::ZERO, busy: 0, requested: 0 }
+        Self { limit, waited: Duration::ZERO, busy: 0, requested: 0, page: None }
     }
 
     /// The next wait if Qualys requests a time: at least that time, and at least twice the previous minimum,
@@ -61,6 +67,29 @@ impl WaitBudget {
         let wait = first + first / 4 * self.busy.min(4);
         self.busy += 1;
         wait
+    }
+
+    /// Waits shortly, so that a call which got an HTML page is repeated, once.
+    ///
+    /// # Errors
+    /// `error` if the call was repeated and got such a page again; [`ErrorKind::Unavailable`] instead if it is another
+    /// page, because the server changes. [`ErrorKind::Cancelled`].
+    pub(crate) fn repeat(
+        &mut self,
+        page: Option<HtmlPage>,
+        error: PluginError,
+        services: &Services,
+    ) -> Result<()> {
+        let before = std::mem::replace(&mut self.page, page);
+        let Some(before) = before else { return services.sleep(REPEAT_PAUSE) };
+        let is_constant = self.page.as_ref().is_some_and(|page| page.is_same(&before));
+        match error.kind {
+            ErrorKind::Protocol if !is_constant => {
+                Err(PluginError::new(ErrorKind::Unavailable, error.message)
+                    .with_hint("the server returned different HTML pages; retried later"))
+            }
+            _ => Err(error),
+        }
     }
 
     /// Logs the reason and waits; ends early if the host stops the run.

@@ -3,6 +3,7 @@
 mod call;
 mod classify;
 mod client;
+mod html_page;
 mod limits;
 mod login;
 

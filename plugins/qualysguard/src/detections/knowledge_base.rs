@@ -13,6 +13,8 @@ use scanbridge_qualys_report::{FileSpool, Source};
 use scanbridge_qualys_xml::{Definitions, Reply, index_knowledge_base};
 use serde::{Deserialize, Serialize};
 
+use super::extent::Extent;
+use super::next_page::id_min;
 use crate::api::{Answer, Call, Failure};
 use crate::fingerprint::fingerprint;
 use crate::http::{Body, Keep};
@@ -30,6 +32,25 @@ pub(super) struct KnowledgeBase {
     unknown: HashSet<u32>,
     version: String,
     next_file: u32,
+    /// When this run last failed to update the cache, in seconds since 1970; 0 if it did not.
+    failed_at: u64,
+}
+
+/// A response that was added to the index, or that contains only IDs.
+struct Received {
+    /// Its time, by the clock of Qualys.
+    time: String,
+    extent: Extent,
+}
+
+/// The result of requesting a batch of definitions.
+enum Batch {
+    /// Nothing else is to be requested.
+    Received,
+    /// These QIDs are to be requested again, because the response ended before them.
+    Rest(Vec<u32>),
+    /// The response is invalid; a smaller batch may succeed.
+    Unusable,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -64,6 +85,7 @@ impl KnowledgeBase {
             unknown: HashSet::new(),
             version: wanted.knowledge_base_version.clone(),
             next_file: 1,
+            failed_at: 0,
         };
         let is_old = now().saturating_sub(this.state.begun) > wanted.knowledge_base_age.as_secs();
         let account = (context.settings.network.url.as_str(), &context.settings.account.user);
@@ -88,23 +110,48 @@ impl KnowledgeBase {
 
     /// Downloads the changes if the last update is older than `every`.
     pub(super) fn update(&mut self, every: Duration, context: &mut SourceContext) -> Result<()> {
+        let last = self.state.asked.max(self.failed_at);
         if self.definitions.is_empty()
             || self.state.up_to.is_empty()
-            || now().saturating_sub(self.state.asked) < every.as_secs()
+            || now().saturating_sub(last) < every.as_secs()
         {
             return Ok(());
         }
         tracing::info!(since = %self.state.up_to, "updating the knowledge base");
-        let (path, time) = self.fetch(&[("last_modified_after", self.state.up_to.clone())], context)?;
-        if !self.index(&path, context) {
-            let _ = fs::remove_file(&path);
-            let message = "the knowledge base update is invalid";
-            return Err(PluginError::new(ErrorKind::Unavailable, message)
-                .with_hint("the next attempt downloads it again"));
+        let since = self.state.up_to.clone();
+        let (mut first, mut up_to) = (0, None);
+        loop {
+            let mut wanted = vec![("last_modified_after", since.clone())];
+            wanted.extend((first > 0).then(|| ("id_min", first.to_string())));
+            let Some(received) = self.fetch_and_index(&wanted, context)? else {
+                let message = "the knowledge base update is invalid";
+                return Err(PluginError::new(ErrorKind::Unavailable, message)
+                    .with_hint("the next attempt downloads it again"));
+            };
+            // Changes during the update are requested by the next one.
+            let time = up_to.get_or_insert(received.time);
+            let next = match received.extent {
+                Extent::All if time.is_empty() => return self.mark(None),
+                Extent::All => return self.mark(up_to),
+                Extent::Part { next } => next,
+                Extent::Ids => None,
+            };
+            // Without the rest, the next run requests the same changes again.
+            let next = next.and_then(|next| id_min(&next, "the knowledge base", context).ok().flatten());
+            let Some(next) = next.filter(|next| *next > first) else {
+                self.failed_at = now();
+                warn_missing(context, "updates of the knowledge base are incomplete", 1);
+                return Ok(());
+            };
+            first = next;
         }
+    }
+
+    /// Stores that the cache was updated.
+    fn mark(&mut self, up_to: Option<String>) -> Result<()> {
         self.state.asked = now();
-        if !time.is_empty() {
-            self.state.up_to = time;
+        if let Some(up_to) = up_to {
+            self.state.up_to = up_to;
         }
         self.file.write(&self.state)
     }
@@ -117,18 +164,17 @@ impl KnowledgeBase {
             return Ok(());
         }
         tracing::info!("downloading {} definitions of the knowledge base", missing.len());
-        let mut batches: Vec<&[u32]> = missing.chunks(BATCH).rev().collect();
+        let mut batches: Vec<Vec<u32>> = missing.chunks(BATCH).rev().map(<[u32]>::to_vec).collect();
         while let Some(batch) = batches.pop() {
-            if self.fetch_batch(batch, context)? {
-                continue;
-            }
-            match batch {
-                [qid] => {
-                    tracing::warn!("invalid definition of QID {qid}: its findings have no title and texts")
+            match (self.fetch_batch(&batch, context)?, &batch[..]) {
+                (Batch::Received, _) => {}
+                (Batch::Rest(rest), _) => batches.push(rest),
+                (Batch::Unusable, [qid]) => {
+                    tracing::warn!("invalid definition of QID {qid}: its findings have no title and texts");
                 }
-                _ => {
+                (Batch::Unusable, _) => {
                     let (first, second) = batch.split_at(batch.len() / 2);
-                    batches.extend([second, first]);
+                    batches.extend([second.to_vec(), first.to_vec()]);
                 }
             }
         }
@@ -137,32 +183,63 @@ impl KnowledgeBase {
         Ok(())
     }
 
-    /// Downloads the definitions of one batch. False if the response is not usable and a smaller batch may
-    /// succeed.
-    fn fetch_batch(&mut self, batch: &[u32], context: &mut SourceContext) -> Result<bool> {
+    /// Downloads the definitions of one batch.
+    fn fetch_batch(&mut self, batch: &[u32], context: &mut SourceContext) -> Result<Batch> {
         let ids: Vec<String> = batch.iter().map(u32::to_string).collect();
-        let (path, time) = match self.fetch(&[("ids", ids.join(","))], context) {
-            Ok(fetched) => fetched,
-            Err(failure) if failure.smaller_may_help && batch.len() > 1 => return Ok(false),
+        let received = match self.fetch_and_index(&[("ids", ids.join(","))], context) {
+            Ok(Some(received)) => received,
+            Ok(None) => return Ok(Batch::Unusable),
+            Err(failure) if failure.smaller_may_help && batch.len() > 1 => return Ok(Batch::Unusable),
             Err(failure) => return Err(failure.into()),
         };
-        if !self.index(&path, context) {
-            let _ = fs::remove_file(&path);
-            return Ok(false);
+        if matches!(received.extent, Extent::Ids) {
+            warn_missing(context, "definitions are missing: Qualys sent only their QIDs", batch.len());
+            return Ok(Batch::Received);
         }
+        // The time of the first response: changes after it were not requested yet.
         if self.state.up_to.is_empty() {
-            self.state.up_to = time;
+            self.state.up_to = received.time;
+        }
+        let is_part = matches!(received.extent, Extent::Part { .. });
+        let rest: Vec<u32> =
+            batch.iter().filter(|qid| is_part && !self.definitions.contains(**qid)).copied().collect();
+        let is_stuck = rest.len() == batch.len();
+        if is_stuck {
+            warn_missing(context, "definitions are missing: Qualys sent only others", batch.len());
+            // Not up to date: the next run requests the changes.
+            self.state.asked = 0;
+            self.failed_at = now();
         }
         self.file.write(&self.state)?;
-        Ok(true)
+        Ok(if rest.is_empty() || is_stuck { Batch::Received } else { Batch::Rest(rest) })
     }
 
-    /// Downloads a response into the next file of the cache. Returns the file and the time of the response.
+    /// Downloads a response and adds it to the index. `None` if it is invalid.
+    fn fetch_and_index(
+        &mut self,
+        wanted: &[(&str, String)],
+        context: &mut SourceContext,
+    ) -> Result<Option<Received>, Failure> {
+        let (path, body) = self.fetch(wanted, context)?;
+        let unreadable = |error: std::io::Error| {
+            PluginError::new(ErrorKind::Io, format!("cannot read {}: {error}", path.display()))
+        };
+        let extent = Extent::of(&body.source).map_err(unreadable)?;
+        let is_usable = !matches!(extent, Extent::Ids);
+        let is_indexed = is_usable && self.index(&path, context);
+        if !is_indexed {
+            let _ = fs::remove_file(&path);
+        }
+        let received = Received { time: time_of(&body), extent };
+        Ok((is_indexed || !is_usable).then_some(received))
+    }
+
+    /// Downloads a response into the next file of the cache.
     fn fetch(
         &mut self,
         what: &[(&str, String)],
         context: &mut SourceContext,
-    ) -> Result<(PathBuf, String), Failure> {
+    ) -> Result<(PathBuf, Body), Failure> {
         let path = self.folder.join("incoming.part");
         let body = loop {
             let url = context.client.at(&format!("api/{}/fo/knowledge_base/vuln/", self.version));
@@ -185,7 +262,6 @@ impl KnowledgeBase {
                 Err(failure) => return Err(failure),
             }
         };
-        let time = time_of(&body);
         let kept = self.folder.join(format!("{:06}.xml", self.next_file));
         let renamed = fs::rename(&path, &kept).and_then(|()| File::open(&kept)?.sync_all());
         renamed.map_err(|error| {
@@ -193,7 +269,7 @@ impl KnowledgeBase {
             PluginError::new(ErrorKind::Io, message)
         })?;
         self.next_file += 1;
-        Ok((kept, time))
+        Ok((kept, body))
     }
 
     /// Switches to the next older version of the call; false if there is none.
@@ -240,6 +316,11 @@ impl KnowledgeBase {
         files.sort();
         files
     }
+}
+
+/// Adds a warning to the summary: findings lack titles and texts.
+fn warn_missing(context: &SourceContext, what: &str, count: usize) {
+    context.services.note(tracing::Level::WARN, what, count as u64);
 }
 
 /// The time of a response, which precedes its entries.

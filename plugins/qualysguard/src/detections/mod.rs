@@ -2,9 +2,12 @@
 //! base.
 
 mod cached_pages;
+mod extent;
 mod knowledge_base;
+mod next_page;
 mod page;
 mod page_requests;
+mod page_size;
 mod pull;
 mod watermark;
 

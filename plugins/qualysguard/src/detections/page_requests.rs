@@ -1,27 +1,25 @@
 //! Requests pages of detections. Halves the page size if Qualys cannot deliver a page, down to one asset, and
-//! skips an asset that cannot be downloaded even alone.
+//! skips an asset that cannot be downloaded even alone. Omits details that the platform refuses.
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
 use scanbridge_qualys_report::Source;
-use scanbridge_qualys_xml::{Mark, Page, clean, read_asset_numbers};
-use url::Url;
+use scanbridge_qualys_xml::{Mark, Page, read_asset_numbers};
 
 use super::cached_pages::{CachedPage, CachedPages, InPage};
+use super::next_page::next_page;
+use super::page_size::PageSize;
 use crate::api::{Answer, Call, Failure, unusable_list};
 use crate::http::{Body, Keep};
-use crate::options::Detections as Wanted;
+use crate::options::{Detail, Detections as Wanted};
 use crate::source::SourceContext;
 
 /// Requests pages and adapts the page size.
 #[derive(Debug, Clone)]
 pub(super) struct PageRequests {
     wanted: Wanted,
-    /// Current page size, in assets.
-    size: u32,
-    /// Pages received since the page size was changed.
-    good: u32,
-    /// Assets skipped since the last page was received.
-    failed: u32,
+    /// The details that the platform has not refused.
+    details: Vec<&'static Detail>,
+    size: PageSize,
     cache: CachedPages,
 }
 
@@ -40,14 +38,29 @@ pub(super) struct FetchedPage {
     pub(super) next: Option<u64>,
 }
 
-/// Number of pages received before the page size is doubled again.
-const GOOD_PAGES: u32 = 8;
-/// Number of assets in a row that may be skipped. More failures mean that the service is unavailable.
-const MAX_FAILED: u32 = 5;
+/// The assets of a request.
+#[derive(Debug, Clone, Copy)]
+struct Range<'a> {
+    /// Assets with this ID and higher ones.
+    first: u64,
+    /// Only assets up to this ID.
+    last: Option<u64>,
+    /// Only assets processed since this time.
+    since: Option<&'a str>,
+}
+
+/// The result of downloading single assets.
+enum Alone {
+    /// The asset with this ID cannot be downloaded.
+    Broken(u64, Failure),
+    /// This page up to the asset with this ID can be downloaded now.
+    Received(Body, Page, u64),
+}
 
 impl PageRequests {
     pub(super) fn new(wanted: &Wanted, cache: CachedPages) -> Self {
-        Self { wanted: wanted.clone(), size: wanted.page_size, good: 0, failed: 0, cache }
+        let (details, size) = (wanted.details.clone(), PageSize::new(wanted.page_size));
+        Self { wanted: wanted.clone(), details, size, cache }
     }
 
     /// The page that starts with this asset ID or the next higher one; `within`: the rest of the page after this position,
@@ -62,34 +75,74 @@ impl PageRequests {
         if let Some(fetched) = self.cached_page(first, within, context) {
             return Ok(fetched);
         }
-        let (mut first, mut missing) = (first, Vec::new());
+        let mut range = Range { first, last: None, since };
+        let mut missing = Vec::new();
         loop {
-            let failure = match self.try_page(first, since, context) {
+            let failure = match self.try_page(range, context) {
                 Ok((body, page)) => {
-                    let next = next_page(&page, first, context)?;
-                    self.succeeded();
-                    self.cache.keep(first, next);
-                    return Ok(FetchedPage { source: body.source, first, page, mark: None, missing, next });
+                    let next = next_page(&page, range.first, context)?;
+                    return Ok(self.received(range.first, (body, page), missing, next));
                 }
                 Err(failure) if failure.smaller_may_help => failure,
                 Err(failure) => return Err(failure.into()),
             };
-            if self.size > 1 {
-                self.size = (self.size / 2).max(1);
-                self.good = 0;
-                let size = self.size;
+            if self.size.reduce() {
+                let size = self.size.get();
                 tracing::warn!("{}: reducing the page size to {size} assets", failure.error);
                 continue;
             }
-            self.failed += 1;
-            if self.failed > MAX_FAILED {
-                return Err(failure.into());
+            match self.broken_asset(range, failure, context)? {
+                Alone::Broken(asset, failure) => {
+                    if !self.size.skip() {
+                        return Err(failure.into());
+                    }
+                    tracing::warn!("skipping asset {asset}, which cannot be downloaded: {}", failure.error);
+                    missing.push(asset);
+                    let Some(next) = asset.checked_add(1) else { return Err(failure.into()) };
+                    range.first = next;
+                }
+                Alone::Received(body, page, asset) => {
+                    let next = asset.checked_add(1);
+                    return Ok(self.received(range.first, (body, page), missing, next));
+                }
             }
-            let Some(asset) = first_asset(first, context)? else { return Err(failure.into()) };
-            tracing::warn!("skipping asset {asset}, which cannot be downloaded: {}", failure.error);
-            missing.push(asset);
-            let Some(next) = asset.checked_add(1) else { return Err(failure.into()) };
-            first = next;
+        }
+    }
+
+    /// Keeps a page that was received.
+    fn received(
+        &mut self,
+        first: u64,
+        (body, page): (Body, Page),
+        missing: Vec<u64>,
+        next: Option<u64>,
+    ) -> FetchedPage {
+        self.size.received();
+        self.cache.keep(first, next);
+        FetchedPage { source: body.source, first, page, mark: None, missing, next }
+    }
+
+    /// The lowest asset of this range that cannot be downloaded. Assets without matching detections, which no page
+    /// contains, come before it in the list of assets.
+    ///
+    /// # Errors
+    /// `failure` if no asset of the list is the cause.
+    fn broken_asset(
+        &mut self,
+        range: Range<'_>,
+        failure: Failure,
+        context: &mut SourceContext,
+    ) -> Result<Alone, Failure> {
+        let mut listed_from = range.first;
+        loop {
+            let listed = first_asset(Range { first: listed_from, ..range }, context)?;
+            let Some(asset) = listed else { return Err(failure) };
+            match self.try_page(Range { last: Some(asset), ..range }, context) {
+                Ok((_, page)) if page.assets.is_empty() => listed_from = asset.saturating_add(1),
+                Ok((body, page)) => return Ok(Alone::Received(body, page, asset)),
+                Err(failure) if failure.smaller_may_help => return Ok(Alone::Broken(asset, failure)),
+                Err(failure) => return Err(failure),
+            }
         }
     }
 
@@ -111,14 +164,16 @@ impl PageRequests {
         Some(FetchedPage { source, first, page, mark, missing: Vec::new(), next })
     }
 
-    fn try_page(
-        &self,
-        first: u64,
-        since: Option<&str>,
-        context: &mut SourceContext,
-    ) -> Result<(Body, Page), Failure> {
-        let call = self.call(first, since, context).keep(Keep::At(self.cache.incoming()));
-        let body = match context.client.call(&call)? {
+    /// Downloads a page of the current size. Omits the details that the platform refuses.
+    fn try_page(&mut self, range: Range<'_>, context: &mut SourceContext) -> Result<(Body, Page), Failure> {
+        let answer = loop {
+            let call = self.call(range, context).keep(Keep::At(self.cache.incoming()));
+            match context.client.call(&call) {
+                Err(failure) if self.omit_refused(&call, &failure, context) => {}
+                answer => break answer?,
+            }
+        };
+        let body = match answer {
             Answer::Data(body) => body,
             Answer::Done(reply) | Answer::NotReady(reply) => {
                 let message = format!("downloading detections failed: {reply}");
@@ -128,7 +183,7 @@ impl PageRequests {
         match Page::read(body.source.read(None), context.settings.reading.limits) {
             Ok(page) => Ok((body, page)),
             Err(damage) => {
-                let message = format!("invalid page of detections from asset {first}: {damage}");
+                let message = format!("invalid page of detections from asset {}: {damage}", range.first);
                 Err(Failure {
                     smaller_may_help: true,
                     ..PluginError::new(ErrorKind::Unavailable, message).into()
@@ -137,17 +192,43 @@ impl PageRequests {
         }
     }
 
-    fn call(&self, first: u64, since: Option<&str>, context: &SourceContext) -> Call {
+    /// Removes the details whose parameters a response refuses: those it names; all of them if it names no parameter of
+    /// the call. False if there are none.
+    fn omit_refused(&mut self, call: &Call, failure: &Failure, context: &SourceContext) -> bool {
+        if !failure.refuses_parameter {
+            return false;
+        }
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_named = |name: &str| {
+            let mut words = failure.error.message.split(|c: char| !is_part(c));
+            words.any(|word| word.eq_ignore_ascii_case(name))
+        };
+        let is_refused = |detail: &Detail| detail.parameters.iter().any(|(name, _)| is_named(name));
+        let names_none = !call.fields.iter().any(|(name, _)| is_named(name));
+        let refused: Vec<&str> = self
+            .details
+            .extract_if(.., |detail| names_none || is_refused(detail))
+            .map(|detail| detail.word)
+            .collect();
+        if !refused.is_empty() {
+            let refused = refused.join("`, `");
+            tracing::info!("omitting details `{refused}`: {}", failure.error);
+            let note = format!("details `{refused}` are missing: Qualys refuses their parameters");
+            context.services.note(tracing::Level::WARN, &note, 1);
+            return true;
+        }
+        false
+    }
+
+    fn call(&self, range: Range<'_>, context: &SourceContext) -> Call {
         let wanted = &self.wanted;
         let url = context.client.at(&format!("api/{}/fo/asset/host/vm/detection/", wanted.version));
         let mut call = Call::post("downloading detections", url, &["HOST_LIST_VM_DETECTION_OUTPUT"])
             .field("action", "list")
             .field("output_format", "XML")
-            .field("truncation_limit", self.size.to_string())
-            .field("status", wanted.statuses.join(","));
-        if first > 0 {
-            call = call.field("id_min", first.to_string());
-        }
+            .field("truncation_limit", self.size.get().to_string())
+            .field("status", wanted.statuses.join(","))
+            .fields(range.parameters(&context.settings.extra));
         if !wanted.severities.is_empty() {
             call = call.field("severities", wanted.severities.join(","));
         }
@@ -163,84 +244,45 @@ impl PageRequests {
         if !wanted.show_results {
             call = call.field("show_results", "0");
         }
-        if let Some(since) = since {
-            call = call.field("vm_processed_after", since);
+        if wanted.ignored {
+            call = call.field("include_ignored", "1");
+        }
+        if wanted.disabled {
+            call = call.field("include_disabled", "1");
+        }
+        for (name, value) in self.details.iter().flat_map(|detail| detail.parameters) {
+            call = call.field(name, *value);
         }
         call.fields(context.settings.targets.parameters("ag_ids")).fields(context.settings.extra.clone())
     }
+}
 
-    fn succeeded(&mut self) {
-        self.good += 1;
-        self.failed = 0;
-        if self.good >= GOOD_PAGES && self.size < self.wanted.page_size {
-            self.size = (self.size * 2).min(self.wanted.page_size);
-            self.good = 0;
-        }
+impl Range<'_> {
+    /// The parameters of a call. An `id_max` among the additional ones is kept.
+    fn parameters(&self, extra: &[(String, String)]) -> Vec<(String, String)> {
+        let first = (self.first > 0).then(|| ("id_min", self.first.to_string()));
+        let is_limited = extra.iter().any(|(name, _)| name.eq_ignore_ascii_case("id_max"));
+        let last = self.last.filter(|_| !is_limited).map(|last| ("id_max", last.to_string()));
+        let since = self.since.map(|since| ("vm_processed_after", since.to_owned()));
+        let all = [first, last, since].into_iter().flatten();
+        all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 
-/// First asset ID of the next page. Only `id_min` is used from the URL that Qualys sends, because credentials
-/// are sent only to the configured host.
-fn next_page(page: &Page, first: u64, context: &SourceContext) -> Result<Option<u64>> {
-    let protocol = |message: &str| {
-        Err(PluginError::new(ErrorKind::Protocol, message)
-            .with_hint("download stopped, because the result would be incomplete"))
-    };
-    let Some(address) = &page.next else {
-        return match page.warning.as_str() {
-            // Code 1980 means that there are more pages. Treating this as the end would silently lose the
-            // rest.
-            "1980" => protocol("Qualys announced a next page of detections without its URL"),
-            _ => Ok(None),
-        };
-    };
-    let Ok(url) = Url::parse(address) else {
-        return protocol("invalid URL for the next page of detections");
-    };
-    let ours = &context.settings.network.url;
-    if url.origin() != ours.origin() {
-        return protocol(&format!(
-            "the URL of the next page of detections points to {}, expected {}",
-            clean(&url.origin().ascii_serialization()),
-            ours.origin().ascii_serialization()
-        ));
-    }
-    let id_min = url.query_pairs().find(|(name, _)| name == "id_min").and_then(|(_, id)| id.parse().ok());
-    match id_min {
-        // Some responses have no code, but a URL that can only mean a next page.
-        Some(next) if matches!(page.warning.as_str(), "1980" | "") => {
-            let last = page.assets.iter().max().copied().unwrap_or(0);
-            if next <= first || next < last {
-                return protocol(&format!(
-                    "the next page of detections starts at asset {next}, which is not after the current \
-                     page"
-                ));
-            }
-            // `id_min` may name the last asset of this page, which must not be delivered twice.
-            let after_last = if page.assets.is_empty() { next } else { last.saturating_add(1) };
-            Ok(Some(next.max(after_last)))
-        }
-        None if page.warning == "1980" => protocol("the URL of the next page of detections has no id_min"),
-        _ => Ok(None),
-    }
-}
-
-/// The lowest asset ID that is not lower than `first`.
-fn first_asset(first: u64, context: &mut SourceContext) -> Result<Option<u64>> {
+/// The lowest asset ID of a range.
+fn first_asset(range: Range<'_>, context: &mut SourceContext) -> Result<Option<u64>> {
     let url = context.client.at("api/2.0/fo/asset/host/");
-    let mut call = Call::post("listing assets", url, &["HOST_LIST_OUTPUT"])
+    let call = Call::post("listing assets", url, &["HOST_LIST_OUTPUT"])
         .field("action", "list")
         .field("details", "None")
-        .field("truncation_limit", "1");
-    if first > 0 {
-        call = call.field("id_min", first.to_string());
-    }
-    call = call.fields(context.settings.targets.parameters("ag_ids"));
+        .field("truncation_limit", "1")
+        .fields(range.parameters(&[]))
+        .fields(context.settings.targets.parameters("ag_ids"));
     match context.client.call(&call)? {
         Answer::Data(body) => {
             let numbers = read_asset_numbers(body.source.read(None))
                 .map_err(|fault| unusable_list("the list of assets", fault))?;
-            Ok(numbers.into_iter().filter(|number| *number >= first).min())
+            Ok(numbers.into_iter().filter(|number| *number >= range.first).min())
         }
         Answer::Done(_) | Answer::NotReady(_) => Ok(None),
     }

@@ -1,6 +1,7 @@
 //! The options of the plugin, and the settings read from them.
 
 mod addresses;
+mod details;
 mod network;
 mod platform;
 mod proxy;
@@ -10,6 +11,7 @@ mod table;
 mod values;
 
 pub(crate) use addresses::Addresses;
+pub(crate) use details::Detail;
 pub(crate) use network::{Account, Auth, Network};
 pub(crate) use platform::Platform;
 pub(crate) use proxy::{Proxy, basic};

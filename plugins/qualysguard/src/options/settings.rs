@@ -84,6 +84,9 @@ impl Settings {
                 "severities": wanted.severities,
                 "types": wanted.types,
                 "results": wanted.show_results,
+                "ignored": wanted.ignored,
+                "disabled": wanted.disabled,
+                "details": wanted.details.iter().map(|detail| detail.word).collect::<Vec<_>>(),
             }),
         };
         let targets = self.targets.parameters("ag_ids");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use scanbridge_plugin_api::{Options, PluginError, Result};
 use url::Url;
 
+use super::details::{Detail, details};
 use super::network::{Network, address};
 use super::table::DEFAULT_URL;
 use super::values::{minutes, owned, text, time, version};
@@ -58,6 +59,10 @@ pub(crate) struct Detections {
     pub(crate) severities: Vec<String>,
     pub(crate) types: Vec<String>,
     pub(crate) show_results: bool,
+    /// Also detections that are ignored, and those of disabled QIDs.
+    pub(crate) ignored: bool,
+    pub(crate) disabled: bool,
+    pub(crate) details: Vec<&'static Detail>,
     pub(crate) page_size: u32,
     pub(crate) incremental: bool,
     pub(crate) overlap: Duration,
@@ -107,13 +112,17 @@ fn detections(options: &Options) -> Result<Detections> {
     let hours = |name| -> Result<Option<Duration>> {
         Ok(options.integer::<u64>(name)?.map(|hours| Duration::from_secs(hours * 3_600)))
     };
+    let version_of_call = version(options, "detections_version", "5.0")?;
     Ok(Detections {
-        version: version(options, "detections_version", "5.0")?,
+        details: details(options, &version_of_call)?,
+        version: version_of_call,
         knowledge_base_version: version(options, "knowledge_base_version", "4.0")?,
         statuses: owned(options, "statuses")?,
         severities: owned(options, "severities")?,
         types: owned(options, "types")?,
         show_results: options.flag("show_results")?,
+        ignored: options.flag("ignored")?,
+        disabled: options.flag("disabled")?,
         page_size: options.integer("page_size")?.unwrap_or(1_000),
         incremental: options.flag("incremental")?,
         overlap: minutes(options, "overlap_minutes")?.unwrap_or(Duration::from_secs(3_600)),

@@ -1,6 +1,6 @@
 //! The option table: the keys allowed under `with:` and in the settings file.
 
-use scanbridge_plugin_api::{OptionSpec, ValueSpec};
+use scanbridge_plugin_api::{ExcludedKeysSpec, OptionSpec, ValueSpec};
 use scanbridge_tls_identity::options as tls;
 
 /// Default of `url`.
@@ -12,6 +12,36 @@ const HTTPS: &[&str] = &["https"];
 /// The type of `proxy`.
 const PROXY: ValueSpec =
     ValueSpec::Url { schemes: &["http", "https"], default_scheme: Some("http"), path: false };
+
+/// Parameters that `extra_parameters` must not contain: a second value would lose data or request an unsupported
+/// format. Those of `details` apply only to the source that has them.
+const EXCLUDED: &[ExcludedKeysSpec] = &[
+    (
+        &[],
+        &[
+            "action",
+            "id_min",
+            "output_format",
+            "ref",
+            "report_title",
+            "template_id",
+            "truncation_limit",
+            "vm_processed_after",
+        ],
+    ),
+    (&[DETECTIONS, ("ignored", "yes")], &["include_ignored"]),
+    (&[DETECTIONS, ("disabled", "yes")], &["include_disabled"]),
+    (&[DETECTIONS, ("details", "asset-id")], &["show_asset_id"]),
+    (&[DETECTIONS, ("details", "tags")], &["show_tags"]),
+    (&[DETECTIONS, ("details", "scores")], &["show_qds", "show_qds_factors"]),
+    (&[DETECTIONS, ("details", "reopened")], &["show_reopened_info"]),
+    (&[DETECTIONS, ("details", "attack")], &["mitre_attack_details"]),
+    (&[DETECTIONS, ("details", "cloud")], &["host_metadata", "show_cloud_tags"]),
+    (&[DETECTIONS, ("details", "running")], &["show_arf_data"]),
+];
+
+/// The source that the options `details`, `ignored` and `disabled` belong to.
+const DETECTIONS: (&str, &str) = ("source", "host-detections");
 
 /// The options. The first nine are those of the 2014 Qualys Connector Guide, with the same spelling.
 pub(crate) const TABLE: &[OptionSpec] = &[
@@ -112,6 +142,18 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "Download the scan result text of each detection. `no` makes the download much smaller. \
          Only for `source: host-detections`.",
     ),
+    OptionSpec::flag("ignored").default_flag(false).help(
+        "Also download detections that are ignored. Only for `source: host-detections`.",
+    ),
+    OptionSpec::flag("disabled").default_flag(false).help(
+        "Also download detections of QIDs that are disabled. Only for `source: host-detections`.",
+    ),
+    OptionSpec::list("details", &ValueSpec::Choice(super::details::WORDS))
+        .default_list(super::details::DEFAULT)
+        .help(
+            "Optional parts of the detections to download. `cloud` adds dozens of attributes per asset. A part \
+             that the platform refuses is omitted, with a warning. Only for `source: host-detections`.",
+        ),
     OptionSpec::integer("page_size", 1, 10_000).default_integer(1_000).help(
         "Assets per API call. Halved automatically, down to 1, when Qualys cannot deliver that many. \
          Only for `source: host-detections`.",
@@ -197,7 +239,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
          tried.",
     ),
     OptionSpec::text("report_version").default_text("2.0").help("API version of the report calls."),
-    OptionSpec::map("extra_parameters", &ValueSpec::Text).help(
+    OptionSpec::map("extra_parameters", &ValueSpec::Text).excludes_keys(EXCLUDED).help(
         "Additional request parameters, `name=value`, for the call that launches a report, lists \
          detections or lists scans.",
     ),

@@ -18,29 +18,10 @@ pub(super) fn version(options: &Options, option: &str, default: &str) -> Result<
     }
 }
 
-/// Parameters that the plugin sets itself. A second value would lose data or request an unsupported format.
-const OWN: [&str; 8] = [
-    "action",
-    "id_min",
-    "output_format",
-    "ref",
-    "report_title",
-    "template_id",
-    "truncation_limit",
-    "vm_processed_after",
-];
-
 /// `extra_parameters` as pairs of name and value.
 pub(super) fn extra(options: &Options) -> Result<Vec<(String, String)>> {
-    let pairs = options.map("extra_parameters")?.into_iter().map(|(name, value)| {
-        if OWN.contains(&name.to_ascii_lowercase().as_str()) {
-            return Err(PluginError::config(format!(
-                "option `extra_parameters` must not contain `{name}`, which the plugin sets itself"
-            )));
-        }
-        Ok((name.to_owned(), value.to_owned()))
-    });
-    pairs.collect()
+    let pairs = options.map("extra_parameters")?.into_iter();
+    Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 /// A trimmed text; `None` if it is empty.

@@ -17,6 +17,17 @@ use crate::keys;
 pub(super) struct LaunchedReports {
     state: State,
     reports: Vec<Entry>,
+    scope: Scope,
+}
+
+/// Which launched reports this run can deliver.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope {
+    /// The number of this run.
+    pub(super) run: u64,
+    /// When the round began that this run resumes, in seconds since 1970: what earlier runs launched since then is
+    /// adopted. `None`: this run resumes nothing.
+    pub(super) resumes: Option<u64>,
 }
 
 /// The keys begin with this.
@@ -36,36 +47,46 @@ struct Entry {
     /// Launch time by the local clock, in seconds since 1970.
     #[serde(default)]
     at: u64,
+    /// The number of the run that launched it.
+    #[serde(default)]
+    run: u64,
 }
 
-/// A report older than this is not adopted, because its data is outdated.
-const FRESH: Duration = Duration::from_secs(86_400);
 /// A launch without a response is searched for this long.
 const SEARCH_PERIOD: Duration = Duration::from_secs(7 * 86_400);
 
 impl LaunchedReports {
-    pub(super) fn open(services: &Services) -> Result<Self> {
+    pub(super) fn open(services: &Services, scope: Scope) -> Result<Self> {
         let state = services.state();
         let mut reports = Vec::new();
         for name in state.list(PREFIX)? {
             reports.extend(keys::read::<Entry>(&state, &name)?);
         }
         reports.sort_by_key(|entry| entry.at);
-        Ok(Self { state, reports })
+        Ok(Self { state, reports, scope })
     }
 
-    /// The title of a launch without a response. It is reused, so that retries during a long outage do not add
-    /// thousands of entries.
+    /// The title of a launch that this run has prepared, and that has no response.
     pub(super) fn prepared(&self, key: &str) -> Option<String> {
-        let is_same = |entry: &&Entry| entry.is_unanswered() && !entry.ended && entry.key == key;
-        self.reports.iter().find(is_same).map(|entry| entry.title.clone())
+        self.unanswered(key).filter(|entry| entry.run == self.scope.run).map(|entry| entry.title.clone())
     }
 
-    /// Adds a launch that is to be requested, with a unique title. A checkpoint must store it first.
+    /// Adds a launch that is to be requested, with a unique title. A checkpoint must store it first. The title of an
+    /// earlier run is reused, so that retries during a long outage do not add thousands of entries.
     pub(super) fn prepare(&mut self, key: &str) -> Result<()> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let title = format!("Scanbridge {}", &fingerprint(&(key, now, std::process::id()))[..16]);
+        let title = match self.unanswered(key) {
+            Some(entry) => entry.title.clone(),
+            None => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                format!("Scanbridge {}", &fingerprint(&(key, now, std::process::id()))[..16])
+            }
+        };
+        self.refused(&title)?;
         self.add("", key, &title)
+    }
+
+    fn unanswered(&self, key: &str) -> Option<&Entry> {
+        self.reports.iter().find(|entry| entry.is_unanswered() && !entry.ended && entry.key == key)
     }
 
     /// Removes the launch with this title, which was rejected and made no report.
@@ -82,7 +103,7 @@ impl LaunchedReports {
 
     fn add(&mut self, id: &str, key: &str, title: &str) -> Result<()> {
         let [id, key, title] = [id, key, title].map(str::to_owned);
-        let entry = Entry { id, key, title, ended: false, at: now() };
+        let entry = Entry { id, key, title, ended: false, at: now(), run: self.scope.run };
         keys::write(&self.state, &entry.name(), &entry)?;
         self.reports.push(entry);
         Ok(())
@@ -112,10 +133,16 @@ impl LaunchedReports {
         Ok(true)
     }
 
-    /// A report with this key that is younger than [`FRESH`] and was not passed on completely.
+    /// A report with this key that this run can deliver.
     pub(super) fn pending(&self, key: &str) -> Option<String> {
-        let pending = self.reports.iter().find(|entry| entry.key == key && entry.is_pending());
+        let pending = self.reports.iter().find(|entry| entry.key == key && entry.is_pending(self.scope));
         pending.map(|entry| entry.id.clone())
+    }
+
+    /// The age of a report that an earlier run launched.
+    pub(super) fn earlier_age(&self, id: &str) -> Option<Duration> {
+        let entry = self.reports.iter().find(|entry| entry.id == id && entry.run != self.scope.run)?;
+        Some(entry.age())
     }
 
     /// True if this instance launched the report.
@@ -146,10 +173,10 @@ impl LaunchedReports {
         self.retain(|entry| entry.id != id)
     }
 
-    /// Reports that are no longer needed: passed on, outdated, or with a key that is not in `wanted`.
+    /// Reports that are no longer needed: passed on, not adopted, or with a key that is not in `wanted`.
     pub(super) fn obsolete(&self, wanted: &[String]) -> Vec<String> {
         let known = self.reports.iter().filter(|entry| !entry.is_unanswered());
-        let obsolete = known.filter(|entry| !entry.is_pending() || !wanted.contains(&entry.key));
+        let obsolete = known.filter(|entry| !entry.is_pending(self.scope) || !wanted.contains(&entry.key));
         obsolete.map(|entry| entry.id.clone()).collect()
     }
 }
@@ -167,8 +194,10 @@ impl Entry {
         self.id.is_empty()
     }
 
-    fn is_pending(&self) -> bool {
-        !self.is_unanswered() && !self.ended && self.age() < FRESH
+    /// True if the report was not passed on yet, and this run launched it or adopts it.
+    fn is_pending(&self, scope: Scope) -> bool {
+        let is_adopted = || scope.resumes.is_some_and(|began| self.at >= began);
+        !self.is_unanswered() && !self.ended && (self.run == scope.run || is_adopted())
     }
 
     fn age(&self) -> Duration {
@@ -176,6 +205,7 @@ impl Entry {
     }
 }
 
-fn now() -> u64 {
+/// The time by the local clock, in seconds since 1970.
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
+use jiff::Timestamp;
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, show_duration, tracing};
 use scanbridge_qualys_xml::{Reply, StoredReport};
 
-use super::launched::LaunchedReports;
+use super::launched::{LaunchedReports, Scope};
 use super::stored::{delete, list, list_one, report_call};
 use crate::api::{Answer, Failure};
 use crate::fingerprint::fingerprint;
@@ -26,13 +27,25 @@ pub(super) struct ReportLauncher {
 const LISTED_WITHIN: Duration = Duration::from_secs(900);
 
 impl ReportLauncher {
-    pub(super) fn open(wanted: &Wanted, context: &SourceContext) -> Result<Self> {
-        Ok(Self {
-            wanted: wanted.clone(),
-            launched: LaunchedReports::open(&context.services)?,
-            launched_now: None,
-            is_prepared: false,
-        })
+    /// `resumes`: when the round began that this run resumes, in seconds since 1970.
+    pub(super) fn open(wanted: &Wanted, context: &SourceContext, resumes: Option<u64>) -> Result<Self> {
+        let launched = LaunchedReports::open(&context.services, Scope { run: context.run, resumes })?;
+        Ok(Self { wanted: wanted.clone(), launched, launched_now: None, is_prepared: false })
+    }
+
+    /// Adds a note to the summary if this run did not launch this report, which was created at `time`.
+    pub(super) fn name_earlier(&self, context: &SourceContext, id: &str, time: &str) {
+        if let Some(age) = self.launched.earlier_age(id) {
+            let note = format!("report {id} was launched by an earlier run, {} ago", show_age(age));
+            context.services.note(tracing::Level::WARN, &note, 1);
+        } else if !self.launched.contains(id) {
+            let age = time.parse::<Timestamp>().map(|time| Timestamp::now().duration_since(time));
+            let age = age.ok().and_then(|age| Duration::try_from(age).ok());
+            let age = age
+                .map_or_else(|| "of unknown age".to_owned(), |age| format!("created {} ago", show_age(age)));
+            let note = format!("report {id}, {age}, was not launched by this input");
+            context.services.note(tracing::Level::INFO, &note, 1);
+        }
     }
 
     /// True if this instance launched the report.
@@ -57,7 +70,7 @@ impl ReportLauncher {
         if let Some(id) = self.launched.pending(&key) {
             let is_earlier = self.launched_now.as_ref() != Some(&id);
             if is_earlier {
-                tracing::info!("resuming report {id} of template {template}, launched by an earlier run");
+                tracing::info!("resuming report {id} of template {template}, which was launched before");
             }
             if self.wait(context, &id, is_earlier)? {
                 return Ok(Some(id));
@@ -131,8 +144,8 @@ impl ReportLauncher {
                 let message =
                     format!("timed out: report {id} is not ready after {minutes} minutes: {progress}");
                 return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint(
-                    "the next run continues to wait for it; increase `report_timeout_minutes` to wait \
-                     longer",
+                    "a run that resumes this one within 12 hours of its start continues to wait for it; \
+                     increase `report_timeout_minutes` to wait longer",
                 ));
             }
             tracing::info!("waiting for report {id}: {progress}");
@@ -217,6 +230,13 @@ fn id_of(answer: Answer, template: &str) -> Result<String, Failure> {
 /// True if Qualys certainly launched nothing. A missing or invalid response leaves that open.
 fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Auth | ErrorKind::Config | ErrorKind::Rejected)
+}
+
+/// An age in the largest unit of which it has at least two.
+pub(super) fn show_age(age: Duration) -> String {
+    let seconds = age.as_secs().max(1);
+    let unit = [86_400, 3_600, 60].into_iter().find(|unit| seconds >= 2 * unit).unwrap_or(1);
+    show_duration(seconds / unit * unit * 1_000)
 }
 
 /// Hash of the launch parameters; see `Entry::key`.

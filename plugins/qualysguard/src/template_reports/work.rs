@@ -10,7 +10,8 @@ use scanbridge_plugin_api::{
 use scanbridge_qualys_xml::Mark;
 use serde::{Deserialize, Serialize};
 
-use super::launching::ReportLauncher;
+use super::launched::now;
+use super::launching::{ReportLauncher, show_age};
 use super::stored::{list_one, newest, report_call, title_of};
 use crate::api::Answer;
 use crate::delivery::{Delivery, Fetched, Store};
@@ -33,6 +34,8 @@ pub(crate) struct TemplateReports {
     found: Vec<String>,
     /// False until the reports of earlier runs were cleaned up in this round.
     is_cleaned_up: bool,
+    /// When this round began, by the local clock, in seconds since 1970.
+    round: u64,
     began: Instant,
 }
 
@@ -46,13 +49,27 @@ struct Progress {
     /// As [`TemplateReports::found`].
     #[serde(default)]
     found: Vec<String>,
+    /// As [`TemplateReports::round`].
+    #[serde(default)]
+    round: u64,
+    /// The number of the run.
+    #[serde(default)]
+    run: u64,
 }
+
+/// A round that began earlier is not resumed by another run, so that reports of yesterday are not delivered today.
+const MAX_AGE_OF_ROUND: Duration = Duration::from_secs(12 * 3_600);
 
 impl TemplateReports {
     pub(crate) fn open(wanted: &Wanted, context: &SourceContext, resume: Option<&Position>) -> Result<Self> {
-        let begin = Progress { index: 0, within: None, launched: None, found: Vec::new() };
-        let Progress { mut index, within: resume, launched: current, found } =
-            read_position(context, resume).unwrap_or(begin);
+        let (progress, len) = (read_position::<Progress>(context, resume), wanted.which.len());
+        let found = progress.as_ref().map(|progress| progress.found.clone()).unwrap_or_default();
+        let progress = progress.filter(|progress| progress.index >= len || !progress.is_outdated(context));
+        let resumes = progress.as_ref().filter(|progress| progress.index < len).map(|it| it.round);
+        let (mut index, resume, current) = match progress {
+            Some(progress) => (progress.index, progress.within, progress.launched),
+            None => (0, None, None),
+        };
         if index >= wanted.which.len() && context.settings.interval.is_some() {
             index = 0; // The time of the last round is unknown: start the next one at once.
         }
@@ -61,11 +78,12 @@ impl TemplateReports {
             index,
             delivery: None,
             current,
-            launching: ReportLauncher::open(wanted, context)?,
+            launching: ReportLauncher::open(wanted, context, resumes)?,
             store: Store::open(&context.services, resume.as_ref().map(|(fetched, _)| fetched))?,
             resume,
             found,
             is_cleaned_up: false,
+            round: resumes.unwrap_or_else(now),
             began: Instant::now(),
         })
     }
@@ -77,6 +95,7 @@ impl TemplateReports {
                 Delivery::resume(&self.store, &fetched, point, &context.settings, &context.services)?;
             if let Some((delivery, start)) = resumed {
                 self.delivery = Some(delivery);
+                self.launching.name_earlier(context, &fetched.id, &start.time);
                 return Ok(Some(Step::report_continued(start)));
             }
         }
@@ -106,6 +125,7 @@ impl TemplateReports {
             Ok((delivery, start)) => {
                 tracing::info!("QualysGuard Report Processing Complete");
                 self.delivery = Some(delivery);
+                self.launching.name_earlier(context, &id, &start.time);
                 Ok(Some(Step::report_start(start)))
             }
             Err(refusal) => {
@@ -193,8 +213,25 @@ impl TemplateReports {
 
     fn position(&self, within: Option<(Fetched, Mark)>, context: &SourceContext) -> Position {
         let launched = self.current.clone();
-        let progress = Progress { index: self.index, launched, within, found: self.found.clone() };
+        let (found, round, run) = (self.found.clone(), self.round, context.run);
+        let progress = Progress { index: self.index, launched, within, found, round, run };
         position(context, &progress)
+    }
+}
+
+impl Progress {
+    /// True if another run began this round, and a new one is due.
+    fn is_outdated(&self, context: &SourceContext) -> bool {
+        let limit = context.settings.interval.unwrap_or(MAX_AGE_OF_ROUND).min(MAX_AGE_OF_ROUND);
+        let age = Duration::from_secs(now().saturating_sub(self.round));
+        let is_outdated = self.run != context.run && age >= limit;
+        if is_outdated {
+            tracing::info!(
+                "the interrupted run began {} ago: starting from the beginning with new reports",
+                show_age(age)
+            );
+        }
+        is_outdated
     }
 }
 
@@ -218,6 +255,7 @@ impl Work for TemplateReports {
         Ok(end_round(&context.settings, &mut self.began, || {
             self.index = 0;
             self.is_cleaned_up = false;
+            self.round = now();
         }))
     }
 

@@ -78,6 +78,8 @@ pub(crate) struct Bench {
     pub(crate) authority: Authority,
     pub(crate) folder: TempDir,
     pub(crate) options: Value,
+    /// The number of the run.
+    pub(crate) run: u64,
 }
 
 impl Bench {
@@ -102,7 +104,7 @@ impl Bench {
             "connect_timeout_secs": 5,
             "read_timeout_secs": 5,
         });
-        Self { qualys, authority, folder, options }
+        Self { qualys, authority, folder, options, run: 1 }
     }
 
     /// Adds options; `null` removes one.
@@ -145,7 +147,8 @@ impl Bench {
 
     pub(crate) fn open_with(&self, resume: Option<&Position>, services: &Services) -> Result<QualysGuard> {
         let options = Options::read(QualysGuard::OPTIONS, self.options.to_string().as_bytes())?;
-        let frame = OpenFrame::default();
+        let mut frame = OpenFrame::default();
+        frame.run = self.run;
         let open = Open::new(&options, services, &frame);
         QualysGuard::open(&open, resume).map(|opened| opened.plugin)
     }
@@ -156,7 +159,12 @@ impl Bench {
     }
 
     pub(crate) fn run_with(&self, services: &Services) -> Result<Outcome> {
-        let mut input = self.open_with(None, services)?;
+        self.resume_with(None, services)
+    }
+
+    /// As [`Bench::run_with`], from a position.
+    pub(crate) fn resume_with(&self, resume: Option<&Position>, services: &Services) -> Result<Outcome> {
+        let mut input = self.open_with(resume, services)?;
         let mut outcome = Outcome::default();
         while step(&mut input, &mut outcome)? {
             let (position, _) = outcome.positions.last().cloned().unwrap_or_default();
@@ -197,7 +205,7 @@ pub(crate) fn step(input: &mut QualysGuard, outcome: &mut Outcome) -> Result<boo
             outcome.positions.push((position, outcome.findings().len()));
         }
         Event::Refused(refusal) => outcome.refused.push(refusal),
-        Event::Mark => {}
+        Event::Mark => outcome.positions.push((position, outcome.findings().len())),
         Event::Idle(_) | Event::Finished => return Ok(false),
         event => panic!("unexpected step: {event:?}"),
     }

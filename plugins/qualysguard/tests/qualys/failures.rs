@@ -64,7 +64,7 @@ fn statuses_and_bodies_are_classified() {
         (Reply::new(403, "text/plain", "no"), ErrorKind::Auth, "403"),
         (Reply::html(404), ErrorKind::Config, "this platform does not offer"),
         (Reply::html(410), ErrorKind::Config, "this platform does not offer"),
-        (Reply::html(200), ErrorKind::Unavailable, "an HTML page"),
+        (Reply::html(200), ErrorKind::Protocol, "an HTML page titled `x`"),
         (Reply::html(500), ErrorKind::Unavailable, "HTTP 500"),
         (Reply::html(502), ErrorKind::Unavailable, "HTTP 502"),
         (Reply::html(503).header("Retry-After", "120"), ErrorKind::Unavailable, "HTTP 503"),

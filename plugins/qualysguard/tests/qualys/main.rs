@@ -2,11 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test may panic")]
 
+mod broken_assets;
 mod contract;
+mod details;
 mod detections;
 mod drive;
+mod earlier_reports;
 mod failures;
 mod hops;
+mod html_pages;
+mod knowledge_base;
 mod logins;
 mod malformed_responses;
 mod network;

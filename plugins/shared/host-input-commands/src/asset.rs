@@ -1,13 +1,10 @@
 //! The asset whose commands are being written.
 
 use std::net::IpAddr;
-use std::ops::Range;
 
 use scanbridge_plugin_api::batch::AssetView;
-use scanbridge_plugin_api::model::AssetField;
+use scanbridge_plugin_api::model::{AssetField, list_items};
 use scanbridge_plugin_api::printable;
-
-use crate::update::SCAN_UPDATE;
 
 /// The asset whose commands are being written.
 #[derive(Debug)]
@@ -20,36 +17,34 @@ pub(crate) struct Asset {
     pub(crate) text: String,
     /// The operating system that the scanner reported.
     pub(crate) os: String,
-    /// Whether the scan of the asset is complete. If the asset was down, its old results may still be correct.
+    /// Whether the scan of the asset is complete. If not, its old results may still be correct.
     pub(crate) scanned: bool,
-    /// Whether its block has begun. A block begins with the asset's first finding.
-    pub(crate) has_block: bool,
-    /// Whether the beginning of the asset is missing. Then its old results are not replaced.
+    /// Whether its first part was passed on.
+    pub(crate) has_begun: bool,
+    /// Whether the asset is not complete: its beginning or end is missing, or a finding could not be sent. Then its
+    /// old results are kept.
     pub(crate) is_part: bool,
     /// Whether the deletion of its old results was passed on and cannot be undone.
     pub(crate) is_replaced: bool,
-    /// The range of the command that deletes its old results, until that command is passed on.
-    pub(crate) deletion: Option<Range<usize>>,
-    /// The command that applies its lines.
-    pub(crate) update: &'static str,
+    /// Whether the asset was in the report before. Then its old results are already replaced.
+    pub(crate) is_repeated: bool,
     /// Whether some of its findings were rejected. Then it is not treated as clean.
     pub(crate) has_rejected: bool,
 }
 
 impl Asset {
     pub(crate) fn of(asset: &AssetView<'_>) -> Self {
-        let address = asset.address().parse::<IpAddr>().map_err(|_| rejection_reason(asset));
+        let address = address_of(asset).ok_or_else(|| rejection_reason(asset));
         Self {
             row: asset.row(),
             text: address.as_ref().map(ToString::to_string).unwrap_or_default(),
             address,
             os: asset.get(AssetField::Os).to_owned(),
             scanned: was_scanned(asset),
-            has_block: false,
+            has_begun: false,
             is_part: asset.is_continued(),
             is_replaced: false,
-            deletion: None,
-            update: SCAN_UPDATE,
+            is_repeated: false,
             has_rejected: false,
         }
     }
@@ -61,18 +56,33 @@ impl Asset {
         if new_batch { asset.is_continued() && self.has_address_of(asset) } else { self.row == asset.row() }
     }
 
+    /// Returns true if its old results are replaced by those of this report.
+    pub(crate) fn replaces(&self) -> bool {
+        self.scanned && !self.is_part
+    }
+
     /// Returns true if a complete scan reported no findings.
     pub(crate) fn is_clean(&self) -> bool {
-        !self.has_block && self.scanned && !self.has_rejected && !self.is_part
+        self.replaces() && !self.has_rejected
     }
 
     fn has_address_of(&self, asset: &AssetView<'_>) -> bool {
-        match (&self.address, asset.address().parse::<IpAddr>()) {
-            (Ok(address), Ok(other)) => *address == other,
-            (Err(why), Err(_)) => *why == rejection_reason(asset),
+        match (&self.address, address_of(asset)) {
+            (Ok(address), Some(other)) => *address == other,
+            (Err(why), None) => *why == rejection_reason(asset),
             _ => false,
         }
     }
+}
+
+/// The address under which a Defense Center stores the results of an asset. An IPv4 address that is written as IPv6 is
+/// the IPv4 address.
+#[must_use]
+pub fn address_of(asset: &AssetView<'_>) -> Option<IpAddr> {
+    [AssetField::Address, AssetField::Ipv6].into_iter().find_map(|field| {
+        let address = asset.get(field).trim().parse::<IpAddr>().ok()?.to_canonical();
+        (!address.is_unspecified()).then_some(address)
+    })
 }
 
 /// Whether the scan of an asset is complete. Reports without a scan status list only such assets.
@@ -86,8 +96,8 @@ fn rejection_reason(asset: &AssetView<'_>) -> String {
     let short = |text: &str| printable(text, 100).into_owned();
     match asset.address() {
         "" => {
-            let fields = [AssetField::Dns, AssetField::Netbios, AssetField::Id];
-            let name = fields.into_iter().map(|field| asset.get(field)).find(|name| !name.is_empty());
+            let mut names = NAMES.into_iter().flat_map(|field| list_items(asset.get(field)));
+            let name = names.find(|name| !name.trim().is_empty());
             format!(
                 "asset `{}` has no IP address; the Defense Center stores results by IP address",
                 short(name.unwrap_or("?"))
@@ -96,6 +106,20 @@ fn rejection_reason(asset: &AssetView<'_>) -> String {
         address => format!("asset `{}` has no valid IP address", short(address)),
     }
 }
+
+/// The fields that name an asset without an address; the first that has a value.
+const NAMES: [AssetField; 10] = [
+    AssetField::Dns,
+    AssetField::Fqdn,
+    AssetField::Netbios,
+    AssetField::OsHostname,
+    AssetField::Hostname,
+    AssetField::Id,
+    AssetField::AssetId,
+    AssetField::AgentId,
+    AssetField::CloudId,
+    AssetField::Macs,
+];
 
 /// The status of a completely scanned asset begins with this.
 const FINISHED: &str = "finish";

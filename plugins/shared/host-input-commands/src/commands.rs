@@ -10,28 +10,15 @@ use scanbridge_plugin_api::{Begin, Rejection, Written};
 
 use crate::addresses::AddressSet;
 use crate::asset::{Asset, was_scanned};
+use crate::asset_lines::{AssetLines, Writing};
+use crate::block::{Block, OpenBlock};
+use crate::counts::Counts;
 use crate::names::Name;
-use crate::result_line::{ResultLines, push_os, result_id};
+use crate::result_line::{ResultKey, ResultLines, push_os};
 use crate::settings::{Replace, Settings};
 use crate::snapshot::{BadSnapshot, put_number, take_number};
+use crate::tail::TooLong;
 use crate::update::{SCAN_FLUSH, SCAN_UPDATE};
-
-/// Complete command lines of one asset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Block<'a> {
-    /// The asset.
-    pub address: IpAddr,
-    /// The lines, each with its LF.
-    pub text: &'a str,
-    /// The number of lines that the Defense Center counts in its reply.
-    pub commands: u64,
-    /// The number of lines that are findings.
-    pub findings: u64,
-    /// Whether the asset is complete: the text ends in [`SCAN_UPDATE`] or [`SCAN_FLUSH`]. Otherwise the asset was too
-    /// large for one block, and the next block continues it. Until the last block the Defense Center keeps the
-    /// commands pending, so the asset is still replaced completely.
-    pub ends_asset: bool,
-}
 
 /// Counts of a report in addition to its blocks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,11 +27,13 @@ pub struct Totals {
     pub hosts_added: u64,
     /// Assets without findings whose old results are deleted.
     pub cleared: u64,
+    /// What is not in the commands as it is in the report.
+    pub counts: Counts,
     /// Warnings for the operator, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Makes commands from reports. It buffers the block of one asset, the addresses of the report, and text made from
+/// Makes commands from reports. It buffers the lines of one asset, the addresses of the report, and text made from
 /// recent definitions. Memory does not depend on the size of the report, except for 10 to 40 bytes per asset.
 ///
 /// For each report: [`CommandWriter::begin`], [`CommandWriter::batch`] for each batch, [`CommandWriter::end`].
@@ -54,10 +43,12 @@ pub struct Totals {
 #[derive(Debug)]
 pub struct CommandWriter {
     settings: Settings,
-    lines: ResultLines,
-    block: String,
-    commands: u64,
-    findings: u64,
+    results: ResultLines,
+    /// The lines of the current asset.
+    lines: AssetLines,
+    block: OpenBlock,
+    /// A line that is being written.
+    line: String,
     asset: Option<Asset>,
     /// Whether the batch is new: none of its rows was processed.
     new_batch: bool,
@@ -65,8 +56,10 @@ pub struct CommandWriter {
     /// The names for the current report: those of the settings, or that of the report's scanner.
     source: Name,
     scanner: Name,
-    /// The setting `replace`, except for partial reports, which replace nothing.
+    /// The setting `replace`, except for incomplete reports, which replace nothing.
     replace: Replace,
+    /// The number of assets whose old results this report has replaced so far.
+    replaced_count: u64,
     /// Assets of this report whose old results are already replaced.
     replaced: AddressSet,
     /// Assets of this report that had no finding to send.
@@ -85,11 +78,12 @@ impl CommandWriter {
             source: Name::of_scanner(""),
             scanner: Name::of_scanner(""),
             settings,
-            lines: ResultLines::default(),
-            block: String::new(),
-            commands: 0,
-            findings: 0,
+            results: ResultLines::default(),
+            lines: AssetLines::default(),
+            block: OpenBlock::default(),
+            line: String::new(),
             asset: None,
+            replaced_count: 0,
             new_batch: true,
             add_host: false,
             replaced: AddressSet::default(),
@@ -107,21 +101,26 @@ impl CommandWriter {
         format!("{}SetSource,{}\n", domain.unwrap_or_default(), self.source)
     }
 
-    /// Sets a new block limit. Call it between two reports.
-    pub fn limit_blocks(&mut self, bytes: usize) {
+    /// Sets new limits of blocks and of lines. Call it between two reports.
+    pub fn limit_blocks(&mut self, bytes: usize, line_bytes: usize) {
         self.settings.limits.bytes = bytes;
+        self.settings.limits.line_bytes = line_bytes;
     }
 
-    /// Begins a report. The rest of the previous one is discarded.
+    /// Begins a report. The rest of the previous one is discarded. A report that is known to be incomplete replaces
+    /// nothing: it is only added.
     pub fn begin(&mut self, report: &ReportStart, how: Begin) {
-        self.lines.begin(&report.schema);
+        self.results.begin(&report.schema);
         let of_report = Name::of_scanner(report.source.result_name());
         self.source = self.settings.source.clone().unwrap_or_else(|| of_report.clone());
         self.scanner = self.settings.scanner.clone().unwrap_or(of_report);
         self.add_host = self.settings.add_host.or(report.hints.flag(ADD_HOST)).unwrap_or(false);
-        self.replace = if how.partial { Replace::Merge } else { self.settings.replace };
+        let is_incomplete = how.partial || how.has_gap || report.hints.flag(INCOMPLETE) == Some(true);
+        self.replace = if is_incomplete { Replace::Merge } else { self.settings.replace };
+        self.replaced_count = 0;
         self.asset = None;
-        self.reset_block();
+        self.lines.clear();
+        self.block.clear();
         self.replaced.clear();
         self.clean.clear();
         self.doubtful.clear();
@@ -143,6 +142,8 @@ impl CommandWriter {
         debug_assert!(self.asset.is_none(), "the last asset is not finished");
         let mut snapshot = vec![SNAPSHOT_FORM];
         put_number(&mut snapshot, self.totals.hosts_added.into());
+        put_number(&mut snapshot, self.replaced_count.into());
+        self.totals.counts.save(&mut snapshot);
         for set in [&self.replaced, &self.clean, &self.doubtful] {
             set.save(&mut snapshot);
         }
@@ -155,7 +156,9 @@ impl CommandWriter {
     /// The bytes are not a snapshot of this format version; the report is then in the state after `begin`.
     pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), BadSnapshot> {
         let mut rest = snapshot.strip_prefix(&[SNAPSHOT_FORM]).ok_or(BadSnapshot)?;
-        let hosts_added = u64::try_from(take_number(&mut rest)?).map_err(|_| BadSnapshot)?;
+        let mut number = || u64::try_from(take_number(&mut rest)?).map_err(|_| BadSnapshot);
+        let (hosts_added, replaced_count) = (number()?, number()?);
+        let counts = Counts::restore(&mut rest)?;
         let [replaced, clean, doubtful] = [(); 3].map(|()| AddressSet::restore(&mut rest));
         let (replaced, clean, doubtful) = (replaced?, clean?, doubtful?);
         if !rest.is_empty() {
@@ -163,13 +166,15 @@ impl CommandWriter {
         }
         (self.replaced, self.clean, self.doubtful) = (replaced, clean, doubtful);
         self.totals.hosts_added = hosts_added;
+        self.totals.counts = counts;
+        self.replaced_count = replaced_count;
         Ok(())
     }
 
     /// Accepts a batch and passes on the blocks of all assets that are complete.
     ///
-    /// Returns the findings that cannot be sent, with the reasons, and the number of those that were skipped because
-    /// of their kind or because they are fixed. The caller counts the bytes.
+    /// Returns the findings that cannot be sent, with the reasons, and those that are left out: closed ones, and those
+    /// that the settings exclude. The caller counts the bytes.
     ///
     /// # Errors
     /// Those of the sink.
@@ -211,6 +216,12 @@ impl CommandWriter {
             self.keep_old_results();
         }
         if end.deliver {
+            if !end.complete && self.replaced_count > 0 {
+                self.totals.warnings.push(format!(
+                    "the report turned out to be incomplete after the old results of {} assets were replaced",
+                    self.replaced_count
+                ));
+            }
             self.leave(sink)?;
             if end.complete {
                 self.clear_clean_assets(end, sink)?;
@@ -246,70 +257,53 @@ impl CommandWriter {
         written: &mut Written,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if finding.is_fixed() || !self.settings.sends(finding) {
+        if !finding.is_open() || !self.settings.sends(finding) {
             written.left_out.push(finding.row());
             return Ok(());
         }
-        let asset = self.asset.as_mut().expect("plugin bug: a finding arrived after its asset was finished");
-        let id = asset.address.clone().and_then(|_| result_id(finding));
-        let id = match id {
-            Ok(id) => id,
-            Err(reason) => {
-                asset.has_rejected = true;
-                written.rejected.push(Rejection::new(finding.row(), reason));
-                return Ok(());
+        if let Err(reason) = self.add(finding) {
+            written.rejected.push(Rejection::new(finding.row(), reason));
+            return Ok(());
+        }
+        let limit = self.settings.limits.asset_bytes;
+        if self.lines.bytes() >= limit {
+            self.lines.compact();
+            if self.lines.bytes() >= limit / 2 {
+                self.pass_on(false, sink)?;
             }
-        };
-        self.begin_block();
-        let start = self.block.len();
-        let asset = self.asset.as_ref().expect("plugin bug: a finding arrived after its asset was finished");
-        self.lines.push(&mut self.block, &asset.text, id, finding, &self.settings, &self.scanner);
-        debug!("{}", self.block[start..].trim_end());
-        self.account(start, sink)
+        }
+        Ok(())
     }
 
-    /// Writes the commands before an asset's first finding.
-    fn begin_block(&mut self) {
-        let Some(asset @ Asset { address: Ok(_), has_block: false, .. }) = &mut self.asset else { return };
-        asset.has_block = true;
-        // If an asset appears twice, not in sequence, its first part must not be deleted.
-        if !asset.address.as_ref().is_ok_and(|address| self.replaced.insert(*address)) {
-            asset.is_replaced = self.replace != Replace::Merge;
-            return;
-        }
-        // Writing to a `String` cannot fail.
-        if self.add_host {
-            let _ = writeln!(self.block, "AddHost,{}", asset.text);
-            self.commands += 1;
-            self.totals.hosts_added += 1;
-        }
-        if self.settings.set_os && !asset.os.trim().is_empty() {
-            push_os(&mut self.block, &asset.text, &asset.os);
-            self.commands += 1;
-        }
-        match self.replace {
-            _ if asset.is_part => {}
-            Replace::Asset => {
-                let start = self.block.len();
-                let _ = writeln!(self.block, "DeleteScanResult,{},\"{}\"", asset.text, self.scanner);
-                asset.deletion = Some(start..self.block.len());
-                self.commands += 1;
-            }
-            Replace::Flush => asset.update = SCAN_FLUSH,
-            Replace::Merge => {}
-        }
+    /// Adds a finding to the lines of the current asset.
+    ///
+    /// # Errors
+    /// The reason why it cannot be sent. Then the asset is not treated as clean, and if its line is too long, its old
+    /// results are kept.
+    fn add(&mut self, finding: &FindingView<'_>) -> Result<(), String> {
+        let Self { asset, lines, results, totals, settings, scanner, .. } = self;
+        let asset = asset.as_mut().expect("plugin bug: a finding arrived after its asset was finished");
+        let key = asset.address.clone().and_then(|_| ResultKey::of(finding)).inspect_err(|_| {
+            asset.has_rejected = true;
+        })?;
+        let mut writing = Writing { lines: results, address: &asset.text, settings, scanner };
+        lines.add(key, finding, &mut totals.counts, &mut writing).map_err(|TooLong| {
+            (asset.has_rejected, asset.is_part) = (true, true);
+            "the shortest command for this finding exceeds the maximum message size; the old results of its \
+             asset are kept"
+                .to_owned()
+        })?;
+        totals.counts.ports += u64::from(finding.port().is_some() && !key.has_port());
+        Ok(())
     }
 
     /// Keeps the old results of an asset that may be truncated.
     fn keep_old_results(&mut self) {
-        let Some(asset @ Asset { has_block: true, .. }) = &mut self.asset else { return };
-        asset.update = SCAN_UPDATE;
-        if let Some(deletion) = asset.deletion.take() {
-            self.block.drain(deletion);
-            self.commands -= 1;
-            return;
-        }
-        if asset.is_replaced {
+        let Some(asset) = &mut self.asset else { return };
+        asset.is_part = true;
+        let is_repeated = || asset.address.as_ref().is_ok_and(|address| self.replaced.contains(*address));
+        let adds_to_replaced = !self.lines.is_empty() && self.replace != Replace::Merge && is_repeated();
+        if asset.is_replaced || adds_to_replaced {
             self.totals.warnings.push(format!(
                 "the report is truncated within asset {}, whose old results are already deleted; some \
                  results may be missing until a complete report is delivered",
@@ -318,51 +312,78 @@ impl CommandWriter {
         }
     }
 
-    /// Counts the finding whose line begins at `start`. Passes on the text before it when the block is too large.
-    fn account<E>(
-        &mut self,
-        start: usize,
-        sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let too_long = self.block.len() + SCAN_UPDATE.len() > self.settings.limits.bytes;
-        if start > 0 && too_long {
-            self.write_block(start, false, sink)?;
-            self.block.drain(..start);
-            if let Some(asset) = &mut self.asset {
-                asset.is_replaced |= asset.deletion.take().is_some();
-            }
-            (self.commands, self.findings) = (0, 0);
-        }
-        self.commands += 1;
-        self.findings += 1;
-        Ok(())
-    }
-
     /// Ends the current asset.
     fn leave<E>(&mut self, sink: &mut impl FnMut(Block<'_>) -> Result<(), E>) -> Result<(), E> {
         let Some(asset) = &self.asset else { return Ok(()) };
-        if asset.has_block {
-            self.block.push_str(asset.update);
-            self.commands += 1;
-            self.write_block(self.block.len(), true, sink)?;
+        if asset.has_begun || !self.lines.is_empty() {
+            self.pass_on(true, sink)?;
         } else if let Ok(address) = asset.address {
             let set = if asset.is_clean() { &mut self.clean } else { &mut self.doubtful };
             set.insert(address);
         }
         self.asset = None;
-        self.reset_block();
+        self.lines.clear();
         Ok(())
     }
 
-    fn write_block<E>(
-        &self,
-        length: usize,
+    /// Writes the commands before the findings of the current asset, unless they are written.
+    fn begin_asset<E>(&mut self, sink: &mut impl FnMut(Block<'_>) -> Result<(), E>) -> Result<(), E> {
+        let Self { asset, block, line, totals, settings, .. } = self;
+        let Some(asset @ Asset { has_begun: false, .. }) = asset else { return Ok(()) };
+        let Ok(address) = asset.address else { return Ok(()) };
+        let limit = settings.limits.bytes;
+        asset.has_begun = true;
+        // If an asset appears twice, not in sequence, its first part must not be deleted.
+        asset.is_repeated = !self.replaced.insert(address);
+        if asset.is_repeated {
+            asset.is_replaced = self.replace != Replace::Merge;
+            return Ok(());
+        }
+        if self.add_host {
+            line.clear();
+            // Writing to a `String` cannot fail.
+            let _ = writeln!(line, "AddHost,{}", asset.text);
+            block.push(address, line, limit, sink)?;
+            totals.hosts_added += 1;
+        }
+        if settings.set_os && !asset.os.trim().is_empty() {
+            line.clear();
+            totals.counts.cuts += push_os(line, &asset.text, &asset.os, settings.limits.line_bytes);
+            block.push(address, line, limit, sink)?;
+        }
+        if self.replace == Replace::Asset && asset.replaces() {
+            line.clear();
+            let _ = writeln!(line, "DeleteScanResult,{},\"{}\"", asset.text, self.scanner);
+            block.push(address, line, limit, sink)?;
+            asset.is_replaced = true;
+            self.replaced_count += 1;
+        }
+        Ok(())
+    }
+
+    /// Passes on the lines of the current asset.
+    fn pass_on<E>(
+        &mut self,
         ends_asset: bool,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Some(Asset { address: Ok(address), .. }) = self.asset else { return Ok(()) };
-        let (commands, findings) = (self.commands, self.findings);
-        sink(Block { address, text: &self.block[..length], commands, findings, ends_asset })
+        self.begin_asset(sink)?;
+        let Self { asset, lines, block, totals, settings, .. } = self;
+        let Some(asset) = asset else { return Ok(()) };
+        let Ok(address) = asset.address else { return Ok(()) };
+        let limit = settings.limits.bytes;
+        for (line, cuts) in lines.iter() {
+            debug!("{}", line.trim_end());
+            block.push_finding(address, line, limit, sink)?;
+            totals.counts.cuts += cuts;
+        }
+        lines.pass_on();
+        if ends_asset {
+            let flushes = self.replace == Replace::Flush && asset.replaces() && !asset.is_repeated;
+            self.replaced_count += u64::from(flushes);
+            block.push(address, if flushes { SCAN_FLUSH } else { SCAN_UPDATE }, limit, sink)?;
+        }
+        block.pass_on(address, ends_asset, sink)
     }
 
     fn clear_clean_assets<E>(
@@ -377,7 +398,9 @@ impl CommandWriter {
         for address in std::mem::take(&mut self.clean).iter() {
             self.clear(address, sink)?;
         }
-        for address in end.clean_assets.iter().flat_map(|range| range.addresses()) {
+        for address in
+            end.clean_assets.iter().flat_map(|range| range.addresses()).map(|one| one.to_canonical())
+        {
             if self.totals.cleared >= MAX_CLEARED {
                 self.totals.warnings.push(format!(
                     "only {MAX_CLEARED} assets without findings were cleared; the others keep old results"
@@ -398,24 +421,22 @@ impl CommandWriter {
         if self.doubtful.contains(address) || !self.replaced.insert(address) {
             return Ok(());
         }
-        self.block.clear();
-        let _ = write!(self.block, "DeleteScanResult,{address},\"{}\"\n{SCAN_UPDATE}", self.scanner);
+        self.line.clear();
+        let _ = write!(self.line, "DeleteScanResult,{address},\"{}\"\n{SCAN_UPDATE}", self.scanner);
         self.totals.cleared += 1;
-        sink(Block { address, text: &self.block, commands: 2, findings: 0, ends_asset: true })
-    }
-
-    fn reset_block(&mut self) {
-        self.block.clear();
-        (self.commands, self.findings) = (0, 0);
+        sink(Block { address, text: &self.line, commands: 2, findings: 0, ends_asset: true })
     }
 }
 
 /// The hint of an input that assets unknown to the Defense Center are created.
 const ADD_HOST: &str = "host-input.add_host";
 
+/// The hint of an input that the report is known to be incomplete from its beginning.
+const INCOMPLETE: &str = "host-input.incomplete";
+
 /// Maximum number of cleared assets. A report may list complete networks as clean, and the Defense Center needs time
 /// for each.
 const MAX_CLEARED: u64 = 1 << 20;
 
 /// The first byte of each snapshot, which distinguishes format versions.
-const SNAPSHOT_FORM: u8 = 1;
+const SNAPSHOT_FORM: u8 = 2;

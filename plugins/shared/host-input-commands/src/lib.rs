@@ -12,6 +12,9 @@
 //! ScanUpdate
 //! ```
 //!
+//! A Defense Center has one result for each ID, port and protocol of an asset, so findings that share them are one line.
+//! A line that is too long for a message is shortened. [`Counts`] has the number of both.
+//!
 //! The Defense Center silently drops a line that it cannot read, and its reader is strict. So every line here is
 //! printable ASCII, texts are quoted, quotes are doubled, and lines end in LF alone.
 //!
@@ -19,17 +22,24 @@
 
 mod addresses;
 mod asset;
+mod asset_lines;
+mod block;
 mod commands;
+mod counts;
 mod names;
 mod result_line;
 mod settings;
 mod snapshot;
+mod tail;
 mod text;
 mod update;
 
 pub use addresses::AddressSet;
-pub use commands::{Block, CommandWriter, Totals};
+pub use asset::address_of;
+pub use block::{Block, BlockLimits};
+pub use commands::{CommandWriter, Totals};
+pub use counts::{Counts, Cuts};
 pub use names::{BadName, Domain, Name};
-pub use settings::{BlockLimits, DescriptionPart, OPTIONS, Replace, Settings, format_options, options};
+pub use settings::{DescriptionPart, OPTIONS, Replace, Settings, format_options, options};
 pub use snapshot::{BadSnapshot, put_number, take_number};
 pub use update::{SCAN_FLUSH, SCAN_UPDATE};

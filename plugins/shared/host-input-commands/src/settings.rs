@@ -4,6 +4,7 @@ use scanbridge_plugin_api::batch::FindingView;
 use scanbridge_plugin_api::model::FindingKind;
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
 
+use crate::block::BlockLimits;
 use crate::names::{BadName, Domain, Name};
 
 /// The settings of the commands.
@@ -29,7 +30,7 @@ pub struct Settings {
     pub description: Vec<DescriptionPart>,
     /// Maximum length of the description, in characters.
     pub description_length: usize,
-    /// The limit above which the block of an asset is passed on in parts.
+    /// The limits on what is passed on at once.
     pub limits: BlockLimits,
 }
 
@@ -55,20 +56,6 @@ pub enum DescriptionPart {
     Solution,
     /// The scanner's result on this asset.
     Result,
-}
-
-/// The limit above which the block of an asset is passed on in parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlockLimits {
-    /// Maximum size of a part in bytes. Only a single longer line makes a larger part.
-    pub bytes: usize,
-}
-
-impl Default for BlockLimits {
-    /// 1 MiB, which only limits memory.
-    fn default() -> Self {
-        Self { bytes: 1 << 20 }
-    }
 }
 
 /// Defines the options of commands in a module. `$scope` ends each help text.

@@ -54,6 +54,11 @@ impl CleanText {
         self.text.is_empty()
     }
 
+    /// Whether the text is longer than its limit.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
     /// The text, with `...` at its end when it was truncated.
     pub(crate) fn finish(&mut self) -> &str {
         if self.truncated {
@@ -87,17 +92,41 @@ pub(crate) fn push_quoted(line: &mut String, text: &str) {
     line.push('"');
 }
 
-/// Writes a part of a quoted field. Quotes are doubled. Some Defense Centers decode `%41` to `A`, so a space
-/// separates a percent sign from two hexadecimal digits.
-pub(crate) fn push_quoted_part(line: &mut String, text: &str) {
-    let bytes = text.as_bytes();
+/// The length of a clean text as a quoted field.
+pub(crate) fn quoted_length(text: &str) -> usize {
+    2 + text.len() + (0..text.len()).filter(|index| escape(text.as_bytes(), *index).is_some()).count()
+}
+
+/// Writes the beginning of a clean text as a quoted field of at most `length` bytes, at least 5. It ends in `...`.
+pub(crate) fn push_cut(line: &mut String, text: &str, length: usize) {
+    let room = length.saturating_sub(2 + CUT_MARK.len());
+    let mut used = 0;
+    let fits = |index: &usize| {
+        used += 1 + usize::from(escape(text.as_bytes(), *index).is_some());
+        used <= room
+    };
+    let end = (0..text.len()).take_while(fits).count();
+    line.push('"');
+    push_quoted_part(line, text[..end].trim_end());
+    line.push_str(CUT_MARK);
+    line.push('"');
+}
+
+/// Writes a part of a quoted field.
+fn push_quoted_part(line: &mut String, text: &str) {
     for (index, character) in text.char_indices() {
         line.push(character);
-        match character {
-            '"' => line.push('"'),
-            '%' if is_hex(bytes.get(index + 1)) && is_hex(bytes.get(index + 2)) => line.push(' '),
-            _ => {}
-        }
+        line.extend(escape(text.as_bytes(), index));
+    }
+}
+
+/// The character that must follow this one in a quoted field. Quotes are doubled. Some Defense Centers decode `%41` to
+/// `A`, so a space separates a percent sign from two hexadecimal digits.
+fn escape(text: &[u8], index: usize) -> Option<char> {
+    match text[index] {
+        b'"' => Some('"'),
+        b'%' if is_hex(text.get(index + 1)) && is_hex(text.get(index + 2)) => Some(' '),
+        _ => None,
     }
 }
 
@@ -144,6 +173,21 @@ mod tests {
         assert_eq!(clean("123456 7890", 10), "123456...");
         assert_eq!(clean("123456789 0", 10), "1234567...");
         assert_eq!(clean(&"ж".repeat(50), 10), "zhzhzhz...");
+    }
+
+    #[test]
+    fn cut_fields_have_at_most_their_length_and_a_mark() {
+        let text = r#"a "b" %41 %%4f ""c"#;
+        assert_eq!(quoted_length(text), quoted(text).len());
+        for length in 5..30 {
+            let mut line = String::new();
+            push_cut(&mut line, text, length);
+            assert!(line.len() <= length && line.ends_with("...\""), "{length}: {line}");
+            assert_eq!(line[1..line.len() - 1].matches('"').count() % 2, 0, "{line}");
+        }
+        let mut line = String::new();
+        push_cut(&mut line, "%41", 8);
+        assert_eq!(line, "\"%4...\"");
     }
 
     #[test]

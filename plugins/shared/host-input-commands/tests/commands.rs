@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 
 mod partial;
+mod results;
 mod strict_reader;
 
 use scanbridge_plugin_api::Begin;
@@ -11,7 +12,7 @@ use std::convert::Infallible;
 
 use proptest::prelude::*;
 use scanbridge_host_input_commands::{
-    Block, BlockLimits, CommandWriter, DescriptionPart, Domain, Name, Replace, Settings, Totals,
+    Block, BlockLimits, CommandWriter, Counts, Cuts, DescriptionPart, Domain, Name, Replace, Settings, Totals,
 };
 use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
@@ -35,6 +36,8 @@ struct Finding {
     result: String,
     cves: Vec<String>,
     bugtraqs: Vec<String>,
+    /// Those of the finding; the others are those of its definition.
+    finding_cves: Vec<String>,
 }
 
 fn finding(qid: &str) -> Finding {
@@ -49,6 +52,7 @@ fn finding(qid: &str) -> Finding {
         result: String::new(),
         cves: Vec::new(),
         bugtraqs: Vec::new(),
+        finding_cves: Vec::new(),
     }
 }
 
@@ -162,6 +166,7 @@ fn raw(assets: &[AssetFindings]) -> BatchBuilder {
             row.set_port(finding.port.parse().unwrap_or_default());
             row.set_protocol(Protocol::of(&finding.protocol));
             row.set(FindingField::Result, &finding.result);
+            finding.finding_cves.iter().for_each(|id| row.append_item(FindingField::Cves, id));
             builder.push_finding(asset, definition, &row);
         }
     }
@@ -210,7 +215,9 @@ fn a_report_becomes_these_lines() {
     );
     assert_eq!(outcome.text, expected);
     assert_eq!((outcome.commands, outcome.findings), (15, 3));
-    assert_eq!(outcome.totals, Totals { hosts_added: 2, cleared: 3, warnings: Vec::new() });
+    let cuts = Cuts { bad_ids: 4, ..Cuts::default() };
+    let counts = Counts { cuts, ..Counts::default() };
+    assert_eq!(outcome.totals, Totals { hosts_added: 2, cleared: 3, counts, warnings: Vec::new() });
     assert_eq!(outcome.left_out, 3);
 }
 
@@ -280,14 +287,15 @@ fn truncated_last_asset_keeps_its_old_results() {
     );
     assert_eq!(truncated.text, expected);
     assert_eq!((truncated.commands, truncated.findings), (8, 3));
-    assert_eq!(truncated.totals.warnings, [""; 0]);
+    let warning = "the report turned out to be incomplete after the old results of 1 assets were replaced";
+    assert_eq!(truncated.totals.warnings, [warning]);
     let complete = run(settings(), hints.clone(), &batches, &end(true, &[]));
     assert_eq!(complete.text.matches("DeleteScanResult").count(), 2);
 }
 
 #[test]
 fn truncated_asset_with_sent_deletion_is_reported() {
-    let limits = BlockLimits { bytes: 250 };
+    let limits = BlockLimits { asset_bytes: 250, ..BlockLimits::default() };
     let parts: Vec<_> = (1..=5).map(|qid| finding(&qid.to_string())).collect();
     let twice = vec![
         ("192.0.2.1", false, vec![finding("1")]),
@@ -298,11 +306,10 @@ fn truncated_asset_with_sent_deletion_is_reported() {
         let outcome = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(false, &[]));
         assert_eq!(outcome.text.matches("DeleteScanResult,192.0.2.1,").count(), 1);
         assert_eq!(
-            outcome.totals.warnings,
-            [
-                "the report is truncated within asset 192.0.2.1, whose old results are already deleted; some results may be missing until a complete report is delivered"
-            ]
+            outcome.totals.warnings[0],
+            "the report is truncated within asset 192.0.2.1, whose old results are already deleted; some results may be missing until a complete report is delivered"
         );
+        assert!(outcome.totals.warnings[1].contains("incomplete after the old results of"));
         // A report that is not delivered has deleted the same results at this point.
         let rolled_back = end(false, &[]).with_deliver(false);
         let outcome = run(Settings { limits, ..settings() }, Hints::default(), &batches, &rolled_back);
@@ -411,7 +418,7 @@ fn descriptions_are_made_of_the_parts_that_were_asked_for() {
     let mut settings = settings();
     settings.description = vec![DescriptionPart::Result, DescriptionPart::Diagnosis];
     let one = Finding { text: "<i>why</i>".to_owned(), result: "seen <b>\there".to_owned(), ..finding("1") };
-    let two = Finding { text: String::new(), result: "other".to_owned(), ..finding("1") };
+    let two = Finding { text: String::new(), result: "other".to_owned(), ..finding("2") };
     let batches = [vec![("192.0.2.1", false, vec![one, two])]];
     let text = run(settings, Hints::default(), &batches, &end(true, &[])).text;
     assert!(text.contains("\"Result: seen <b> here Diagnosis: why\""), "{text}");
@@ -424,7 +431,7 @@ fn large_asset_is_passed_on_in_parts_of_complete_lines() {
     let batches = [vec![("192.0.2.1", false, findings)]];
     let complete = run(settings(), Hints::default(), &batches, &end(true, &[]));
     assert_eq!(complete.lengths.len(), 1);
-    let limits = BlockLimits { bytes: 2000 };
+    let limits = BlockLimits { bytes: 2000, ..BlockLimits::default() };
     let parts = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(true, &[]));
     assert_eq!(parts.text, complete.text);
     assert!(parts.lengths.len() > 100);
@@ -523,6 +530,7 @@ fn hostile_finding() -> impl Strategy<Value = Finding> {
             title,
             text,
             result,
+            finding_cves: without_breaks(bugtraqs.clone()),
             cves: without_breaks(cves),
             bugtraqs: without_breaks(bugtraqs),
         })
@@ -541,13 +549,16 @@ proptest! {
         findings in prop::collection::vec(hostile_finding(), 0..6),
         with_result in any::<bool>(),
         length in 16_usize..60,
+        line_bytes in prop_oneof![Just(usize::MAX), 60_usize..400],
     ) {
         let mut settings = settings();
+        settings.limits.line_bytes = line_bytes;
         settings.description_length = length;
         if with_result {
             settings.description.push(DescriptionPart::Result);
         }
         let count = findings.len();
+        let is_unlimited = line_bytes == usize::MAX;
         let batches = [vec![("192.0.2.1", false, findings)]];
         let outcome = run(settings, Hints::default().with_flag("host-input.add_host", Some(true)), &batches, &end(true, &[]));
         let mut sent = 0;
@@ -557,12 +568,19 @@ proptest! {
                 |three| three[0] == b'%' && three[1].is_ascii_hexdigit() && three[2].is_ascii_hexdigit()
             ), "{line}");
             if fields[0] == "AddScanResult" {
+                prop_assert!(line.len() < line_bytes, "{}", line);
                 sent += 1;
                 check_result(&fields, length)?;
             }
         }
-        prop_assert_eq!(sent + outcome.rejected.len() + outcome.left_out, count);
-        imported(&outcome.text);
+        let merged = outcome.totals.counts.merged as usize;
+        prop_assert_eq!(sent + merged + outcome.rejected.len() + outcome.left_out, count);
+        prop_assert!(!is_unlimited || outcome.totals.counts.cuts.lines == 0);
+        let imported = imported(&outcome.text);
+        // An asset is emptied by nothing, and no result is sent twice.
+        let has_room = !outcome.rejected.iter().any(|reason| reason.contains("maximum message size"));
+        prop_assert!(has_room || !outcome.text.contains("DeleteScanResult"));
+        prop_assert_eq!(imported.get("192.0.2.1").map_or(0, Vec::len), sent);
     }
 }
 

@@ -29,7 +29,7 @@ fn writer(replace: Replace, bytes: usize) -> CommandWriter {
         min_severity: 1,
         description: Vec::new(),
         description_length: 100,
-        limits: BlockLimits { bytes },
+        limits: BlockLimits { bytes, line_bytes: 200, asset_bytes: bytes },
     })
 }
 

@@ -71,8 +71,10 @@ impl OpenReport {
         }
         let Settled { source, kind, .. } = settled;
         let limits = context.settings.limits;
-        // A template report is read twice. Of the others, the preface reads only the first block.
-        let passes = if kind == Kind::TemplateReport { 2 } else { 1 };
+        // A template report is read twice. Of the others, the preface reads only the first block, so a pass more shows
+        // whether what may be incomplete is.
+        let is_checked = context.settings.deliver_incomplete && kind != Kind::TemplateReport;
+        let passes = if kind == Kind::TemplateReport || is_checked { 2 } else { 1 };
         let total = source.length * passes;
         let watch = |done| Some(Watch { services: context.services.clone(), done, total });
 
@@ -94,7 +96,7 @@ impl OpenReport {
         if let Some(refusal) = refused {
             return Ok(Err(refusal));
         }
-        let start = start_of(name, &kind, &preface, context.settings);
+        let mut start = start_of(name, &kind, &preface, context.settings);
         let offset = mark.as_ref().map_or(0, |mark| mark.offset);
         let reopened = source.read_from(offset, watch(source.length * (passes - 1)));
         let is_resumed = mark.is_some();
@@ -102,6 +104,15 @@ impl OpenReport {
             Some(mark) => ReportReader::resume(&kind, reopened, limits, &mut preface, mark),
             None => ReportReader::new(&kind, reopened, limits, &mut preface),
         };
+        let is_incomplete = source.is_truncated
+            || damaged.is_some()
+            || reader.error().is_some()
+            || is_checked && !is_readable(&kind, source.read_from(0, watch(0)), limits);
+        if context.services.is_cancelled() {
+            return Err(PluginError::cancelled());
+        }
+        // Outputs that replace what they have must know it before the first asset.
+        start.hints = start.hints.with_flag("host-input.incomplete", is_incomplete.then_some(true));
         let report = Self {
             name: name.to_owned(),
             reader,
@@ -268,6 +279,19 @@ fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> Re
         .with_details(preface.details.clone())
         .with_revision(String::new())
         .with_schema(Schema::default())
+}
+
+/// Whether a report can be read to its end, and contains no error next to its assets. Delivers nothing.
+fn is_readable(kind: &Kind, source: SourceReader, limits: Limits) -> bool {
+    let mut reader = ReportReader::new(kind, source, limits, &mut Preface::default());
+    reader.only(|_| false);
+    loop {
+        match reader.fill(&mut BatchBuilder::default(), None) {
+            Ok(Progress::Full) => {}
+            Ok(Progress::Ended) => return reader.error().is_none(),
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Refuses files that are not reports, with their format. For an API response, the message contains its error.

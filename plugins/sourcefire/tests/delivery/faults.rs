@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use scanbridge_doubles::fake_defense_center::{Behavior, Oversize, Stage, VersionRefusal};
-use scanbridge_plugin_api::{Begin, ErrorKind, Output, PluginError};
+use scanbridge_plugin_api::{Begin, ErrorKind, Output, PluginError, Verdict};
 use serde_json::{Value, json};
 
 use crate::report::*;
@@ -48,8 +48,8 @@ fn protocol_version_mismatch_names_the_version() {
         ErrorKind::Auth,
         &[
             "not registered",
-            "closed the connection after the TLS handshake",
-            "the registered name resolves to it",
+            "closed the connection before it answered",
+            "name resolves to the address from which this machine connects",
         ],
     );
 }
@@ -58,7 +58,7 @@ fn protocol_version_mismatch_names_the_version() {
 fn unregistered_client_gets_registration_hint() {
     for stage in [Stage::Handshake, Stage::Version] {
         let error = outcome(&json!({}), |behavior| behavior.close_at = Some(stage));
-        let hint = "on the Defense Center: (1) this machine is registered";
+        let hint = "on the Defense Center: (1) this machine is in its host input client settings";
         check(error, ErrorKind::Auth, &["certificate revoked or client not registered", hint]);
     }
 }
@@ -76,6 +76,54 @@ fn revoked_client_is_rejected_at_the_next_report() {
         &["certificate revoked or client not registered", "client certificate rejected by 127.0.0.1"],
     );
 }
+
+/// Such a center resets the connection as soon as it has read the certificate: in TLS 1.2 during the handshake, in TLS
+/// 1.3 after its end, where the client may be sending or already waiting for the answer.
+#[test]
+fn reset_by_a_center_that_does_not_know_the_client() {
+    for versions in [&[&rustls::version::TLS12][..], &[&rustls::version::TLS13]] {
+        let Some(registered) = Registered::new() else { return };
+        registered.center.change(|behavior| behavior.rude = true);
+        registered.center.revoke_clients_over(versions);
+        let mut output = registered.open(&json!({})).unwrap();
+        for _ in 0..20 {
+            check(output.begin(&start(), Begin::NEW).err(), ErrorKind::Auth, &UNKNOWN_CLIENT);
+        }
+        let report = registered.open(&json!({})).unwrap().check().unwrap();
+        let failed = report.steps.iter().find(|step| step.verdict == Verdict::Failed).unwrap();
+        assert!(failed.detail.contains("probably does not know this client"), "{failed:?}");
+    }
+    for stage in [Stage::Handshake, Stage::Version] {
+        let reset = outcome(&json!({}), |behavior| {
+            (behavior.close_at, behavior.reset_connections) = (Some(stage), true);
+        });
+        check(reset, ErrorKind::Auth, &UNKNOWN_CLIENT);
+    }
+}
+
+/// A peer that has not even shown its certificate may be a proxy or a service that starts: the host tries again.
+#[test]
+fn reset_before_the_certificates_is_retried() {
+    let Some(registered) = Registered::new() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // Closing with unread data resets the connection.
+            let _ = std::io::Read::read(&mut stream, &mut [0; 1]);
+        }
+    });
+    let mut output = registered.open(&json!({ "port": port })).unwrap();
+    check(output.begin(&start(), Begin::NEW).err(), ErrorKind::Unavailable, &UNKNOWN_CLIENT);
+}
+
+const UNKNOWN_CLIENT: [&str; 4] = [
+    "closed the connection before it answered, so it probably does not know this client or its certificate",
+    "this machine is in its host input client settings, else create it there",
+    "`pkcs12` is the newest certificate file downloaded for this client",
+    "name resolves to the address from which this machine connects",
+];
 
 #[test]
 fn connection_refused() {

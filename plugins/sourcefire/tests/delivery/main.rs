@@ -5,6 +5,7 @@
 mod check;
 mod contract;
 mod crash;
+mod end_state;
 mod faults;
 mod plain;
 mod refusals;

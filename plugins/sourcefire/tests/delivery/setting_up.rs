@@ -14,6 +14,8 @@ pub(crate) struct Registered {
     pub(crate) center: FakeDefenseCenter,
     pub(crate) folder: TempDir,
     pub(crate) file: PathBuf,
+    /// The host of the outputs.
+    pub(crate) services: Services,
 }
 
 impl Registered {
@@ -26,7 +28,8 @@ impl Registered {
         let center = FakeDefenseCenter::start_on(address, behavior).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = center.client_file(folder.path(), "client.pkcs12", "", Pkcs12::DefenseCenter)?;
-        Some(Self { center, folder, file })
+        let services = Services::without_host(folder.path());
+        Some(Self { center, folder, file, services })
     }
 
     /// Options for connecting to the Defense Center, overridden by `more`.
@@ -51,8 +54,9 @@ impl Registered {
     pub(crate) fn resume(&self, more: &Value, receipt: Option<&Receipt>) -> Result<SourcefireOutput> {
         let options = self.options(more).to_string();
         let options = Options::read(SourcefireOutput::OPTIONS, options.as_bytes())?;
-        let (services, frame) = (Services::without_host(self.folder.path()), OpenFrame::default());
-        SourcefireOutput::open(&Open::new(&options, &services, &frame), receipt).map(|opened| opened.plugin)
+        let frame = OpenFrame::default();
+        let open = Open::new(&options, &self.services, &frame);
+        SourcefireOutput::open(&open, receipt).map(|opened| opened.plugin)
     }
 
     /// All results on the Defense Center, after every connection has ended.

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use scanbridge_plugin_api::batch::{
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
+};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind};
 use scanbridge_plugin_api::{Begin, Output};
 use serde_json::json;
 
@@ -89,18 +93,63 @@ fn split_asset_is_updated_once() {
     }
 }
 
+/// Names of sources and scanners of any length still allow the shortest line in the smallest message.
 #[test]
-fn oversized_command_is_reported_and_others_are_sent() {
+fn any_line_fits_the_smallest_message() {
     let Some(registered) = Registered::new() else { return };
-    registered.center.change(|behavior| behavior.max_size = 512);
-    let options = json!({ "source": "x".repeat(100), "scanner": "y".repeat(100) });
+    registered.center.change(|behavior| {
+        behavior.max_size = 512;
+        behavior.domains = vec!["z".repeat(100)];
+    });
+    let (source, scanner) = ("x".repeat(100), "y".repeat(100));
+    let options = json!({ "source": source, "scanner": scanner, "domain": "z".repeat(100), "set_os": true });
     let mut output = registered.open(&options).unwrap();
+    let assets = [asset("2001:db8:1111:2222:3333:4444:5555:6666", &[(u32::MAX, u16::MAX)])];
+    let written = deliver(&mut output, &assets, &complete(&[])).unwrap();
+    output.close().unwrap();
+    assert_eq!((written.rejected.len(), registered.results().len()), (0, 1));
+}
+
+/// The line of a finding that is longer than the largest message is shortened: its asset is not emptied.
+#[test]
+fn line_longer_than_a_message_is_shortened_and_counted() {
+    let Some(registered) = Registered::new() else { return };
+    registered.center.change(|behavior| behavior.max_size = 8192);
+    let mut output = registered.open(&json!({})).unwrap();
+    deliver(&mut output, &[asset("192.0.2.1", &[(1, 443), (2, 443)])], &complete(&[])).unwrap();
+
+    let mut batch = BatchBuilder::default();
+    let mut row = AssetRow::default();
+    row.set(AssetField::Address, "192.0.2.1");
+    let row = batch.push_asset(&row, false);
+    let mut definition = DefinitionRow::default();
+    definition.set(DefinitionField::Id, "3");
+    definition.set(DefinitionField::Title, "A title that stays");
+    definition.set(DefinitionField::Diagnosis, &"why ".repeat(100));
+    (0..1000).for_each(|id| definition.append_item(DefinitionField::Cves, &format!("CVE-2026-{id:05}")));
+    (0..100).for_each(|id| definition.append_item(DefinitionField::Bugtraqs, &id.to_string()));
+    let definition = batch.push_definition(&definition);
+    let mut finding = FindingRow::default();
+    finding.set_kind(FindingKind::Vulnerability);
+    batch.push_finding(row, definition, &finding);
     output.begin(&start(), Begin::NEW).unwrap();
-    let written =
-        write(&mut output, &[asset("192.0.2.1", &ports(3)), asset("192.0.2.2", &[])], false).unwrap();
-    assert!(written.rejected.is_empty());
+    let raw = batch.finish();
+    let written = output.write(Batch::of(&raw, &Columns::of(Schema::default())).unwrap()).unwrap();
     output.end(&complete(&[])).unwrap();
-    assert_eq!(registered.results().len(), 3);
+    output.close().unwrap();
+
+    assert!(written.rejected.is_empty());
+    assert_eq!(registered.results(), ["192.0.2.1: QualysGuard 3"]);
+    let asset = registered.center.host_map().assets.into_values().next().unwrap();
+    let result = asset.results.into_values().next().unwrap();
+    assert_eq!((result.name.as_str(), result.description.as_str()), ("A title that stays", "..."));
+    assert!((400..600).contains(&result.cves.len()), "{}", result.cves.len());
+    assert!(result.cves.iter().zip(0..).all(|(cve, id)| *cve == format!("2026-{id:05}")));
+    let notes = registered.services.notes();
+    assert_eq!(notes["findings shortened to the maximum message size"], 1);
+    let lost = 1100 - (result.cves.len() + result.bugtraqs.len()) as u64;
+    assert_eq!(notes["CVE and BugTraq IDs left out, because their list is too long"], lost);
+    assert!(registered.center.bodies().iter().all(|body| body.len() <= 8192));
 }
 
 /// A command file contains what is sent, except for the header lines.
@@ -108,7 +157,6 @@ fn oversized_command_is_reported_and_others_are_sent() {
 fn sent_commands_equal_the_command_file() {
     use scanbridge_host_input_commands::{Block, BlockLimits, CommandWriter, Settings};
     use scanbridge_plugin_api::Options;
-    use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
     let Some(registered) = Registered::new() else { return };
     let assets = [asset("192.0.2.1", &ports(500)), asset("192.0.2.2", &ports(3)), asset("192.0.2.3", &[])];
     let mut output = registered.open(&json!({ "body_bytes": 2048 })).unwrap();

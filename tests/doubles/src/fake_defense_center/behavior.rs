@@ -38,6 +38,8 @@ pub struct Behavior {
     pub close_after_bytes: Option<usize>,
     /// Connections that the center ends are reset by TCP, without a TLS close_notify. Data in flight may be lost.
     pub reset_connections: bool,
+    /// Connections of clients with an unknown certificate are reset by TCP as soon as it is read, without a TLS alert.
+    pub rude: bool,
     /// Frames sent instead of the reply to a message, by message number: type and body.
     pub replies: BTreeMap<u64, (u32, Vec<u8>)>,
     /// Raw bytes sent instead of the reply to a message, by message number; 0 is the first frame (MAX_SIZE).
@@ -128,6 +130,7 @@ impl Default for Behavior {
             close_at: None,
             close_after_bytes: None,
             reset_connections: false,
+            rude: false,
             replies: BTreeMap::new(),
             raw_replies: BTreeMap::new(),
             reply_pieces: None,

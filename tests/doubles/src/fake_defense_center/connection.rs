@@ -40,12 +40,14 @@ impl Connection {
     pub(super) fn serve(mut self) {
         let outcome = self.run_protocol();
         let behavior = self.shared.behavior();
+        let is_unknown = |error: &io::Error| error.kind() == ErrorKind::PermissionDenied;
+        let resets = behavior.reset_connections || outcome.as_ref().is_err_and(is_unknown);
         match outcome {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-            outcome if !behavior.reset_connections => self.close(outcome.is_ok()),
+            outcome if !resets => self.close(outcome.is_ok()),
             _ => {}
         }
-        if behavior.reset_connections {
+        if resets {
             // Without lingering, the socket is reset when it is dropped.
             let _ = SockRef::from(&self.stream.sock).set_linger(Some(Duration::ZERO));
         } else {
@@ -70,8 +72,12 @@ impl Connection {
     }
 
     fn run_protocol(&mut self) -> io::Result<()> {
+        let is_rude = self.shared.behavior().rude;
         while self.stream.conn.is_handshaking() {
-            self.stream.conn.complete_io(&mut self.stream.sock)?;
+            match is_rude {
+                true => self.shake_hands_rudely()?,
+                false => _ = self.stream.conn.complete_io(&mut self.stream.sock)?,
+            }
         }
         self.shared.log_subject(self.number, self.stream.conn.peer_certificates());
         self.close_if(Stage::Handshake)?;
@@ -107,6 +113,19 @@ impl Connection {
                 return Ok(());
             }
         }
+    }
+
+    /// A step of the handshake that sends no alert to an unknown client.
+    fn shake_hands_rudely(&mut self) -> io::Result<()> {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        while conn.wants_write() {
+            conn.write_tls(sock)?;
+        }
+        if conn.read_tls(sock)? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        conn.process_new_packets().map_err(|_| ErrorKind::PermissionDenied)?;
+        Ok(())
     }
 
     /// Handles a DATA message; false if the connection must end.

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
 use super::behavior::{Behavior, Stage};
 use super::connection::Connection;
@@ -92,9 +92,15 @@ impl FakeDefenseCenter {
 
     /// Deletes all clients: new connections are rejected.
     pub fn revoke_clients(&self) {
+        self.revoke_clients_over(rustls::ALL_VERSIONS);
+    }
+
+    /// Deletes all clients, and offers these TLS versions only. In TLS 1.2 a client is rejected during the handshake, in
+    /// TLS 1.3 after its end.
+    pub fn revoke_clients_over(&self, versions: &[&'static SupportedProtocolVersion]) {
         let other_authority = Authority::new("Another authority");
         let mut config = lock(&self.shared.config);
-        *config = other_authority.server_config(&self.shared.server, true);
+        *config = other_authority.server_config_of(versions, &self.shared.server, true);
     }
 
     /// Deletes all assets and received messages, as if the center had just started.

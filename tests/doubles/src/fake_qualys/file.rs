@@ -125,6 +125,7 @@ fn read_population(rest: &str) -> Result<Population, String> {
             "qids" => population.qids = number,
             "most_per_page" => population.max_assets_per_page = number,
             "broken" => population.truncated_assets.push(number),
+            "silent" => population.without_detections.push(number),
             "delay" => population.delay = Duration::from_millis(u64::from(number)),
             _ => return Err(format!("unknown word `{word}`")),
         }

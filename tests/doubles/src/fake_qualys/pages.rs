@@ -18,6 +18,8 @@ pub struct Population {
     pub next_host: Option<String>,
     /// Assets for which every page that contains them is truncated.
     pub truncated_assets: Vec<u32>,
+    /// Assets without detections: they are in the list of assets only.
+    pub without_detections: Vec<u32>,
     /// Pages with more assets than this are truncated.
     pub max_assets_per_page: u32,
     /// Delay before each page.
@@ -37,6 +39,7 @@ impl Population {
             qids: 40,
             next_host: None,
             truncated_assets: Vec::new(),
+            without_detections: Vec::new(),
             max_assets_per_page: u32::MAX,
             delay: Duration::ZERO,
         }
@@ -58,18 +61,19 @@ impl Population {
             .then(|| Reply::xml("<?xml version=\"1.0\"?>\n<ABOUT><WEB-VERSION>10.39</WEB-VERSION></ABOUT>\n"))
     }
 
-    fn requested(&self, request: &ReceivedRequest) -> (Vec<u32>, Option<u32>) {
+    /// The assets of a response, except those that are omitted, and the first asset of the next one.
+    fn requested(&self, request: &ReceivedRequest, omitted: &[u32]) -> (Vec<u32>, Option<u32>) {
         let number = |name| request.field(name).and_then(|value| value.parse::<u32>().ok());
         let first = number("id_min").unwrap_or(0).max(FIRST);
+        let end = number("id_max").map_or(u32::MAX, |last| last + 1).min(FIRST + self.assets);
         let limit = number("truncation_limit").filter(|limit| *limit > 0).unwrap_or(1000);
-        let all = first..FIRST + self.assets;
-        let requested: Vec<u32> = all.clone().take(limit as usize).collect();
-        let next = requested.last().map(|last| last + 1).filter(|next| all.contains(next));
-        (requested, next)
+        let mut all = (first..end).filter(|asset| !omitted.contains(asset));
+        let requested: Vec<u32> = all.by_ref().take(limit as usize).collect();
+        (requested, all.next())
     }
 
     fn page(&self, request: &ReceivedRequest) -> Reply {
-        let (requested, next) = self.requested(request);
+        let (requested, next) = self.requested(request, &self.without_detections);
         let mut xml = String::from(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<HOST_LIST_VM_DETECTION_OUTPUT>\n<RESPONSE>\n\
              <DATETIME>2026-04-01T00:00:01Z</DATETIME>\n",
@@ -120,7 +124,7 @@ impl Population {
     }
 
     fn list(&self, request: &ReceivedRequest) -> Reply {
-        let (requested, _) = self.requested(request);
+        let (requested, _) = self.requested(request, &[]);
         let ids: String = requested.iter().map(|id| format!("<ID>{id}</ID>")).collect();
         Reply::xml(format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<HOST_LIST_OUTPUT><RESPONSE>\

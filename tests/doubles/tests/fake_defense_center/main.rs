@@ -75,6 +75,17 @@ fn end_of_connection_applies_pending_commands() {
     assert_eq!(results, ["192.0.2.10: Acme 4242 443 tcp"]);
 }
 
+/// A rude center resets a client that it does not know, without an alert, and treats others as before.
+#[test]
+fn rude_center_resets_unknown_clients() {
+    let rude = Behavior { rude: true, ..Behavior::default() };
+    assert_eq!(run(rude.clone(), &[RC4]).0, ["192.0.2.10: Acme 4242 443 tcp"]);
+    let center = FakeDefenseCenter::start_on("127.0.0.1:0", rude).unwrap();
+    center.revoke_clients();
+    let error = Client::connect(&center).0.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
 #[test]
 fn deletion_arguments_limit_the_deletion() {
     let all = format!("{RC4}\n{PATCH}\n{}\nScanUpdate\n", RC4.replace("Acme", "Other"));

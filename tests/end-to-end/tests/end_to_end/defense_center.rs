@@ -43,24 +43,51 @@ fn without_header(lines: impl Iterator<Item = String>) -> Vec<String> {
 fn sent_commands_equal_the_command_file() {
     let Some((center, sandbox)) = registered() else { return };
     report(&sandbox, 400_000);
+    let text = sandbox.read("scan.xml");
+    let first = text.find("<VULN ").unwrap();
+    let end = first + text[first..].find("</VULN>").unwrap() + "</VULN>".len();
+    sandbox.write("scan.xml", format!("{}{}", &text[..end], &text[first..]));
     let file = "{ id: file, plugin: CSV, with: { path: commands.csv, format: host-input, add_host: y } }";
     let outcome = sandbox.run(&pipeline("path: scan.xml, settle_secs: 0", &[&output(&center), file]));
-    let summary = outcome.expect_code(0).summary();
+    let outcome = outcome.expect_code(0);
+    let summary = outcome.summary();
     let sent = without_header(center.lines().into_iter());
     assert_eq!(sent, without_header(sandbox.read("commands.csv").lines().map(str::to_owned)));
     let findings = sent.iter().filter(|line| line.starts_with("AddScanResult,")).count() as u64;
     assert!(findings > 20);
-    assert_eq!(summary["outputs"][0]["records"], findings);
     center.wait_until_idle();
-    // A report may contain the same result twice; the center stores it once.
-    let mut keys: Vec<_> = sent
-        .iter()
-        .filter_map(|line| line.strip_prefix("AddScanResult,"))
-        .map(|line| line.splitn(6, ',').take(5).collect::<Vec<_>>().join(","))
-        .collect();
-    keys.sort_unstable();
-    keys.dedup();
-    assert_eq!(center.host_map().all_results().len(), keys.len());
+    // The first finding is in the report twice: it is one line, and both count as written.
+    assert_eq!(center.host_map().all_results().len() as u64, findings);
+    let merged = "findings merged into a result with the same ID, port and protocol";
+    let records = summary["outputs"][0]["records"].as_u64().unwrap();
+    assert_eq!(records, findings + 1);
+    assert!(outcome.stderr.contains(merged), "{}", outcome.stderr);
+    assert_eq!(summary["outputs"][1]["records"], records);
+}
+
+/// Also the old results of assets that were read completely stay.
+#[test]
+fn incomplete_report_is_only_added() {
+    let Some((center, sandbox)) = registered() else { return };
+    report(&sandbox, 100_000);
+    let file = "{ id: file, plugin: CSV, with: { path: commands.csv, format: host-input, add_host: y } }";
+    let outputs = [&*output(&center), file];
+    sandbox.run(&pipeline("path: scan.xml, settle_secs: 0", &outputs)).expect_code(0);
+    center.wait_until_idle();
+    let (before, sent) = (center.host_map().all_results(), center.lines().len());
+
+    // Another QID on each asset, and the end of the report is missing.
+    let text = sandbox.read("scan.xml").replace("<VULN number=\"", "<VULN number=\"9");
+    sandbox.write("scan.xml", &text[..text.rfind("</IP>").unwrap()]);
+    let settings = "path: scan.xml, settle_secs: 0, deliver_incomplete: yes";
+    sandbox.run(&pipeline(settings, &outputs)).expect_code(65);
+    center.wait_until_idle();
+    let after = center.host_map().all_results();
+    assert!(after.len() > before.len() && before.iter().all(|result| after.contains(result)));
+    let lines = center.lines().split_off(sent);
+    for text in [lines.join("\n"), sandbox.read("commands.csv")] {
+        assert!(text.contains("AddScanResult") && !text.contains("DeleteScanResult"), "{text}");
+    }
 }
 
 #[test]

@@ -68,7 +68,9 @@ fn option_help_has_one_style() {
 }
 
 /// Options whose name occurs in another plugin of the kind with another meaning.
-const OWN_MEANING: [(&str, &str); 3] = [
+const OWN_MEANING: [(&str, &str); 4] = [
+    // The schema of a line, not the kind of file.
+    ("JSON", "format"),
     // Between two looks into a directory, not between two questions about a report.
     ("QualysGuardFile", "poll_secs"),
     // For the complete connection, not for each attempt.

@@ -209,3 +209,33 @@ fn client_certificate_is_required_only_for_a_server() {
     assert!(outcome.stderr.contains(".pkcs12"), "{}", outcome.stderr);
     bench.run("qualys_connector", &["-c=a.csv"]).expect_code(0);
 }
+
+/// Each run of the old command lines starts from the beginning: the report that a killed run launched is deleted, and a
+/// new one is launched.
+#[test]
+fn report_of_an_earlier_run_is_not_delivered_as_the_new_one() {
+    let launches = ["77", "78"].map(|id| Reply::simple("New report launched", &[("ID", id)]));
+    let script = Script::new()
+        .on("action=launch", launches)
+        .on("action=list id=77", [listed("77", "Running")])
+        .on("action=list id=78", [listed("78", "Finished")])
+        .on("action=fetch id=78", [Reply::xml(report())])
+        .on("action=delete", [Reply::simple("Report deleted", &[])]);
+    let bench = Bench::new(script, "template_id: 424242\n");
+    let mut command = bench.command("qualys_connector", &["-csvfile=commands.csv"]);
+    let mut host = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    while bench.qualys.count("action=list id=77") == 0 {
+        assert!(started.elapsed() < Duration::from_secs(60), "the report is not launched");
+        sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&host), Signal::KILL).unwrap();
+    host.wait().unwrap();
+    bench.run("qualys_connector", &["-csvfile=commands.csv"]).expect_code(0);
+    assert_eq!(bench.qualys.count("action=launch"), 2);
+    assert_eq!(
+        (bench.qualys.count("action=delete id=77"), bench.qualys.count("action=delete id=78")),
+        (1, 1)
+    );
+    assert!(bench.sandbox.read("commands.csv").contains("AddScanResult,"));
+}

@@ -25,6 +25,7 @@ mod outputs;
 mod plugin_ownership;
 mod plugins;
 mod qualys_api;
+mod qualys_faults;
 mod qualys_memory;
 mod sandbox;
 mod signals;

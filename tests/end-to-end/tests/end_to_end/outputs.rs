@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::csv::Table;
 use crate::installation::project_file;
-use crate::sandbox::{CEF, CSV, Sandbox, pipeline};
+use crate::sandbox::{CEF, CSV, Outcome, Sandbox, pipeline};
 
 fn scan() -> String {
     format!("path: {:?}", project_file("examples/reports/scan.xml"))
@@ -75,6 +75,53 @@ fn json_lines_and_csv_rows_agree() {
         assert_eq!(values.collect::<Vec<_>>(), table.column(column), "{column}");
     }
     assert!(lines.iter().all(|line| line["report"]["kind"] == "SCAN"));
+}
+
+/// Information and services have no place in OCSF; both standard formats have one ID for each finding.
+#[test]
+fn standard_formats_have_the_same_findings() {
+    let sandbox = Sandbox::new();
+    let ocsf = "{ id: ocsf, plugin: JSON, with: { path: ocsf.ndjson, format: ocsf } }";
+    let ecs =
+        "{ id: ecs, plugin: JSON, with: { path: ecs.ndjson, format: ecs, leave_out: [finding.result] } }";
+    let outcome = sandbox.run(&pipeline(&scan(), &[ocsf, ecs])).expect_code(0);
+    let summary = outcome.summary();
+    assert_eq!(summary["outputs"][0]["records"], 7, "{summary:#}");
+    assert_eq!(summary["outputs"][0]["filtered"], 9, "{summary:#}");
+    assert_eq!(summary["outputs"][1]["records"], 16, "{summary:#}");
+    for note in
+        ["information and service findings left out", "columns left out (`leave_out`): finding.result"]
+    {
+        assert_eq!(outcome.stderr.matches(note).count(), 1, "{note}: {}", outcome.stderr);
+    }
+    let ids = |file: &str, pointer: &str, is_wanted: fn(&Value) -> bool| -> Vec<String> {
+        let text = sandbox.read(file);
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(is_wanted)
+            .map(|line| line.pointer(pointer).and_then(Value::as_str).unwrap().to_owned())
+            .collect()
+    };
+    let of_ocsf = ids("ocsf.ndjson", "/finding_info/uid", |line| line["class_uid"] == 2002);
+    let of_ecs = ids("ecs.ndjson", "/event/id", |line| line["event"]["category"][0] == "vulnerability");
+    assert_eq!(of_ocsf.len(), 7);
+    assert_eq!(of_ocsf, of_ecs);
+}
+
+#[test]
+fn unknown_column_to_leave_out_is_refused_with_a_suggestion() {
+    let sandbox = Sandbox::new();
+    let lines = "{ id: lines, plugin: JSON, with: { path: a.ndjson, leave_out: [definition.diagnossis] } }";
+    sandbox.write("pipeline.yaml", pipeline(&scan(), &[lines]));
+    for command in [&["check", "pipeline.yaml", "--offline"][..], &["run", "pipeline.yaml"]] {
+        let outcome = Outcome::of(sandbox.host(command).output().unwrap()).expect_code(78);
+        let shown = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(shown.contains("did you mean `definition.diagnosis`?"), "{shown}");
+        assert!(
+            shown.contains("found `definition.diagnossis`") && !shown.contains("definition.title"),
+            "{shown}"
+        );
+    }
 }
 
 #[test]

@@ -44,6 +44,11 @@ impl Bench {
         )
     }
 
+    /// The number of requests so far.
+    pub(crate) fn requests(&self) -> usize {
+        self.qualys.requests().len()
+    }
+
     fn run(&self, settings: &str) -> [String; 2] {
         let outcome = self.sandbox.run(&self.pipeline(settings)).expect_code(0);
         assert!(

@@ -33,7 +33,7 @@ fn outputs_with_other_options_pass() {
             &["arcsight-cef-tcp", "arcsight-cef-syslog", "arcsight-cef-assets"][..],
         ),
         ("scanbridge_csv", "CSV", &["csv-pieces", "csv-own-columns", "csv-commands", "csv-commands-pieces"]),
-        ("scanbridge_json", "JSON", &["json-assets"]),
+        ("scanbridge_json", "JSON", &["json-assets", "json-ocsf", "json-ecs"]),
     ] {
         for file in files {
             let config = repository().join(format!("tests/exam/exams/{file}.yaml"));

@@ -30,6 +30,7 @@ usage: fake-defense-center [OPTION]…
 
 Faults. N is the number of a message, from 1, counted over all connections:
   --reset                 end connections with a TCP reset, without a TLS close_notify
+  --rude                  reset connections of clients with an unknown certificate, without a TLS alert
   --close-at POINT        close one connection at `handshake`, `version`, `message=N`, `reply=N`, or `half-reply=N`
   --close-after-bytes N   close one connection after N received bytes
   --close-on WORD         close without a message on a newer `version` or an `oversize` message; can be repeated
@@ -109,6 +110,7 @@ impl Arguments {
         let behavior = &mut self.behavior;
         match option {
             "--reset" => behavior.reset_connections = true,
+            "--rude" => behavior.rude = true,
             "--close-at" => behavior.close_at = Some(stage(&value()?)?),
             "--close-after-bytes" => behavior.close_after_bytes = Some(number(&value()?)?),
             "--close-on" => match value()?.as_str() {
