@@ -32,9 +32,8 @@ impl KeyHasher {
     ) -> u128 {
         self.numbers.clear();
         for (index, (start, end)) in cells {
-            let place = u64::from(start) << 32 | u64::from(end);
+            let place = u128::from(start) << 64 | u128::from(end) << 32 | index as u128;
             self.numbers.extend_from_slice(&place.to_le_bytes());
-            self.numbers.extend_from_slice(&(index as u64).to_le_bytes());
         }
         combine(bytes, &self.numbers)
     }

@@ -16,14 +16,34 @@ impl Touched {
     }
 
     /// The indexes, in ascending order.
-    pub(super) fn cells(self) -> impl Iterator<Item = usize> {
-        self.0.into_iter().enumerate().flat_map(|(number, mut word)| {
-            std::iter::from_fn(move || {
-                let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
-                word &= word - 1;
-                Some(64 * number + bit)
-            })
-        })
+    #[inline]
+    pub(super) fn cells(self) -> Indexes {
+        Indexes { words: self.0, word: 0 }
+    }
+}
+
+/// The indexes of a set, in ascending order.
+#[derive(Debug)]
+pub(super) struct Indexes {
+    words: [u64; WORDS],
+    word: usize,
+}
+
+impl Iterator for Indexes {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.word < WORDS {
+            let word = &mut self.words[self.word];
+            if *word != 0 {
+                let bit = word.trailing_zeros() as usize;
+                *word &= *word - 1;
+                return Some(64 * self.word + bit);
+            }
+            self.word += 1;
+        }
+        None
     }
 }
 

@@ -10,8 +10,7 @@ use scanbridge_plugin_api::model::{
 use scanbridge_plugin_api::{PluginError, Result};
 
 use crate::escape::trimmed;
-use crate::field::{self, Field, TruncatedFields};
-use crate::fragment::KEPT_BYTES;
+use crate::field::{self, Field, KEPT_BYTES, TruncatedFields};
 
 /// Maximum length of all additional fields of an event in bytes, keys included.
 pub(crate) const LIMIT: usize = 8000;

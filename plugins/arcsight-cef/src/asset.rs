@@ -8,8 +8,7 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, Severity, list_i
 use crate::additional::AdditionalColumns;
 use crate::escape::trimmed;
 use crate::event_id::AssetKey;
-use crate::field::{self, Field, TruncatedFields};
-use crate::fragment::KEPT_BYTES;
+use crate::field::{self, Field, KEPT_BYTES, TruncatedFields};
 use crate::options::EventSettings;
 use crate::ports::Ports;
 use crate::table::Table;

@@ -217,6 +217,9 @@ impl TruncatedFields {
     }
 }
 
+/// Capacity in bytes that a buffer keeps for reuse, so that one huge text does not occupy memory forever.
+pub(crate) const KEPT_BYTES: usize = 64 * 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;

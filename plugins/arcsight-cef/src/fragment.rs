@@ -6,7 +6,7 @@ use scanbridge_plugin_api::model::{DefinitionField, Exploit, Severity, list_item
 
 use crate::additional::AdditionalColumns;
 use crate::escape::{TRUNCATION_MARK, trimmed};
-use crate::field::{self, Field, TruncatedFields, append_header};
+use crate::field::{self, Field, KEPT_BYTES, TruncatedFields, append_header};
 use crate::options::{ClassIdStyle, EventSettings};
 use crate::severity;
 use crate::table::Table;
@@ -322,9 +322,6 @@ pub(crate) fn append_classification(
         field::append(out, truncated, Field::CategoryTechnique, category);
     }
 }
-
-/// Capacity in bytes that a buffer keeps for reuse, so that one huge text does not occupy memory forever.
-pub(crate) const KEPT_BYTES: usize = 64 * 1024;
 
 const TEXTS: [(Field, DefinitionField); 3] = [
     (Field::Diagnosis, DefinitionField::Diagnosis),

@@ -19,13 +19,17 @@ fn is_replaced(c: char) -> bool {
 /// Whether a byte is such a character or may be the first of one. Without early exit, so that the compiler can compare many
 /// bytes at a time: this is done for every cell.
 fn may_have_controls(bytes: &[u8]) -> bool {
+    let is = u8::from;
     let is_stop = |byte: u8| {
-        ((byte < b' ') & (byte != b'\t') & (byte != b'\n') & (byte != b'\r'))
-            | (byte == 0x7f)
-            | (byte == 0xc2)
-            | (byte == 0xe2)
+        (is(byte < b' ') & is(byte != b'\t') & is(byte != b'\n') & is(byte != b'\r'))
+            | is(byte == 0x7f)
+            | is(byte == 0xc2)
+            | is(byte == 0xe2)
     };
-    bytes.iter().fold(false, |found, byte| found | is_stop(*byte))
+    // One comparison is enough for most cells: printable ASCII on one line.
+    let is_other = |byte: u8| is(byte.wrapping_sub(b' ') > b'~' - b' ');
+    bytes.iter().fold(0, |found, byte| found | is_other(*byte)) != 0
+        && bytes.iter().fold(0, |found, byte| found | is_stop(*byte)) != 0
 }
 
 /// Whether a file that begins with this cell may be read as another format: `ID` is the beginning of a SYLK file, the others

@@ -104,7 +104,7 @@ impl Target {
     }
 
     /// The error when the connection ended before the first answer: that is how a Defense Center treats unknown
-    /// clients. If not even the TLS handshake got under way, the network may be the cause, so it is worth a retry.
+    /// clients. If not even the TLS handshake began, the network may be the cause, so it is worth a retry.
     pub(crate) fn closed_early(&self, has_our_certificate: bool) -> PluginError {
         let kind = if has_our_certificate { ErrorKind::Auth } else { ErrorKind::Unavailable };
         let message = format!(

@@ -5,8 +5,8 @@ use scanbridge_plugin_api::batch::FindingView;
 use scanbridge_plugin_api::model::{Fact, FindingField, Protocol, Severity};
 
 use super::Encoder;
-use crate::field::{self, Field, TruncatedFields, append_header};
-use crate::fragment::{KEPT_BYTES, append_classification, append_severity};
+use crate::field::{self, Field, KEPT_BYTES, TruncatedFields, append_header};
+use crate::fragment::{append_classification, append_severity};
 use crate::sink::{Outcome, Sink};
 use crate::table::Table;
 

@@ -408,6 +408,8 @@ proptest! {
         let trimmed = text.trim_start_matches(
             [' ', '\t', '\r', '\n', '\u{ad}', '\u{180e}', '\u{200b}', '\u{202e}', '\u{2060}', '\u{feff}'],
         );
+        // The reader takes it for the byte order mark of the file.
+        let text = if cell.starts_with('\'') { &*text } else { text.trim_start_matches('\u{feff}') };
         let number = trimmed.parse::<f64>().is_ok() || ["+", "-"].contains(&trimmed);
         prop_assert!(cell == format!("'{text}") || (number && cell == text), "{:?} {:?}", text, cell);
     }

@@ -107,15 +107,15 @@ impl AssetLines {
         }
     }
 
-    /// Forgets the lines, which were passed on, but not their keys: the asset has not ended.
+    /// Deletes the lines, which were passed on, but not their keys: the asset has not ended.
     pub(crate) fn pass_on(&mut self) {
-        self.forget_lines();
+        self.delete_lines();
         self.positions.values_mut().for_each(|position| *position = PASSED_ON);
     }
 
-    /// Forgets everything.
+    /// Deletes everything.
     pub(crate) fn clear(&mut self) {
-        self.forget_lines();
+        self.delete_lines();
         if self.positions.capacity() > KEPT_POSITIONS {
             // Emptying a large table takes time, for each asset that follows.
             self.positions = HashMap::new();
@@ -123,7 +123,7 @@ impl AssetLines {
         self.positions.clear();
     }
 
-    fn forget_lines(&mut self) {
+    fn delete_lines(&mut self) {
         self.text.clear();
         self.lines.clear();
         self.sources.clear();

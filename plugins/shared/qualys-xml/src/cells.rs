@@ -8,7 +8,7 @@ use scanbridge_plugin_api::model::{
 use crate::cloud::Provider;
 use crate::damage::Fault;
 use crate::element_role::{ElementRole, Gathered, List, Structure, Value};
-use crate::forms::{Form, Formed, is_placeholder, split_score};
+use crate::forms::{Form, Formed, is_placeholder, is_score, split_score};
 use crate::other::{Budget, Extra, Place, Table};
 
 /// The current rows of asset, definition and finding, reused for all rows of a report.
@@ -43,8 +43,6 @@ pub(crate) struct Cells {
     pub(crate) extras: Vec<Extra>,
     /// The text of an unknown element.
     other: String,
-    /// The names of the open elements whose texts may become extras, each after a slash.
-    names: String,
     /// What the rows have received of such texts: asset, definition, finding.
     pub(crate) budgets: [Budget; 3],
     /// A value in another spelling than in the report.
@@ -84,7 +82,6 @@ impl Cells {
             definition_kind: None,
             extras: Vec::new(),
             other: String::new(),
-            names: String::new(),
             budgets: [Budget::default(); 3],
             scratch: String::new(),
             pending: String::new(),
@@ -140,22 +137,13 @@ impl Cells {
 
     /// Begins an element whose text is used. Returns the cell that its text goes to.
     #[inline]
-    pub(crate) fn open(
-        &mut self,
-        role: ElementRole,
-        parent: ElementRole,
-        name: &str,
-    ) -> Result<ElementRole, Box<Fault>> {
+    pub(crate) fn open(&mut self, role: ElementRole, parent: ElementRole) -> Result<ElementRole, Box<Fault>> {
         if let ElementRole::Other(_) = role {
-            self.open_other(parent, name);
+            self.open_other(parent);
             return Ok(role);
         }
         self.has_text = false;
         self.pending.clear();
-        if keeps_name(role) {
-            self.names.push('/');
-            self.names.push_str(name);
-        }
         match role {
             ElementRole::Finding(field) => self.start_next_line(role, field),
             ElementRole::Definition(field) => self.start_next_line(role, field),
@@ -191,14 +179,12 @@ impl Cells {
 
     /// Begins an unknown element. It may interrupt the text of a cell.
     #[cold]
-    fn open_other(&mut self, parent: ElementRole, name: &str) {
+    fn open_other(&mut self, parent: ElementRole) {
         if let ElementRole::Other(table) = parent {
             self.pass_on_text(table, Place::Around);
         } else {
             self.interrupted = (std::mem::take(&mut self.pending), self.has_text);
         }
-        self.names.push('/');
-        self.names.push_str(name);
         self.other.clear();
         self.pending.clear();
         self.has_text = false;
@@ -207,9 +193,7 @@ impl Cells {
     /// Ends an unknown element within `parent`.
     #[cold]
     pub(crate) fn close_other(&mut self, table: Table, parent: ElementRole) {
-        let place = Place::After(self.innermost_name());
-        self.pass_on_text(table, place);
-        self.forget_name();
+        self.pass_on_text(table, Place::Closed(""));
         if !matches!(parent, ElementRole::Other(_)) {
             (self.pending, self.has_text) = std::mem::take(&mut self.interrupted);
         }
@@ -227,19 +211,9 @@ impl Cells {
     #[cold]
     pub(crate) fn pass_on_attribute(&mut self, table: Table, key: &str, value: &str) {
         if !is_placeholder(value.trim()) {
-            let place = Place::After(format!("@{key}"));
+            let place = Place::Attribute(key.to_owned());
             self.extras.push(Extra { table, place, text: value.to_owned(), field: None, is_second: false });
         }
-    }
-
-    /// The name of the innermost element that keeps it, after a slash.
-    pub(crate) fn innermost_name(&self) -> String {
-        self.names.rfind('/').map_or(String::new(), |slash| self.names[slash..].to_owned())
-    }
-
-    fn forget_name(&mut self) {
-        let end = self.names.rfind('/').unwrap_or_default();
-        self.names.truncate(end);
     }
 
     /// A cell that already has text continues on a new line, so that no text is lost when an element appears twice. A
@@ -328,9 +302,6 @@ impl Cells {
             ElementRole::Item(item) => self.close_item(item)?,
             _ => {}
         }
-        if keeps_name(role) {
-            self.forget_name();
-        }
         Ok(())
     }
 
@@ -350,7 +321,7 @@ impl Cells {
             None => {
                 let text = text.to_owned();
                 self.row().set(field, "");
-                let place = Place::After(self.innermost_name());
+                let place = Place::Closed("");
                 self.add_bad_value(table, place, F::NAMES[field.index()], text);
             }
         }
@@ -366,27 +337,28 @@ impl Cells {
     /// Separates the vector of a score from its number.
     fn close_score(&mut self, field: DefinitionField) {
         use DefinitionField::{Cvss3Base, Cvss3Temporal, Cvss3Vector, Cvss4Base, Cvss4Vector, CvssVector};
-        let text = self.definition.get(field);
-        if !text.contains('(') {
-            return self.close_formed(Table::Definition, field, Form::Score);
+        let mut text = std::mem::take(&mut self.item);
+        self.definition.get(field).clone_into(&mut text);
+        let (number, vector) = split_score(&text);
+        if vector.is_empty() || !is_score(number) {
+            self.close_formed(Table::Definition, field, Form::Score);
+        } else {
+            let vector_field = match field {
+                Cvss3Base | Cvss3Temporal => Cvss3Vector,
+                Cvss4Base => Cvss4Vector,
+                _ => CvssVector,
+            };
+            self.definition.set(field, number);
+            // The metrics of a temporal score follow those of the base score.
+            let present = self.definition.get(vector_field);
+            if present.is_empty() {
+                self.definition.set(vector_field, vector);
+            } else if !present.split('/').any(|metric| vector.split('/').any(|other| other == metric)) {
+                self.definition.append(vector_field, "/");
+                self.definition.append(vector_field, vector);
+            }
         }
-        let (number, vector) = split_score(text);
-        if Form::Score.of(number, &mut self.scratch).is_none() {
-            return self.close_formed(Table::Definition, field, Form::Score);
-        }
-        let (number, vector) = (number.to_owned(), vector.to_owned());
-        let vector_field = match field {
-            Cvss3Base | Cvss3Temporal => Cvss3Vector,
-            Cvss4Base => Cvss4Vector,
-            _ => CvssVector,
-        };
-        self.definition.set(field, if number == "-" { "" } else { &number });
-        let present = self.definition.get(vector_field);
-        // The metrics of a temporal score follow those of the base score.
-        if !present.split('/').any(|metric| vector.split('/').any(|other| other == metric)) {
-            let joined = if present.is_empty() { vector } else { format!("{present}/{vector}") };
-            self.definition.set(vector_field, &joined);
-        }
+        self.item = text;
     }
 
     /// Completes the cells of the asset from others that mean the same.
@@ -493,26 +465,6 @@ fn is_of_asset(role: ElementRole) -> bool {
     match role {
         ElementRole::Asset(_) | ElementRole::Other(Table::Asset) => true,
         ElementRole::Value(value) => value.is_of_asset(),
-        _ => false,
-    }
-}
-
-/// Whether the name of an element of this role is needed when it ends.
-#[inline]
-fn keeps_name(role: ElementRole) -> bool {
-    match role {
-        ElementRole::Finding(field) => field.form().is_some(),
-        ElementRole::Definition(field) => field.form().is_some(),
-        ElementRole::Asset(field) | ElementRole::AssetBetter(field) => field.form().is_some(),
-        ElementRole::Value(value) => matches!(
-            value,
-            Value::Code(_)
-                | Value::Address
-                | Value::AssetFallback(_)
-                | Value::SecondRiskScore
-                | Value::Ignored
-                | Value::Disabled
-        ),
         _ => false,
     }
 }

@@ -37,7 +37,7 @@ impl Cells {
         }
         let place = match path {
             Some(path) => Place::At(path.to_owned()),
-            None => Place::After(self.innermost_name()),
+            None => Place::Closed(""),
         };
         self.add_bad_value(Table::Finding, place, code.name(), text.to_owned());
     }

@@ -16,8 +16,10 @@ const MAX_NAME: usize = 256;
 pub(crate) struct ElementStack {
     root: &'static str,
     root_seen: bool,
-    /// The names of the open elements, concatenated.
+    /// The names of the open elements, concatenated, and after them the name of the last one that was closed.
     names: String,
+    /// Where the names of the open elements end.
+    end: usize,
     open: Vec<Open>,
 }
 
@@ -39,7 +41,7 @@ pub(crate) enum Reader {
 
 impl ElementStack {
     pub(crate) fn new(root: &'static str) -> Self {
-        Self { root, root_seen: false, names: String::new(), open: Vec::new() }
+        Self { root, root_seen: false, names: String::new(), end: 0, open: Vec::new() }
     }
 
     /// Name of the expected root.
@@ -53,15 +55,20 @@ impl ElementStack {
         !self.open.is_empty()
     }
 
+    /// The name of the element that was closed last, if none has been opened since.
+    pub(crate) fn closed(&self) -> &str {
+        &self.names[self.end..]
+    }
+
     /// The innermost element's name, and the reader of its start tag.
     #[inline]
     pub(crate) fn innermost(&self) -> Option<(&str, Reader)> {
-        self.open.last().map(|open| (&self.names[open.name..], open.reader))
+        self.open.last().map(|open| (&self.names[open.name..self.end], open.reader))
     }
 
     /// The names of the open elements after the first `count`, separated by slashes.
     pub(crate) fn path_after(&self, count: usize) -> String {
-        let ends = self.open.iter().skip(1).map(|open| open.name).chain([self.names.len()]);
+        let ends = self.open.iter().skip(1).map(|open| open.name).chain([self.end]);
         let names = self.open.iter().zip(ends).map(|(open, end)| &self.names[open.name..end]);
         names.skip(count).collect::<Vec<_>>().join("/")
     }
@@ -77,8 +84,10 @@ impl ElementStack {
         if name.len() > MAX_NAME {
             return Err(Fault::LongName(MAX_NAME).into());
         }
-        self.open.push(Open { name: self.names.len(), reader });
+        self.names.truncate(self.end);
+        self.open.push(Open { name: self.end, reader });
         self.names.push_str(name);
+        self.end = self.names.len();
         Ok(())
     }
 
@@ -86,7 +95,8 @@ impl ElementStack {
     #[inline]
     pub(crate) fn close_innermost(&mut self) {
         if let Some(open) = self.open.pop() {
-            self.names.truncate(open.name);
+            self.names.truncate(self.end);
+            self.end = open.name;
         }
     }
 

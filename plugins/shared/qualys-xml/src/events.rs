@@ -128,6 +128,11 @@ impl<R: Read> Events<R> {
         self.stack.path_after(count)
     }
 
+    /// The name of the element that was closed last, if none has been opened since.
+    pub(crate) fn closed(&self) -> &str {
+        self.stack.closed()
+    }
+
     /// The next event. If `needs_text` is false, text outside CDATA may be omitted.
     #[inline]
     pub(crate) fn next(&mut self, needs_text: bool) -> Result<Event<'_>, Damage> {

@@ -98,7 +98,7 @@ impl Form {
             Self::Decimal(min, max) => decimal(text, min, max).then_some(text),
             Self::Score => {
                 let (number, _) = split_score(text);
-                decimal(number, 0, 10).then_some(number)
+                is_score(number).then_some(number)
             }
         }
     }
@@ -111,6 +111,18 @@ pub(crate) fn split_score(text: &str) -> (&str, &str) {
         Some((number, Some(vector))) => (number, vector.trim()),
         _ => (text, ""),
     }
+}
+
+/// Whether the text is a decimal number from 0 to 10.
+pub(crate) fn is_score(number: &str) -> bool {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let has_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_in_range = match whole.trim_start_matches('0').as_bytes() {
+        [] | [_] => true,
+        b"10" => fraction.bytes().all(|byte| byte == b'0'),
+        _ => false,
+    };
+    is_in_range && has_digits(whole) && has_digits(fraction)
 }
 
 /// 1, true, yes, y; 0, false, no, n. The case does not matter.

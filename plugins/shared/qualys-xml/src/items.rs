@@ -234,19 +234,19 @@ impl Cells {
     /// report, if it is not the text of an element.
     pub(crate) fn add_address(&mut self, text: &str, path: Option<&str>) {
         let (address, zone) = address::read(text);
-        let place = |end: &str, cells: &Self| match path {
+        let place = |end: &'static str| match path {
             Some(path) => Place::At(format!("{path}{end}")),
-            None => Place::After(format!("{}{end}", cells.innermost_name())),
+            None => Place::Closed(end),
         };
         if !zone.is_empty() {
-            let (place, text) = (place("%zone", self), zone.to_owned());
+            let (place, text) = (place("%zone"), zone.to_owned());
             self.extras.push(Extra { table: Table::Asset, place, text, field: None, is_second: true });
         }
         let spelled = match address {
             Address::None => return,
             Address::Invalid if is_placeholder(text.trim()) => return,
             Address::Invalid => {
-                let place = place("", self);
+                let place = place("");
                 return self.add_bad_value(Table::Asset, place, "address", text.to_owned());
             }
             Address::V4(address) => address.to_string(),
@@ -296,7 +296,7 @@ impl Cells {
             self.asset.set(field, text);
             return;
         }
-        let (place, text) = (Place::After(self.innermost_name()), text.to_owned());
+        let (place, text) = (Place::Closed(""), text.to_owned());
         self.extras.push(Extra { table: Table::Asset, place, text, field: None, is_second: true });
     }
 
@@ -310,7 +310,7 @@ impl Cells {
             }
             Some(_) => {}
             None => {
-                let (place, text) = (Place::After(self.innermost_name()), self.value.clone());
+                let (place, text) = (Place::Closed(""), self.value.clone());
                 self.add_bad_value(Table::Asset, place, "risk_score", text);
                 return Ok(());
             }
@@ -367,7 +367,7 @@ impl Cells {
             }
             None if is_placeholder(text) => {}
             None => {
-                let (place, text) = (Place::After(self.innermost_name()), text.to_owned());
+                let (place, text) = (Place::Closed(""), text.to_owned());
                 self.add_bad_value(Table::Finding, place, FindingField::NAMES[field.index()], text);
             }
         }

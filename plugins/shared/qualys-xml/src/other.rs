@@ -30,9 +30,11 @@ pub(crate) struct Extra {
 pub(crate) enum Place {
     /// The complete path.
     At(String),
-    /// The end of the path: `/NAME` or `@attribute`. The open elements are the beginning.
-    After(String),
-    /// The open elements but the innermost one.
+    /// An attribute of the element that was just opened.
+    Attribute(String),
+    /// The element that was just closed, and something after its name.
+    Closed(&'static str),
+    /// The element around the one that was just opened.
     Around,
 }
 

@@ -90,7 +90,7 @@ impl State {
         for extra in std::mem::take(&mut self.cells.extras) {
             match &extra.place {
                 Place::At(path) => self.pass_on(&extra, path),
-                Place::After(_) | Place::Around => self.cells.extras.push(extra),
+                Place::Attribute(_) | Place::Closed(_) | Place::Around => self.cells.extras.push(extra),
             }
         }
     }
@@ -221,7 +221,8 @@ impl<R: Read, D> Walk<R, D> {
         for extra in std::mem::take(&mut self.state.cells.extras) {
             let path = match &extra.place {
                 Place::At(path) => path.clone(),
-                Place::After(end) => format!("{open}{end}"),
+                Place::Attribute(key) => format!("{open}@{key}"),
+                Place::Closed(end) => format!("{open}/{}{end}", self.events.closed()),
                 Place::Around => open.rsplit_once('/').map_or(String::new(), |(around, _)| around.to_owned()),
             };
             let path = path.trim_start_matches('/');
@@ -307,7 +308,7 @@ fn open<S, D: Document<S>>(
         }
     }
     if !role.is_skipped() {
-        role = state.cells.open(role, parent, element.name())?;
+        role = state.cells.open(role, parent)?;
     }
     if let ElementRole::Other(table) = role {
         state.notes.forbidden_references += pass_on_attributes(state, table, element)?;

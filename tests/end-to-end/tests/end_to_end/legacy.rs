@@ -154,7 +154,8 @@ fn default_log_does_not_grow_with_the_findings() {
         sandbox.write("own.yaml", "path: scan.xml\nsettle_secs: 0\n");
         run(&sandbox, &["-c=a.csv", "-pl=own.yaml", "QualysGuardFile"]).expect_code(0).stdout.lines().count()
     };
-    assert_eq!(lines(2), lines(100));
+    // From some number of assets on, findings with the same ID, port and protocol are merged, which is noted once.
+    assert_eq!(lines(100), lines(1_000));
 }
 
 #[test]
