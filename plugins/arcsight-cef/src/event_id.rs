@@ -1,8 +1,8 @@
 //! The ID of an event: the same each time it is sent, and different from that of all other events.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use scanbridge_plugin_api::batch::{AssetView, Cell, FindingView};
 use scanbridge_plugin_api::model::{AssetField, FindingField};
-use sha2::{Digest, Sha256};
 
 /// Builds the ID of an event from what identifies it. It keeps its memory for the next event.
 ///
@@ -60,7 +60,7 @@ impl EventId {
     pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         out.extend_from_slice(KEY);
-        for byte in &Sha256::digest(&self.parts)[..BYTES] {
+        for byte in &digest(&SHA256, &self.parts).as_ref()[..BYTES] {
             out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
         out.push(b' ');
@@ -98,7 +98,7 @@ impl AssetKey {
             add(&mut parts, network.into_iter().find(|network| !network.is_empty()).unwrap_or_default());
         }
         add(&mut parts, text);
-        self.0.copy_from_slice(&Sha256::digest(&parts)[..ASSET_BYTES]);
+        self.0.copy_from_slice(&digest(&SHA256, &parts).as_ref()[..ASSET_BYTES]);
     }
 }
 
