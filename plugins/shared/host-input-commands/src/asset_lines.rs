@@ -195,7 +195,7 @@ const PASSED_ON: u32 = u32::MAX;
 const BETWEEN_RESULTS: char = '\0';
 
 /// Number of keys that are compared. No real asset has more findings with different IDs, ports and protocols.
-const MAX_COMPARED: usize = 100_000;
+const MAX_COMPARED: usize = 25_000;
 
 /// Size of the table of keys that is kept from one asset to the next.
 const KEPT_POSITIONS: usize = 4096;

@@ -32,9 +32,9 @@ pub struct BlockLimits {
 }
 
 impl Default for BlockLimits {
-    /// Blocks and assets of 1 MiB, which only limits memory; lines of any size.
+    /// Blocks and assets of 512 KiB, which only limits memory; lines of any size.
     fn default() -> Self {
-        Self { bytes: 1 << 20, line_bytes: usize::MAX, asset_bytes: 1 << 20 }
+        Self { bytes: 512 << 10, line_bytes: usize::MAX, asset_bytes: 512 << 10 }
     }
 }
 
