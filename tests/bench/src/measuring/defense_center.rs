@@ -1,8 +1,12 @@
 //! The cost of a delivery to a Defense Center for the host and its plugins.
 
-use std::collections::BTreeMap;
-use std::io::Write;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::Path;
 
+use quick_xml::Reader;
+use quick_xml::events::Event;
 use scanbridge_doubles::certificates::Pkcs12;
 use scanbridge_doubles::fake_defense_center::FakeDefenseCenter;
 
@@ -47,6 +51,7 @@ impl Stage {
         report.check_summary()?;
         let received = Received::from_center(&center);
         let sent = report.counts.findings.total();
+        let expected = results(&report.path)?;
         report.remove();
         let title = format!(
             "{sent} findings on {ASSETS} assets to a Defense Center, in {} messages: {:.0} findings a processor second",
@@ -63,9 +68,47 @@ impl Stage {
         Ok(vec![
             bound("processor time", run.cpu_secs, 10.0, " s"),
             bound("peak RSS", table::peak_mib(&[run]), 48.0, " MiB"),
-            bound("findings too few or too many", sent.abs_diff(received.findings) as f64, 0.0, ""),
+            bound("results too few or too many", expected.abs_diff(received.findings) as f64, 0.0, ""),
             bound("assets that were split", received.split_assets as f64, 0.0, ""),
         ])
+    }
+}
+
+/// The number of results that a Defense Center can keep of a template report: it has one for each asset, ID, port and
+/// protocol. A port counts only together with TCP or UDP.
+fn results(report: &Path) -> Result<u64, StageError> {
+    let failed = |error: &dyn std::fmt::Display| StageError::new(report.display(), error.to_string());
+    let file = File::open(report).map_err(|error| failed(&error))?;
+    let mut reader = Reader::from_reader(BufReader::new(file));
+    let (mut buffer, mut text) = (Vec::new(), String::new());
+    let mut address = String::new();
+    let mut finding: BTreeMap<String, String> = BTreeMap::new();
+    let mut keys = BTreeSet::new();
+    loop {
+        match reader.read_event_into(&mut buffer).map_err(|error| failed(&error))? {
+            Event::Start(_) => text.clear(),
+            Event::Text(part) => text.push_str(part.trim()),
+            Event::CData(part) => text.push_str(&part),
+            Event::End(tag) => match tag.name().into_inner() {
+                "IP" if finding.is_empty() => address = std::mem::take(&mut text),
+                name @ ("QID" | "PORT" | "PROTOCOL") => {
+                    finding.insert(name.to_owned(), std::mem::take(&mut text));
+                }
+                "VULN_INFO" => {
+                    let protocol = finding.get("PROTOCOL").map(|name| name.to_ascii_lowercase());
+                    let protocol = protocol.filter(|name| name == "tcp" || name == "udp");
+                    let port = finding.get("PORT").filter(|_| protocol.is_some()).cloned();
+                    let protocol = protocol.filter(|_| port.is_some());
+                    keys.insert((address.clone(), finding.remove("QID"), port, protocol));
+                    finding.clear();
+                }
+                "HOST_LIST" => return Ok(keys.len() as u64),
+                _ => {}
+            },
+            Event::Eof => return Ok(keys.len() as u64),
+            _ => {}
+        }
+        buffer.clear();
     }
 }
 
