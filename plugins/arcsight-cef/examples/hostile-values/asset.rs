@@ -150,14 +150,14 @@ impl Asset {
         if self.kind != "service" {
             event.labeled("cs2", "CVE ID", &self.cves);
         }
-        if matches!(self.kind, "vulnerability" | "potential") {
-            event.add("QualysQualysExpltDescription", &self.exploit);
-        }
         event.labeled("cs1", "Result", &self.result);
         for ((key, label), text) in
             [("cs3", "Diagnosis"), ("cs4", "Consequence"), ("cs5", "Solution")].into_iter().zip(&self.texts)
         {
             event.labeled(key, label, text);
+        }
+        if matches!(self.kind, "vulnerability" | "potential") {
+            event.add("QualysQualysExpltDescription", &self.exploit);
         }
         event.done()
     }

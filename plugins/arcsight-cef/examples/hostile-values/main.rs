@@ -45,7 +45,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         // No value can contain the key: its `=` has a backslash.
         let (_, rest) = line.split_once(" ScanbridgeEventId=").ok_or("an event without ID")?;
         let id = rest.get(..32).ok_or("a short ID")?;
-        event["extension"].as_array_mut().ok_or("no extension")?.push(json!(["ScanbridgeEventId", id]));
+        let extension = event["extension"].as_array_mut().ok_or("no extension")?;
+        extension.push(json!(["ScanbridgeEventId", id]));
+        // A parser reads the last value of a line in another way than the others.
+        extension.sort_by_key(|pair| line.find(&format!(" {}=", pair[0].as_str().unwrap_or_default())));
         writeln!(expected, "{event}")?;
     }
     Ok(expected.flush()?)
