@@ -7,8 +7,8 @@ use scanbridge_plugin_api::model::{AssetField, FindingField};
 /// Builds the ID of an event from what identifies it. It keeps its memory for the next event.
 ///
 /// The ID is the start of a SHA-256 hash, because a scanned asset chooses some of the parts: it must not be able to give
-/// its event the ID of another one, which a receiver may then drop as a double. What is hashed is short: the ID of most
-/// events takes one block of 64 bytes, and each block costs as much as the rest of a small event.
+/// its event the ID of another one, which a receiver may then drop as a double. What is hashed is short, so
+/// that it is one block of 64 bytes for most events.
 #[derive(Debug, Default)]
 pub(crate) struct EventId {
     parts: Vec<u8>,

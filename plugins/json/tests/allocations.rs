@@ -1,10 +1,6 @@
 //! The native format allocates nothing per finding.
 
-#![expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
+use scanbridge_fixtures::allocations::{self, CountingAllocator};
 use scanbridge_json::Json;
 use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2,
@@ -14,33 +10,8 @@ use scanbridge_plugin_api::model::{
 };
 use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Services};
 
-/// Counts the calls that get memory.
-struct Counting;
-
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is passed on to the allocator of the system.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as promised by the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as promised by the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as promised by the caller.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Findings with all columns.
 fn batch(findings: u16) -> RawBatch2 {
@@ -78,9 +49,9 @@ fn nothing_is_allocated_per_finding() {
     let mut calls = |findings: u16| {
         let raw = batch(findings);
         let batch = Batch::of(&raw, &columns).unwrap();
-        let before = CALLS.load(Ordering::Relaxed);
+        let before = allocations::count();
         output.write(batch).unwrap();
-        CALLS.load(Ordering::Relaxed) - before
+        allocations::count() - before
     };
     calls(10);
     let (few, many) = (calls(10), calls(2_000));

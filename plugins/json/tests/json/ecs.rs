@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use scanbridge_plugin_api::model::{DefinitionField, FindingField, FindingKind, FindingStatus};
 use serde_json::{Value, json};
 
-use crate::published;
 use crate::reports::*;
 
 fn ecs() -> Value {
@@ -16,7 +15,7 @@ fn ecs() -> Value {
 
 /// The flat list of fields of ECS 9.4.0.
 fn fields() -> Option<BTreeMap<String, Value>> {
-    let path = published::find("SCANBRIDGE_ECS_FIELDS", "ecs/fields-9.4.0.yml")?;
+    let path = scanbridge_fixtures::published::find("SCANBRIDGE_ECS_FIELDS", "ecs/fields-9.4.0.yml")?;
     Some(serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap())
 }
 

@@ -4,7 +4,6 @@ use scanbridge_plugin_api::model::{DefinitionField, FindingField, FindingStatus}
 use serde_json::{Value, json};
 
 use crate::ocsf_schema::OcsfSchema;
-use crate::published;
 use crate::reports::*;
 
 fn ocsf() -> Value {
@@ -12,7 +11,7 @@ fn ocsf() -> Value {
 }
 
 fn schema() -> Option<OcsfSchema> {
-    let dictionary = published::find("SCANBRIDGE_OCSF_SCHEMA", "ocsf")?;
+    let dictionary = scanbridge_fixtures::published::find("SCANBRIDGE_OCSF_SCHEMA", "ocsf")?;
     Some(OcsfSchema::read(&dictionary))
 }
 

@@ -48,10 +48,8 @@ impl Document<Joined<'_>> for Detections {
     }
 
     fn child(parent: ElementRole, name: &str) -> ElementRole {
-        let structure = match parent {
-            ElementRole::Of(structure) => structure,
-            // The request contains credentials, and markup within a text is unknown.
-            _ => return ElementRole::Unknown,
+        let ElementRole::Of(structure) = parent else {
+            return ElementRole::Unknown;
         };
         match (structure, name) {
             (Structure::Finding, _) => in_finding(name),

@@ -80,7 +80,7 @@ impl Document<BatchBuilder> for Scan {
                 _ => state.notes.unknown_element(&format!("ERROR@{key}")),
             }),
             _ => {
-                if is_text_of_asset(role) {
+                if matches!(role, ElementRole::Asset(_)) {
                     self.writer.begin_text(&mut state.notes);
                 }
                 element.attributes(|key, value| match (role, key) {
@@ -201,11 +201,6 @@ fn open_asset(element: &Element<'_>, cells: &mut Cells) -> Result<(), Box<Fault>
         "name" => {}
         _ => cells.pass_on_attribute(Table::Asset, key, value),
     })
-}
-
-/// Whether an element of this role is a text of the asset.
-fn is_text_of_asset(role: ElementRole) -> bool {
-    matches!(role, ElementRole::Asset(_))
 }
 
 fn in_asset(name: &str) -> ElementRole {

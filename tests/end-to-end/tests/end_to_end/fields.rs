@@ -7,11 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use scanbridge_fixtures::Group;
+use scanbridge_fixtures::{Group, published};
 use serde_json::Value;
 
 use crate::installation::project_file;
@@ -302,7 +301,7 @@ fn every_value_of_a_report_arrives_or_is_on_the_list_of_dropped_ones() {
 /// The published grammars have no element and no attribute that the reports of this test lack.
 #[test]
 fn reports_have_every_element_of_the_grammars() {
-    let Some(folder) = grammars() else { return };
+    let Some(folder) = published::find("SCANBRIDGE_GRAMMARS", "dtd") else { return };
     for (report, grammar) in [
         (&REPORTS[0], "scan-1.dtd"),
         (&REPORTS[1], "asset_data_report.dtd"),
@@ -327,26 +326,6 @@ fn reports_have_every_element_of_the_grammars() {
             assert!(is_there, "{}: no {element} {attribute:?}", report.file);
         }
     }
-}
-
-/// The directory of the grammars, which are not part of this repository: what an environment variable names, otherwise
-/// `dtd` in a directory next to the repository.
-#[expect(clippy::print_stderr, reason = "says why the test was skipped")]
-fn grammars() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("SCANBRIDGE_GRAMMARS") {
-        return Some(PathBuf::from(named));
-    }
-    let repository = project_file(".");
-    let mut neighbors = repository.parent()?.read_dir().ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let found = neighbors.find(|path| path.join("dtd/scan-1.dtd").exists()).map(|path| path.join("dtd"));
-    assert!(
-        found.is_some() || std::env::var_os("CI").is_none(),
-        "the grammars are needed where CI is set: set SCANBRIDGE_GRAMMARS"
-    );
-    if found.is_none() {
-        eprintln!("skipped: no dtd/scan-1.dtd next to the repository, and SCANBRIDGE_GRAMMARS is not set");
-    }
-    found
 }
 
 /// The elements and attributes that a grammar declares.
