@@ -98,9 +98,7 @@ impl From<&OptionSpec> for OptionDescriptor {
             option: option.to_owned(),
             words: owned(words),
         };
-        let conditions = |case: &&[(&str, &[&str])]| {
-            case.iter().map(|(option, words)| condition((option, words))).collect()
-        };
+        let conditions = |all: &[(&str, &[&str])]| all.iter().copied().map(condition).collect();
         Self {
             name: spec.name.to_owned(),
             kind: OptionKind::from(spec.value),
@@ -117,17 +115,11 @@ impl From<&OptionSpec> for OptionDescriptor {
             max_with: spec
                 .max_with
                 .map(|(option, words, max)| OptionMaximum { condition: condition((option, words)), max }),
-            host_name_with: spec.host_name_with.iter().map(conditions).collect(),
+            host_name_with: spec.host_name_with.iter().map(|case| conditions(case)).collect(),
             excludes_keys: spec
                 .excludes_keys
                 .iter()
-                .map(|(conditions, keys)| ExcludedKeys {
-                    conditions: conditions
-                        .iter()
-                        .map(|(option, word)| condition((option, &[word])))
-                        .collect(),
-                    keys: owned(keys),
-                })
+                .map(|(all, keys)| ExcludedKeys { conditions: conditions(all), keys: owned(keys) })
                 .collect(),
         }
     }

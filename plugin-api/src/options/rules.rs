@@ -312,9 +312,9 @@ mod tests {
         OptionSpec::list("parts", &ValueSpec::Choice(&["a", "b"])).default_list(&["a"]),
         OptionSpec::map("more", &ValueSpec::Text).excludes_keys(&[
             (&[], &["own"]),
-            (&[("transport", "file"), ("parts", "a")], &["show_a", "full_a"]),
-            (&[("parts", "b")], &["show_b"]),
-            (&[("watch", "yes")], &["watched"]),
+            (&[("transport", &["file"]), ("parts", &["a"])], &["show_a", "full_a"]),
+            (&[("parts", &["b"])], &["show_b"]),
+            (&[("watch", &["yes"])], &["watched"]),
         ]),
     ];
 
@@ -426,7 +426,7 @@ mod tests {
             (OptionSpec::integer("x", 0, 9).max_with("other", &["b"], 1), "`other: b`"),
             (OptionSpec::text("x").host_name_with(&[&[("other", &["a"]), ("other", &["b"])]]), "`other: b`"),
             (
-                OptionSpec::map("x", &ValueSpec::Text).excludes_keys(&[(&[("other", "b")], &["k"])]),
+                OptionSpec::map("x", &ValueSpec::Text).excludes_keys(&[(&[("other", &["b"])], &["k"])]),
                 "`other: b`",
             ),
         ] {

@@ -97,14 +97,14 @@ pub struct OptionSpec {
     pub max_with: Option<(&'static str, &'static [&'static str], u64)>,
     /// When this text must be a plain host name: if all conditions of one of these lists hold.
     pub host_name_with: &'static [&'static [(&'static str, &'static [&'static str])]],
-    /// Keys that this map must not have: conditions, each an option and one of its words, and the keys that are refused
+    /// Keys that this map must not have: conditions, each an option and some of its words, and the keys that are refused
     /// when all of them hold.
     pub excludes_keys: &'static [ExcludedKeysSpec],
     default: DefaultSpec,
 }
 
 /// An entry of [`OptionSpec::excludes_keys`].
-pub type ExcludedKeysSpec = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+pub type ExcludedKeysSpec = (&'static [(&'static str, &'static [&'static str])], &'static [&'static str]);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum DefaultSpec {
@@ -297,7 +297,7 @@ impl OptionSpec {
     }
 
     /// Refuses keys of this map, in any letter case. Each entry has conditions, which must all hold, and the keys. A
-    /// condition is an option, a choice, a flag or a list of choices, and one of its words. Without conditions the keys
+    /// condition is an option, a choice, a flag or a list of choices, and some of its words. Without conditions the keys
     /// are always refused.
     #[must_use]
     pub const fn excludes_keys(mut self, entries: &'static [ExcludedKeysSpec]) -> Self {

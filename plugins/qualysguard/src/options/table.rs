@@ -29,19 +29,19 @@ const EXCLUDED: &[ExcludedKeysSpec] = &[
             "vm_processed_after",
         ],
     ),
-    (&[DETECTIONS, ("ignored", "yes")], &["include_ignored"]),
-    (&[DETECTIONS, ("disabled", "yes")], &["include_disabled"]),
-    (&[DETECTIONS, ("details", "asset-id")], &["show_asset_id"]),
-    (&[DETECTIONS, ("details", "tags")], &["show_tags"]),
-    (&[DETECTIONS, ("details", "scores")], &["show_qds", "show_qds_factors"]),
-    (&[DETECTIONS, ("details", "reopened")], &["show_reopened_info"]),
-    (&[DETECTIONS, ("details", "attack")], &["mitre_attack_details"]),
-    (&[DETECTIONS, ("details", "cloud")], &["host_metadata", "show_cloud_tags"]),
-    (&[DETECTIONS, ("details", "running")], &["show_arf_data"]),
+    (&[DETECTIONS, ("ignored", &["yes"])], &["include_ignored"]),
+    (&[DETECTIONS, ("disabled", &["yes"])], &["include_disabled"]),
+    (&[DETECTIONS, ("details", &["asset-id"])], &["show_asset_id"]),
+    (&[DETECTIONS, ("details", &["tags"])], &["show_tags"]),
+    (&[DETECTIONS, ("details", &["scores"])], &["show_qds", "show_qds_factors"]),
+    (&[DETECTIONS, ("details", &["reopened"])], &["show_reopened_info"]),
+    (&[DETECTIONS, ("details", &["attack"])], &["mitre_attack_details"]),
+    (&[DETECTIONS, ("details", &["cloud"])], &["host_metadata", "show_cloud_tags"]),
+    (&[DETECTIONS, ("details", &["running"])], &["show_arf_data"]),
 ];
 
 /// The source that the options `details`, `ignored` and `disabled` belong to.
-const DETECTIONS: (&str, &str) = ("source", "host-detections");
+const DETECTIONS: (&str, &[&str]) = ("source", &["host-detections"]);
 
 /// The options. The first nine are those of the 2014 Qualys Connector Guide, with the same spelling.
 pub(crate) const TABLE: &[OptionSpec] = &[

@@ -90,6 +90,7 @@ impl Document<Joined<'_>> for Detections {
             ElementRole::Value(Value::AssetFactor | Value::UserAttribute) => {
                 state.cells.parts[0] = name_of_item(element.name());
             }
+            ElementRole::Value(Value::DetectionFactor) => state.cells.parts[0].clear(),
             ElementRole::Of(Structure::Warning) => {
                 self.warning_code.clear();
                 self.names_next_page = false;

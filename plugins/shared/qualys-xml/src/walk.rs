@@ -337,7 +337,11 @@ fn always_opens(role: ElementRole) -> bool {
         ElementRole::Of(_) | ElementRole::Asset(_) => true,
         ElementRole::Value(value) => matches!(
             value,
-            Value::AssetFactor | Value::UserAttribute | Value::CvssMetric(_) | Value::ThreatIntelligence
+            Value::AssetFactor
+                | Value::DetectionFactor
+                | Value::UserAttribute
+                | Value::CvssMetric(_)
+                | Value::ThreatIntelligence
         ),
         _ => false,
     }

@@ -291,6 +291,11 @@ fn score_factors_have_cells_of_their_own_whatever_their_case() {
     ] {
         assert_eq!(cell(row, column), expected, "{column}");
     }
+    let nameless =
+        format!("<QDS_FACTORS>{}<QDS_FACTOR>0.9</QDS_FACTOR></QDS_FACTORS>", factor("epss", "0.42"));
+    let nameless = detection("", &nameless);
+    assert_eq!(cell(&nameless.findings[0], "epss"), "0.42");
+    assert_eq!(cell(&nameless.findings[0], "risk_factors"), "epss\t0.42\n\t0.9");
     let bad = detection("", &format!("<QDS_FACTORS>{}</QDS_FACTORS>", factor("epss", "high")));
     assert_eq!(cell(&bad.findings[0], "epss"), "");
     assert!(bad.notes.iter().any(|note| note.contains("finding.epss: 1")), "{:?}", bad.notes);
