@@ -23,8 +23,8 @@ pub(crate) fn read(settings: &Settings, opener: &Opener, services: &Services) ->
     let watch = Watch { services: services.clone(), done: 0, total: settled.source.length };
     let mut definitions = Definitions::new(Box::new(FileSpool::new(services)));
     match index_knowledge_base(settled.source.read(Some(watch)), settings.reading.limits, &mut definitions) {
-        Ok(notes) => {
-            for note in notes {
+        Ok(indexed) => {
+            for note in indexed.notes {
                 tracing::warn!(path = %shown, count = note.count, "knowledge base: {}", note.text);
             }
             tracing::debug!(path = %shown, definitions = definitions.len(), "knowledge base read");

@@ -79,7 +79,7 @@ fn repeat_parts(bytes: &[u8]) -> Vec<u8> {
 fn read_knowledge_base(bytes: &[u8]) {
     let mut definitions = Definitions::new(Box::<MemorySpool>::default());
     match index_knowledge_base(bytes, LIMITS, &mut definitions) {
-        Ok(notes) => notes.iter().for_each(|note| check_message(&note.text)),
+        Ok(indexed) => indexed.notes.iter().for_each(|note| check_message(&note.text)),
         Err(damage) => check_damage(&damage, bytes),
     }
 }

@@ -10,10 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
 use scanbridge_qualys_report::{FileSpool, Source};
-use scanbridge_qualys_xml::{Definitions, Reply, index_knowledge_base};
+use scanbridge_qualys_xml::{Definitions, Extent, Reply, index_knowledge_base};
 use serde::{Deserialize, Serialize};
 
-use super::extent::Extent;
 use super::next_page::id_min;
 use crate::api::{Answer, Call, Failure};
 use crate::fingerprint::fingerprint;
@@ -92,7 +91,7 @@ impl KnowledgeBase {
         let of = fingerprint(&(account, &wanted.knowledge_base_version));
         for path in this.files() {
             let is_whole = path.extension().is_some_and(|extension| extension == "xml");
-            if is_old || this.state.of != of || !is_whole || !this.index(&path, context) {
+            if is_old || this.state.of != of || !is_whole || this.index(&path, context).is_none() {
                 let _ = fs::remove_file(&path);
             }
         }
@@ -221,17 +220,11 @@ impl KnowledgeBase {
         context: &mut SourceContext,
     ) -> Result<Option<Received>, Failure> {
         let (path, body) = self.fetch(wanted, context)?;
-        let unreadable = |error: std::io::Error| {
-            PluginError::new(ErrorKind::Io, format!("cannot read {}: {error}", path.display()))
-        };
-        let extent = Extent::of(&body.source).map_err(unreadable)?;
-        let is_usable = !matches!(extent, Extent::Ids);
-        let is_indexed = is_usable && self.index(&path, context);
-        if !is_indexed {
+        let extent = self.index(&path, context);
+        if matches!(extent, None | Some(Extent::Ids)) {
             let _ = fs::remove_file(&path);
         }
-        let received = Received { time: time_of(&body), extent };
-        Ok((is_indexed || !is_usable).then_some(received))
+        Ok(extent.map(|extent| Received { time: time_of(&body), extent }))
     }
 
     /// Downloads a response into the next file of the cache.
@@ -287,24 +280,24 @@ impl KnowledgeBase {
         true
     }
 
-    /// Adds one cached response to the index; false if it is corrupt.
-    fn index(&mut self, path: &PathBuf, context: &SourceContext) -> bool {
+    /// Adds one cached response to the index. `None` if it is corrupt.
+    fn index(&mut self, path: &PathBuf, context: &SourceContext) -> Option<Extent> {
         let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
         self.next_file = self.next_file.max(number.unwrap_or(0) + 1);
-        let Ok(file) = File::open(path) else { return false };
+        let file = File::open(path).ok()?;
         let length = file.metadata().map_or(0, |metadata| metadata.len());
         let source = Source::new(file, length);
         let limits = context.settings.reading.limits;
         match index_knowledge_base(source.read(None), limits, &mut self.definitions) {
-            Ok(notes) => {
-                for note in notes {
+            Ok(indexed) => {
+                for note in indexed.notes {
                     tracing::debug!(count = note.count, "knowledge base: {}", note.text);
                 }
-                true
+                Some(indexed.extent)
             }
             Err(damage) => {
                 tracing::warn!("{} is corrupt and is downloaded again: {damage}", path.display());
-                false
+                None
             }
         }
     }

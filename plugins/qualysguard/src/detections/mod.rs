@@ -2,7 +2,6 @@
 //! base.
 
 mod cached_pages;
-mod extent;
 mod knowledge_base;
 mod next_page;
 mod page;

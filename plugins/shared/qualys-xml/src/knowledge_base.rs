@@ -14,7 +14,31 @@ use crate::names::Shown;
 use crate::other::Table;
 use crate::walk::{Document, Flow, State, Walk, table_of_role};
 
-/// Adds a complete knowledge base to `definitions` and returns warnings for the operator.
+/// What a response contains of the requested definitions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// All of them that exist.
+    #[default]
+    All,
+    /// A part of them, and the URL of the rest, if the response has one.
+    Part {
+        /// The URL.
+        next: Option<String>,
+    },
+    /// Only their IDs.
+    Ids,
+}
+
+/// What was read besides the definitions.
+#[derive(Debug)]
+pub struct IndexedKnowledgeBase {
+    /// Warnings for the operator.
+    pub notes: Vec<Note>,
+    /// How much of the requested definitions it contains.
+    pub extent: Extent,
+}
+
+/// Adds a complete knowledge base to `definitions`.
 ///
 /// # Errors
 /// The damage. A partly read knowledge base must not be used, because an unpredictable part of the findings would
@@ -23,14 +47,17 @@ pub fn index_knowledge_base(
     source: impl Read,
     limits: Limits,
     definitions: &mut Definitions,
-) -> Result<Vec<Note>, Damage> {
-    let mut walk = Walk::new::<Definitions>(source, KnowledgeBase, limits);
+) -> Result<IndexedKnowledgeBase, Damage> {
+    let mut walk = Walk::new::<Definitions>(source, KnowledgeBase::default(), limits);
     walk.run(definitions)?; // It never pauses.
-    let replaced = walk.replaced();
-    Ok(walk.state.notes.list(replaced))
+    let notes = walk.state.notes.list(walk.replaced());
+    Ok(IndexedKnowledgeBase { notes, extent: walk.document.extent })
 }
 
-struct KnowledgeBase;
+#[derive(Debug, Default)]
+struct KnowledgeBase {
+    extent: Extent,
+}
 
 impl Document<Definitions> for KnowledgeBase {
     const ROOT: &'static str = "KNOWLEDGE_BASE_VULN_LIST_OUTPUT";
@@ -66,6 +93,7 @@ impl Document<Definitions> for KnowledgeBase {
             (Structure::IdSet, _) | (Structure::Head, "DATETIME") => ElementRole::Ignored,
             (Structure::Head, "WARNING") => ElementRole::Of(Structure::Warning),
             (Structure::Warning, "CODE") => ElementRole::Value(Value::WarningCode),
+            (Structure::Warning, "URL") => ElementRole::Value(Value::WarningAddress),
             (Structure::Warning, _) => ElementRole::Ignored,
             (Structure::Root, "RESPONSE") => ElementRole::Of(Structure::Head),
             (Structure::Root, "REQUEST") => ElementRole::Ignored,
@@ -82,6 +110,7 @@ impl Document<Definitions> for KnowledgeBase {
         match role {
             ElementRole::Of(Structure::Definition) => state.cells.begin_finding(),
             ElementRole::Of(Structure::IdSet) => {
+                self.extent = Extent::Ids;
                 let sentence = "the knowledge base contains only IDs; download it with details=All";
                 state.notes.add(sentence.to_owned());
             }
@@ -122,12 +151,24 @@ impl Document<Definitions> for KnowledgeBase {
                 None => state.notes.add("the knowledge base contains an entry without a QID".to_owned()),
             }
         }
-        if role == ElementRole::Value(Value::WarningCode) {
-            state.notes.add(match state.cells.value.trim() {
-                "1980" => "the knowledge base is a part of a larger one; findings of the other definitions have no texts"
-                    .to_owned(),
-                code => format!("the knowledge base contains warning {}", Shown(code)),
-            });
+        let text = state.cells.value.trim();
+        match role {
+            ElementRole::Value(Value::WarningCode) if text == "1980" => {
+                self.extent = Extent::Part { next: None };
+                let note = "the knowledge base is a part of a larger one; findings of the other definitions have no texts";
+                state.notes.add(note.to_owned());
+            }
+            ElementRole::Value(Value::WarningCode) => {
+                let note = format!("the knowledge base contains warning {}", Shown(text));
+                state.notes.add(note);
+            }
+            // The code comes before it.
+            ElementRole::Value(Value::WarningAddress) => {
+                if let Extent::Part { next } = &mut self.extent {
+                    *next = Some(text.to_owned()).filter(|next| !next.is_empty());
+                }
+            }
+            _ => {}
         }
         Ok(Flow::On)
     }

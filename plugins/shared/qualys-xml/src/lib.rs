@@ -65,7 +65,7 @@ pub use damage::{Damage, Fault, line_at};
 pub use definitions::{Definitions, Spool};
 pub use events::Limits;
 pub use kind::Kind;
-pub use knowledge_base::index_knowledge_base;
+pub use knowledge_base::{Extent, IndexedKnowledgeBase, index_knowledge_base};
 pub use lists::{
     ListFault, StoredReport, StoredScan, read_asset_numbers, read_reports, read_scans, read_templates,
 };

@@ -8,7 +8,7 @@ use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns, Schema};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field};
 use scanbridge_qualys_xml::test_support::MemorySpool;
 use scanbridge_qualys_xml::{
-    Definitions, Kind, Limits, Preface, Progress, ReportReader, index_knowledge_base, read_preface,
+    Definitions, Extent, Kind, Limits, Preface, Progress, ReportReader, index_knowledge_base, read_preface,
 };
 
 type Row = BTreeMap<String, String>;
@@ -457,8 +457,36 @@ fn part_of_a_knowledge_base_is_noted() {
              </RESPONSE></KNOWLEDGE_BASE_VULN_LIST_OUTPUT>"
         );
         let mut definitions = Definitions::new(Box::<MemorySpool>::default());
-        let notes = index_knowledge_base(xml.as_bytes(), Limits::default(), &mut definitions).unwrap();
+        let notes = index_knowledge_base(xml.as_bytes(), Limits::default(), &mut definitions).unwrap().notes;
         assert!(notes.len() == 1 && notes[0].text.contains(expected), "{notes:?}");
+    }
+}
+
+#[test]
+fn extent_of_a_knowledge_base() {
+    let text = "<DIAGNOSIS><![CDATA[<ID_SET> </VULN_LIST> <WARNING><CODE>1980</CODE></WARNING></RESPONSE>]]></DIAGNOSIS>";
+    let vuln = format!("<VULN><QID>1</QID>{text}</VULN>");
+    let list = format!("<VULN_LIST>{vuln}</VULN_LIST>");
+    let url = "<WARNING>\n<CODE>1980</CODE><TEXT>x</TEXT><URL><![CDATA[\nhttps://q/?a=1&id_min=7\n]]></URL></WARNING>";
+    let part = |next: Option<&str>| Extent::Part { next: next.map(str::to_owned) };
+    for (response, extent) in [
+        (list.clone(), Extent::All),
+        (String::new(), Extent::All),
+        ("<VULN_LIST/>".to_owned(), Extent::All),
+        ("<ID_SET><ID>1</ID></ID_SET>".to_owned(), Extent::Ids),
+        (format!("{list}{url}"), part(Some("https://q/?a=1&id_min=7"))),
+        (format!("{list}<WARNING><CODE> 1980 </CODE><TEXT>x</TEXT></WARNING>"), part(None)),
+        (format!("{list}<WARNING><CODE>1981</CODE><TEXT>x</TEXT></WARNING>"), Extent::All),
+        (format!("{list}<WARNING></WARNING>"), Extent::All),
+        ("<WARNING><CODE>1980</CODE></WARNING>".to_owned(), part(None)),
+    ] {
+        let document = format!(
+            "<?xml version=\"1.0\"?>\n<KNOWLEDGE_BASE_VULN_LIST_OUTPUT><RESPONSE><DATETIME>t</DATETIME>\n{response}\n\
+             </RESPONSE>\n</KNOWLEDGE_BASE_VULN_LIST_OUTPUT>\n<!-- CONFIDENTIAL -->"
+        );
+        let mut definitions = Definitions::new(Box::<MemorySpool>::default());
+        let indexed = index_knowledge_base(document.as_bytes(), Limits::default(), &mut definitions).unwrap();
+        assert_eq!(indexed.extent, extent, "{response}");
     }
 }
 
