@@ -16,6 +16,8 @@ use source_files::{root, rust_files};
 enum Layer {
     PluginApi,
     Host,
+    Service,
+    Observe,
     Plugin,
     SharedByPlugins,
     Tests,
@@ -36,6 +38,8 @@ fn layer(workspace: &Metadata, package: &Package) -> Layer {
     match path {
         "plugin-api/Cargo.toml" => Layer::PluginApi,
         "host/Cargo.toml" => Layer::Host,
+        "service/Cargo.toml" => Layer::Service,
+        "observe/Cargo.toml" => Layer::Observe,
         _ if path.starts_with("plugins/shared/") => Layer::SharedByPlugins,
         _ if path.starts_with("plugins/") => Layer::Plugin,
         _ if path.starts_with("tests/") => Layer::Tests,
@@ -46,8 +50,10 @@ fn layer(workspace: &Metadata, package: &Package) -> Layer {
 /// Whether a crate of one layer may depend on a crate of another layer.
 fn is_allowed(from: Layer, to: Layer) -> bool {
     match from {
-        Layer::PluginApi => false,
-        Layer::Host => to == Layer::PluginApi,
+        Layer::PluginApi | Layer::Observe => false,
+        Layer::Host => matches!(to, Layer::PluginApi | Layer::Observe),
+        // The process that listens links neither a plugin nor the ABI nor the reader of pipeline files.
+        Layer::Service => to == Layer::Observe,
         Layer::Plugin | Layer::SharedByPlugins => matches!(to, Layer::PluginApi | Layer::SharedByPlugins),
         Layer::Tests => to != Layer::Plugin,
     }
