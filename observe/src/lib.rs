@@ -4,11 +4,15 @@
 
 mod channel;
 mod event;
+mod metrics;
 mod request;
+mod view;
 
 pub use channel::{LineError, LineReader, MAX_LINE, write_line};
 pub use event::{
     Counts, FailureEvent, Hello, InputState, InputTick, OutputReference, OutputState, OutputTick,
     PluginReference, ReportEvent, RunEvent, Tick,
 };
+pub use metrics::{MetricsFormat, PipelineState, ServiceMetrics, metrics_of_run, metrics_of_service};
 pub use request::{ServiceRequest, StopAt};
+pub use view::{CurrentRun, LastRun, PipelineView, RunResult, Totals, UnixSeconds};

@@ -1,0 +1,404 @@
+//! The metrics and their meaning. Names follow Prometheus practice: a prefix, base units, and sums over labels that make
+//! sense. Label values are bounded: no address, title or path.
+
+use super::{Family, Series};
+use crate::event::{Counts, OutputState};
+use crate::view::{PipelineView, RunResult, UnixSeconds};
+
+/// What only a service knows about a pipeline.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PipelineState {
+    /// Its state, one of `states`.
+    pub state: &'static str,
+    /// Starts of runs after a failure.
+    pub restarts: u64,
+    /// Runs that were due but not started, by reason.
+    pub skipped: Vec<(&'static str, u64)>,
+    /// When the next run starts; `None` during a run and without a schedule.
+    pub next_run: Option<UnixSeconds>,
+    /// The longest time between two runs of the schedule in seconds.
+    pub interval_seconds: Option<f64>,
+    /// Memory of the run under way in bytes.
+    pub resident_bytes: Option<u64>,
+    /// Processor time of all runs in seconds.
+    pub cpu_seconds: f64,
+}
+
+/// What a service knows about itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServiceMetrics {
+    /// All words for the state of a pipeline.
+    pub states: &'static [&'static str],
+    /// Whether the last reload accepted every file.
+    pub reload_successful: bool,
+    /// When a reload last accepted every file.
+    pub reload_success: Option<UnixSeconds>,
+    /// Processor time of the service in seconds.
+    pub cpu_seconds: f64,
+    /// Memory of the service in bytes.
+    pub resident_bytes: u64,
+    /// When the service started.
+    pub started: UnixSeconds,
+    /// Open file descriptors of the service.
+    pub open_files: u64,
+}
+
+/// The names of counts of inputs that metrics have, without those of findings.
+const INPUT_COUNTS: [&str; 5] = ["reports", "incomplete", "refused", "assets", "bytes"];
+/// The names of counts of outputs, and the value of the label `result` if the count is a part of all findings.
+const OUTPUT_COUNTS: [(&str, Option<&str>); 9] = [
+    ("records", Some("delivered")),
+    ("delivered_before", Some("delivered_before")),
+    ("filtered", Some("filtered")),
+    ("rejected", Some("rejected")),
+    ("undelivered", Some("undelivered")),
+    ("diverted", Some("diverted")),
+    ("derived", None),
+    ("retried", None),
+    ("dead_letters_lost", None),
+];
+/// Findings of an input: `findings.KIND.SEVERITY`.
+const KINDS: [&str; 4] = ["vulnerability", "potential", "information", "service"];
+const SEVERITIES: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
+const COMPARED: [&str; 3] = ["new", "gone", "same"];
+
+pub(super) fn is_count(name: &str) -> bool {
+    let is_finding = || {
+        let mut parts = name.strip_prefix("findings.")?.split('.');
+        let (kind, severity) = (parts.next()?, parts.next()?);
+        Some(KINDS.contains(&kind) && SEVERITIES.contains(&severity) && parts.next().is_none())
+    };
+    INPUT_COUNTS.contains(&name)
+        || OUTPUT_COUNTS.iter().any(|(count, _)| *count == name)
+        || is_finding().unwrap_or_default()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "metrics are floating point numbers; 2^53 findings are out of reach"
+)]
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+fn count(counts: &Counts, name: &str) -> f64 {
+    number(counts.get(name).copied().unwrap_or_default())
+}
+
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+pub(super) fn build_information() -> Vec<Family> {
+    let mut build =
+        Family::gauge("scanbridge_build_info", "The version of the program; always 1").after_run();
+    build.add(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    vec![build]
+}
+
+/// A metric of the service itself, without labels.
+fn single(mut family: Family, value: f64) -> Family {
+    family.series.push(Series { labels: Vec::new(), value });
+    family
+}
+
+pub(super) fn of_service(service: &ServiceMetrics) -> Vec<Family> {
+    let mut families = vec![
+        single(
+            Family::gauge(
+                "scanbridge_config_last_reload_successful",
+                "Whether the last reload accepted every file",
+            ),
+            flag(service.reload_successful),
+        ),
+        single(
+            Family::counter("process_cpu_seconds", "Processor time of the service in seconds"),
+            service.cpu_seconds,
+        ),
+        single(
+            Family::gauge("process_resident_memory_bytes", "Memory of the service in bytes"),
+            number(service.resident_bytes),
+        ),
+        single(
+            Family::gauge(
+                "process_start_time_seconds",
+                "When the service started, in seconds since 1970-01-01 UTC",
+            ),
+            service.started,
+        ),
+        single(
+            Family::gauge("process_open_fds", "Open file descriptors of the service"),
+            number(service.open_files),
+        ),
+    ];
+    families.extend(service.reload_success.map(|at| {
+        let name = "scanbridge_config_last_reload_success_timestamp_seconds";
+        single(
+            Family::gauge(name, "When a reload last accepted every file, in seconds since 1970-01-01 UTC"),
+            at,
+        )
+    }));
+    families
+}
+
+/// What only the service knows of each pipeline.
+pub(super) fn of_states(
+    service: &ServiceMetrics,
+    pipelines: &[(&PipelineView, &PipelineState)],
+) -> Vec<Family> {
+    let mut state = Family::gauge("scanbridge_pipeline_state", "1 for the state that the pipeline is in");
+    let mut skipped =
+        Family::counter("scanbridge_pipeline_runs_skipped", "Runs that were due but not started, by reason");
+    let mut restarts = Family::counter("scanbridge_pipeline_restarts", "Starts of a run after a failed run");
+    let mut next = Family::gauge(
+        "scanbridge_pipeline_next_run_timestamp_seconds",
+        "When the next run starts, in seconds since 1970-01-01 UTC; absent during a run",
+    );
+    let mut interval = Family::gauge(
+        "scanbridge_pipeline_schedule_interval_seconds",
+        "The longest time between two runs of the schedule in seconds",
+    );
+    let mut resident =
+        Family::gauge("scanbridge_run_resident_memory_bytes", "Memory of the run under way in bytes");
+    let mut cpu = Family::counter("scanbridge_run_cpu_seconds", "Processor time of all runs in seconds");
+    for (view, known) in pipelines {
+        let pipeline = ("pipeline", view.name.as_str());
+        for word in service.states {
+            state.add(&[pipeline, ("state", word)], flag(*word == known.state));
+        }
+        for (reason, runs) in &known.skipped {
+            skipped.add(&[pipeline, ("reason", reason)], number(*runs));
+        }
+        restarts.add(&[pipeline], number(known.restarts));
+        cpu.add(&[pipeline], known.cpu_seconds);
+        known.next_run.iter().for_each(|at| next.add(&[pipeline], *at));
+        known.interval_seconds.iter().for_each(|seconds| interval.add(&[pipeline], *seconds));
+        known.resident_bytes.iter().for_each(|bytes| resident.add(&[pipeline], number(*bytes)));
+    }
+    vec![state, skipped, restarts, next, interval, resident, cpu]
+}
+
+/// What is known of each pipeline from the events of its runs. Every series is there from the start, with 0.
+pub(super) fn of_pipelines(views: &[&PipelineView]) -> Vec<Family> {
+    let mut families = runs(views);
+    families.extend(inputs(views));
+    families.extend(outputs(views));
+    families.extend(gauges(views));
+    families
+}
+
+fn runs(views: &[&PipelineView]) -> Vec<Family> {
+    let mut runs = Family::counter("scanbridge_pipeline_runs", "Runs that ended, by status").after_run();
+    let gauge = |name, help| Family::gauge(name, help).after_run();
+    let mut exit_code =
+        gauge("scanbridge_pipeline_last_run_exit_code", "The exit code of the last run that ended");
+    let mut duration =
+        gauge("scanbridge_pipeline_last_run_duration_seconds", "Duration of the last run that ended");
+    let mut ended = gauge(
+        "scanbridge_pipeline_last_run_timestamp_seconds",
+        "When the last run ended, in seconds since 1970-01-01 UTC",
+    );
+    let mut success = gauge(
+        "scanbridge_pipeline_last_success_timestamp_seconds",
+        "When a run last ended as ok or partial, in seconds since 1970-01-01 UTC",
+    );
+    let mut compared = gauge(
+        "scanbridge_pipeline_last_run_compared_findings",
+        "Findings of the last run that are new, gone, or the same as in the run before",
+    );
+    let mut checkpoint = Family::gauge(
+        "scanbridge_pipeline_last_checkpoint_timestamp_seconds",
+        "When a checkpoint was last stored, in seconds since 1970-01-01 UTC",
+    );
+    for view in views {
+        let pipeline = ("pipeline", view.name.as_str());
+        for result in RunResult::ALL {
+            let count = view.totals.runs.get(&result).copied().unwrap_or_default();
+            runs.add(&[pipeline, ("status", result.word())], number(count));
+        }
+        if let Some(last) = &view.last_run {
+            exit_code.add(&[pipeline], f64::from(last.exit_code));
+            duration.add(&[pipeline], last.seconds);
+            ended.add(&[pipeline], last.ended);
+        }
+        view.last_success.iter().for_each(|at| success.add(&[pipeline], *at));
+        view.last_checkpoint.iter().for_each(|at| checkpoint.add(&[pipeline], *at));
+        if !view.compared.is_empty() {
+            for change in COMPARED {
+                compared.add(&[pipeline, ("change", change)], count(&view.compared, change));
+            }
+        }
+    }
+    vec![runs, exit_code, duration, ended, success, compared, checkpoint]
+}
+
+fn inputs(views: &[&PipelineView]) -> Vec<Family> {
+    let counter = |name, help| Family::counter(name, help).after_run();
+    let mut reports = counter("scanbridge_input_reports", "Reports that ended, by result");
+    let mut assets = counter("scanbridge_input_assets", "Assets that were read");
+    let mut bytes = counter("scanbridge_input_read_bytes", "Bytes of reports that were read");
+    let mut findings =
+        counter("scanbridge_input_findings", "Findings that were read, by kind and severity (0 is unknown)");
+    let mut progress = Family::gauge(
+        "scanbridge_input_report_progress_ratio",
+        "The part of the report that was read, from 0 to 1; absent between reports",
+    );
+    for view in views {
+        for (id, counts) in &view.totals.inputs {
+            let labels = [("pipeline", view.name.as_str()), ("input", id.as_str())];
+            let (all, incomplete) = (count(counts, "reports"), count(counts, "incomplete"));
+            let mut result = |word, value| reports.add(&[labels[0], labels[1], ("result", word)], value);
+            result("complete", (all - incomplete).max(0.0));
+            result("incomplete", incomplete);
+            result("refused", count(counts, "refused"));
+            assets.add(&labels, count(counts, "assets"));
+            bytes.add(&labels, count(counts, "bytes"));
+            for kind in KINDS {
+                for severity in SEVERITIES {
+                    let labels = [labels[0], labels[1], ("kind", kind), ("severity", severity)];
+                    findings.add(&labels, count(counts, &format!("findings.{kind}.{severity}")));
+                }
+            }
+        }
+        for input in view.current.iter().flat_map(|current| &current.inputs) {
+            if input.report_bytes_total > 0 {
+                let ratio = number(input.report_bytes) / number(input.report_bytes_total);
+                progress.add(&[("pipeline", &view.name), ("input", &input.id)], ratio.min(1.0));
+            }
+        }
+    }
+    vec![reports, assets, bytes, findings, progress]
+}
+
+fn outputs(views: &[&PipelineView]) -> Vec<Family> {
+    let counter = |name, help| Family::counter(name, help).after_run();
+    let mut findings = counter(
+        "scanbridge_output_findings",
+        "Findings by what became of them in the output; the sum is what was read",
+    );
+    let mut derived = counter("scanbridge_output_derived_records", "Records in addition to the findings");
+    let mut bytes = counter("scanbridge_output_written_bytes", "Bytes written for delivered findings");
+    let mut retried =
+        counter("scanbridge_output_retried_findings", "Repetitions of findings after a failure");
+    let mut lost =
+        counter("scanbridge_dead_letters_lost", "Rejected findings that did not fit into the dead letters");
+    for view in views {
+        for (id, counts) in &view.totals.outputs {
+            let labels = [("pipeline", view.name.as_str()), ("output", id.as_str())];
+            for (name, result) in OUTPUT_COUNTS.iter().filter_map(|(name, result)| Some((name, (*result)?))) {
+                findings.add(&[labels[0], labels[1], ("result", result)], count(counts, name));
+            }
+            derived.add(&labels, count(counts, "derived"));
+            bytes.add(&labels, count(counts, "bytes"));
+            retried.add(&labels, count(counts, "retried"));
+            lost.add(&labels, count(counts, "dead_letters_lost"));
+        }
+    }
+    let mut families = vec![findings, derived, bytes, retried, lost];
+    families.extend(current_outputs(views));
+    families
+}
+
+/// The state of the outputs of the runs under way.
+fn current_outputs(views: &[&PipelineView]) -> Vec<Family> {
+    let mut up =
+        Family::gauge("scanbridge_output_up", "Whether the output delivers: neither failed nor diverted");
+    let mut circuit =
+        Family::gauge("scanbridge_output_circuit_open", "Whether the circuit breaker of the output is open");
+    let mut queued = Family::gauge("scanbridge_output_queue_findings", "Findings in the queue");
+    let mut queued_bytes = Family::gauge("scanbridge_output_queue_bytes", "Size of the queue in bytes");
+    let mut capacity =
+        Family::gauge("scanbridge_output_queue_capacity_bytes", "Maximum size of the queue in bytes");
+    let mut oldest = Family::gauge(
+        "scanbridge_output_oldest_unsent_timestamp_seconds",
+        "When the oldest finding in the queue was read, in seconds since 1970-01-01 UTC; absent when the queue is empty",
+    );
+    for view in views {
+        for output in view.current.iter().flat_map(|current| &current.outputs) {
+            let labels = [("pipeline", view.name.as_str()), ("output", output.id.as_str())];
+            let is_up = !matches!(output.state, OutputState::Failed | OutputState::Diverted);
+            up.add(&labels, flag(is_up && !output.circuit_open));
+            circuit.add(&labels, flag(output.circuit_open));
+            queued.add(&labels, number(output.queue_findings));
+            queued_bytes.add(&labels, number(output.queue_bytes));
+            capacity.add(&labels, number(output.queue_capacity_bytes));
+            let at = output.oldest_unsent.as_ref().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+            at.iter().for_each(|at| oldest.add(&labels, at.as_duration().as_secs_f64()));
+        }
+    }
+    vec![up, circuit, queued, queued_bytes, capacity, oldest]
+}
+
+/// A measured value that is a metric.
+struct Measured {
+    /// Its name in the event.
+    event: &'static str,
+    /// Its name as a metric.
+    metric: &'static str,
+    help: &'static str,
+    /// The label for the instance.
+    label: &'static str,
+    after_run: bool,
+}
+
+/// The measured values that are metrics. Others are only in the summary.
+const MEASURED: [Measured; 6] = [
+    Measured {
+        event: "quota_remaining",
+        metric: "scanbridge_input_quota_remaining",
+        help: "Requests that the source still allows",
+        label: "input",
+        after_run: false,
+    },
+    Measured {
+        event: "quota_limit",
+        metric: "scanbridge_input_quota_limit",
+        help: "Requests that the source allows in its period",
+        label: "input",
+        after_run: false,
+    },
+    Measured {
+        event: "unsent_reports",
+        metric: "scanbridge_input_unsent_reports",
+        help: "Reports at the source that were not delivered",
+        label: "input",
+        after_run: false,
+    },
+    Measured {
+        event: "certificate_expires",
+        metric: "scanbridge_certificate_expiry_timestamp_seconds",
+        help: "When the certificate of the instance expires, in seconds since 1970-01-01 UTC",
+        label: "instance",
+        after_run: true,
+    },
+    Measured {
+        event: "dead_letters",
+        metric: "scanbridge_dead_letters",
+        help: "Dead letters that are stored",
+        label: "output",
+        after_run: true,
+    },
+    Measured {
+        event: "dead_letters_bytes",
+        metric: "scanbridge_dead_letters_bytes",
+        help: "Size of the stored dead letters",
+        label: "output",
+        after_run: true,
+    },
+];
+
+fn gauges(views: &[&PipelineView]) -> Vec<Family> {
+    let families = MEASURED.iter().map(|measured| {
+        let mut family =
+            Family { after_run: measured.after_run, ..Family::gauge(measured.metric, measured.help) };
+        for view in views {
+            for ((instance, name), value) in &view.gauges {
+                if name == measured.event {
+                    family.add(&[("pipeline", &view.name), (measured.label, instance)], *value);
+                }
+            }
+        }
+        family
+    });
+    families.collect()
+}
