@@ -3,9 +3,12 @@
 //! nor the ABI.
 
 mod channel;
+mod chart;
 mod event;
 mod metrics;
+mod report;
 mod request;
+mod summary;
 mod view;
 
 pub use channel::{LineError, LineReader, MAX_LINE, write_line};
@@ -14,5 +17,9 @@ pub use event::{
     PluginReference, ReportEvent, RunEvent, Tick,
 };
 pub use metrics::{MetricsFormat, PipelineState, ServiceMetrics, metrics_of_run, metrics_of_service};
+pub use report::{Sample, Samples, html_report};
 pub use request::{ServiceRequest, StopAt};
+pub use summary::{
+    ComparedPart, DefinitionPart, FailurePart, InputPart, NotePart, OutputPart, ReportPart, RunSummary,
+};
 pub use view::{CurrentRun, LastRun, PipelineView, RunResult, Totals, UnixSeconds};

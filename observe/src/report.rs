@@ -1,0 +1,287 @@
+//! The report of a run for people: one HTML file without scripts and without anything to load.
+
+use askama::Template;
+use serde_json::Value;
+
+use crate::chart::{StackedBar, TimeLine};
+use crate::summary::{InputPart, OutputPart, RunSummary};
+
+/// How many findings all inputs had read at a time.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Sample {
+    /// Seconds since the start of the run.
+    pub seconds: f64,
+    /// Findings until then.
+    pub findings: u64,
+}
+
+/// Samples of a run, at most 120: when there are more, every second one is dropped and the interval doubles.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Samples {
+    samples: Vec<Sample>,
+    /// Number of calls of [`Samples::add`] for one sample, less one.
+    skip: usize,
+    skipped: usize,
+}
+
+impl Samples {
+    const MAX: usize = 120;
+
+    /// Adds a sample. Call it in regular intervals.
+    pub fn add(&mut self, sample: Sample) {
+        if self.skipped < self.skip {
+            self.skipped += 1;
+            return;
+        }
+        self.skipped = 0;
+        self.samples.push(sample);
+        if self.samples.len() >= Self::MAX {
+            let mut number = 0;
+            self.samples.retain(|_| {
+                number += 1;
+                number % 2 == 1
+            });
+            self.skip = self.skip * 2 + 1;
+        }
+    }
+
+    /// Adds the last sample, which is never dropped.
+    pub fn end(&mut self, sample: Sample) {
+        self.samples.push(sample);
+    }
+}
+
+/// The page for the summary of a run, as `run --summary json` prints it.
+///
+/// # Errors
+/// When `summary` is not an object of that form.
+pub fn html_report(summary: &Value, samples: &Samples) -> Result<String, serde_json::Error> {
+    let summary: RunSummary = serde::Deserialize::deserialize(summary)?;
+    let page = Page::of(&summary, samples);
+    // Writing to a text fails only if a value fails to format itself; texts and numbers never do.
+    Ok(page.render().unwrap_or_else(|error| format!("<!doctype html><p>{error}</p>\n")))
+}
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    summary: &'a RunSummary,
+    /// All findings that were read.
+    findings: u64,
+    status: Status,
+    rows: Vec<SeverityRow>,
+    bar: Option<StackedBar>,
+    line: Option<TimeLine>,
+}
+
+/// The status as a word and a mark; the color alone says nothing to some readers.
+struct Status {
+    class: &'static str,
+    mark: &'static str,
+    word: &'static str,
+}
+
+/// The findings of one kind.
+struct SeverityRow {
+    kind: String,
+    /// Severity 5 to 1, then unknown.
+    counts: [u64; 6],
+    total: u64,
+}
+
+const KINDS: [&str; 4] = ["vulnerability", "potential", "information", "service"];
+const SEVERITIES: [&str; 6] = ["5", "4", "3", "2", "1", "0"];
+
+impl<'a> Page<'a> {
+    fn of(summary: &'a RunSummary, samples: &Samples) -> Self {
+        let by_severity = summary.findings_by_severity();
+        let count = |kind: &str, severity: &str| {
+            by_severity.get(kind).and_then(|counts| counts.get(severity)).copied().unwrap_or_default()
+        };
+        let rows = KINDS.map(|kind| {
+            let counts = SEVERITIES.map(|severity| count(kind, severity));
+            SeverityRow { kind: kind.to_owned(), counts, total: counts.iter().sum() }
+        });
+        let parts = SEVERITIES.map(|severity| {
+            let value = rows_of(&rows, severity);
+            let name = if severity == "0" { "unknown".to_owned() } else { severity.to_owned() };
+            (format!("s{severity}"), format!("severity {name}: {}", grouped(&value)), value)
+        });
+        let points: Vec<(f64, u64)> =
+            samples.samples.iter().map(|sample| (sample.seconds, sample.findings)).collect();
+        Self {
+            summary,
+            findings: summary.findings(),
+            status: status(summary),
+            bar: StackedBar::of(&parts),
+            line: TimeLine::of_rate(&points),
+            rows: rows.into_iter().collect(),
+        }
+    }
+
+    /// Whether an output accounts for every finding that was read.
+    fn adds_up(&self, output: &OutputPart) -> bool {
+        output.findings() == self.findings
+    }
+}
+
+fn rows_of(rows: &[SeverityRow], severity: &str) -> u64 {
+    let column = SEVERITIES.iter().position(|known| *known == severity).unwrap_or_default();
+    rows.iter().map(|row| row.counts[column]).sum()
+}
+
+fn status(summary: &RunSummary) -> Status {
+    let (class, mark, word) = match (summary.interrupted, summary.status.as_str()) {
+        (true, _) => ("partial", "‖", "interrupted"),
+        (false, "ok") => ("ok", "✓", "all delivered"),
+        (false, "partial") => ("partial", "!", "partly delivered"),
+        _ => ("failed", "✗", "failed"),
+    };
+    Status { class, mark, word }
+}
+
+/// Problems of an input that a reader must see.
+fn problems(input: &InputPart) -> String {
+    let counts = [
+        (input.incomplete, "incomplete"),
+        (input.not_found, "not found"),
+        (input.refused, "refused"),
+        (input.unfinished, "unfinished"),
+    ];
+    let texts = counts.iter().filter(|(count, _)| *count > 0);
+    texts.map(|(count, word)| format!("{} {word}", grouped(count))).collect::<Vec<_>>().join(", ")
+}
+
+/// A number with separators: 41,203.
+fn grouped(number: &u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size in bytes with a unit: 18.2 MiB.
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+fn size(bytes: &u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (*bytes as f64, 0);
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+/// A duration: 96.4 s, 12 min 5 s, 3 h 12 min.
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+fn duration(milliseconds: &u64) -> String {
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0..120 => format!("{:.1} s", *milliseconds as f64 / 1000.0),
+        120..7200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// A time in UTC that a person reads at once: 2026-11-30 05:03:11.
+fn time(rfc3339: &str) -> String {
+    let text = rfc3339.replacen('T', " ", 1);
+    text.get(..19).unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn summary() -> Value {
+        json!({
+            "schema": 1, "pipeline": "emea", "file": "/etc/scanbridge/pipelines/emea.yaml", "run": 412,
+            "started": "2026-11-30T05:03:11.120Z", "ended": "2026-11-30T05:19:40.000Z", "version": "0.1.0",
+            "host": "bridge", "trigger": "schedule", "status": "partial", "exit_code": 65, "elapsed_ms": 988_880,
+            "inputs": [{
+                "id": "scans", "plugin": "QualysGuard", "reports": 2, "assets": 812, "bytes": 19_083_000,
+                "findings": {"vulnerability": 30_000, "information": 11_203}, "incomplete": 1,
+                "findings_by_severity": {"vulnerability": {"5": 10_000, "4": 15_000, "3": 5_000},
+                    "information": {"1": 11_000, "0": 203}},
+                "reports_list": [
+                    {"id": "scan/1", "title": "Weekly <EMEA>", "path": "scan/1", "result": "complete",
+                     "findings": 41_000, "bytes": 18_000_000, "duration_ms": 96_400},
+                    {"id": "scan/2", "title": "DMZ", "path": "scan/2", "result": "incomplete",
+                     "findings": 203, "bytes": 1_083_000, "duration_ms": 12_000}],
+                "notes": [{"warning": true, "text": "clock differs by 90 s", "count": 1}],
+            }],
+            "outputs": [
+                {"id": "siem", "plugin": "ArcSightCEF", "records": 41_180, "filtered": 20, "rejected": 3,
+                 "bytes": 25_000_000},
+                {"id": "dc", "plugin": "Sourcefire", "records": 100, "undelivered": 3}],
+            "failures": [{"instance": "dc", "message": "connection refused", "hint": "check the address",
+                "exit_code": 69}],
+            "compared": {"against_run": 411, "new": 118, "gone": 64, "same": 41_021},
+            "top_definitions": [{"id": "38170", "title": "SSL <b>", "findings": 900}],
+        })
+    }
+
+    fn samples() -> Samples {
+        let mut samples = Samples::default();
+        for second in 0..500_u32 {
+            samples.add(Sample { seconds: f64::from(second), findings: u64::from(second) * 80 + u64::from(second % 50) * 3 });
+        }
+        samples.end(Sample { seconds: 500.0, findings: 40_000 });
+        samples
+    }
+
+    #[test]
+    fn report_of_a_run() {
+        insta::assert_snapshot!(html_report(&summary(), &samples()).unwrap());
+    }
+
+    #[test]
+    fn external_texts_are_escaped() {
+        let page = html_report(&summary(), &samples()).unwrap();
+        assert!(!page.contains("<EMEA>") && !page.contains("SSL <b>"));
+        assert!(page.contains("Weekly &#60;EMEA&#62;"));
+    }
+
+    #[test]
+    fn nothing_is_loaded_and_nothing_is_executed() {
+        let page = html_report(&summary(), &samples()).unwrap();
+        for word in
+            ["<script", "http:", "https:", "url(", "@import", "javascript:", "onload", "<img", "<link"]
+        {
+            assert!(!page.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_did_not_start_has_a_report() {
+        let summary = json!({"pipeline": "p", "status": "failed", "exit_code": 78,
+            "failures": [{"instance": "run", "message": "p.yaml is invalid", "exit_code": 78}]});
+        let page = html_report(&summary, &Samples::default()).unwrap();
+        assert!(page.contains("p.yaml is invalid") && page.contains("failed"), "{page}");
+    }
+
+    #[test]
+    fn samples_stay_few_and_cover_the_run() {
+        let samples = samples();
+        assert!(samples.samples.len() <= Samples::MAX, "{}", samples.samples.len());
+        assert_eq!(samples.samples.first().unwrap().seconds, 0.0);
+        assert_eq!(samples.samples.last().unwrap().findings, 40_000);
+    }
+
+    #[test]
+    fn numbers_have_units() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(|it| grouped(&it)), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1023, 1024, 19_083_000].map(|it| size(&it)), ["0 B", "1023 B", "1.0 KiB", "18.2 MiB"]);
+        assert_eq!([900, 125_000, 11_520_000].map(|it| duration(&it)), ["0.9 s", "2 min 5 s", "3 h 12 min"]);
+        assert_eq!(time("2026-11-30T05:03:11.120Z"), "2026-11-30 05:03:11");
+        assert_eq!(time("é"), "é");
+    }
+}
