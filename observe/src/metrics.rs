@@ -56,12 +56,16 @@ pub fn metrics_of_service(
     pipelines: &[(&PipelineView, &PipelineState)],
     format: MetricsFormat,
 ) -> String {
+    write(all_families(service, pipelines), format)
+}
+
+fn all_families(service: &ServiceMetrics, pipelines: &[(&PipelineView, &PipelineState)]) -> Vec<Family> {
     let views: Vec<&PipelineView> = pipelines.iter().map(|(view, _)| *view).collect();
     let mut all = families::build_information();
     all.extend(families::of_service(service));
     all.extend(families::of_states(service, pipelines));
     all.extend(families::of_pipelines(&views));
-    write(all, format)
+    all
 }
 
 /// Whether this name of a count is known; others make no series.
@@ -267,6 +271,35 @@ mod tests {
         let (view, state) = (view(), state());
         let answer = metrics_of_service(&service(), &[(&view, &state)], format);
         assert!(answer.ends_with("# EOF\n"), "{answer}");
+    }
+
+    /// The table of all metrics in the manual.
+    fn table() -> String {
+        let (view, state) = (view(), state());
+        let mut table = "| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n".to_owned();
+        for family in all_families(&service(), &[(&view, &state)]) {
+            let Family { name, help, is_counter, after_run, .. } = family;
+            let (kind, end) = if is_counter { ("counter", "_total") } else { ("gauge", "") };
+            let labels = family.series[0].labels.iter().map(|(label, _)| format!("`{label}`"));
+            let labels = labels.collect::<Vec<_>>().join(", ");
+            let mark = if after_run { " †" } else { "" };
+            table.push_str(&format!("| `{name}{end}`{mark} | {kind} | {labels} | {help} |\n"));
+        }
+        table
+    }
+
+    #[test]
+    fn the_manual_has_every_metric() {
+        const BEGIN: &str = "<!-- metrics: generated, see observe/src/metrics.rs -->\n";
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/monitoring.md");
+        let text = std::fs::read_to_string(&page).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once("<!-- end of metrics -->").unwrap();
+        let expected = format!("{before}{BEGIN}{}<!-- end of metrics -->{after}", table());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&page, &expected).unwrap();
+        }
+        assert!(text == expected, "docs/monitoring.md is out of date: run this test with UPDATE_DOCS=1");
     }
 
     fn monitoring(name: &str) -> PathBuf {

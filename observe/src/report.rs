@@ -232,7 +232,10 @@ mod tests {
     fn samples() -> Samples {
         let mut samples = Samples::default();
         for second in 0..500_u32 {
-            samples.add(Sample { seconds: f64::from(second), findings: u64::from(second) * 80 + u64::from(second % 50) * 3 });
+            samples.add(Sample {
+                seconds: f64::from(second),
+                findings: u64::from(second) * 80 + u64::from(second % 50) * 3,
+            });
         }
         samples.end(Sample { seconds: 500.0, findings: 40_000 });
         samples
