@@ -11,7 +11,7 @@ use std::sync::Arc;
 use scanbridge_plugin_api::{ErrorKind, Outcome, PluginError, PluginKind, Purpose, ReportKey, Rereads};
 
 use crate::config::Pipeline;
-use crate::pipeline::{self, Failure, OpenPipeline, RunResult, Settings, Stop, Summary};
+use crate::pipeline::{self, Failure, Head, OpenPipeline, RunResult, Settings, Stop, Summary};
 use crate::plugins::Registry;
 use crate::session;
 use crate::state::{DeadLetterReader, Ledger, Lock, MissedReport, Stage, StateError, StateFolder};
@@ -181,7 +181,7 @@ impl Replay<'_> {
 
     fn add(&mut self, result: Result<Summary, Vec<Failure>>) {
         let not_started = |failures| {
-            let summary = Summary::not_started(&self.pipeline, failures);
+            let summary = Summary::not_started(Head::default(), &self.pipeline, failures);
             Summary { inputs: Vec::new(), ..summary }
         };
         let summary = result.unwrap_or_else(not_started);

@@ -8,15 +8,15 @@ use std::time::Duration;
 use scanbridge_plugin_api::Purpose;
 
 use crate::config::{IfRunning, Pipeline};
-use crate::pipeline::{self, Failure, Settings, Stop, Summary};
+use crate::pipeline::{self, Failure, Head, Settings, Stop, Summary, Trigger};
 use crate::plugins::{CallRecorder, Registry};
 use crate::state::{
     Change, ChangedOptions, Checkpoint, Fingerprint, Ledger, Lock, RunRecord, RunState, StateError,
-    StateFolder, now,
+    StateFolder,
 };
 
 /// Options of one run, from the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunOptions {
     /// Whether a progress bar is drawn.
     pub bar: bool,
@@ -24,6 +24,8 @@ pub struct RunOptions {
     pub restart: bool,
     /// Whether to wait for another run of this pipeline to finish.
     pub wait: bool,
+    /// What started the run, for its summary.
+    pub trigger: Trigger,
 }
 
 /// Runs a checked pipeline once. `state` is the state directory of all pipelines.
@@ -61,9 +63,10 @@ pub fn run(
         options_changed,
     };
     let opened = pipeline::build(pipeline, registry, settings, stop)?;
+    let head = Head::of(pipeline, options.trigger);
     let mut record = RunRecord {
         number,
-        started: now(),
+        started: head.started.clone(),
         ended: None,
         state: RunState::Running,
         fingerprint,
@@ -72,8 +75,10 @@ pub fn run(
     };
     ledger.begin(&record, from.as_ref()).map_err(to_failures)?;
     let (mut summary, result) = pipeline::run(opened, Arc::clone(stop), options.bar);
+    let digest = record.fingerprint.digest();
+    summary.head = Head { run: Some(number), digest, ..head }.ended();
     record.state = result.state;
-    record.ended = Some(now());
+    record.ended = Some(summary.head.ended.clone());
     record.exit_code = Some(summary.exit_code());
     record.findings = summary.inputs.iter().map(|input| input.findings.total()).sum();
     if let Err(error) = ledger.end(&record, &result.end) {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::pipeline::Trigger;
+
 /// Transfer vulnerability findings from Qualys to Defense Center, ArcSight (CEF), CSV and JSON.
 ///
 /// A pipeline file (YAML) lists the inputs and outputs. Start with `scanbridge check FILE`: it reports all
@@ -53,9 +55,9 @@ pub enum Command {
     Run {
         /// Pipeline file
         file: PathBuf,
-        /// Format of the summary printed to standard output at the end of the run
+        /// Format of the summary at the end of the run
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-        summary: Format,
+        summary: SummaryFormat,
         /// Do not show a progress bar (never shown without a terminal)
         #[arg(long)]
         no_progress: bool,
@@ -65,6 +67,9 @@ pub enum Command {
         /// If this pipeline is already running, wait until that run has finished (like `if_running: wait`)
         #[arg(long)]
         wait: bool,
+        /// What started the run, for its summary
+        #[arg(long, value_enum, default_value_t, hide = true, value_name = "WORD")]
+        trigger: Trigger,
     },
     /// Validate a pipeline file without delivering anything
     ///
@@ -152,9 +157,9 @@ pub enum DeadLettersCommand {
         /// Only dead letters of this output
         #[arg(long, value_name = "ID")]
         output: Option<String>,
-        /// Format of the summary printed to standard output
+        /// Format of the summary at the end
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-        summary: Format,
+        summary: SummaryFormat,
     },
     /// Delete rejected findings
     Purge {
@@ -259,7 +264,11 @@ pub enum ConfigCommand {
         effective: bool,
     },
     /// Print the JSON Schema of pipeline files for editors; covers the installed plugins
-    Schema,
+    Schema {
+        /// Print the schema of the summary of a run (`run --summary json`) instead
+        #[arg(long)]
+        summary: bool,
+    },
 }
 
 /// Options of every command.
@@ -298,6 +307,18 @@ pub enum Format {
     Text,
     /// JSON
     Json,
+}
+
+/// Format of the summary of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum SummaryFormat {
+    /// Lines on standard output; on standard error when an output writes to standard output
+    #[default]
+    Text,
+    /// One JSON object, the last line of standard output
+    Json,
+    /// Nothing if all was delivered, otherwise lines on standard error
+    None,
 }
 
 /// Result of parsing that ends the program before any command: a usage error, or a request for help or the
@@ -364,10 +385,11 @@ mod tests {
         assert_eq!(before.common.verbose, 1);
         let run = Command::Run {
             file: "p.yaml".into(),
-            summary: Format::Json,
+            summary: SummaryFormat::Json,
             no_progress: false,
             restart: false,
             wait: false,
+            trigger: Trigger::Command,
         };
         assert_eq!(before.command, run);
     }

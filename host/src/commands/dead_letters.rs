@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use scanbridge_plugin_api::Outcome;
 
-use super::preparation::{NOTHING_STARTED, checked, registry};
-use super::run::{print_failures, print_summary, state_folder, stoppable};
+use super::preparation::{NOTHING_STARTED, checked_or_problems, registry};
+use super::run::{invalid_file, state_folder, stoppable};
 use super::state::{known_id, print_text, with_folder};
+use super::summary::{print_not_started, print_summary};
 use super::terminal::{print_output, width};
 use crate::cli::{
-    CommonOptions, DeadLettersCommand, Format, list_dead_letter_counts, no_dead_letters, show_dead_letter,
-    show_missed_report,
+    CommonOptions, DeadLettersCommand, Format, SummaryFormat, list_dead_letter_counts, no_dead_letters,
+    show_dead_letter, show_missed_report,
 };
 use crate::config::Document;
-use crate::pipeline::{Failure, Summary};
+use crate::pipeline::{Failure, Head, Summary, Trigger};
 use crate::replay;
 use crate::state::{DeadLetterCount, DeadLetterReader, Ledger, StateError, StateFolder};
 
@@ -71,32 +72,31 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
     }
 }
 
-fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOptions) -> u8 {
+fn replay(file: &Path, output: Option<&str>, format: SummaryFormat, common: &CommonOptions) -> u8 {
     let registry = registry(common);
-    let pipeline = match checked(file, &registry, NOTHING_STARTED) {
+    let pipeline = match checked_or_problems(file, &registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
-        Err(code) => return code,
+        Err(problems) => return invalid_file(file, &problems, format, Trigger::Command),
     };
+    let head = Head::of(&pipeline, Trigger::Command);
     let folder = StateFolder::of(&state_folder(common), &pipeline.name);
     let checked_id = read(&folder).and_then(|(_, counts)| {
         let ids = pipeline.outputs.iter().map(|output| output.instance.id.as_str());
         known(output, ("output", "outputs"), ids, &counts)
     });
     if let Err(error) = checked_id {
-        print_failures(&[Failure::of_state("state", &error)], NOTHING_STARTED);
-        return error.exit_code;
+        let failures = vec![Failure::of_state("state", &error)];
+        return print_not_started(&Summary::without_instances(head, failures), format);
     }
     let stdout_has_data = pipeline.writes_to_stdout();
     match replay::replay(pipeline, &registry, folder, output, &stoppable("")) {
-        Ok(None) => match format {
-            Format::Text => print_output("nothing to replay\n", 0),
-            Format::Json => print_summary(&Summary::nothing_done(), format, false),
-        },
-        Ok(Some(summary)) => print_summary(&summary, format, stdout_has_data),
-        Err(failures) => {
-            print_failures(&failures, NOTHING_STARTED);
-            failures.first().map_or(0, |failure| failure.exit_code)
+        Ok(None) if format == SummaryFormat::Text => print_output("nothing to replay\n", 0),
+        Ok(None) => print_summary(&Summary::without_instances(head, Vec::new()), format, false),
+        Ok(Some(summary)) => {
+            let head = head.ended();
+            print_summary(&Summary { head, ..summary }, format, stdout_has_data)
         }
+        Err(failures) => print_not_started(&Summary::without_instances(head, failures), format),
     }
 }
 

@@ -8,6 +8,7 @@ mod preparation;
 mod run;
 mod settings;
 mod state;
+mod summary;
 pub(crate) mod terminal;
 
 use scanbridge_plugin_api::PluginKind;
@@ -40,9 +41,9 @@ pub fn execute(arguments: &Arguments) -> u8 {
         signals::disable_core_dumps();
     }
     end_command(match &arguments.command {
-        Command::Run { file, summary, no_progress, restart, wait } => {
-            let options =
-                RunOptions { bar: !no_progress && stderr_is_terminal(), restart: *restart, wait: *wait };
+        Command::Run { file, summary, no_progress, restart, wait, trigger } => {
+            let bar = !no_progress && stderr_is_terminal();
+            let options = RunOptions { bar, restart: *restart, wait: *wait, trigger: *trigger };
             run::run(file, *summary, options, common)
         }
         Command::Check { file, depth, format } => check::check(file, *depth, *format, common),
@@ -65,7 +66,8 @@ pub fn execute(arguments: &Arguments) -> u8 {
         }
         Command::Plugin(PluginCommand::Examine { job }) => exam::serve(job),
         Command::Config(ConfigCommand::Show { file, format, .. }) => settings::show(file, *format, common),
-        Command::Config(ConfigCommand::Schema) => settings::schema(&registry(common)),
+        Command::Config(ConfigCommand::Schema { summary: true }) => settings::schema_of_summary(),
+        Command::Config(ConfigCommand::Schema { .. }) => settings::schema(&registry(common)),
         Command::State(command) => state::execute(command, common),
         Command::DeadLetters(command) => dead_letters::execute(command, common),
     })

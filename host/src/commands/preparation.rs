@@ -23,11 +23,23 @@ pub(super) fn registry(common: &CommonOptions) -> Registry {
 /// End of the last error line of a command that delivers findings.
 pub(super) const NOTHING_STARTED: &str = "; nothing was started";
 
-/// Reads and checks a pipeline file. Prints errors and warnings; `outcome` ends the line with their number.
+/// Like [`checked_or_problems`].
 ///
 /// # Errors
 /// The exit code, when the file has errors.
 pub(super) fn checked(file: &Path, registry: &Registry, outcome: &str) -> Result<Pipeline, u8> {
+    checked_or_problems(file, registry, outcome).map_err(|_| Problems::EXIT_CODE)
+}
+
+/// Reads and checks a pipeline file. Prints errors and warnings; `outcome` ends the line with their number.
+///
+/// # Errors
+/// The printed errors.
+pub(super) fn checked_or_problems(
+    file: &Path,
+    registry: &Registry,
+    outcome: &str,
+) -> Result<Pipeline, Problems> {
     let pipeline = config::read(file).and_then(|document| config::check(&document, registry));
     match pipeline {
         Ok(pipeline) => {
@@ -36,7 +48,7 @@ pub(super) fn checked(file: &Path, registry: &Registry, outcome: &str) -> Result
         }
         Err(problems) => {
             print_error(&problems.render_with_outcome(error_style(), outcome));
-            Err(Problems::EXIT_CODE)
+            Err(problems)
         }
     }
 }

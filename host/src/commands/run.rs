@@ -10,30 +10,38 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::preparation::{NOTHING_STARTED, checked, registry};
-use super::terminal::{print_error, print_output};
-use crate::cli::{CommonOptions, Format};
-use crate::pipeline::{ABORT, DRAIN, Failure, Stop, Summary};
+use super::preparation::{NOTHING_STARTED, checked_or_problems, registry};
+use super::summary::{failures_of, print_not_started, print_summary, summary_only};
+use super::terminal::print_error;
+use crate::cli::{CommonOptions, SummaryFormat};
+use crate::config::Problems;
+use crate::pipeline::{ABORT, DRAIN, Failure, Head, Stop, Summary, Trigger};
 use crate::session::{self, RunOptions};
 
 /// Exit code of a process ended by SIGINT, as shells report it (128 + 2).
 const INTERRUPTED: i32 = 130;
 
-pub(super) fn run(file: &Path, format: Format, options: RunOptions, common: &CommonOptions) -> u8 {
+pub(super) fn run(file: &Path, format: SummaryFormat, options: RunOptions, common: &CommonOptions) -> u8 {
     let registry = registry(common);
-    let pipeline = match checked(file, &registry, NOTHING_STARTED) {
+    let pipeline = match checked_or_problems(file, &registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
-        Err(code) => return code,
+        Err(problems) => return invalid_file(file, &problems, format, options.trigger),
     };
     let stop = stoppable("; the next run resumes there");
     match session::run(&pipeline, &registry, &state_folder(common), options, &stop) {
         Ok(summary) => print_summary(&summary, format, pipeline.writes_to_stdout()),
         Err(failures) => {
-            print_failures(&failures, NOTHING_STARTED);
-            let summary = Summary::not_started(&pipeline, failures);
-            if format == Format::Json { print_summary(&summary, format, false) } else { summary.exit_code() }
+            let head = Head::of(&pipeline, options.trigger);
+            print_not_started(&Summary::not_started(head, &pipeline, failures), format)
         }
     }
+}
+
+/// The end of a run or replay whose pipeline file has errors, which are printed already.
+pub(super) fn invalid_file(file: &Path, problems: &Problems, format: SummaryFormat, trigger: Trigger) -> u8 {
+    let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
+    let head = Head::starting(&name, file, trigger);
+    summary_only(&Summary::without_instances(head, failures_of(problems)), format)
 }
 
 /// A [`Stop`] that SIGINT and SIGTERM trigger. `then` is logged: what a later run does.
@@ -76,22 +84,6 @@ pub(super) fn print_failures(failures: &[Failure], outcome: &str) {
     }
     let plural = if failures.len() == 1 { "" } else { "s" };
     print_error(&format!("{} error{plural}{outcome}\n", failures.len()));
-}
-
-/// Prints the summary of a run and returns its exit code. Text goes to standard error when standard output has the
-/// data of an output; JSON is always the last line of standard output, because a script asked for it.
-pub(super) fn print_summary(summary: &Summary, format: Format, stdout_has_data: bool) -> u8 {
-    let text = match format {
-        Format::Text if stdout_has_data => {
-            print_error(&summary.text());
-            return summary.exit_code();
-        }
-        Format::Text => summary.text(),
-        Format::Json => {
-            serde_json::to_string(summary).expect("a summary consists of strings and numbers") + "\n"
-        }
-    };
-    print_output(&text, summary.exit_code())
 }
 
 /// The first SIGINT or SIGTERM stops the run at the next checkpoint, within ten seconds. A second one cancels all calls; a

@@ -117,7 +117,7 @@ impl Session<'_> {
 
     /// Runs the pipeline from the beginning, as in 2014: an interrupted run is never resumed.
     fn run(&self, pipeline: &Pipeline) -> u8 {
-        let options = RunOptions { bar: false, restart: true, wait: false };
+        let options = RunOptions { restart: true, ..RunOptions::default() };
         let stop = self.interruption.next_run();
         match session::run(pipeline, &self.registry, &state_folder(), options, &stop) {
             Ok(summary) => {

@@ -55,6 +55,11 @@ impl Control {
         self.record(id, error);
     }
 
+    /// Records a report that was not read, or not completely. The input continues.
+    pub(super) fn report_failed(&self, id: &str, error: &PluginError) {
+        self.record_failure(Failure::of_report(id, error));
+    }
+
     /// Records the failure that ends an input early.
     pub(super) fn input_ended(&self, id: &str, error: &PluginError) {
         self.input_failed(id, error);

@@ -25,7 +25,8 @@ impl Failures {
     /// Adds a failure.
     pub(super) fn add(&mut self, failure: Failure) {
         // One failure of each exit code is always kept, because they determine the exit code of the run.
-        let is_new_code = || self.list.iter().all(|listed| listed.exit_code != failure.exit_code);
+        let kind = (failure.exit_code, failure.of_report);
+        let is_new_code = || self.list.iter().all(|listed| (listed.exit_code, listed.of_report) != kind);
         if self.list.len() < MAX_SHOWN || is_new_code() {
             self.list.push(failure);
         } else {
@@ -47,8 +48,8 @@ impl Failures {
         let mut list = self.list.clone();
         if let (Some(first), 1..) = (self.list.first(), self.omitted) {
             let message = format!("{} more failures; see the log", self.omitted);
-            let exit_code = first.exit_code;
-            list.push(Failure { instance: "run".to_owned(), message, hint: None, exit_code });
+            let more = Failure::of_command("run", &message, None, first.exit_code);
+            list.push(Failure { of_report: first.of_report, ..more });
         }
         list
     }

@@ -56,5 +56,8 @@ pub use run::{RunResult, run};
 pub use settings::Settings;
 pub use stop::{ABORT, DRAIN, Stop};
 pub(crate) use summary::to_state_error;
-pub use summary::{Failure, InputSummary, OutputSummary, RunStatus, Summary};
+pub use summary::{
+    Failure, Head, InputSummary, ListedReport, OutputSummary, ReportResult, RunStatus, SeverityCounts,
+    Summary, Trigger, summary_schema,
+};
 pub(crate) use validate::check_rows;

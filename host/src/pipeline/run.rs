@@ -17,8 +17,8 @@ use super::progress::Progress;
 use super::queue::Queue;
 use super::report_lock::ReportLock;
 use super::stop::Stop;
-use super::summary::{Failure, InputSummary, OutputSummary, RunStatus, Summary};
-use crate::exit_code::exit_code;
+use super::summary::{Failure, Head, InputSummary, OutputSummary, RunStatus, Summary};
+use crate::exit_code::{INTERRUPTED, exit_code};
 use crate::state::{EndOfRun, RunState};
 
 /// Result of a run, for the ledger.
@@ -71,12 +71,13 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, progress_bar: bool) -> (Su
         outputs.extend(indexes.into_iter().zip(summaries));
     }
     let finished = results.iter().all(|read| read.finished);
+    let stopped_idle = finished && results.iter().any(|read| read.stopped_idle);
     let inputs = results.into_iter().zip(resumed).map(|(read, resumed)| {
         let mut summary = read.summary;
         summary.resumed = resumed;
         let summary = with_counts(summary, &read.counts);
         if summary.invalid.total() > 0 {
-            control.input_failed(&summary.id, &invalid_rows(&summary));
+            control.report_failed(&summary.id, &invalid_rows(&summary));
         }
         summary
     });
@@ -85,12 +86,19 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, progress_bar: bool) -> (Su
         record_earlier_failures(&control, &checkpoints.unsettled(), &inputs, &outputs);
     }
     let failed = control.has_failed();
-    let summary = summarize(inputs, outputs, absent, &control, started);
+    let mut summary = summarize(inputs, outputs, absent, &control, started);
+    if stopped_idle && !failed {
+        summary.stopped_idle = true;
+        // Single reports and findings failed.
+        let is_ok = summary.status == RunStatus::Ok;
+        summary.status = if is_ok { RunStatus::Ok } else { RunStatus::Partial };
+    }
     let state = match finished && !failed && checkpoints.is_everything_settled() {
         false if control.is_resumable() => RunState::Interrupted,
         _ => RunState::Finished,
     };
     let is_finished = state == RunState::Finished;
+    summary.interrupted = !is_finished || summary.exit_code() == INTERRUPTED;
     let end = EndOfRun {
         since: checkpoints.since_checkpoint(is_finished),
         unconfirmed: checkpoints.unconfirmed(),
@@ -315,5 +323,6 @@ fn summarize(
     } else {
         RunStatus::Partial
     };
-    Summary { status, inputs, outputs, failures, elapsed: control.stop.since(started) }
+    let elapsed = control.stop.since(started);
+    Summary { status, inputs, outputs, elapsed, ..Summary::without_instances(Head::default(), failures) }
 }

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::KindCounts;
 use super::odd_cells::{OddCells, fmt_counts};
+use super::summary::SeverityCounts;
 
 /// Why a row is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,8 @@ impl Serialize for InvalidRows {
 pub(crate) struct RowReport {
     /// Valid findings by kind.
     pub(super) findings: KindCounts,
+    /// Valid findings by severity.
+    pub(super) severities: SeverityCounts,
     /// Valid assets that begin in the batch.
     pub(super) assets: u64,
     pub(crate) invalid: InvalidRows,
@@ -159,7 +162,10 @@ pub(crate) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<
             found.odd_cells.of_finding(&finding);
             found.odd_cells.check_typed("finding", &findings, |column| finding.column(column));
             match fault_of_finding(&finding, &bad_assets) {
-                None => found.findings.add(finding.kind(), 1),
+                None => {
+                    found.findings.add(finding.kind(), 1);
+                    found.severities.add(finding.severity());
+                }
                 Some(fault) => {
                     bad_findings.push(finding.row());
                     found.invalid.add(fault);

@@ -44,6 +44,12 @@ impl Fingerprint {
         Self { inputs: inputs.collect(), outputs: outputs.collect() }
     }
 
+    /// A hash of the fingerprint.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        hash(&json!(self))
+    }
+
     /// The options that differ from those of an interrupted run. They may differ if the plugin declares that, or if
     /// the output has not delivered anything yet.
     ///

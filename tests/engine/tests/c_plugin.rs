@@ -53,7 +53,7 @@ fn run(folder: &Path, act: &str) -> Summary {
     let registry = Registry::discover(&plugins, FilePermissionCheck::OwnerOnly);
     let document = config::read_text(&PathBuf::from("c.yaml"), &text).expect("it is YAML");
     let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
-    let options = RunOptions { bar: false, restart: false, wait: false };
+    let options = RunOptions::default();
     session::run(&pipeline, &registry, &folder.join("state"), options, &Arc::new(Stop::default()))
         .unwrap_or_else(|failures| panic!("{failures:?}"))
 }

@@ -34,7 +34,7 @@ fn pipeline(act: &str, outputs: &str) -> (Pipeline, Registry) {
 
 fn run_to(folder: &Path, act: &str, outputs: &str) -> Summary {
     let (pipeline, registry) = pipeline(act, outputs);
-    let options = RunOptions { bar: false, restart: false, wait: false };
+    let options = RunOptions::default();
     session::run(&pipeline, &registry, &folder.join("state"), options, &Arc::new(Stop::default()))
         .unwrap_or_else(|failures| panic!("{failures:?}"))
 }

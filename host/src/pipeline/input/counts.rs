@@ -7,7 +7,7 @@ use scanbridge_plugin_api::model::FindingKind;
 
 use super::kind_counts::KindCounts;
 use crate::pipeline::row_faults::RowFaults;
-use crate::pipeline::summary::InputSummary;
+use crate::pipeline::summary::{InputSummary, SEVERITIES};
 use crate::pipeline::validate::RowReport;
 
 /// What an input has sent so far.
@@ -15,6 +15,7 @@ use crate::pipeline::validate::RowReport;
 pub(in crate::pipeline) struct InputCounts {
     assets: AtomicU64,
     findings: [AtomicU64; 4],
+    severities: [AtomicU64; SEVERITIES],
     pub(in crate::pipeline) faults: Arc<RowFaults>,
     /// Whether a batch was invalid; its findings are not counted.
     pub(in crate::pipeline) has_invalid_batch: AtomicBool,
@@ -25,6 +26,7 @@ impl InputCounts {
         Self {
             assets: AtomicU64::new(0),
             findings: Default::default(),
+            severities: Default::default(),
             faults,
             has_invalid_batch: AtomicBool::new(false),
         }
@@ -43,6 +45,9 @@ impl InputCounts {
         for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
             total.fetch_add(report.findings.of(kind), Ordering::Relaxed);
         }
+        for (count, total) in report.severities.0.iter().zip(&self.severities) {
+            total.fetch_add(*count, Ordering::Relaxed);
+        }
         self.faults.add(report);
     }
 }
@@ -51,6 +56,8 @@ impl InputCounts {
 pub(in crate::pipeline) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets.load(Ordering::Relaxed);
     summary.findings = counts.findings();
+    summary.severities.0 =
+        std::array::from_fn(|severity| counts.severities[severity].load(Ordering::Relaxed));
     (summary.invalid, summary.odd_cells) = counts.faults.counts();
     if summary.odd_cells.total() > 0 {
         tracing::warn!(

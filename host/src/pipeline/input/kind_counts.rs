@@ -6,6 +6,8 @@ use scanbridge_plugin_api::model::FindingKind;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::pipeline::summary::grouped;
+
 /// Findings by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KindCounts([u64; 4]);
@@ -56,7 +58,7 @@ impl fmt::Display for KindCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, kind) in FindingKind::ALL.into_iter().enumerate() {
             let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}{} {}", kind.word(), self.of(kind))?;
+            write!(f, "{separator}{} {}", kind.word(), grouped(self.of(kind)))?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::pipeline::batch::{BatchOrigin, SharedBatch, size_of_batch};
 use crate::pipeline::checkpoint::EndedReport;
 use crate::pipeline::item::{Item, ReportBegin};
 use crate::pipeline::row_faults::ReportTally;
+use crate::pipeline::summary::{ListedReport, ReportResult};
 use crate::state::{self, SentReport};
 use crate::telemetry::without_controls;
 
@@ -54,7 +55,8 @@ impl<'a> InputWorker<'a> {
         let tally = Arc::new(ReportTally::new((&start).into()));
         let (report, partial) = (Arc::new(start), self.source.is_replay());
         let begin = ReportBegin { report, key, continued, partial, tally };
-        self.report = Some(OpenReport { begin: begin.clone(), report_lock, has_sent: false });
+        let started = self.control.stop.now();
+        self.report = Some(OpenReport { begin: begin.clone(), report_lock, has_sent: false, started });
         self.send(&Item::Begin(begin));
         Ok(())
     }
@@ -121,7 +123,7 @@ impl<'a> InputWorker<'a> {
         let Some(report) = self.report.take() else {
             return Err(PluginError::bug("the input ended a report without starting it"));
         };
-        self.count_end(&report.begin.report, &end);
+        self.count_end(&report, &end);
         // An incomplete report must not remove anything, and a complete one is always delivered.
         let deliver = end.deliver || end.complete;
         let end = end.with_deliver(deliver);
@@ -134,9 +136,11 @@ impl<'a> InputWorker<'a> {
         Ok(())
     }
 
-    fn count_end(&mut self, start: &ReportStart, end: &ReportEnd) {
-        self.summary.reports += 1;
-        self.summary.bytes = self.summary.bytes.saturating_add(end.bytes);
+    fn count_end(&mut self, report: &OpenReport<'_>, end: &ReportEnd) {
+        let start = &report.begin.report;
+        let result = if end.complete { ReportResult::Complete } else { ReportResult::Incomplete };
+        self.progress_at_end = self.progress();
+        self.count_report(report, result, end.bytes);
         self.summary.complete += u64::from(end.complete);
         for note in &end.notes {
             tracing::warn!(
@@ -155,8 +159,36 @@ impl<'a> InputWorker<'a> {
                 "nothing of this report is delivered"
             };
             let error = PluginError::bad_data(format!("{} ({delivered})", end.reason));
-            self.control.input_failed(&self.summary.id, &error);
+            self.control.report_failed(&self.summary.id, &error);
         }
+    }
+
+    /// Counts a report that was read, completely or in part, and lists it.
+    fn count_report(&mut self, report: &OpenReport<'_>, result: ReportResult, bytes: u64) {
+        self.summary.reports += 1;
+        self.summary.bytes = self.summary.bytes.saturating_add(bytes);
+        let (start, tally) = (&report.begin.report, &report.begin.tally);
+        let duration = self.control.stop.since(report.started);
+        let listed = ListedReport {
+            id: start.id.clone(),
+            title: start.title.clone(),
+            path: start.path.clone(),
+            result,
+            findings: 0,
+            bytes,
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.listed.add(listed, Some(Arc::clone(tally)));
+    }
+
+    /// Bytes that the plugin has read of the report in progress, if it reports its progress.
+    fn bytes_so_far(&self) -> u64 {
+        let progress = self.progress();
+        if progress == self.progress_at_end { 0 } else { progress }
+    }
+
+    fn progress(&self) -> u64 {
+        self.source.context().map_or(0, |context| context.progress().0)
     }
 
     fn sent(&self, start: &ReportStart, complete: bool) -> SentReport {
@@ -174,12 +206,23 @@ impl<'a> InputWorker<'a> {
     pub(super) fn refuse(&mut self, refusal: &Refusal) -> Result<(), PluginError> {
         self.require_no_report("refused a report inside another report")?;
         // Each report is counted once.
-        if refusal.incomplete {
-            self.summary.incomplete += 1;
-        } else {
-            self.summary.refused += 1;
-        }
-        self.control.input_failed(&self.summary.id, &refusal.error);
+        let (count, result) = match refusal.error.kind {
+            _ if refusal.incomplete => (&mut self.summary.incomplete, ReportResult::Incomplete),
+            ErrorKind::NoInput => (&mut self.summary.not_found, ReportResult::NotFound),
+            _ => (&mut self.summary.refused, ReportResult::Refused),
+        };
+        *count += 1;
+        let listed = ListedReport {
+            id: String::new(),
+            title: String::new(),
+            path: refusal.path.clone(),
+            result,
+            findings: 0,
+            bytes: 0,
+            duration_ms: 0,
+        };
+        self.listed.add(listed, None);
+        self.control.report_failed(&self.summary.id, &refusal.error);
         Ok(())
     }
 
@@ -187,7 +230,7 @@ impl<'a> InputWorker<'a> {
     pub(super) fn keep_unfinished(&mut self) {
         self.add_mark();
         if let Some(report) = self.report.take() {
-            self.summary.reports += 1;
+            self.count_report(&report, ReportResult::Unfinished, self.bytes_so_far());
             self.summary.unfinished += 1;
             drop(report.report_lock);
         }
@@ -196,7 +239,7 @@ impl<'a> InputWorker<'a> {
     /// Ends the report in progress so that the outputs discard it.
     pub(super) fn abandon_report(&mut self, error: &PluginError) {
         if let Some(report) = self.report.take() {
-            self.summary.reports += 1;
+            self.count_report(&report, ReportResult::Incomplete, self.bytes_so_far());
             self.summary.incomplete += 1;
             let reason = match error.kind {
                 ErrorKind::Cancelled => "the run was stopped".to_owned(),

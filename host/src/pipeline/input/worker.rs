@@ -18,7 +18,7 @@ use crate::pipeline::notes::log_notes;
 use crate::pipeline::queue::Queue;
 use crate::pipeline::report_lock::ReportLockGuard;
 use crate::pipeline::retry::{Outage, is_retryable};
-use crate::pipeline::summary::{Failure, InputSummary};
+use crate::pipeline::summary::{Failure, InputSummary, ReportList};
 use crate::plugins::context::Context;
 
 /// The thread of an input.
@@ -39,8 +39,10 @@ pub(in crate::pipeline) struct InputThread {
 pub(in crate::pipeline) struct InputResult {
     pub(in crate::pipeline) summary: InputSummary,
     pub(in crate::pipeline) counts: Arc<InputCounts>,
-    /// Whether the input finished by itself.
+    /// Whether the input finished by itself, or was stopped while it waited for new reports.
     pub(in crate::pipeline) finished: bool,
+    /// Whether it was stopped while it waited for new reports.
+    pub(in crate::pipeline) stopped_idle: bool,
 }
 
 impl InputThread {
@@ -76,12 +78,17 @@ impl InputThread {
             last_mark: 0,
             unconfirmed: None,
             is_idle: false,
+            listed: ReportList::default(),
+            progress_at_end: 0,
         };
         let result = worker.read_with_retries();
         worker.end_input(&result);
         worker.close();
         control.report_lock.input_ended(number);
-        InputResult { finished: result.is_ok(), summary: worker.summary, counts: worker.counts }
+        let InputWorker { mut summary, counts, is_idle, listed, .. } = worker;
+        (summary.reports_list, summary.reports_omitted) = listed.finish();
+        let finished = result.is_ok();
+        InputResult { finished, stopped_idle: finished && is_idle, summary, counts }
     }
 }
 
@@ -109,6 +116,10 @@ pub(super) struct InputWorker<'a> {
     pub(super) unconfirmed: Option<(Stored, Instant)>,
     /// Whether the input has nothing to read now.
     is_idle: bool,
+    /// The reports, for the summary.
+    pub(super) listed: ReportList,
+    /// Progress of the plugin at the end of the last report.
+    pub(super) progress_at_end: u64,
 }
 
 /// The report in progress, with the report lock.
@@ -117,6 +128,7 @@ pub(super) struct OpenReport<'a> {
     pub(super) report_lock: ReportLockGuard<'a>,
     /// Whether findings of it have been sent in this run.
     pub(super) has_sent: bool,
+    pub(super) started: Instant,
 }
 
 /// What was sent since the last barrier.
@@ -219,8 +231,10 @@ impl InputWorker<'_> {
 
     fn finished(&mut self) -> Result<(), PluginError> {
         self.require_no_report("finished inside a report")?;
-        if self.summary.reports == 0 && self.summary.refused == 0 && self.summary.incomplete == 0 {
-            tracing::warn!(instance = self.summary.id, "no reports found");
+        let InputSummary { reports, incomplete, not_found, refused, .. } = self.summary;
+        // Where a missing report is a failure, the plugin refuses it.
+        if reports + incomplete + not_found + refused == 0 {
+            tracing::info!(instance = self.summary.id, "no new reports");
         }
         Ok(())
     }

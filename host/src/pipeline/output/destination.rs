@@ -286,9 +286,8 @@ impl Destination {
         }
         summary.retried = self.retried;
         summary.dead_letters_lost = self.dead_letters.lost();
-        summary.metrics = self.context().metrics().to_list();
         summary.notes = log_notes(self.id(), self.context());
-        summary
+        summary.with_metrics(self.context().metrics().to_list())
     }
 }
 

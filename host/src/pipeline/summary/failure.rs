@@ -21,6 +21,9 @@ pub struct Failure {
     pub hint: Option<String>,
     /// The exit code that this failure alone would have.
     pub exit_code: u8,
+    /// Whether it concerns one report only, so that the input continues.
+    #[serde(skip)]
+    pub(in crate::pipeline) of_report: bool,
 }
 
 impl Failure {
@@ -31,22 +34,34 @@ impl Failure {
             message: without_controls(&message_with_line(error)).into_owned(),
             hint: error.hint.as_deref().map(|hint| without_controls(hint).into_owned()),
             exit_code: exit_code(error.kind),
+            of_report: false,
+        }
+    }
+
+    /// A failure of one report; the input continues.
+    pub(in crate::pipeline) fn of_report(instance: &str, error: &PluginError) -> Self {
+        Self { of_report: true, ..Self::new(instance, error) }
+    }
+
+    /// A failure of a command.
+    pub(crate) fn of_command(instance: &str, message: &str, hint: Option<&str>, exit_code: u8) -> Self {
+        Self {
+            instance: instance.to_owned(),
+            message: without_controls(message).into_owned(),
+            hint: hint.map(str::to_owned),
+            exit_code,
+            of_report: false,
         }
     }
 
     /// The operator stopped the run before it started.
     pub(crate) fn interrupted(message: &str) -> Self {
-        Self { instance: "run".to_owned(), message: message.to_owned(), hint: None, exit_code: INTERRUPTED }
+        Self::of_command("run", message, None, INTERRUPTED)
     }
 
     /// The saved state cannot be used.
     pub(crate) fn of_state(instance: &str, error: &StateError) -> Self {
-        Self {
-            instance: instance.to_owned(),
-            message: without_controls(&error.message).into_owned(),
-            hint: error.hint.clone(),
-            exit_code: error.exit_code,
-        }
+        Self::of_command(instance, &error.message, error.hint.as_deref(), error.exit_code)
     }
 
     /// The lines of the text summary.

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::reports::ListedReport;
+use super::severities::SeverityCounts;
 use super::wording::{add_counts, count, show_bytes};
 use crate::pipeline::KindCounts;
 use crate::pipeline::notes::{InstanceNote, warning_lines};
@@ -27,20 +29,28 @@ pub struct InputSummary {
     pub assets: u64,
     /// Findings in them.
     pub findings: KindCounts,
+    /// Findings in them by severity.
+    pub severities: SeverityCounts,
     /// Invalid rows by reason. No output gets them; they are not counted in `assets` and `findings`.
     pub invalid: InvalidRows,
     /// Cells that are not of the form of their column, by column. Their rows are delivered.
     pub odd_cells: OddCells,
-    /// Size of the reports at their source, in bytes.
+    /// Bytes read of the reports, of an interrupted one up to the interruption.
     pub bytes: u64,
     /// Truncated or invalid reports. Those that were not read are not also counted in `refused`.
     pub incomplete: u64,
-    /// Reports that were not read for any other reason: missing, empty, of another kind.
+    /// Reports that do not exist, and directories or patterns without a report.
+    pub not_found: u64,
+    /// Reports that were not read for any other reason: of another kind, empty.
     pub refused: u64,
     /// Reports that the next run resumes.
     pub unfinished: u64,
     /// Whether this run resumed an interrupted one; then the counts include only what this run read.
     pub resumed: bool,
+    /// The first reports, at most 200.
+    pub reports_list: Vec<ListedReport>,
+    /// Number of further reports, which are not in `reports_list`.
+    pub reports_omitted: u64,
     /// What the plugin measured in this run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
@@ -54,7 +64,6 @@ impl InputSummary {
     pub(super) fn line(&self) -> String {
         let mut line = format!("read    {} ({}): {}", self.id, self.plugin, count(self.reports, "report"));
         if self.reports > 0 {
-            // The size of a report is known only at its end.
             if self.bytes > 0 {
                 let _ = write!(line, " of {}", show_bytes(self.bytes));
             }
@@ -62,8 +71,8 @@ impl InputSummary {
             let _ = write!(line, ", {assets}, {findings} ({})", self.findings);
         }
         add_counts(&mut line, [(self.invalid.total(), "INVALID rows"), (0, "")]);
-        add_counts(&mut line, [(self.incomplete, "INCOMPLETE"), (self.refused, "REFUSED")]);
-        add_counts(&mut line, [(self.unfinished, UNFINISHED), (0, "")]);
+        add_counts(&mut line, [(self.incomplete, "INCOMPLETE"), (self.not_found, "NOT FOUND")]);
+        add_counts(&mut line, [(self.refused, "REFUSED"), (self.unfinished, UNFINISHED)]);
         let note = if self.resumed { RESUMED } else { "" };
         line + note + "\n" + &warning_lines(&self.id, &self.notes)
     }
@@ -82,8 +91,11 @@ mod tests {
         let input = |input: InputSummary| {
             InputSummary { id: "scans".to_owned(), plugin: "QualysGuardFile".to_owned(), ..input }.line()
         };
-        let nothing = InputSummary { refused: 1, ..InputSummary::default() };
-        assert_eq!(input(nothing), "read    scans (QualysGuardFile): 0 reports, 1 REFUSED\n");
+        let nothing = InputSummary { refused: 1, not_found: 1200, ..InputSummary::default() };
+        assert_eq!(
+            input(nothing),
+            "read    scans (QualysGuardFile): 0 reports, 1,200 NOT FOUND, 1 REFUSED\n"
+        );
         let unfinished = InputSummary { reports: 1, unfinished: 1, resumed: true, ..InputSummary::default() };
         assert_eq!(
             input(unfinished),

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::wording::{add_counts, count, show_bytes};
+use super::wording::{add_counts, count, grouped, show_bytes};
 use crate::pipeline::KindCounts;
 use crate::pipeline::notes::{InstanceNote, warning_lines};
 use crate::plugins::Metric;
+use crate::telemetry::without_controls;
 
 /// Disposition of the findings in an output. The findings that the inputs sent are `records + filtered + rejected +
 /// diverted + delivered_before + undelivered`.
@@ -35,6 +36,8 @@ pub struct OutputSummary {
     pub undelivered: u64,
     /// Bytes written for delivered findings.
     pub bytes: u64,
+    /// Records that were sent over a transport without confirmation: the plugin's counter `unconfirmed_records`.
+    pub unconfirmed: u64,
     /// Findings of reports that this output had published before the interruption that the run resumes.
     pub delivered_before: u64,
     /// What the plugin measured in this run.
@@ -56,9 +59,27 @@ impl OutputSummary {
             &mut line,
             [(self.dead_letters_lost, "dead letters LOST"), (self.delivered_before, "delivered before")],
         );
-        line + &format!(", {}\n", show_bytes(self.bytes)) + &warning_lines(&self.id, &self.notes)
+        line.push_str(&format!(", {}", show_bytes(self.bytes)));
+        if let Some(metric) = self.unconfirmed_metric() {
+            line.push_str(&format!(", {} {}", grouped(self.unconfirmed), without_controls(&metric.help)));
+        }
+        line + "\n" + &warning_lines(&self.id, &self.notes)
+    }
+
+    /// Takes over what the plugin has measured.
+    pub(in crate::pipeline) fn with_metrics(mut self, metrics: Vec<Metric>) -> Self {
+        self.metrics = metrics;
+        self.unconfirmed = self.unconfirmed_metric().map_or(0, |metric| metric.value as u64);
+        self
+    }
+
+    fn unconfirmed_metric(&self) -> Option<&Metric> {
+        self.metrics.iter().find(|metric| metric.name == UNCONFIRMED && metric.value >= 1.0)
     }
 }
+
+/// The counter of an output that cannot know whether its records arrive. Its help text is shown after the number.
+const UNCONFIRMED: &str = "unconfirmed_records";
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use scanbridge_plugin_api::ErrorKind;
 use serde::{Serialize, Serializer};
 
 use super::failure::Failure;
+use super::head::Head;
 use super::input::InputSummary;
 use super::output::OutputSummary;
 use crate::config::{InputInstance, OutputInstance, Pipeline};
@@ -23,38 +24,71 @@ pub enum RunStatus {
     Failed,
 }
 
-/// The summary of a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The summary of a run. As JSON it also has its format version and exit code.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
+    /// Which run it is.
+    pub head: Head,
     /// Result of the run.
     pub status: RunStatus,
+    /// Whether the run was stopped before its end, or has left something that the next run resumes.
+    pub interrupted: bool,
+    /// Whether the run was stopped while its inputs waited for new reports. Failures of single reports were reported at
+    /// their time, and do not determine the exit code.
+    pub stopped_idle: bool,
     /// Its inputs, in the order of the pipeline file.
     pub inputs: Vec<InputSummary>,
     /// Its outputs, in the order of the pipeline file.
     pub outputs: Vec<OutputSummary>,
     /// The failures, in the order in which they happened.
     pub failures: Vec<Failure>,
-    /// Duration, in milliseconds.
-    #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
+    /// Duration.
     pub elapsed: Duration,
 }
 
+impl Serialize for Summary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            schema: u32,
+            #[serde(flatten)]
+            head: &'a Head,
+            status: RunStatus,
+            exit_code: u8,
+            interrupted: bool,
+            inputs: &'a [InputSummary],
+            outputs: &'a [OutputSummary],
+            failures: &'a [Failure],
+            elapsed_ms: u64,
+        }
+        let Self { head, status, interrupted, inputs, outputs, failures, .. } = self;
+        let (schema, exit_code) = (Head::SCHEMA, self.exit_code());
+        let elapsed_ms = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX);
+        let (status, interrupted) = (*status, *interrupted);
+        Document { schema, head, status, exit_code, interrupted, inputs, outputs, failures, elapsed_ms }
+            .serialize(serializer)
+    }
+}
+
 impl Summary {
-    /// Summary of a command that had nothing to do.
+    /// A summary without inputs and outputs: of a command that had nothing to do, or that failed before it knew them.
     #[must_use]
-    pub fn nothing_done() -> Self {
+    pub fn without_instances(head: Head, failures: Vec<Failure>) -> Self {
         Self {
-            status: RunStatus::Ok,
+            head: head.ended(),
+            status: if failures.is_empty() { RunStatus::Ok } else { RunStatus::Failed },
+            interrupted: false,
+            stopped_idle: false,
             inputs: Vec::new(),
             outputs: Vec::new(),
-            failures: Vec::new(),
+            failures,
             elapsed: Duration::ZERO,
         }
     }
 
     /// Summary of a run that could not open an instance: nothing was read or written.
     #[must_use]
-    pub fn not_started(pipeline: &Pipeline, failures: Vec<Failure>) -> Self {
+    pub fn not_started(head: Head, pipeline: &Pipeline, failures: Vec<Failure>) -> Self {
         let input = |input: &InputInstance| InputSummary {
             id: input.instance.id.clone(),
             plugin: input.instance.plugin.clone(),
@@ -66,11 +100,9 @@ impl Summary {
             ..OutputSummary::default()
         };
         Self {
-            status: RunStatus::Failed,
             inputs: pipeline.inputs.iter().map(input).collect(),
             outputs: pipeline.outputs.iter().map(output).collect(),
-            failures,
-            elapsed: Duration::ZERO,
+            ..Self::without_instances(head, failures)
         }
     }
 
@@ -82,6 +114,9 @@ impl Summary {
             (RunStatus::Failed, RunStatus::Failed) => RunStatus::Failed,
             _ => RunStatus::Partial,
         };
+        self.head.ended = other.head.ended;
+        self.interrupted |= other.interrupted;
+        self.stopped_idle &= other.stopped_idle;
         self.inputs.extend(other.inputs);
         self.outputs.extend(other.outputs);
         self.failures.extend(other.failures);
@@ -90,12 +125,14 @@ impl Summary {
     }
 
     /// The exit code of the run: 130 if it was interrupted, 70 after a plugin bug, otherwise that of the first
-    /// failure. 65 if nothing failed but findings were rejected.
+    /// failure. 65 if nothing failed but findings were rejected. 0 if the run was stopped while it waited for new
+    /// reports, unless more than single reports and findings failed.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        let failed_with = |code: u8| self.failures.iter().any(|failure| failure.exit_code == code);
-        let rejected = self.outputs.iter().any(|output| output.rejected > 0);
-        match self.failures.first() {
+        let failures = self.failures.iter().filter(|failure| !(self.stopped_idle && failure.of_report));
+        let failed_with = |code: u8| failures.clone().any(|failure| failure.exit_code == code);
+        let rejected = !self.stopped_idle && self.outputs.iter().any(|output| output.rejected > 0);
+        match failures.clone().next() {
             Some(_) if failed_with(INTERRUPTED) => INTERRUPTED,
             Some(_) if failed_with(exit_code(ErrorKind::Bug)) => exit_code(ErrorKind::Bug),
             Some(first) => first.exit_code,
@@ -111,18 +148,21 @@ impl Summary {
         let outputs = self.outputs.iter().map(OutputSummary::line);
         let failures = self.failures.iter().map(Failure::lines);
         let ending = match self.status {
+            RunStatus::Ok if self.outputs.iter().any(|output| output.unconfirmed > 0) => {
+                "all sent, not all of it confirmed,"
+            }
             RunStatus::Ok => "all delivered",
             RunStatus::Partial => "partly delivered",
             RunStatus::Failed => "FAILED",
         };
-        let last = format!("{ending} after {:.1} s\n", self.elapsed.as_secs_f64());
+        let (secs, decimals) = (self.elapsed.as_secs_f64(), if self.elapsed < PRECISE_BELOW { 2 } else { 1 });
+        let last = format!("{ending} after {secs:.decimals$} s\n");
         inputs.chain(outputs).chain(failures).chain([last]).collect()
     }
 }
 
-fn milliseconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
-}
+/// Shorter runs have their duration with one more digit.
+const PRECISE_BELOW: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -130,14 +170,11 @@ mod tests {
 
     use super::*;
     use crate::pipeline::KindCounts;
+    use crate::plugins::{Metric, MetricKind};
 
     fn summary(codes: &[u8], rejected: u64) -> Summary {
-        let failure = |code: &u8| Failure {
-            instance: "siem".to_owned(),
-            message: "cannot write out.cef: no space left".to_owned(),
-            hint: Some("free some space and run again".to_owned()),
-            exit_code: *code,
-        };
+        let (message, hint) = ("cannot write out.cef: no space left", "free some space and run again");
+        let failure = |code: &u8| Failure::of_command("siem", message, Some(hint), *code);
         let mut findings = KindCounts::default();
         findings.add(FindingKind::Vulnerability, 1200);
         findings.add(FindingKind::Information, 1);
@@ -163,7 +200,8 @@ mod tests {
         let failures: Vec<Failure> = codes.iter().map(failure).collect();
         let status = if failures.is_empty() { RunStatus::Ok } else { RunStatus::Partial };
         let elapsed = Duration::from_millis(1250);
-        Summary { status, inputs: vec![input], outputs: vec![output], failures, elapsed }
+        let empty = Summary::without_instances(Head::default(), failures);
+        Summary { status, inputs: vec![input], outputs: vec![output], elapsed, ..empty }
     }
 
     #[test]
@@ -176,10 +214,42 @@ mod tests {
     }
 
     #[test]
+    fn stop_while_idle_ends_with_0_unless_more_than_reports_failed() {
+        let report = Failure { of_report: true, ..summary(&[65], 0).failures.remove(0) };
+        let other = summary(&[74], 0).failures.remove(0);
+        for (failures, stopped_idle, code) in [
+            (vec![report.clone()], true, 0),
+            (vec![report.clone()], false, 65),
+            (vec![report.clone(), other.clone()], true, 74),
+            (vec![report, other], false, 65),
+        ] {
+            let summary = Summary { failures, stopped_idle, ..summary(&[], 1) };
+            assert_eq!(summary.exit_code(), code, "{summary:?}");
+        }
+    }
+
+    #[test]
+    fn records_that_no_receiver_has_confirmed_are_not_called_delivered() {
+        let metric = Metric {
+            name: "unconfirmed_records".to_owned(),
+            kind: MetricKind::Counter,
+            help: "events sent over UDP, not confirmed".to_owned(),
+            value: 1_400.0,
+        };
+        let mut summary = summary(&[], 0);
+        let output = summary.outputs.remove(0).with_metrics(vec![metric]);
+        assert_eq!(output.unconfirmed, 1_400);
+        summary.outputs.push(output);
+        let text = summary.text();
+        assert!(text.contains(", 999 B, 1,400 events sent over UDP, not confirmed\n"), "{text}");
+        assert!(text.ends_with("all sent, not all of it confirmed, after 1.25 s\n"), "{text}");
+    }
+
+    #[test]
     fn text_has_one_line_per_input_output_and_failure() {
         assert_eq!(
             summary(&[74], 1).text(),
-            "read    scans (QualysGuardFile): 1 report of 5.1 MiB, 17 assets, 1201 findings (vulnerability 1200, potential 0, information 1, service 0)\nwritten siem (ArcSightCEF): 1000 findings, 40 derived, 200 filtered out, 1 REJECTED, 999 B\nfailed  siem: cannot write out.cef: no space left\n        free some space and run again\npartly delivered after 1.2 s\n"
+            "read    scans (QualysGuardFile): 1 report of 5.1 MiB, 17 assets, 1,201 findings (vulnerability 1,200, potential 0, information 1, service 0)\nwritten siem (ArcSightCEF): 1,000 findings, 40 derived, 200 filtered out, 1 REJECTED, 999 B\nfailed  siem: cannot write out.cef: no space left\n        free some space and run again\npartly delivered after 1.25 s\n"
         );
     }
 

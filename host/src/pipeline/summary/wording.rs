@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 pub(super) fn add_counts(line: &mut String, counts: [(u64, &str); 2]) {
     for (number, what) in counts.into_iter().filter(|(number, _)| *number > 0) {
         // Writing to a String cannot fail.
-        let _ = write!(line, ", {number} {what}");
+        let _ = write!(line, ", {} {what}", grouped(number));
     }
 }
 
@@ -24,5 +24,33 @@ pub(in crate::pipeline) fn show_bytes(bytes: u64) -> String {
 /// A number with its noun.
 pub(super) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
+    format!("{} {noun}{plural}", grouped(number))
+}
+
+/// A number with separators: `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_numbers_have_separators() {
+        for (number, text) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (41_203, "41,203"), (123_456, "123,456")]
+        {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
+    }
 }

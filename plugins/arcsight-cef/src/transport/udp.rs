@@ -4,7 +4,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, tracing};
+use scanbridge_plugin_api::{CheckReport, Counter, ErrorKind, PluginError, Result, tracing};
 
 use super::connect::Connector;
 use super::rate_limit::RateLimit;
@@ -19,6 +19,8 @@ pub(super) struct Udp {
     rate_limit: RateLimit,
     /// Datagrams sent since the last commit.
     unconfirmed: u64,
+    /// All of them, for the summary of the run.
+    unconfirmed_records: Counter,
     /// How long a resolved address is used.
     lookup_ttl: Duration,
 }
@@ -35,12 +37,15 @@ struct Target {
 
 impl Udp {
     pub(super) fn new(connector: Connector, rate_limit: RateLimit) -> Self {
+        let help = "events sent over UDP, not confirmed by the receiver";
+        let unconfirmed_records = connector.services.counter("unconfirmed_records", help);
         Self {
             connector,
             target: None,
             message: Vec::new(),
             rate_limit,
             unconfirmed: 0,
+            unconfirmed_records,
             lookup_ttl: LOOKUP_TTL,
         }
     }
@@ -83,6 +88,7 @@ impl Udp {
         if sent > 0 {
             let services = &self.connector.services;
             services.note(tracing::Level::INFO, "events sent over UDP, not confirmed by the receiver", sent);
+            self.unconfirmed_records.add(sent);
         }
         let Some(target) = &mut self.target else { return Ok(()) };
         match target.socket.take_error() {

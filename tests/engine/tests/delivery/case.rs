@@ -77,7 +77,7 @@ impl Case {
         let mut pipeline =
             config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
         change(&mut pipeline);
-        let options = RunOptions { bar: false, restart: false, wait: false };
+        let options = RunOptions::default();
         session::run(&pipeline, &registry, self.folder.path(), options, stop)
     }
 

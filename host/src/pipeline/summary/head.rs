@@ -1,0 +1,78 @@
+//! The head of a summary: which run it is about.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Pipeline;
+
+/// What started a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    /// The command line.
+    #[default]
+    Command,
+    /// The schedule of the service.
+    Schedule,
+    /// A request to the service.
+    Manual,
+    /// A changed pipeline file that the service loaded.
+    Reload,
+    /// A choice of reports.
+    Choice,
+}
+
+/// Which run a summary is about. Fields that are not known are empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Head {
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// The pipeline file, as it was named.
+    pub file: String,
+    /// Number of the run; `None` if it was not started, and for a replay.
+    pub run: Option<u64>,
+    /// When it started, in UTC.
+    pub started: String,
+    /// When it ended, in UTC.
+    pub ended: String,
+    /// Version of Scanbridge.
+    pub version: String,
+    /// Name of the machine.
+    pub host: String,
+    /// Hash of what the pipeline delivers: plugins, options without secrets, filters.
+    pub digest: String,
+    /// What started the run.
+    pub trigger: Trigger,
+}
+
+impl Head {
+    /// Format version of the summary. It changes only if a field is removed or gets another meaning.
+    pub const SCHEMA: u32 = 1;
+
+    /// The head of a command for this pipeline file that starts now.
+    #[must_use]
+    pub fn starting(pipeline: &str, file: &std::path::Path, trigger: Trigger) -> Self {
+        Self {
+            pipeline: pipeline.to_owned(),
+            file: file.display().to_string(),
+            started: crate::state::now(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            trigger,
+            ..Self::default()
+        }
+    }
+
+    /// The head of a run of this pipeline that starts now.
+    #[must_use]
+    pub fn of(pipeline: &Pipeline, trigger: Trigger) -> Self {
+        Self::starting(&pipeline.name, &pipeline.file, trigger)
+    }
+
+    /// The run ends now.
+    #[must_use]
+    pub fn ended(self) -> Self {
+        Self { ended: crate::state::now(), ..self }
+    }
+}

@@ -1,0 +1,35 @@
+//! Counts of findings by severity.
+
+use scanbridge_plugin_api::model::Severity;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+/// Number of severities, 0 to 5.
+pub(in crate::pipeline) const SEVERITIES: usize = 6;
+
+/// Findings by severity; 0 also for findings without one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SeverityCounts(pub(in crate::pipeline) [u64; SEVERITIES]);
+
+impl SeverityCounts {
+    /// Adds a finding of this severity.
+    pub(in crate::pipeline) fn add(&mut self, severity: Option<Severity>) {
+        self.0[severity.map_or(0, |severity| usize::from(severity.number()))] += 1;
+    }
+
+    /// Number of findings of this severity; 0 for a severity above 5.
+    #[must_use]
+    pub fn of(&self, severity: usize) -> u64 {
+        self.0.get(severity).copied().unwrap_or_default()
+    }
+}
+
+impl Serialize for SeverityCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(SEVERITIES))?;
+        for (severity, count) in self.0.iter().enumerate() {
+            map.serialize_entry(&severity.to_string(), count)?;
+        }
+        map.end()
+    }
+}
