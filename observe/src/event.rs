@@ -127,7 +127,7 @@ pub struct InputTick {
     pub report_bytes: u64,
     /// Size of the report in bytes; 0 if it is not known.
     pub report_bytes_total: u64,
-    /// Counts: `reports`, `assets`, `findings`, `bytes`, `incomplete`, `refused`, and `findings` by kind.
+    /// Counts: `reports`, `assets`, `findings`, `bytes`, `incomplete`, `refused`, and `findings_by_severity.KIND.SEVERITY`, for example `findings_by_severity.service.0`.
     pub counts: Counts,
 }
 

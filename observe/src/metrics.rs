@@ -180,7 +180,7 @@ mod tests {
         };
         view.apply(&hello(1), 1000.0);
         let inputs = json!([{"id": "scans", "reports": 3, "incomplete": 1, "assets": 4, "bytes": 5,
-            "findings": {"vulnerability": {"5": 7, "0": 1}}}]);
+            "findings_by_severity": {"vulnerability": {"5": 7, "0": 1}}}]);
         let outputs = json!([{"id": "siem", "records": 5, "filtered": 2, "rejected": 1}]);
         let summary = json!({"status": "partial", "exit_code": 65, "elapsed_ms": 2500, "inputs": inputs,
             "outputs": outputs, "compared": {"new": 3, "gone": 2, "same": 5}});

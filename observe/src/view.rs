@@ -266,7 +266,7 @@ mod tests {
 
     fn summary(records: u64) -> RunEvent {
         let outputs = json!([{"id": "siem", "records": records, "records_by_kind": {"service": 1}}]);
-        let inputs = json!([{"id": "scans", "reports": 1, "findings": {"service": {"0": 1}}}]);
+        let inputs = json!([{"id": "scans", "reports": 1, "findings_by_severity": {"service": {"0": 1}}}]);
         RunEvent::Summary {
             summary: json!({"status": "ok", "exit_code": 0, "elapsed_ms": 1500, "inputs": inputs,
                 "outputs": outputs, "compared": {"new": 3}}),
@@ -284,7 +284,7 @@ mod tests {
             view.process_ended(0, start + 4.0);
         }
         assert_eq!(view.totals.outputs["siem"]["records"], 18);
-        assert_eq!(view.totals.inputs["scans"]["findings.service.0"], 2);
+        assert_eq!(view.totals.inputs["scans"]["findings_by_severity.service.0"], 2);
         assert_eq!(view.totals.runs[&RunResult::Ok], 2);
         let last = view.last_run.unwrap();
         assert_eq!((last.run, last.exit_code, last.seconds), (2, 0, 1.5));

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::KindCounts;
 use super::odd_cells::{OddCells, fmt_counts};
-use super::summary::SeverityCounts;
+use super::summary::KindSeverityCounts;
 
 /// Why a row is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,8 +107,8 @@ impl Serialize for InvalidRows {
 pub(crate) struct RowReport {
     /// Valid findings by kind.
     pub(super) findings: KindCounts,
-    /// Valid findings by severity.
-    pub(super) severities: SeverityCounts,
+    /// Valid findings by kind and severity.
+    pub(super) severities: KindSeverityCounts,
     /// Valid assets that begin in the batch.
     pub(super) assets: u64,
     pub(crate) invalid: InvalidRows,
@@ -164,7 +164,7 @@ pub(crate) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<
             match fault_of_finding(&finding, &bad_assets) {
                 None => {
                     found.findings.add(finding.kind(), 1);
-                    found.severities.add(finding.severity());
+                    found.severities.add(finding.kind(), finding.severity());
                 }
                 Some(fault) => {
                     bad_findings.push(finding.row());

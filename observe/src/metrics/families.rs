@@ -57,14 +57,14 @@ const OUTPUT_COUNTS: [(&str, Option<&str>); 9] = [
     ("retried", None),
     ("dead_letters_lost", None),
 ];
-/// Findings of an input: `findings.KIND.SEVERITY`.
+/// Findings of an input: `findings_by_severity.KIND.SEVERITY`.
 const KINDS: [&str; 4] = ["vulnerability", "potential", "information", "service"];
 const SEVERITIES: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
 const COMPARED: [&str; 3] = ["new", "gone", "same"];
 
 pub(super) fn is_count(name: &str) -> bool {
     let is_finding = || {
-        let mut parts = name.strip_prefix("findings.")?.split('.');
+        let mut parts = name.strip_prefix("findings_by_severity.")?.split('.');
         let (kind, severity) = (parts.next()?, parts.next()?);
         Some(KINDS.contains(&kind) && SEVERITIES.contains(&severity) && parts.next().is_none())
     };
@@ -256,7 +256,7 @@ fn inputs(views: &[&PipelineView]) -> Vec<Family> {
             for kind in KINDS {
                 for severity in SEVERITIES {
                     let labels = [labels[0], labels[1], ("kind", kind), ("severity", severity)];
-                    findings.add(&labels, count(counts, &format!("findings.{kind}.{severity}")));
+                    findings.add(&labels, count(counts, &format!("findings_by_severity.{kind}.{severity}")));
                 }
             }
         }

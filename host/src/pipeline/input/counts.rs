@@ -15,7 +15,7 @@ use crate::pipeline::validate::RowReport;
 pub(in crate::pipeline) struct InputCounts {
     assets: AtomicU64,
     findings: [AtomicU64; 4],
-    severities: [AtomicU64; SEVERITIES],
+    severities: [[AtomicU64; SEVERITIES]; FindingKind::ALL.len()],
     pub(in crate::pipeline) faults: Arc<RowFaults>,
     /// Whether a batch was invalid; its findings are not counted.
     pub(in crate::pipeline) has_invalid_batch: AtomicBool,
@@ -45,8 +45,10 @@ impl InputCounts {
         for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
             total.fetch_add(report.findings.of(kind), Ordering::Relaxed);
         }
-        for (count, total) in report.severities.0.iter().zip(&self.severities) {
-            total.fetch_add(*count, Ordering::Relaxed);
+        for (counts, totals) in report.severities.0.iter().zip(&self.severities) {
+            for (count, total) in counts.iter().zip(totals).filter(|(count, _)| **count > 0) {
+                total.fetch_add(*count, Ordering::Relaxed);
+            }
         }
         self.faults.add(report);
     }
@@ -56,8 +58,9 @@ impl InputCounts {
 pub(in crate::pipeline) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets.load(Ordering::Relaxed);
     summary.findings = counts.findings();
-    summary.severities.0 =
-        std::array::from_fn(|severity| counts.severities[severity].load(Ordering::Relaxed));
+    summary.findings_by_severity.0 =
+        counts.severities.each_ref().map(|kind| kind.each_ref().map(|count| count.load(Ordering::Relaxed)));
+    summary.severities = summary.findings_by_severity.by_severity();
     (summary.invalid, summary.odd_cells) = counts.faults.counts();
     if summary.odd_cells.total() > 0 {
         tracing::warn!(

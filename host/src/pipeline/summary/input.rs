@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::reports::ListedReport;
-use super::severities::SeverityCounts;
+use super::severities::{KindSeverityCounts, SeverityCounts};
 use super::wording::{add_counts, count, show_bytes};
 use crate::pipeline::KindCounts;
 use crate::pipeline::notes::{InstanceNote, warning_lines};
@@ -31,6 +31,8 @@ pub struct InputSummary {
     pub findings: KindCounts,
     /// Findings in them by severity.
     pub severities: SeverityCounts,
+    /// Findings in them by kind and severity.
+    pub findings_by_severity: KindSeverityCounts,
     /// Invalid rows by reason. No output gets them; they are not counted in `assets` and `findings`.
     pub invalid: InvalidRows,
     /// Cells that are not of the form of their column, by column. Their rows are delivered.

@@ -21,6 +21,6 @@ pub use reports::{ListedReport, ReportResult};
 pub use run::{RunStatus, Summary};
 pub use schema::summary_schema;
 pub(super) use severities::SEVERITIES;
-pub use severities::SeverityCounts;
+pub use severities::{KindSeverityCounts, SeverityCounts};
 pub(crate) use wording::grouped;
 pub(super) use wording::show_bytes;

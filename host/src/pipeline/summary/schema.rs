@@ -50,6 +50,7 @@ fn input() -> Value {
         "assets": count("Assets in them."),
         "findings": by_kind("Valid findings in them, by kind."),
         "severities": by_severity("Valid findings in them, by severity; 0 also without a severity."),
+        "findings_by_severity": by_kind_and_severity(),
         "invalid": counts("Invalid rows, by reason."),
         "odd_cells": counts("Cells that do not have the form of their column, by column."),
         "bytes": count("Bytes read."),
@@ -178,6 +179,12 @@ fn by_severity(description: &str) -> Value {
     let severities =
         (0..SEVERITIES).map(|severity| (severity.to_string(), count("Findings of this severity.")));
     with_description(closed(severities.collect(), &[]), description)
+}
+
+fn by_kind_and_severity() -> Value {
+    let kinds = FindingKind::ALL.map(|kind| (kind.word().to_owned(), by_severity("Findings of this kind.")));
+    let description = "Valid findings in them, by kind and severity; 0 also without a severity.";
+    with_description(closed(kinds.into_iter().collect(), &[]), description)
 }
 
 fn with_description(mut schema: Value, description: &str) -> Value {

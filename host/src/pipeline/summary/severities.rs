@@ -1,6 +1,6 @@
-//! Counts of findings by severity.
+//! Counts of findings by kind and severity.
 
-use scanbridge_plugin_api::model::Severity;
+use scanbridge_plugin_api::model::{FindingKind, Severity};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -9,14 +9,9 @@ pub(in crate::pipeline) const SEVERITIES: usize = 6;
 
 /// Findings by severity; 0 also for findings without one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SeverityCounts(pub(in crate::pipeline) [u64; SEVERITIES]);
+pub struct SeverityCounts([u64; SEVERITIES]);
 
 impl SeverityCounts {
-    /// Adds a finding of this severity.
-    pub(in crate::pipeline) fn add(&mut self, severity: Option<Severity>) {
-        self.0[severity.map_or(0, |severity| usize::from(severity.number()))] += 1;
-    }
-
     /// Number of findings of this severity; 0 for a severity above 5.
     #[must_use]
     pub fn of(&self, severity: usize) -> u64 {
@@ -29,6 +24,33 @@ impl Serialize for SeverityCounts {
         let mut map = serializer.serialize_map(Some(SEVERITIES))?;
         for (severity, count) in self.0.iter().enumerate() {
             map.serialize_entry(&severity.to_string(), count)?;
+        }
+        map.end()
+    }
+}
+
+/// Findings by kind and severity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KindSeverityCounts(pub(in crate::pipeline) [[u64; SEVERITIES]; FindingKind::ALL.len()]);
+
+impl KindSeverityCounts {
+    /// Adds a finding of this kind and severity.
+    pub(in crate::pipeline) fn add(&mut self, kind: FindingKind, severity: Option<Severity>) {
+        self.0[kind as usize][severity.map_or(0, |severity| usize::from(severity.number()))] += 1;
+    }
+
+    /// The findings of all kinds by severity.
+    #[must_use]
+    pub fn by_severity(&self) -> SeverityCounts {
+        SeverityCounts(std::array::from_fn(|severity| self.0.iter().map(|kind| kind[severity]).sum()))
+    }
+}
+
+impl Serialize for KindSeverityCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for kind in FindingKind::ALL {
+            map.serialize_entry(kind.word(), &SeverityCounts(self.0[kind as usize]))?;
         }
         map.end()
     }

@@ -56,6 +56,13 @@ fn json_has_a_head_and_matches_its_schema() {
     let input = &sandbox.run(&pipeline(&example(), &[CSV])).summary()["inputs"][0];
     // Counted manually in the report.
     assert_eq!(input["severities"], json!({ "0": 0, "1": 9, "2": 4, "3": 1, "4": 1, "5": 1 }), "{input:#}");
+    let by_kind = &input["findings_by_severity"];
+    for severity in 0..=5 {
+        let of = |kind: &str| by_kind[kind][severity.to_string()].as_u64().unwrap();
+        let sum: u64 = ["vulnerability", "potential", "information", "service"].map(of).iter().sum();
+        assert_eq!(input["severities"][severity.to_string()], sum, "{input:#}");
+    }
+    assert_eq!(by_kind["vulnerability"]["5"], 1, "{input:#}");
     let report = &input["reports_list"][0];
     assert_eq!((&report["result"], &report["findings"]), (&json!("complete"), &json!(16)), "{input:#}");
     assert_eq!(report["bytes"], input["bytes"], "{input:#}");
