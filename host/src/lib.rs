@@ -8,6 +8,7 @@
 
 pub mod cli;
 mod commands;
+mod compare;
 pub mod config;
 mod exam;
 mod exit_code;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::Purpose;
 
+use crate::compare::RunComparison;
 use crate::config::{IfRunning, Pipeline};
-use crate::pipeline::{self, Failure, Head, Settings, Stop, Summary, Trigger};
+use crate::pipeline::{self, Failure, Head, RunStatus, Settings, Stop, Summary, Trigger};
 use crate::plugins::{CallRecorder, Registry};
 use crate::state::{
     Change, ChangedOptions, Checkpoint, Fingerprint, Ledger, Lock, RunRecord, RunState, StateError,
@@ -52,6 +53,7 @@ pub fn run(
     let recorder = record_calls(&folder);
     let mut start = from.clone().unwrap_or_default();
     start.unconfirmed = ledger.unconfirmed().map_err(to_failures)?;
+    let comparison = pipeline.run.compare.then(|| RunComparison::new(folder.path()));
     let settings = Settings {
         folder,
         from: start,
@@ -61,6 +63,7 @@ pub fn run(
         purpose: Purpose::Run,
         reports: None,
         options_changed,
+        comparison: comparison.clone(),
     };
     let opened = pipeline::build(pipeline, registry, settings, stop)?;
     let head = Head::of(pipeline, options.trigger);
@@ -75,6 +78,9 @@ pub fn run(
     };
     ledger.begin(&record, from.as_ref()).map_err(to_failures)?;
     let (mut summary, result) = pipeline::run(opened, Arc::clone(stop), options.bar);
+    // What an interrupted or failed run has not read is not gone.
+    let is_whole = result.state == RunState::Finished && summary.status != RunStatus::Failed;
+    summary.compared = comparison.filter(|_| is_whole).and_then(|run| run.finish(number, today()));
     let digest = record.fingerprint.digest();
     summary.head = Head { run: Some(number), digest, ..head }.ended();
     record.state = result.state;
@@ -88,6 +94,11 @@ pub fn run(
     // A call that hangs may keep the ledger in use.
     Arc::into_inner(ledger).into_iter().for_each(Ledger::close);
     Ok(summary)
+}
+
+/// Days since 1970-01-01 in UTC.
+fn today() -> u32 {
+    u32::try_from(jiff::Timestamp::now().as_second() / 86_400).unwrap_or_default()
 }
 
 /// Logs the plugin calls in which the last run was killed, if any, and starts to record the calls of this run.

@@ -10,6 +10,7 @@ mod report;
 mod request;
 mod summary;
 mod view;
+mod wording;
 
 pub use channel::{LineError, LineReader, MAX_LINE, write_line};
 pub use event::{
@@ -23,3 +24,4 @@ pub use summary::{
     ComparedPart, DefinitionPart, FailurePart, InputPart, NotePart, OutputPart, ReportPart, RunSummary,
 };
 pub use view::{CurrentRun, LastRun, PipelineView, RunResult, Totals, UnixSeconds};
+pub use wording::{grouped, show_bytes};

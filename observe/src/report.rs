@@ -152,29 +152,12 @@ fn problems(input: &InputPart) -> String {
     texts.map(|(count, word)| format!("{} {word}", grouped(count))).collect::<Vec<_>>().join(", ")
 }
 
-/// A number with separators: 41,203.
 fn grouped(number: &u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    crate::grouped(*number)
 }
 
-/// A size in bytes with a unit: 18.2 MiB.
-#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
 fn size(bytes: &u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut unit) = (*bytes as f64, 0);
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+    crate::show_bytes(*bytes)
 }
 
 /// A duration: 96.4 s, 12 min 5 s, 3 h 12 min.
@@ -281,8 +264,6 @@ mod tests {
 
     #[test]
     fn numbers_have_units() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(|it| grouped(&it)), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([0, 1023, 1024, 19_083_000].map(|it| size(&it)), ["0 B", "1023 B", "1.0 KiB", "18.2 MiB"]);
         assert_eq!([900, 125_000, 11_520_000].map(|it| duration(&it)), ["0.9 s", "2 min 5 s", "3 h 12 min"]);
         assert_eq!(time("2026-11-30T05:03:11.120Z"), "2026-11-30 05:03:11");
         assert_eq!(time("é"), "é");

@@ -4,18 +4,21 @@
 //! *Gone* means: the last run had the finding, a complete report of this run has its asset, and no report of this run has
 //! the finding. It does not mean fixed: the asset may have been scanned with other options.
 
+mod identity;
 mod merge;
 mod pieces;
+mod run;
 mod stored;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use scanbridge_observe::grouped;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use pieces::Pair;
-use pieces::Pieces;
+use pieces::{Pair, Pieces};
+pub(crate) use run::{ReportComparison, RunComparison};
 
 /// Entries of assets that no run has seen for this many days are removed.
 const DAYS: u32 = 400;
@@ -33,40 +36,60 @@ pub struct Compared {
     pub same: u64,
 }
 
+impl Compared {
+    /// The line of the text summary; `None` if there is no run to compare with.
+    pub(crate) fn line(&self) -> Option<String> {
+        let [new, gone, same] = [self.new, self.gone, self.same].map(grouped);
+        self.against_run.map(|run| format!("compared with run {run}: {new} new, {gone} gone, {same} same\n"))
+    }
+}
+
 /// Collects the findings of a run. It holds at most 1 MiB in memory; the rest is in temporary files.
 #[derive(Debug)]
-pub(crate) struct Comparison {
+struct Comparison {
     file: PathBuf,
     pieces: Pieces,
     complete: BTreeSet<u32>,
+    with_gap: BTreeSet<u32>,
 }
 
 impl Comparison {
     /// A comparison with the file of the last run in this state directory.
-    pub(crate) fn new(state_folder: &Path) -> Self {
+    fn new(state_folder: &Path) -> Self {
         let pieces = Pieces::new(&state_folder.join("compare.tmp"));
-        Self { file: state_folder.join("compare.bin"), pieces, complete: BTreeSet::new() }
+        Self {
+            file: state_folder.join("compare.bin"),
+            pieces,
+            complete: BTreeSet::new(),
+            with_gap: BTreeSet::new(),
+        }
     }
 
     /// Adds findings and assets. The vector is empty afterwards.
     ///
     /// # Errors
     /// When a temporary file cannot be written.
-    pub(crate) fn add(&mut self, pairs: &mut Vec<Pair>) -> io::Result<()> {
+    fn add(&mut self, pairs: &mut Vec<Pair>) -> io::Result<()> {
         self.pieces.add(pairs)
     }
 
     /// The whole of this report was read: what it does not have of its assets is gone.
-    pub(crate) fn report_is_complete(&mut self, report: u32) {
+    fn report_is_complete(&mut self, report: u32) {
         self.complete.insert(report);
+    }
+
+    /// A part of this report is missing.
+    fn report_has_gap(&mut self, report: u32) {
+        self.with_gap.insert(report);
     }
 
     /// Compares with the last run, and replaces its file. `day` is the number of days since 1970-01-01.
     ///
     /// # Errors
     /// When a file cannot be read or written. Then the file of the last run is unchanged.
-    pub(crate) fn finish(self, run: u64, day: u32) -> io::Result<Compared> {
-        let Self { file, pieces, complete } = self;
+    fn finish(self, run: u64, day: u32) -> io::Result<Compared> {
+        let Self { file, pieces, mut complete, with_gap } = self;
+        complete.retain(|report| !with_gap.contains(report));
         merge::merge(&file, pieces, &complete, run, day)
     }
 }

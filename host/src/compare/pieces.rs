@@ -16,7 +16,7 @@ const BUFFER: usize = 8 * 1024;
 /// The hashes of an asset and of one of its findings; or an asset with the number of a report or a day. The latter are
 /// the smaller ones, so an asset comes before its findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Pair {
+pub(super) struct Pair {
     pub(super) asset: u64,
     item: u64,
 }
@@ -26,12 +26,12 @@ impl Pair {
     pub(super) const LENGTH: usize = 16;
 
     /// A finding of an asset, by their hashes.
-    pub(crate) fn finding(asset: u64, finding: u64) -> Self {
+    pub(super) fn finding(asset: u64, finding: u64) -> Self {
         Self { asset, item: finding | 1 << 63 }
     }
 
     /// An asset in a report; in the file of a run, the last day with a report that has it.
-    pub(crate) fn asset(asset: u64, number: u32) -> Self {
+    pub(super) fn asset(asset: u64, number: u32) -> Self {
         Self { asset, item: u64::from(number) }
     }
 

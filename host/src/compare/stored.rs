@@ -64,7 +64,8 @@ impl StoredPairs {
 
 /// Whether the length and the checksum are those that were written. Reads the whole file once.
 fn is_intact(file: &File, length: u64) -> io::Result<bool> {
-    let Some(content) = length.checked_sub(CHECKSUM as u64).filter(|content| *content >= HEADER as u64) else {
+    let Some(content) = length.checked_sub(CHECKSUM as u64).filter(|content| *content >= HEADER as u64)
+    else {
         return Ok(false);
     };
     let mut reader = BufReader::new(file);
@@ -103,7 +104,9 @@ pub(super) struct NewFile {
 impl NewFile {
     pub(super) fn create(path: &Path, run: u64) -> io::Result<Self> {
         let temporary = path.with_extension("new");
-        let mut file = BufWriter::new(File::options().read(true).write(true).create(true).truncate(true).open(&temporary)?);
+        let mut file = BufWriter::new(
+            File::options().read(true).write(true).create(true).truncate(true).open(&temporary)?,
+        );
         file.write_all(&header(run, 0))?;
         Ok(Self { file, temporary, pairs: 0, run })
     }

@@ -15,6 +15,8 @@ pub struct RunSettings {
     pub checkpoint: CheckpointInterval,
     /// Maximum size of the dead letters of each output, and of the invalid rows of each input, in bytes.
     pub dead_letter_bytes: u64,
+    /// Whether findings are compared with those of the last run.
+    pub compare: bool,
 }
 
 /// Behavior of a run when the pipeline is already running.
@@ -115,6 +117,7 @@ impl RunSettings {
                 time: host.seconds("checkpoint.secs"),
             },
             dead_letter_bytes: host.number("dead_letter_bytes"),
+            compare: host.flag("compare"),
         }
     }
 }

@@ -68,6 +68,13 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
         ),
     ),
     (
+        RUN,
+        OptionSpec::flag("compare").default_flag(true).help(
+            "Count the findings that are new, gone or the same since the last run, for the summary and the report of the \
+             run. Stores 16 bytes per finding in the state directory.",
+        ),
+    ),
+    (
         INPUT,
         OptionSpec::choice("on_invalid", &["reject", "fail"]).default_text("reject").help(
             "When the plugin sends an invalid row, for example one with an unknown kind: `reject` makes a dead \

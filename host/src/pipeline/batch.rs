@@ -101,7 +101,14 @@ impl SharedBatch {
         }
         counts.add(&report);
         tally.add_findings(report.findings.total());
-        Ok(ValidatedBatch { batch, findings: report.findings, valid: report.valid, history })
+        let validated = ValidatedBatch { batch, findings: report.findings, valid: report.valid, history };
+        if let Some(compared) = tally.compared() {
+            if report.invalid.total() > 0 {
+                compared.has_gap();
+            }
+            validated.batch.read(|batch| compared.add(batch.select(validated.selection())));
+        }
+        Ok(validated)
     }
 }
 

@@ -57,7 +57,7 @@ pub use settings::Settings;
 pub use stop::{ABORT, DRAIN, Stop};
 pub(crate) use summary::to_state_error;
 pub use summary::{
-    Failure, Head, InputSummary, ListedReport, OutputSummary, ReportResult, RunStatus, KindSeverityCounts, SeverityCounts,
-    Summary, Trigger, summary_schema,
+    Failure, Head, InputSummary, KindSeverityCounts, ListedReport, OutputSummary, ReportResult, RunStatus,
+    SeverityCounts, Summary, Trigger, summary_schema,
 };
 pub(crate) use validate::check_rows;

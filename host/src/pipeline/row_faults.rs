@@ -8,6 +8,7 @@ use scanbridge_plugin_api::model::AssetField;
 
 use super::odd_cells::OddCells;
 use super::validate::{InvalidRow, InvalidRows, RowFault, RowReport};
+use crate::compare::ReportComparison;
 use crate::config::OnInvalid;
 use crate::state::{DeadLetter, Record, ReportRecord, Stage};
 
@@ -17,13 +18,19 @@ pub(super) struct ReportTally {
     report: ReportRecord,
     /// Valid findings.
     findings: AtomicU64,
+    /// The comparison with the last run, if there is one.
+    compared: Option<ReportComparison>,
     /// Whether the log says that an invalid row has no dead letter.
     has_lost: AtomicBool,
 }
 
 impl ReportTally {
-    pub(super) fn new(report: ReportRecord) -> Self {
-        Self { report, ..Self::default() }
+    pub(super) fn new(report: ReportRecord, compared: Option<ReportComparison>) -> Self {
+        Self { report, compared, ..Self::default() }
+    }
+
+    pub(super) fn compared(&self) -> Option<&ReportComparison> {
+        self.compared.as_ref()
     }
 
     pub(super) fn report(&self) -> &ReportRecord {

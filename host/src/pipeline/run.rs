@@ -222,6 +222,7 @@ fn read(
     mut progress: Progress,
 ) -> Vec<InputResult> {
     let interval = opened.interval;
+    let comparison = opened.settings.comparison;
     let threads: Vec<JoinHandle<InputResult>> = opened
         .inputs
         .into_iter()
@@ -237,6 +238,7 @@ fn read(
                 control: Arc::clone(control),
                 checkpoints: Arc::clone(checkpoints),
                 counts: Arc::new(InputCounts::new(input.faults)),
+                comparison: comparison.clone(),
             };
             start(name, move || thread.run())
         })

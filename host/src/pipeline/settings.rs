@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use scanbridge_plugin_api::{Purpose, ReportKey};
 
+use crate::compare::RunComparison;
 use crate::plugins::CallRecorder;
 use crate::state::{ChangedOptions, Checkpoint, Ledger, StateFolder};
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub reports: Option<(String, Vec<ReportKey>)>,
     /// Options that differ from those of the run that is resumed.
     pub options_changed: ChangedOptions,
+    /// The comparison with the findings of the last run; `None` if nothing is compared.
+    pub(crate) comparison: Option<Arc<RunComparison>>,
 }
 
 impl Settings {
@@ -47,6 +50,7 @@ impl Settings {
             purpose,
             reports: None,
             options_changed: ChangedOptions::new(),
+            comparison: None,
         }
     }
 }

@@ -52,7 +52,11 @@ impl<'a> InputWorker<'a> {
                 .with_time(start.time.clone())
                 .with_revision(start.revision.clone()),
         );
-        let tally = Arc::new(ReportTally::new((&start).into()));
+        let compared = self.comparison.as_ref().map(|run| run.begin_report(&self.summary.id));
+        if let Some(compared) = compared.as_ref().filter(|_| continued) {
+            compared.has_gap();
+        }
+        let tally = Arc::new(ReportTally::new((&start).into(), compared));
         let (report, partial) = (Arc::new(start), self.source.is_replay());
         let begin = ReportBegin { report, key, continued, partial, tally };
         let started = self.control.stop.now();
@@ -126,6 +130,9 @@ impl<'a> InputWorker<'a> {
         self.count_end(&report, &end);
         // An incomplete report must not remove anything, and a complete one is always delivered.
         let deliver = end.deliver || end.complete;
+        if let Some(compared) = report.begin.tally.compared().filter(|_| end.complete) {
+            compared.is_complete();
+        }
         let end = end.with_deliver(deliver);
         let sent = end.deliver.then(|| self.sent(&report.begin.report, end.complete));
         self.send(&Item::End { end: Arc::new(end), has_gap: false });

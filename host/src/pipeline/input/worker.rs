@@ -9,6 +9,7 @@ use scanbridge_plugin_api::{Event, PluginError, Position, Step, Stored};
 
 use super::counts::InputCounts;
 use super::source::Source;
+use crate::compare::RunComparison;
 use crate::config::{CheckpointInterval, RetryPolicy};
 use crate::pipeline::checkpoint::Checkpoints;
 use crate::pipeline::clock::after;
@@ -32,6 +33,7 @@ pub(in crate::pipeline) struct InputThread {
     pub(in crate::pipeline) control: Arc<Control>,
     pub(in crate::pipeline) checkpoints: Arc<Checkpoints>,
     pub(in crate::pipeline) counts: Arc<InputCounts>,
+    pub(in crate::pipeline) comparison: Option<Arc<RunComparison>>,
 }
 
 /// The result of an input. The outputs' threads count the findings, so the counts are final only when the outputs
@@ -50,7 +52,8 @@ impl InputThread {
     ///
     /// A report in progress is ended for the outputs, or left unfinished so that a later run can resume it.
     pub(in crate::pipeline) fn run(self) -> InputResult {
-        let Self { number, source, retry, interval, outputs, control, checkpoints, counts } = self;
+        let Self { number, source, retry, interval, outputs, control, checkpoints, counts, comparison } =
+            self;
         let (recycle, recycled_batches) = channel();
         let columns = Arc::new(Columns::of(source.schema().clone()));
         let summary = InputSummary {
@@ -71,6 +74,7 @@ impl InputThread {
             columns,
             definitions: DefinitionTable::default(),
             counts,
+            comparison,
             recycle,
             recycled_batches,
             report: None,
@@ -107,6 +111,7 @@ pub(super) struct InputWorker<'a> {
     pub(super) columns: Arc<Columns>,
     pub(super) definitions: DefinitionTable,
     pub(super) counts: Arc<InputCounts>,
+    pub(super) comparison: Option<Arc<RunComparison>>,
     pub(super) recycle: Sender<RawBatch2>,
     recycled_batches: Receiver<RawBatch2>,
     pub(super) report: Option<OpenReport<'a>>,

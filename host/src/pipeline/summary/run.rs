@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::head::Head;
 use super::input::InputSummary;
 use super::output::OutputSummary;
+use crate::compare::Compared;
 use crate::config::{InputInstance, OutputInstance, Pipeline};
 use crate::exit_code::{INTERRUPTED, exit_code};
 
@@ -42,6 +43,8 @@ pub struct Summary {
     pub outputs: Vec<OutputSummary>,
     /// The failures, in the order in which they happened.
     pub failures: Vec<Failure>,
+    /// Its findings against those of the last run; `None` if they were not compared.
+    pub compared: Option<Compared>,
     /// Duration.
     pub elapsed: Duration,
 }
@@ -59,14 +62,26 @@ impl Serialize for Summary {
             inputs: &'a [InputSummary],
             outputs: &'a [OutputSummary],
             failures: &'a [Failure],
+            compared: Option<Compared>,
             elapsed_ms: u64,
         }
-        let Self { head, status, interrupted, inputs, outputs, failures, .. } = self;
+        let Self { head, status, interrupted, inputs, outputs, failures, compared, .. } = self;
         let (schema, exit_code) = (Head::SCHEMA, self.exit_code());
         let elapsed_ms = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX);
-        let (status, interrupted) = (*status, *interrupted);
-        Document { schema, head, status, exit_code, interrupted, inputs, outputs, failures, elapsed_ms }
-            .serialize(serializer)
+        let (status, interrupted, compared) = (*status, *interrupted, *compared);
+        Document {
+            schema,
+            head,
+            status,
+            exit_code,
+            interrupted,
+            inputs,
+            outputs,
+            failures,
+            compared,
+            elapsed_ms,
+        }
+        .serialize(serializer)
     }
 }
 
@@ -82,6 +97,7 @@ impl Summary {
             inputs: Vec::new(),
             outputs: Vec::new(),
             failures,
+            compared: None,
             elapsed: Duration::ZERO,
         }
     }
@@ -157,7 +173,8 @@ impl Summary {
         };
         let (secs, decimals) = (self.elapsed.as_secs_f64(), if self.elapsed < PRECISE_BELOW { 2 } else { 1 });
         let last = format!("{ending} after {secs:.decimals$} s\n");
-        inputs.chain(outputs).chain(failures).chain([last]).collect()
+        let compared = self.compared.and_then(|compared| compared.line());
+        inputs.chain(outputs).chain(compared).chain(failures).chain([last]).collect()
     }
 }
 

@@ -17,6 +17,7 @@ pub fn summary_schema() -> Value {
         "inputs": list(input(), "Inputs, in the order of the pipeline file."),
         "outputs": list(output(), "Outputs, in the order of the pipeline file."),
         "failures": list(failure(), "Failures, in the order in which they happened."),
+        "compared": compared(),
         "elapsed_ms": count("Duration, in milliseconds."),
     })));
     let mut schema = closed(fields, &[]);
@@ -65,6 +66,18 @@ fn input() -> Value {
         "notes": list(note(), "Notes of the plugin."),
     });
     closed(object(fields), &["metrics", "notes"])
+}
+
+fn compared() -> Value {
+    let fields = json!({
+        "against_run": { "type": ["integer", "null"], "minimum": 1, "description": "The run before; null if there is \
+                         none to compare with, and then the counts are 0." },
+        "new": count("Findings that the run before did not have."),
+        "gone": count("Findings that only the run before has, although a complete report of this run has their asset."),
+        "same": count("Findings that both runs have."),
+    });
+    let compared = with_description(closed(object(fields), &[]), "Findings against those of the run before.");
+    json!({ "anyOf": [compared, { "type": "null" }], "description": "Null if the run failed or compares nothing." })
 }
 
 fn report() -> Value {
