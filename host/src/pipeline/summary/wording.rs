@@ -12,7 +12,7 @@ pub(super) fn add_counts(line: &mut String, counts: [(u64, &str); 2]) {
 
 /// A size with at most one decimal.
 #[expect(clippy::cast_precision_loss, reason = "it is shown with one decimal")]
-pub(in crate::pipeline) fn show_bytes(bytes: u64) -> String {
+pub(crate) fn show_bytes(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
