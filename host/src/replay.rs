@@ -30,7 +30,7 @@ pub fn replay(
 ) -> Result<Option<Summary>, Vec<Failure>> {
     let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
     let opened = open_ledger(&folder, &pipeline.name, &pipeline.file).map_err(to_failures)?;
-    let (_lock, Some(ledger)) = opened else { return Ok(None) };
+    let (_lock, ledger) = opened;
     let ledger = Arc::new(ledger);
     let queues = ledger.dead_letter_counts().map_err(to_failures)?;
     let missed = ledger.missed().map_err(to_failures)?;
@@ -79,34 +79,26 @@ pub fn replay(
     Ok(replay.total)
 }
 
-/// Locks a pipeline and opens its ledger, for a replay or purge of dead letters. There is no ledger before the first
-/// run. Refused after an interrupted run: when it is resumed, its dead letters may still be rolled back.
+/// Locks a pipeline and opens its ledger, which exists, for a replay or purge of dead letters. Refused after an interrupted run: when it is resumed, its dead letters may still be rolled back.
 ///
 /// # Errors
 /// When the pipeline is in use or was interrupted, or the ledger cannot be opened.
-pub fn open_ledger(
-    folder: &StateFolder,
-    name: &str,
-    file: &Path,
-) -> Result<(Lock, Option<Ledger>), StateError> {
+pub fn open_ledger(folder: &StateFolder, name: &str, file: &Path) -> Result<(Lock, Ledger), StateError> {
     let locked = session::lock(folder, name, false, &Stop::default());
     let lock = locked.map_err(|failures| pipeline::to_state_error(&failures))?;
-    if !folder.ledger().exists() {
-        return Ok((lock, None));
-    }
     let ledger = Ledger::open(&folder.ledger(), file)?;
     if ledger.checkpoint()?.is_some() {
         return Err(StateError {
             message: format!("cannot replay or purge: pipeline `{name}` has an interrupted run"),
             hint: Some(
-                "finish it with `scanbridge run FILE`, or discard it with `scanbridge state reset \
+                "finish it with `scanbridge run FILE`, or discard it with `scanbridge state discard \
                  FILE`"
                     .to_owned(),
             ),
             exit_code: 75,
         });
     }
-    Ok((lock, Some(ledger)))
+    Ok((lock, ledger))
 }
 
 /// A replay in progress.

@@ -9,11 +9,11 @@ use scanbridge_plugin_api::Purpose;
 
 use crate::compare::RunComparison;
 use crate::config::{IfRunning, Pipeline};
-use crate::pipeline::{self, Failure, Head, RunStatus, Settings, Stop, Summary, Trigger};
+use crate::pipeline::{self, Failure, Head, OutputSummary, RunStatus, Settings, Stop, Summary, Trigger};
 use crate::plugins::{CallRecorder, Registry};
 use crate::state::{
-    Change, ChangedOptions, Checkpoint, Fingerprint, Ledger, Lock, RunRecord, RunState, StateError,
-    StateFolder,
+    Change, ChangedOptions, Checkpoint, DayCounts, Fingerprint, Ledger, Lock, RunRecord, RunState,
+    StateError, StateFolder,
 };
 
 /// Options of one run, from the command line.
@@ -25,6 +25,8 @@ pub struct RunOptions {
     pub restart: bool,
     /// Whether to wait for another run of this pipeline to finish.
     pub wait: bool,
+    /// Whether each input ends as soon as it has nothing to read now (like `until: idle`).
+    pub once: bool,
     /// What started the run, for its summary.
     pub trigger: Trigger,
 }
@@ -62,6 +64,7 @@ pub fn run(
         recorder: recorder.clone(),
         purpose: Purpose::Run,
         reports: None,
+        until_idle: options.once || pipeline.run.until_idle,
         options_changed,
         comparison: comparison.clone(),
     };
@@ -77,7 +80,7 @@ pub fn run(
         findings: 0,
     };
     ledger.begin(&record, from.as_ref()).map_err(to_failures)?;
-    let (mut summary, result) = pipeline::run(opened, Arc::clone(stop), options.bar);
+    let (mut summary, mut result) = pipeline::run(opened, Arc::clone(stop), options.bar);
     // What an interrupted or failed run has not read is not gone.
     let is_whole = result.state == RunState::Finished && summary.status != RunStatus::Failed;
     summary.compared = comparison.filter(|_| is_whole).and_then(|run| run.finish(number, today()));
@@ -87,6 +90,8 @@ pub fn run(
     record.ended = Some(summary.head.ended.clone());
     record.exit_code = Some(summary.exit_code());
     record.findings = summary.inputs.iter().map(|input| input.findings.total()).sum();
+    let json = serde_json::to_vec(&summary).expect("a summary consists of strings and numbers");
+    result.end.summary = Some((json, counts_of_day(&summary)));
     if let Err(error) = ledger.end(&record, &result.end) {
         summary.failures.push(Failure::of_state("state", &error));
     }
@@ -99,6 +104,21 @@ pub fn run(
 /// Days since 1970-01-01 in UTC.
 fn today() -> u32 {
     u32::try_from(jiff::Timestamp::now().as_second() / 86_400).unwrap_or_default()
+}
+
+fn counts_of_day(summary: &Summary) -> DayCounts {
+    let sum = |of: fn(&OutputSummary) -> u64| summary.outputs.iter().map(of).sum();
+    let is = |status| u64::from(summary.status == status && !summary.interrupted);
+    DayCounts {
+        ok: is(RunStatus::Ok),
+        partial: is(RunStatus::Partial),
+        failed: is(RunStatus::Failed),
+        interrupted: u64::from(summary.interrupted),
+        findings: summary.inputs.iter().map(|input| input.findings.total()).sum(),
+        delivered: sum(|output| output.records),
+        rejected: sum(|output| output.rejected),
+        undelivered: sum(|output| output.undelivered),
+    }
 }
 
 /// Logs the plugin calls in which the last run was killed, if any, and starts to record the calls of this run.
@@ -172,11 +192,21 @@ fn resume_point(
     let changed = fingerprint.changed_since(&last.fingerprint, is_safe);
     let options_changed = match changed {
         Ok(changed) => changed,
+        // Correcting an error must not need another command when nothing was delivered with it.
+        Err(what) if !sent && checkpoint.is_empty() => {
+            tracing::info!(
+                "{what} since run {} (interrupted {since}), which has delivered nothing: starting from the beginning",
+                last.number
+            );
+            return Ok(from_the_beginning);
+        }
         Err(what) => {
             return Err(StateError {
                 message: format!("cannot resume run {} (interrupted {since}): {what} since", last.number),
                 hint: Some(
-                    "undo the change to resume, or use --restart to start from the beginning".to_owned(),
+                    "undo the change to resume, or start from the beginning with --restart or `scanbridge state \
+                     discard FILE`"
+                        .to_owned(),
                 ),
                 exit_code: 78,
             });

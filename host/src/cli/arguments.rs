@@ -67,6 +67,9 @@ pub enum Command {
         /// If this pipeline is already running, wait until that run has finished (like `if_running: wait`)
         #[arg(long)]
         wait: bool,
+        /// End as soon as each input has read what is there, instead of waiting for new reports (like `until: idle`)
+        #[arg(long)]
+        once: bool,
         /// What started the run, for its summary
         #[arg(long, value_enum, default_value_t, hide = true, value_name = "WORD")]
         trigger: Trigger,
@@ -93,7 +96,7 @@ pub enum Command {
     /// Show the effective configuration or its JSON Schema
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Show, export or reset the saved state of a pipeline
+    /// List, show, export, discard or reset saved state
     #[command(subcommand)]
     State(StateCommand),
     /// List, show, replay or purge rejected findings
@@ -104,6 +107,12 @@ pub enum Command {
 /// `scanbridge state …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum StateCommand {
+    /// List the pipelines with saved state: file, last run, dead letters, owner, size
+    List {
+        /// Output format
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
     /// Show where the next run resumes, and the latest runs and reports
     Show {
         /// Pipeline file
@@ -114,6 +123,12 @@ pub enum StateCommand {
     },
     /// Print the complete saved state as JSON
     Export {
+        /// Pipeline file
+        file: PathBuf,
+    },
+    /// Discard an interrupted run: the next run starts from the beginning. Everything else is kept, also the list of
+    /// delivered files
+    Discard {
         /// Pipeline file
         file: PathBuf,
     },
@@ -284,8 +299,8 @@ pub struct CommonOptions {
     /// Allow core dumps (Linux). They contain the passwords of the run
     #[arg(long, global = true)]
     pub allow_core_dumps: bool,
-    /// Directory for saved progress, run history and dead letters [default: $STATE_DIRECTORY, else
-    /// $XDG_STATE_HOME/scanbridge, else ~/.local/state/scanbridge]
+    /// Directory for saved progress, run history and dead letters [default: $SCANBRIDGE_STATE_DIR, else
+    /// $STATE_DIRECTORY, else $XDG_STATE_HOME/scanbridge, else ~/.local/state/scanbridge]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Format of log lines on standard error
@@ -389,6 +404,7 @@ mod tests {
             no_progress: false,
             restart: false,
             wait: false,
+            once: false,
             trigger: Trigger::Command,
         };
         assert_eq!(before.command, run);

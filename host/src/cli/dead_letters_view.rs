@@ -1,5 +1,7 @@
 //! Output of `dead-letters list` and `dead-letters show`.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::arguments::Format;
@@ -10,12 +12,17 @@ use crate::telemetry::without_controls;
 
 /// The counts, one line per output. Text is wrapped to `width` columns.
 #[must_use]
-pub fn list_dead_letter_counts(counts: &[DeadLetterCount], format: Format, width: usize) -> String {
+pub fn list_dead_letter_counts(
+    folder: &Path,
+    counts: &[DeadLetterCount],
+    format: Format,
+    width: usize,
+) -> String {
     if format == Format::Json {
         return pretty(&json!(counts));
     }
     if counts.is_empty() {
-        return no_dead_letters(None);
+        return no_dead_letters(None, folder);
     }
     let rows = counts.iter().map(|count| {
         [
@@ -30,14 +37,15 @@ pub fn list_dead_letter_counts(counts: &[DeadLetterCount], format: Format, width
             count.missed_reports.to_string(),
         ]
     });
-    render(["INSTANCE", "LETTERS", "BYTES", "OLDEST", "NEWEST", "MISSED REPORTS"], rows, width)
+    let table = render(["INSTANCE", "LETTERS", "BYTES", "OLDEST", "NEWEST", "MISSED REPORTS"], rows, width);
+    format!("state directory: {}\n\n{table}", folder.display())
 }
 
 /// Message for an empty list, optionally of one output or input.
 #[must_use]
-pub fn no_dead_letters(output: Option<&str>) -> String {
+pub fn no_dead_letters(output: Option<&str>, folder: &Path) -> String {
     let of_output = output.map(|id| format!(" of `{id}`")).unwrap_or_default();
-    format!("no dead letters{of_output}\n")
+    format!("no dead letters{of_output} in {}\n", folder.display())
 }
 
 /// A report of which an output lacks findings that are not in the dead letters.

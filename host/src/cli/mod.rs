@@ -5,6 +5,7 @@ mod arguments;
 mod dead_letters_view;
 mod plugin_view;
 mod settings_view;
+mod state_list_view;
 mod state_view;
 mod table;
 
@@ -17,4 +18,5 @@ pub use dead_letters_view::{list_dead_letter_counts, no_dead_letters, show_dead_
 pub(crate) use plugin_view::value_in_words;
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 pub use settings_view::show_settings;
+pub use state_list_view::{ListedState, export_states, list_states};
 pub use state_view::{KnownState, export_state, show_state};

@@ -7,9 +7,12 @@ use scanbridge_plugin_api::{StoredReport, is_printable};
 use serde_json::{Map, Value, json};
 
 use super::plugin_view::pretty;
-use super::table::render;
+use super::table::{Columns, render, render_columns};
+use crate::pipeline::grouped;
 use crate::plugins::InterruptedCall;
-use crate::state::{Checkpoint, DeadLetterCount, OutputState, RunRecord, RunState, SentReport, Stage};
+use crate::state::{
+    Checkpoint, DayCounts, DeadLetterCount, OutputCounts, OutputState, RunRecord, RunState, SentReport, Stage,
+};
 
 /// Saved state of one pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +31,10 @@ pub struct KnownState {
     pub stored: Option<String>,
     /// The last runs, oldest first.
     pub runs: Vec<RunRecord>,
+    /// The summaries of the last runs, oldest first.
+    pub summaries: Vec<Value>,
+    /// Counts by day, oldest first.
+    pub days: Vec<(String, DayCounts)>,
     /// The last delivered reports, oldest first.
     pub reports: Vec<SentReport>,
     /// The dead letters of each output that has any.
@@ -71,48 +78,92 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
         lines
     };
     let dead_letters = known.dead_letters.iter().map(count).collect::<String>();
-    let Some(pipeline) = &known.pipeline else {
-        let nothing = format!("no saved state for pipeline {} in {}\n", known.name, known.folder.display());
-        return nothing;
-    };
+    let pipeline = known.pipeline.clone().unwrap_or_default();
     let mut text = format!(
-        "pipeline {} ({})\nstate directory: {}\n{}{}{dead_letters}{}",
+        "pipeline {} ({})\nstate directory: {}\n{}{}{}{dead_letters}{}",
         known.name,
         pipeline.display(),
         known.folder.display(),
         describe_next_run(known),
+        describe_counts(known),
         describe_calls(known),
         describe_unconfirmed(known)
     );
-    let running = known.runs.last().filter(|_| known.holder.is_some()).map(|run| run.number);
+    text.push('\n');
+    text.push_str(&runs_table(known, width));
+    text.push('\n');
+    text + &reports_table(known, width)
+}
+
+/// Terminals with fewer columns get tables with fewer columns.
+const WIDE: usize = 100;
+
+fn runs_table(known: &KnownState, width: usize) -> String {
     let runs = known.runs.iter().rev().take(SHOWN).map(|run| {
         let code = run.exit_code.map_or_else(|| "-".to_owned(), |code| code.to_string());
         let ended = run.ended.clone().unwrap_or_else(|| "-".to_owned());
-        [
-            run.number.to_string(),
-            run.started.clone(),
-            ended,
-            word(run, running).to_owned(),
-            code,
-            // Findings are counted when a run ends.
-            run.ended.as_ref().map_or_else(|| "-".to_owned(), |_| run.findings.to_string()),
-        ]
+        // Findings are counted when a run ends.
+        let findings = run.ended.as_ref().map_or_else(|| "-".to_owned(), |_| grouped(run.findings));
+        let state = word(run, running(known)).to_owned();
+        [run.number.to_string(), run.started.clone(), ended, state, code, findings]
     });
-    text.push('\n');
-    text.push_str(&render(["RUN", "STARTED", "ENDED", "STATE", "EXIT CODE", "FINDINGS READ"], runs, width));
+    if width >= WIDE {
+        return render(["RUN", "STARTED", "ENDED", "STATE", "EXIT CODE", "FINDINGS READ"], runs, width);
+    }
+    let runs =
+        runs.map(|[run, started, _, state, code, findings]| [run, minutes(&started), code, findings, state]);
+    render_columns(["RUN", "STARTED", "CODE", "FINDINGS", "STATE"], runs, width, Columns::WRAP_LAST)
+}
+
+fn reports_table(known: &KnownState, width: usize) -> String {
     let reports = known.reports.iter().rev().take(SHOWN).map(|report| {
         let name = if report.title.is_empty() { &report.id } else { &report.title };
         let completeness = if report.complete { "complete" } else { "incomplete" };
-        [
-            report.sent.clone(),
-            report.input.clone(),
-            printable(name),
-            printable(&report.path),
-            completeness.to_owned(),
-        ]
+        let (name, path) = (printable(name), printable(&report.path));
+        [report.sent.clone(), report.input.clone(), name, path, completeness.to_owned()]
     });
-    text.push('\n');
-    text + &render(["SENT", "INPUT", "REPORT", "FROM", "COMPLETENESS"], reports, width)
+    if width >= WIDE {
+        return render(["SENT", "INPUT", "REPORT", "FROM", "COMPLETENESS"], reports, width);
+    }
+    let reports = reports.map(|[sent, _, name, path, completeness]| {
+        let of = if path.is_empty() { name } else { format!("{name}, {path}") };
+        [minutes(&sent), completeness, of]
+    });
+    render_columns(["SENT", "COMPLETENESS", "REPORT"], reports, width, Columns::WRAP_LAST)
+}
+
+/// `2026-01-31 12:00` of `2026-01-31T12:00:00Z`.
+pub(super) fn minutes(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
+}
+
+/// The state of the last run, and its exit code if that is not 0.
+pub(super) fn last_run_in_words(known: &KnownState, run: &RunRecord) -> String {
+    let word = word(run, running(known));
+    match run.exit_code {
+        Some(code) if code != 0 => format!("{word} ({code})"),
+        _ => word.to_owned(),
+    }
+}
+
+fn running(known: &KnownState) -> Option<u64> {
+    known.runs.last().filter(|_| known.holder.is_some()).map(|run| run.number)
+}
+
+/// What each output has committed up to the checkpoint of a run that is in progress or interrupted.
+fn describe_counts(known: &KnownState) -> String {
+    let outputs = known.checkpoint.iter().flat_map(|checkpoint| &checkpoint.outputs);
+    let line = |(id, state): (&String, &OutputState)| {
+        let OutputCounts { records, filtered, rejected, derived, .. } = state.counts;
+        let mut line = format!("{id} up to this checkpoint: {} findings delivered", grouped(records));
+        for (count, what) in [(derived, "derived"), (filtered, "filtered out"), (rejected, "rejected")] {
+            if count > 0 {
+                line.push_str(&format!(", {} {what}", grouped(count)));
+            }
+        }
+        line + "\n"
+    };
+    outputs.map(line).collect()
 }
 
 /// The complete state as JSON.
@@ -126,12 +177,20 @@ pub fn export_state(known: &KnownState) -> String {
         "checkpoint_stored": known.stored,
         "checkpoint": known.checkpoint.as_ref().map(checkpoint),
         "runs": known.runs,
+        "summaries": known.summaries,
+        "days": known.days.iter().map(|(day, counts)| day_to_json(day, counts)).collect::<Vec<_>>(),
         "reports": known.reports,
         "dead_letters": known.dead_letters,
         "keys": known.keys,
         "calls": known.calls.iter().map(call).collect::<Vec<_>>(),
         "unconfirmed": known.unconfirmed,
     }))
+}
+
+fn day_to_json(day: &str, counts: &DayCounts) -> Value {
+    let mut value = json!(counts);
+    value["day"] = json!(day);
+    value
 }
 
 /// The plugin calls in progress, or those in which the last run was killed.
@@ -217,6 +276,7 @@ fn output(state: &OutputState) -> Value {
         "has_gap": state.has_gap,
         "report": state.report,
         "ahead": state.ahead,
+        "counts": state.counts,
         "dead_letter_bytes": state.dead_letters.bytes,
     })
 }
@@ -236,4 +296,66 @@ fn opaque(bytes: &[u8]) -> Value {
 /// Escapes control characters: report titles come from outside and must not control the terminal.
 fn printable(text: &str) -> String {
     crate::telemetry::without_controls(text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Fingerprint;
+
+    fn known() -> KnownState {
+        let run = RunRecord {
+            number: 412,
+            started: "2026-01-31T12:00:00Z".to_owned(),
+            ended: Some("2026-01-31T12:03:11Z".to_owned()),
+            state: RunState::Finished,
+            fingerprint: Fingerprint::default(),
+            exit_code: Some(65),
+            findings: 1_234_567,
+        };
+        let report = SentReport {
+            input: "scans".to_owned(),
+            id: "scan/1".to_owned(),
+            title: "Weekly scan of all sites in Europe, the Middle East and Africa".to_owned(),
+            time: "2026-01-31T11:00:00Z".to_owned(),
+            path: "in/weekly.xml".to_owned(),
+            complete: true,
+            sent: "2026-01-31T12:03:10Z".to_owned(),
+        };
+        let counts = OutputCounts { records: 41_180, rejected: 3, ..OutputCounts::default() };
+        let output = OutputState { counts, ..OutputState::default() };
+        let checkpoint =
+            Checkpoint { outputs: [("siem".to_owned(), output)].into(), ..Checkpoint::default() };
+        KnownState {
+            name: "nightly".to_owned(),
+            folder: "/var/lib/scanbridge/nightly".into(),
+            pipeline: Some("nightly.yaml".into()),
+            checkpoint: Some(checkpoint),
+            runs: vec![run],
+            reports: vec![report],
+            ..KnownState::default()
+        }
+    }
+
+    /// Times and numbers are not broken into several lines.
+    #[test]
+    fn state_is_readable_in_60_columns() {
+        for width in [60, 80, 110] {
+            let shown = show_state(&known(), width);
+            let tables = shown.split_once("\n\n").unwrap().1;
+            assert!(tables.lines().all(|line| line.chars().count() <= width), "{width}: {tables}");
+            let started = if width < WIDE { "2026-01-31 12:00" } else { "2026-01-31T12:00:00Z" };
+            assert!(tables.contains(started) && tables.contains("1,234,567"), "{width}: {tables}");
+            assert!(tables.contains("COMPLETENESS"), "{width}: {tables}");
+        }
+    }
+
+    #[test]
+    fn counts_up_to_the_checkpoint_are_shown() {
+        let shown = show_state(&known(), 80);
+        assert!(
+            shown.contains("siem up to this checkpoint: 41,180 findings delivered, 3 rejected\n"),
+            "{shown}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! Tables for terminals and pipes.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use scanbridge_plugin_api::is_printable;
 
 /// A table without rules: aligned columns, long cells wrapped so that lines fit into `width` columns.
@@ -8,6 +8,28 @@ pub(super) fn render<const N: usize>(
     header: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
     width: usize,
+) -> String {
+    render_columns(header, rows, width, Columns::WRAP_ALL)
+}
+
+/// Which columns of a table may be wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Columns {
+    /// Number of columns at the beginning that keep their width. `usize::MAX`: all but the last.
+    fixed: usize,
+}
+
+impl Columns {
+    pub(super) const WRAP_ALL: Self = Self { fixed: 0 };
+    pub(super) const WRAP_LAST: Self = Self { fixed: usize::MAX };
+}
+
+/// Like [`render`]. Times and numbers are readable only if their columns keep their width.
+pub(super) fn render_columns<const N: usize>(
+    header: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    width: usize,
+    columns: Columns,
 ) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
@@ -18,6 +40,9 @@ pub(super) fn render<const N: usize>(
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
+        if column.index < columns.fixed.min(N - 1) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }

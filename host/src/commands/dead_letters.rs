@@ -7,7 +7,7 @@ use scanbridge_plugin_api::Outcome;
 
 use super::preparation::{NOTHING_STARTED, checked_or_problems, registry};
 use super::run::{invalid_file, state_folder, stoppable};
-use super::state::{known_id, print_text, with_folder};
+use super::state::{known_id, print_text, require_state, with_folder};
 use super::summary::{print_not_started, print_summary};
 use super::terminal::{print_output, width};
 use crate::cli::{
@@ -21,15 +21,17 @@ use crate::state::{DeadLetterCount, DeadLetterReader, Ledger, StateError, StateF
 
 pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u8 {
     match command {
-        DeadLettersCommand::List { file, format } => with_folder(file, common, |_, folder| {
+        DeadLettersCommand::List { file, format } => with_folder(file, common, |document, folder| {
+            require_state(&document.name(), folder)?;
             let (_, counts) = read(folder)?;
-            print_text(&list_dead_letter_counts(&counts, *format, width()))
+            print_text(&list_dead_letter_counts(folder.path(), &counts, *format, width()))
         }),
         DeadLettersCommand::Show { file, output, format } => with_folder(file, common, |document, folder| {
             let (ledger, counts) = read(folder)?;
             let counts = selected(document, counts, output.as_deref())?;
+            require_state(&document.name(), folder)?;
             if counts.is_empty() && *format == Format::Text {
-                return print_text(&no_dead_letters(output.as_deref()));
+                return print_text(&no_dead_letters(output.as_deref(), folder.path()));
             }
             for (count, ledger) in counts.iter().zip(ledger.iter().cycle()) {
                 for letter in DeadLetterReader::new(ledger, count.stage.instance())? {
@@ -46,12 +48,14 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
             replay(file, output.as_deref(), *summary, common)
         }
         DeadLettersCommand::Purge { file, output } => with_folder(file, common, |document, folder| {
+            let (_, counts) = read(folder)?;
+            selected(document, counts, output.as_deref())?;
+            require_state(&document.name(), folder)?;
             let (_lock, ledger) = replay::open_ledger(folder, &document.name(), file)?;
-            let counts = ledger.as_ref().map_or(Ok(Vec::new()), Ledger::dead_letter_counts)?;
-            let counts = selected(document, counts, output.as_deref())?;
-            let Some(ledger) = ledger.filter(|_| !counts.is_empty()) else {
-                return print_text(&no_dead_letters(output.as_deref()));
-            };
+            let counts = selected(document, ledger.dead_letter_counts()?, output.as_deref())?;
+            if counts.is_empty() {
+                return print_text(&no_dead_letters(output.as_deref(), folder.path()));
+            }
             let missed = ledger.missed()?;
             for DeadLetterCount { stage, missed_reports, .. } in counts {
                 let output = stage.instance();
@@ -82,15 +86,17 @@ fn replay(file: &Path, output: Option<&str>, format: SummaryFormat, common: &Com
     let folder = StateFolder::of(&state_folder(common), &pipeline.name);
     let checked_id = read(&folder).and_then(|(_, counts)| {
         let ids = pipeline.outputs.iter().map(|output| output.instance.id.as_str());
-        known(output, ("output", "outputs"), ids, &counts)
+        known(output, ("output", "outputs"), ids, &counts)?;
+        require_state(&pipeline.name, &folder)
     });
     if let Err(error) = checked_id {
         let failures = vec![Failure::of_state("state", &error)];
         return print_not_started(&Summary::without_instances(head, failures), format);
     }
     let stdout_has_data = pipeline.writes_to_stdout();
+    let nothing = format!("nothing to replay in {}\n", folder.path().display());
     match replay::replay(pipeline, &registry, folder, output, &stoppable("")) {
-        Ok(None) if format == SummaryFormat::Text => print_output("nothing to replay\n", 0),
+        Ok(None) if format == SummaryFormat::Text => print_output(&nothing, 0),
         Ok(None) => print_summary(&Summary::without_instances(head, Vec::new()), format, false),
         Ok(Some(summary)) => {
             let head = head.ended();

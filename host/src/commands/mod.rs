@@ -41,9 +41,9 @@ pub fn execute(arguments: &Arguments) -> u8 {
         signals::disable_core_dumps();
     }
     end_command(match &arguments.command {
-        Command::Run { file, summary, no_progress, restart, wait, trigger } => {
+        Command::Run { file, summary, no_progress, restart, wait, once, trigger } => {
             let bar = !no_progress && stderr_is_terminal();
-            let options = RunOptions { bar, restart: *restart, wait: *wait, trigger: *trigger };
+            let options = RunOptions { bar, restart: *restart, wait: *wait, once: *once, trigger: *trigger };
             run::run(file, *summary, options, common)
         }
         Command::Check { file, depth, format } => check::check(file, *depth, *format, common),

@@ -57,7 +57,7 @@ pub(super) fn state_folder(common: &CommonOptions) -> PathBuf {
     common.state_dir.clone().unwrap_or_else(default_state_folder)
 }
 
-/// Default state directory: that of the systemd unit, else of the user (XDG Base Directory Specification).
+/// Default state directory: that of the environment, else of the systemd unit, else of the user (XDG Base Directory Specification).
 pub(crate) fn default_state_folder() -> PathBuf {
     default_state_folder_in(|name| env::var_os(name))
 }
@@ -65,6 +65,10 @@ pub(crate) fn default_state_folder() -> PathBuf {
 fn default_state_folder_in(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
     // Relative paths are ignored, as the XDG specification requires: they depend on the working directory.
     let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // An operator sets this one on purpose, so a relative path counts.
+    if let Some(path) = variable("SCANBRIDGE_STATE_DIR").filter(|path| !path.is_empty()) {
+        return PathBuf::from(path);
+    }
     // systemd separates several state directories of a unit with colons (systemd.exec, RuntimeDirectory=).
     let of_unit = variable("STATE_DIRECTORY").and_then(|paths| env::split_paths(&paths).next());
     of_unit
@@ -132,7 +136,9 @@ mod tests {
         let unit = ("STATE_DIRECTORY", "/var/lib/bridge:/var/lib/other");
         let (xdg, home) = (("XDG_STATE_HOME", "/srv/state"), ("HOME", "/home/scan"));
         for (variables, folder) in [
-            (&[unit, xdg, home][..], "/var/lib/bridge"),
+            (&[("SCANBRIDGE_STATE_DIR", "here"), unit, xdg, home][..], "here"),
+            (&[("SCANBRIDGE_STATE_DIR", ""), unit, xdg, home], "/var/lib/bridge"),
+            (&[unit, xdg, home], "/var/lib/bridge"),
             (&[("STATE_DIRECTORY", ""), xdg, home], "/srv/state/scanbridge"),
             (&[("XDG_STATE_HOME", "state"), home], "/home/scan/.local/state/scanbridge"),
             (&[("HOME", "")], "/var/lib/scanbridge"),

@@ -1,22 +1,28 @@
 //! `scanbridge state`.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use super::run::{print_failures, state_folder};
 use super::terminal::{error_style, print, print_error, width};
-use crate::cli::{CommonOptions, Format, KnownState, StateCommand, export_state, show_state};
+use crate::cli::{
+    CommonOptions, Format, KnownState, ListedState, StateCommand, export_state, export_states, list_states,
+    show_state,
+};
 use crate::config::{self, Document};
 use crate::pipeline::{self, Failure, Stop};
 use crate::plugins::CallRecorder;
 use crate::session;
-use crate::state::{Ledger, Lock, StateError, StateFolder};
+use crate::state::{Ledger, Lock, StateError, StateFolder, user_name};
 
 pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
     match command {
+        StateCommand::List { format } => list(&state_folder(common), *format),
         StateCommand::Show { file, format } => with_folder(file, common, |document, folder| {
+            require_state(&document.name(), folder)?;
             let known = known(&document.name(), folder)?;
             print_text(&match format {
                 Format::Text => show_state(&known, width()),
@@ -24,7 +30,21 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
             })
         }),
         StateCommand::Export { file } => with_folder(file, common, |document, folder| {
+            require_state(&document.name(), folder)?;
             print_text(&export_state(&known(&document.name(), folder)?))
+        }),
+        StateCommand::Discard { file } => with_folder(file, common, |document, folder| {
+            let name = document.name();
+            require_state(&name, folder)?;
+            let held = session::lock(folder, &name, false, &Stop::default());
+            let _lock = held.map_err(|failures| pipeline::to_state_error(&failures))?;
+            let ledger = Ledger::open(&folder.ledger(), file)?;
+            let effect = match ledger.discard_checkpoint()? {
+                true => "the interrupted run was discarded: the next run starts from the beginning",
+                false => "no run is interrupted: nothing was discarded",
+            };
+            ledger.close();
+            print_text(&format!("pipeline {name} in {}: {effect}\n", folder.path().display()))
         }),
         StateCommand::Reset { file, instance } => {
             with_folder(file, common, |document, folder| reset(file, document, folder, instance.as_deref()))
@@ -63,6 +83,80 @@ pub(super) fn with_folder(
     }
 }
 
+/// Refuses a pipeline without saved state.
+///
+/// # Errors
+/// With exit code 66, naming the directory.
+pub(super) fn require_state(name: &str, folder: &StateFolder) -> Result<(), StateError> {
+    let exists = folder.ledger().try_exists().map_err(|error| StateError::io(&folder.ledger(), &error))?;
+    if exists { Ok(()) } else { Err(no_state(&format!("of pipeline {name} "), folder.path())) }
+}
+
+fn no_state(what: &str, folder: &Path) -> StateError {
+    StateError {
+        message: format!("no saved state {what}in directory {}", folder.display()),
+        hint: Some(
+            "a service or another user may keep it elsewhere: set the directory with --state-dir".to_owned(),
+        ),
+        exit_code: 66,
+    }
+}
+
+/// Lists the pipelines with saved state in this directory.
+fn list(all: &Path, format: Format) -> u8 {
+    let listed = find_pipelines(all).and_then(|pipelines| match (pipelines.is_empty(), format) {
+        (true, Format::Text) => Err(no_state("", all)),
+        (_, Format::Text) => print_text(&list_states(all, &pipelines, width())),
+        (_, Format::Json) => print_text(&export_states(&pipelines)),
+    });
+    match listed {
+        Ok(()) => 0,
+        Err(error) => {
+            print_failures(&[Failure::of_state("state", &error)], "");
+            error.exit_code
+        }
+    }
+}
+
+fn find_pipelines(all: &Path) -> Result<Vec<ListedState>, StateError> {
+    let entries = match fs::read_dir(all) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| StateError::io(all, &error))?,
+    };
+    let mut names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    let folders = names.into_iter().map(|name| (StateFolder::of(all, &name), name));
+    let with_state = folders.filter(|(folder, _)| folder.ledger().exists());
+    Ok(with_state.map(|(folder, name)| listed_state(name, &folder)).collect())
+}
+
+/// A ledger that cannot be read is listed with the error.
+fn listed_state(name: String, folder: &StateFolder) -> ListedState {
+    let metadata = fs::metadata(folder.path());
+    let owner = metadata.map_or_else(|_| "-".to_owned(), |metadata| user_name(metadata.uid()));
+    let (known, error) = match known(&name, folder) {
+        Ok(known) => (known, None),
+        Err(error) => (
+            KnownState { name, folder: folder.path().to_owned(), ..KnownState::default() },
+            Some(error.message),
+        ),
+    };
+    ListedState { known, owner, bytes: size_of(folder.path()), error }
+}
+
+/// Size of all files below a directory, in bytes. What cannot be read counts nothing.
+fn size_of(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
 fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
     let mut known =
         KnownState { name: name.to_owned(), folder: folder.path().to_owned(), ..KnownState::default() };
@@ -74,6 +168,8 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
         known.checkpoint = ledger.checkpoint()?;
         known.stored = ledger.stored()?;
         known.runs = ledger.runs()?;
+        known.summaries = ledger.summaries()?;
+        known.days = ledger.days()?;
         known.reports = ledger.reports()?;
         known.unconfirmed = ledger.unconfirmed()?;
         known.dead_letters = ledger.dead_letter_counts()?;
@@ -97,7 +193,7 @@ fn reset(
         known_id("instance", "inputs and outputs", id, known)?;
     }
     if !folder.path().exists() {
-        return print_text(&format!("no saved state for pipeline {name}\n"));
+        return Err(no_state(&format!("of pipeline {name} "), folder.path()));
     }
     let held = session::lock(folder, name, false, &Stop::default());
     let _lock = held.map_err(|failures| pipeline::to_state_error(&failures))?;
@@ -117,7 +213,7 @@ fn reset_all(file: &Path, name: &str, folder: &StateFolder) -> Result<(), StateE
         Ok(has_any.then(|| Arc::new(ledger)))
     });
     let Some(archive) = archive(folder, &[path.clone(), folder.instances()])? else {
-        return print_text(&format!("no saved state for pipeline {name}\n"));
+        return Err(no_state(&format!("of pipeline {name} "), folder.path()));
     };
     let mut effect = format!("state of pipeline {name} was reset: its next run starts from the beginning");
     match dead_letters {

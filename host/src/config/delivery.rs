@@ -11,6 +11,8 @@ use super::host_options::HostSettings;
 pub struct RunSettings {
     /// Behavior when the pipeline is already running.
     pub if_running: IfRunning,
+    /// Whether each input ends as soon as it has nothing to read now, instead of waiting for new reports.
+    pub until_idle: bool,
     /// Interval between checkpoints. After a crash, findings since the last checkpoint are delivered again.
     pub checkpoint: CheckpointInterval,
     /// Maximum size of the dead letters of each output, and of the invalid rows of each input, in bytes.
@@ -112,6 +114,7 @@ impl RunSettings {
                 Some("wait") => IfRunning::Wait,
                 _ => IfRunning::Fail,
             },
+            until_idle: host.text("until") == Some("idle"),
             checkpoint: CheckpointInterval {
                 bytes: host.number("checkpoint.bytes"),
                 time: host.seconds("checkpoint.secs"),

@@ -50,6 +50,13 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
     ),
     (
         RUN,
+        OptionSpec::choice("until", &["stopped", "idle"]).default_text("stopped").help(
+            "When a run with an input that waits for new reports ends: `stopped` by a signal; `idle` as soon as \
+             each input has read what is there (like `run --once`).",
+        ),
+    ),
+    (
+        RUN,
         OptionSpec::size("checkpoint.bytes", 1 << 10, 64 << 20).default_integer(4 << 20).help(
             "Amount of finding data between two checkpoints. Checkpoints are made at the end of an asset.",
         ),

@@ -60,4 +60,5 @@ pub use summary::{
     Failure, Head, InputSummary, KindSeverityCounts, ListedReport, OutputSummary, ReportResult, RunStatus,
     SeverityCounts, Summary, Trigger, summary_schema,
 };
+pub(crate) use summary::{grouped, show_bytes};
 pub(crate) use validate::check_rows;

@@ -103,6 +103,7 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, progress_bar: bool) -> (Su
         since: checkpoints.since_checkpoint(is_finished),
         unconfirmed: checkpoints.unconfirmed(),
         dead_letters: if is_finished { checkpoints.dead_letter_ends() } else { BTreeMap::new() },
+        summary: None,
     };
     let inputs = 0..summary.inputs.len();
     let settled = inputs.filter_map(|input| checkpoints.take_notification(input));
@@ -223,6 +224,7 @@ fn read(
 ) -> Vec<InputResult> {
     let interval = opened.interval;
     let comparison = opened.settings.comparison;
+    let until_idle = opened.settings.until_idle;
     let threads: Vec<JoinHandle<InputResult>> = opened
         .inputs
         .into_iter()
@@ -233,6 +235,7 @@ fn read(
                 number,
                 source: input.source,
                 retry: input.retry,
+                until_idle,
                 interval,
                 outputs: queues.to_vec(),
                 control: Arc::clone(control),

@@ -26,6 +26,8 @@ pub struct Settings {
     /// The reports that are read again, and the `id` of their input, which is opened alone. `None` for a run that reads
     /// everything.
     pub reports: Option<(String, Vec<ReportKey>)>,
+    /// Whether each input ends as soon as it has nothing to read now.
+    pub until_idle: bool,
     /// Options that differ from those of the run that is resumed.
     pub options_changed: ChangedOptions,
     /// The comparison with the findings of the last run; `None` if nothing is compared.
@@ -49,6 +51,7 @@ impl Settings {
             recorder: None,
             purpose,
             reports: None,
+            until_idle: false,
             options_changed: ChangedOptions::new(),
             comparison: None,
         }

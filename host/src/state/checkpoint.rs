@@ -6,6 +6,7 @@ use scanbridge_plugin_api::{ReportKey, StoredReport};
 use serde::{Deserialize, Serialize};
 
 use super::dead_letter::ReportRecord;
+use super::ledger::DayCounts;
 
 /// A position in the stream that every output has delivered, so that a later run can resume there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,6 +52,50 @@ pub struct OutputState {
     pub report: Option<ReportRecord>,
     /// Reports after the common checkpoint that this output has already published. They are not sent to it again.
     pub ahead: Vec<AheadReport>,
+    /// What it has committed in this run, and in the interrupted runs that led to it.
+    pub counts: OutputCounts,
+}
+
+/// What an output has made of the findings that it received.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutputCounts {
+    /// Findings delivered.
+    pub records: u64,
+    /// Records in addition to the findings.
+    pub derived: u64,
+    /// Findings that were filtered out.
+    pub filtered: u64,
+    /// Findings that the output rejected.
+    pub rejected: u64,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+impl OutputCounts {
+    /// The sums of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            records: self.records.saturating_add(other.records),
+            derived: self.derived.saturating_add(other.derived),
+            filtered: self.filtered.saturating_add(other.filtered),
+            rejected: self.rejected.saturating_add(other.rejected),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+}
+
+impl Checkpoint {
+    /// Whether no output has committed anything. Then nothing is lost if the run is not resumed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.outputs.values().all(|output| {
+            let OutputState { receipt, report, ahead, counts, .. } = output;
+            let has_reports = report.is_some() || !ahead.is_empty();
+            receipt.is_none() && !has_reports && *counts == OutputCounts::default()
+        })
+    }
 }
 
 /// A report that one output published before the others.
@@ -97,6 +142,8 @@ pub struct EndOfRun {
     pub unconfirmed: BTreeMap<String, Vec<StoredReport>>,
     /// The last dead letter of each output, if the run has finished.
     pub dead_letters: BTreeMap<String, DeadLetterEnd>,
+    /// The summary of the run as JSON, and its counts; `None` for a run without a summary.
+    pub summary: Option<(Vec<u8>, DayCounts)>,
 }
 
 /// A report that all outputs accepted.

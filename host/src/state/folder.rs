@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::StateError;
+use super::owner::refuse_state_of_others;
 use crate::plugins::ownership::{Foreign, foreign_control};
 
 /// The state directory of one pipeline. Nothing is created before it is needed.
@@ -68,6 +70,14 @@ impl StateFolder {
     /// # Errors
     /// When it cannot be created, or another user owns it or may write to it.
     pub fn create(&self) -> Result<(), StateError> {
+        // The state of a pipeline that root runs once would be lost for the user who runs it each night.
+        let existing =
+            [Some(self.path.as_path()), self.path.parent()].into_iter().flatten().find(|path| path.exists());
+        if let Some(existing) = existing
+            && fs::metadata(existing).is_ok_and(|metadata| existing == self.path || metadata.uid() != 0)
+        {
+            refuse_state_of_others(existing)?;
+        }
         create_private(&self.path).map_err(|error| StateError::cannot_create(&self.path, &error))?;
         let all = self.path.parent().filter(|all| !all.as_os_str().is_empty());
         [all, Some(&self.path)].into_iter().flatten().try_for_each(refuse_shared)
@@ -105,7 +115,7 @@ pub(super) fn create_private(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    use std::os::unix::fs::{PermissionsExt, chown};
 
     use super::*;
 
@@ -151,5 +161,12 @@ mod tests {
         chown(folder.path(), Some(12_345), None).unwrap();
         let error = folder.create().unwrap_err();
         assert!(error.message.contains("belongs to the user with ID 12345"), "{error}");
+        assert_eq!(error.exit_code, 77);
+        // A new pipeline in the directory of another user: nothing is created.
+        chown(all.path(), Some(12_345), None).unwrap();
+        let new = StateFolder::of(all.path(), "weekly");
+        let error = new.create().unwrap_err();
+        assert!(error.message.contains("belongs to the user with ID 12345"), "{error}");
+        assert!(!new.path().exists());
     }
 }

@@ -16,12 +16,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use dead_letters::{DeadLetterCount, DeadLetterReader};
+pub use history::DayCounts;
 use tables::{
     ABOUT, Bytes, DEAD_LETTER_ENDS, DEAD_LETTERS, KEYS, List, MISSED, OUTPUTS, POSITIONS, RECEIPTS, REPORTS,
     RUNS, UNCONFIRMED, put,
 };
 
 use super::error::StateError;
+use super::owner::cannot_read;
 
 mod dead_letters;
 mod history;
@@ -113,7 +115,7 @@ impl Ledger {
     }
 
     fn read_copy_once(path: &Path) -> Result<Self, StateError> {
-        let bytes = fs::read(path).map_err(|error| StateError::io(path, &error))?;
+        let bytes = fs::read(path).map_err(|error| cannot_read(path, &error))?;
         Self::refuse_empty(path, bytes.len() as u64)?;
         let memory = InMemoryBackend::new();
         let filled = memory.set_len(bytes.len() as u64).and_then(|()| memory.write(0, &bytes));
@@ -122,7 +124,7 @@ impl Ledger {
     }
 
     fn open_existing(path: &Path) -> Result<Self, StateError> {
-        let length = fs::metadata(path).map_err(|error| StateError::io(path, &error))?.len();
+        let length = fs::metadata(path).map_err(|error| cannot_read(path, &error))?.len();
         Self::refuse_empty(path, length)?;
         Self::checked(path, |builder| builder.open(path))
     }

@@ -15,11 +15,12 @@ mod folder;
 mod instance_keys;
 mod ledger;
 mod lock;
+mod owner;
 mod record;
 
 pub use checkpoint::{
     AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, InvalidOfReport, KeyChanges, Missed, MissedChange,
-    MissedReport, OutputState, SentReport, SinceCheckpoint,
+    MissedReport, OutputCounts, OutputState, SentReport, SinceCheckpoint,
 };
 pub use dead_letter::{DeadLetter, DeadLetterHistory, Record, ReportRecord, Stage};
 pub use dead_letter_writer::DeadLetterWriter;
@@ -27,8 +28,10 @@ pub use error::StateError;
 pub use fingerprint::{Change, ChangedOptions, Fingerprint};
 pub use folder::StateFolder;
 pub use instance_keys::InstanceKeys;
+pub use ledger::DayCounts;
 pub use ledger::{DeadLetterCount, DeadLetterReader, Ledger};
 pub use lock::{Lock, Occupied};
+pub use owner::user_name;
 pub use record::{RunRecord, RunState};
 
 /// The current time in UTC, in the format of the state.

@@ -110,6 +110,8 @@ struct RefusalMark {
     hint: Option<String>,
     #[serde(default)]
     incomplete: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    known: bool,
 }
 
 impl From<Step> for StepFrame {
@@ -137,6 +139,7 @@ impl From<Step> for StepFrame {
                     message: refusal.error.message,
                     hint: refusal.error.hint,
                     incomplete: refusal.incomplete,
+                    known: refusal.known,
                 });
                 StepKind::Refused
             }
@@ -187,7 +190,12 @@ impl TryFrom<StepFrame> for Step {
                 let mark: RefusalMark = from_json(&frame.mark)?;
                 let mut error = PluginError::new(status::kind(mark.code, mark.flags), mark.message);
                 error.hint = mark.hint;
-                Event::Refused(Refusal { path: mark.path, error, incomplete: mark.incomplete })
+                Event::Refused(Refusal {
+                    path: mark.path,
+                    error,
+                    incomplete: mark.incomplete,
+                    known: mark.known,
+                })
             }
             kind if kind == StepKind::Idle as u32 => {
                 Event::Idle(if is(HAS_WAIT) { Duration::from_millis(frame.wait_ms) } else { Duration::ZERO })
@@ -441,6 +449,8 @@ mod tests {
         };
         let without_kind = step(r#"{"path": "a.xml", "code": 5, "message": "truncated"}"#);
         assert_eq!((without_kind.error.kind, without_kind.incomplete), (crate::ErrorKind::BadData, false));
+        assert!(!without_kind.known);
+        assert!(step(r#"{"path": "a.xml", "code": 5, "message": "truncated", "known": true}"#).known);
         let new = step(r#"{"path": "a", "code": 77, "flags": 1, "message": "m", "later": []}"#);
         assert_eq!(new.error.kind, crate::ErrorKind::Unavailable);
     }

@@ -214,17 +214,19 @@ pub struct Refusal {
     pub error: crate::PluginError,
     /// Whether it is a truncated report of the right kind. Then it counts as incomplete.
     pub incomplete: bool,
+    /// Whether an earlier run refused it and it has not changed. The host then counts it, but reports no failure.
+    pub known: bool,
 }
 
 impl Refusal {
     /// The path or URL, and the reason.
     pub fn new(path: impl Into<String>, error: crate::PluginError) -> Self {
-        Self { path: path.into(), error, incomplete: false }
+        Self { path: path.into(), error, incomplete: false, known: false }
     }
 }
 
 setters!(Refusal {
-    values: with_incomplete(incomplete: bool);
+    values: with_incomplete(incomplete: bool), with_known(known: bool);
 });
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::done::{Disposition, OnDone};
 use crate::fingerprint::FileKey;
+use crate::refused::Refused;
 
 /// Files whose reports ended and were delivered.
 #[derive(Debug)]
@@ -117,10 +118,11 @@ impl Delivered {
         problem
     }
 
-    /// Removes files that no longer exist from the list, so that new files of the same name are read, and its size is
+    /// Removes files that no longer exist from both lists, so that new files of the same name are read, and their size is
     /// limited.
-    pub(crate) fn remove_missing(&mut self) -> Result<()> {
+    pub(crate) fn remove_missing(&mut self, refused: &Refused) -> Result<()> {
         let mut full = HashMap::new();
+        refused.remove(|path| is_gone(path, &mut full))?;
         for name in self.state.list(PREFIX)? {
             if let Some(entry) = self.entry(&name)?
                 && entry.delivery != Delivery::Unconfirmed

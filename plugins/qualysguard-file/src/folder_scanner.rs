@@ -10,6 +10,7 @@ use crate::done::OnDone;
 use crate::fingerprint::{FileKey, Stamp};
 use crate::options::Settings;
 use crate::paths::{Candidate, find_files};
+use crate::refused::Refused;
 use crate::settle::UnchangedSince;
 
 /// The files that are still to be read, and those that were read.
@@ -33,6 +34,7 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) services: &'a Services,
     pub(crate) delivered: &'a mut Delivered,
+    pub(crate) refused: &'a Refused,
     /// Whether the run resumes an interrupted one.
     pub(crate) resumed: bool,
 }
@@ -95,7 +97,7 @@ impl FolderScanner {
             self.discard_missing(&found);
             // If a directory cannot be read, it is unknown which of its files were removed.
             if !found.iter().any(|candidate| matches!(candidate, Candidate::Missing(..))) {
-                context.delivered.remove_missing()?;
+                context.delivered.remove_missing(context.refused)?;
             }
         }
         for candidate in found {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::BatchBuilder;
+use scanbridge_plugin_api::model::Refusal;
 use scanbridge_plugin_api::{
     CheckReport, Ends, ErrorKind, Event, Input, InputCapabilities, Open, OpenedInput, OptionSpec,
     PluginError, Position, ReportKey, Rereads, Result, Resumes, Services, Step, Stored, tracing,
@@ -17,6 +18,7 @@ use crate::folder_scanner::{FolderScanner, ScanContext};
 use crate::options::{self, Settings};
 use crate::paths::Candidate;
 use crate::position::{Inside, ParsedPosition};
+use crate::refused::Refused;
 use crate::settle::{Ready, open_if_settled, open_settled};
 use crate::source::Opener;
 use crate::{knowledge_base, probe};
@@ -37,6 +39,8 @@ pub struct QualysGuardFile {
     /// The list of delivered files. Loaded at the first call that needs it, because a check may run at the same time
     /// as a run.
     delivered: Option<Delivered>,
+    /// The files of a watched directory that were refused.
+    refused: Refused,
     scanner: FolderScanner,
     report: Option<Current>,
     glossary: Definitions,
@@ -70,6 +74,7 @@ impl Input for QualysGuardFile {
         let ends = if settings.poll.is_some() { Ends::No } else { Ends::Yes };
         let opener = Opener::new(services, settings.max_unpacked_bytes);
         let position = resume.map(ParsedPosition::read).transpose()?;
+        let refused = Refused::open(services.state(), &settings.reading);
         let input = Self {
             settings,
             wanted,
@@ -79,6 +84,7 @@ impl Input for QualysGuardFile {
             has_started: false,
             resumed_report: position.and_then(|position| position.report),
             delivered: None,
+            refused,
             scanner: FolderScanner::new(),
             report: None,
             glossary: Definitions::new(Box::new(FileSpool::new(services))),
@@ -105,7 +111,7 @@ impl Input for QualysGuardFile {
             let file = candidate.file().map(Path::to_owned);
             match self.begin(candidate)? {
                 Some(Step { event: Event::Refused(refusal), .. })
-                    if !self.is_to_be_reported(file.as_deref(), &refusal.error) => {}
+                    if !self.is_to_be_reported(file.as_deref(), &refusal)? => {}
                 Some(step) => return Ok(step),
                 None => {}
             }
@@ -137,7 +143,8 @@ impl QualysGuardFile {
         self.delivered()?;
         let Some(delivered) = &mut self.delivered else { return Ok(None) };
         let (settings, services) = (&self.settings, &self.services);
-        let mut context = ScanContext { settings, services, delivered, resumed: self.is_resumed };
+        let (refused, resumed) = (&self.refused, self.is_resumed);
+        let mut context = ScanContext { settings, services, delivered, refused, resumed };
         if let Some(inside) = &self.resumed_report {
             let path = inside.key().path();
             if !self.scanner.begin_with(&path, &mut context)? {
@@ -149,14 +156,19 @@ impl QualysGuardFile {
     }
 
     /// Whether to report a refusal. In a watched directory a temporary failure (a full disk, a file server that does
-    /// not respond) is reported once, and the next scan retries.
-    fn is_to_be_reported(&mut self, file: Option<&Path>, error: &PluginError) -> bool {
-        match file {
-            Some(path) if self.settings.poll.is_some() && error.kind == ErrorKind::Io => {
-                self.scanner.retry_later(path, error)
+    /// not respond) is reported once, and the next scan retries. A refused file is reported again only when it changes.
+    fn is_to_be_reported(&mut self, file: Option<&Path>, refusal: &Refusal) -> Result<bool> {
+        let Some(path) = file.filter(|_| self.settings.poll.is_some() && !refusal.known) else {
+            return Ok(true);
+        };
+        match refusal.error.kind {
+            ErrorKind::Io => return Ok(self.scanner.retry_later(path, &refusal.error)),
+            ErrorKind::BadData | ErrorKind::NoInput => {
+                FileKey::of(path).map_or(Ok(()), |key| self.refused.add(&key))?;
             }
-            _ => true,
+            _ => {}
         }
+        Ok(true)
     }
 
     fn begin(&mut self, candidate: Candidate) -> Result<Option<Step>> {
@@ -168,6 +180,11 @@ impl QualysGuardFile {
                 let name = "standard input".to_owned();
                 let opened = self.opener.standard_input();
                 (name.clone(), opened.and_then(|opened| Ready::now(opened, Path::new("-"), &name)).map(Some))
+            }
+            Candidate::File(path) if self.settings.poll.is_some() && self.refused.contains(&path)? => {
+                let error = PluginError::bad_data("refused by an earlier run, and not changed since");
+                let refusal = refusal(&path.display().to_string(), error, false);
+                return Ok(Some(Step::refused(refusal.with_known(true))));
             }
             Candidate::File(path) => (path.display().to_string(), self.open_file(&path)),
         };
@@ -253,6 +270,8 @@ impl QualysGuardFile {
             Event::ReportEnd(end) => {
                 if (end.complete || end.deliver) && self.wanted.is_none() {
                     self.delivered()?.ended(&current.key, end.complete)?;
+                } else if self.settings.poll.is_some() {
+                    self.refused.add(&current.key)?;
                 }
                 Some(ParsedPosition::default().write())
             }

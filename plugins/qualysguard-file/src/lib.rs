@@ -13,6 +13,7 @@ mod paths;
 mod pipe;
 mod position;
 mod probe;
+mod refused;
 mod settle;
 mod source;
 

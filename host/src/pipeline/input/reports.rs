@@ -212,6 +212,15 @@ impl<'a> InputWorker<'a> {
 
     pub(super) fn refuse(&mut self, refusal: &Refusal) -> Result<(), PluginError> {
         self.require_no_report("refused a report inside another report")?;
+        if refusal.known {
+            self.summary.refused_known += 1;
+            tracing::debug!(
+                instance = self.summary.id,
+                "{} was refused by an earlier run and has not changed",
+                without_controls(&refusal.path)
+            );
+            return Ok(());
+        }
         // Each report is counted once.
         let (count, result) = match refusal.error.kind {
             _ if refusal.incomplete => (&mut self.summary.incomplete, ReportResult::Incomplete),

@@ -28,6 +28,8 @@ pub(in crate::pipeline) struct InputThread {
     pub(in crate::pipeline) number: usize,
     pub(in crate::pipeline) source: Source,
     pub(in crate::pipeline) retry: RetryPolicy,
+    /// Whether it ends as soon as it has nothing to read now.
+    pub(in crate::pipeline) until_idle: bool,
     pub(in crate::pipeline) interval: CheckpointInterval,
     pub(in crate::pipeline) outputs: Vec<Arc<Queue>>,
     pub(in crate::pipeline) control: Arc<Control>,
@@ -52,8 +54,18 @@ impl InputThread {
     ///
     /// A report in progress is ended for the outputs, or left unfinished so that a later run can resume it.
     pub(in crate::pipeline) fn run(self) -> InputResult {
-        let Self { number, source, retry, interval, outputs, control, checkpoints, counts, comparison } =
-            self;
+        let Self {
+            number,
+            source,
+            retry,
+            until_idle,
+            interval,
+            outputs,
+            control,
+            checkpoints,
+            counts,
+            comparison,
+        } = self;
         let (recycle, recycled_batches) = channel();
         let columns = Arc::new(Columns::of(source.schema().clone()));
         let summary = InputSummary {
@@ -67,6 +79,7 @@ impl InputThread {
             resume_at: source.start(),
             source,
             retry,
+            until_idle,
             interval,
             outputs: &outputs,
             control: &control,
@@ -104,6 +117,7 @@ pub(super) struct InputWorker<'a> {
     /// Position at which the source can be reopened; `None` if it cannot.
     pub(super) resume_at: Option<Position>,
     retry: RetryPolicy,
+    until_idle: bool,
     pub(super) interval: CheckpointInterval,
     outputs: &'a [Arc<Queue>],
     pub(super) control: &'a Control,
@@ -200,7 +214,7 @@ impl InputWorker<'_> {
             self.notify_stored();
             let recycled = self.recycled_batches.try_recv().unwrap_or_default();
             let Step { event, position, checkpoint, .. } = self.source.next(recycled)?;
-            self.is_idle = matches!(event, Event::Idle(_));
+            self.is_idle = matches!(event, Event::Idle(_)) && !self.until_idle;
             match event {
                 Event::ReportStart { start, continued } => self.begin(*start, continued)?,
                 Event::Batch(batch) => self.batch(batch, position, checkpoint)?,
@@ -208,6 +222,9 @@ impl InputWorker<'_> {
                 Event::Refused(refusal) => self.refuse(&refusal)?,
                 Event::Idle(wake_after) => {
                     self.require_no_report("returned \"idle\" inside a report")?;
+                    if self.until_idle {
+                        return self.finished();
+                    }
                     self.idle(wake_after);
                 }
                 Event::Mark => {

@@ -6,7 +6,7 @@ use scanbridge_plugin_api::model::ReportStart;
 use crate::pipeline::KindCounts;
 use crate::pipeline::item::ReportBegin;
 use crate::pipeline::summary::OutputSummary;
-use crate::state::{DeadLetterEnd, Missed, ReportRecord};
+use crate::state::{DeadLetterEnd, Missed, OutputCounts, ReportRecord};
 
 /// Disposition of the findings.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,19 @@ pub(super) struct Account {
     pub(super) dead_letters: DeadLetterEnd,
     /// Outcome of the last report that ended.
     pub(super) ended: Ended,
+}
+
+impl Account {
+    /// The counts, with those of the current report.
+    pub(super) fn counts(&self) -> OutputCounts {
+        let report = self.report.as_ref().map(|report| OutputCounts {
+            records: report.records.total(),
+            derived: report.derived,
+            bytes: report.bytes,
+            ..OutputCounts::default()
+        });
+        self.summary.counts().plus(report.unwrap_or_default())
+    }
 }
 
 /// What an output missed of a report that has ended.

@@ -19,7 +19,7 @@ use crate::pipeline::opener::{OutputOpener, too_long};
 use crate::pipeline::summary::OutputSummary;
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
-use crate::state::{DeadLetterWriter, OutputState};
+use crate::state::{DeadLetterWriter, OutputCounts, OutputState};
 
 /// An output, as used by its worker. All counts can be rolled back to the last commit, because everything after it is
 /// repeated when the instance is reopened.
@@ -35,6 +35,8 @@ pub(in crate::pipeline) struct Destination {
     pub(super) dead_letters: DeadLetterWriter,
     /// Number of the run.
     pub(super) run: u64,
+    /// What the interrupted runs that this run resumes have committed.
+    before: OutputCounts,
     pub(super) current: Account,
     pub(super) committed: Account,
     pub(super) retried: u64,
@@ -66,8 +68,8 @@ impl Destination {
             plugin: opener.plugin().to_owned(),
             ..OutputSummary::default()
         };
-        let OutputState { receipt, has_gap, has_invalid_rows, rejected, dead_letters: end, report, .. } =
-            from;
+        let OutputState { receipt, has_gap, has_invalid_rows, rejected, report, counts: before, .. } = from;
+        let end = from.dead_letters;
         let report = report.map(|report| OpenReport {
             has_findings: true,
             has_invalid_rows,
@@ -86,6 +88,7 @@ impl Destination {
             rows: Rows::default(),
             dead_letters,
             run,
+            before,
             current: account.clone(),
             committed: account,
             retried: 0,
@@ -152,7 +155,8 @@ impl Destination {
         let report =
             report.as_ref().filter(|report| report.has_findings).map(|report| (&*report.begin.report).into());
         let receipt = receipt.as_ref().map(|receipt| receipt.0.clone());
-        OutputState { receipt, has_gap, has_invalid_rows, rejected, dead_letters, report, ahead: Vec::new() }
+        let (ahead, counts) = (Vec::new(), self.before.plus(self.committed.counts()));
+        OutputState { receipt, has_gap, has_invalid_rows, rejected, dead_letters, report, ahead, counts }
     }
 
     /// Another output takes over after the last commit: this one will not receive the rest of the current report.
@@ -283,6 +287,9 @@ impl Destination {
             } else {
                 summary.undelivered += report.records.total();
             }
+        }
+        if self.before != OutputCounts::default() {
+            summary.resumed_total = Some(self.before.plus(summary.counts()));
         }
         summary.retried = self.retried;
         summary.dead_letters_lost = self.dead_letters.lost();

@@ -45,6 +45,8 @@ pub struct InputSummary {
     pub not_found: u64,
     /// Reports that were not read for any other reason: of another kind, empty.
     pub refused: u64,
+    /// Reports that an earlier run refused and that have not changed. They do not count as failures.
+    pub refused_known: u64,
     /// Reports that the next run resumes.
     pub unfinished: u64,
     /// Whether this run resumed an interrupted one; then the counts include only what this run read.
@@ -75,6 +77,7 @@ impl InputSummary {
         add_counts(&mut line, [(self.invalid.total(), "INVALID rows"), (0, "")]);
         add_counts(&mut line, [(self.incomplete, "INCOMPLETE"), (self.not_found, "NOT FOUND")]);
         add_counts(&mut line, [(self.refused, "REFUSED"), (self.unfinished, UNFINISHED)]);
+        add_counts(&mut line, [(self.refused_known, "refused by an earlier run"), (0, "")]);
         let note = if self.resumed { RESUMED } else { "" };
         line + note + "\n" + &warning_lines(&self.id, &self.notes)
     }

@@ -22,5 +22,4 @@ pub use run::{RunStatus, Summary};
 pub use schema::summary_schema;
 pub(super) use severities::SEVERITIES;
 pub use severities::{KindSeverityCounts, SeverityCounts};
-pub(crate) use wording::grouped;
-pub(super) use wording::show_bytes;
+pub(crate) use wording::{grouped, show_bytes};

@@ -6,6 +6,7 @@ use super::wording::{add_counts, count, grouped, show_bytes};
 use crate::pipeline::KindCounts;
 use crate::pipeline::notes::{InstanceNote, warning_lines};
 use crate::plugins::Metric;
+use crate::state::OutputCounts;
 use crate::telemetry::without_controls;
 
 /// Disposition of the findings in an output. The findings that the inputs sent are `records + filtered + rejected +
@@ -36,6 +37,9 @@ pub struct OutputSummary {
     pub undelivered: u64,
     /// Bytes written for delivered findings.
     pub bytes: u64,
+    /// What this run and the interrupted runs that it resumes have committed together. `None` if it resumes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed_total: Option<OutputCounts>,
     /// Records that were sent over a transport without confirmation: the plugin's counter `unconfirmed_records`.
     pub unconfirmed: u64,
     /// Findings of reports that this output had published before the interruption that the run resumes.
@@ -63,7 +67,16 @@ impl OutputSummary {
         if let Some(metric) = self.unconfirmed_metric() {
             line.push_str(&format!(", {} {}", grouped(self.unconfirmed), without_controls(&metric.help)));
         }
+        if let Some(total) = &self.resumed_total {
+            line.push_str(&format!(" (with the interrupted run: {})", count(total.records, "finding")));
+        }
         line + "\n" + &warning_lines(&self.id, &self.notes)
+    }
+
+    /// What the output has made of the findings.
+    pub(in crate::pipeline) fn counts(&self) -> OutputCounts {
+        let Self { records, derived, filtered, rejected, bytes, .. } = *self;
+        OutputCounts { records, derived, filtered, rejected, bytes }
     }
 
     /// Takes over what the plugin has measured.

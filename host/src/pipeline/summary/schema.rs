@@ -58,6 +58,7 @@ fn input() -> Value {
         "incomplete": count("Truncated or damaged reports."),
         "not_found": count("Reports that do not exist, and directories or patterns without a report."),
         "refused": count("Reports that were not read for another reason."),
+        "refused_known": count("Reports that an earlier run refused and that have not changed."),
         "unfinished": count("Reports that the next run resumes."),
         "resumed": flag("Whether this run resumed an interrupted one."),
         "reports_list": list(report(), "The first 200 reports."),
@@ -108,12 +109,25 @@ fn output() -> Value {
         "dead_letters_lost": count("Rejected findings that were not stored."),
         "undelivered": count("Findings that were not delivered."),
         "bytes": count("Bytes written."),
+        "resumed_total": resumed_total(),
         "unconfirmed": count("Records that no receiver has confirmed, because the transport has no confirmation."),
         "delivered_before": count("Findings of reports that were published before the interruption."),
         "metrics": list(metric(), "What the plugin measured."),
         "notes": list(note(), "Notes of the plugin."),
     });
-    closed(object(fields), &["metrics", "notes"])
+    closed(object(fields), &["metrics", "notes", "resumed_total"])
+}
+
+fn resumed_total() -> Value {
+    let fields = json!({
+        "records": count("Findings delivered."),
+        "derived": count("Records in addition to the findings."),
+        "filtered": count("Findings that were filtered out."),
+        "rejected": count("Findings that the output rejected."),
+        "bytes": count("Bytes written."),
+    });
+    let description = "Counts of this run and of the interrupted runs that it resumes together.";
+    with_description(closed(object(fields), &[]), description)
 }
 
 fn failure() -> Value {

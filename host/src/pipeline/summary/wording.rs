@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-pub(crate) use scanbridge_observe::grouped;
-pub(in crate::pipeline) use scanbridge_observe::show_bytes;
+pub(crate) use scanbridge_observe::{grouped, show_bytes};
 
 /// Adds the counts that are not zero.
 pub(super) fn add_counts(line: &mut String, counts: [(u64, &str); 2]) {

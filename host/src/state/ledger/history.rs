@@ -1,9 +1,10 @@
 //! The history in the ledger: runs and delivered reports.
 
-use redb::{ReadableDatabase, ReadableTable, WriteTransaction};
-use serde::Serialize;
+use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, TableHandle, WriteTransaction};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::tables::{List, REPORTS, RUNS, to_json};
+use super::tables::{DAYS, List, REPORTS, RUNS, SUMMARIES, to_json};
 use super::{Ledger, StateError};
 use crate::state::checkpoint::SentReport;
 use crate::state::record::RunRecord;
@@ -43,6 +44,95 @@ impl Ledger {
     }
 }
 
+/// The runs that ended on one day, and what they delivered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DayCounts {
+    /// Runs that delivered everything.
+    pub ok: u64,
+    /// Runs that delivered some of it.
+    pub partial: u64,
+    /// Runs that failed.
+    pub failed: u64,
+    /// Runs that were interrupted.
+    pub interrupted: u64,
+    /// Findings read.
+    pub findings: u64,
+    /// Findings delivered, of all outputs.
+    pub delivered: u64,
+    /// Findings rejected, of all outputs.
+    pub rejected: u64,
+    /// Findings not delivered, of all outputs.
+    pub undelivered: u64,
+}
+
+impl DayCounts {
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            ok: self.ok + other.ok,
+            partial: self.partial + other.partial,
+            failed: self.failed + other.failed,
+            interrupted: self.interrupted + other.interrupted,
+            findings: self.findings.saturating_add(other.findings),
+            delivered: self.delivered.saturating_add(other.delivered),
+            rejected: self.rejected.saturating_add(other.rejected),
+            undelivered: self.undelivered.saturating_add(other.undelivered),
+        }
+    }
+}
+
+impl Ledger {
+    /// The summaries of the last runs, oldest first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn summaries(&self) -> Result<Vec<Value>, StateError> {
+        if self.has_table(SUMMARIES.name())? { self.list(SUMMARIES) } else { Ok(Vec::new()) }
+    }
+
+    /// Counts by day, oldest first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn days(&self) -> Result<Vec<(String, DayCounts)>, StateError> {
+        if !self.has_table(DAYS.name())? {
+            return Ok(Vec::new());
+        }
+        self.all(DAYS)?.into_iter().map(|(day, counts)| Ok((day, self.parse(&counts)?))).collect()
+    }
+
+    fn has_table(&self, name: &str) -> Result<bool, StateError> {
+        let read = || -> Result<bool, redb::Error> {
+            Ok(self.database.begin_read()?.list_tables()?.any(|table| table.name() == name))
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+}
+
+/// Adds the summary of a run that ends, and its counts to those of its day.
+pub(super) fn append_summary(
+    transaction: &WriteTransaction,
+    run: &RunRecord,
+    summary: &[u8],
+    counts: &DayCounts,
+) -> Result<(), redb::Error> {
+    append_bytes(transaction, SUMMARIES, run.number, summary, MAX_RUNS)?;
+    let ended = run.ended.as_deref().unwrap_or(&run.started);
+    let Some(day) = ended.get(..DAY_LENGTH) else { return Ok(()) };
+    let mut days = transaction.open_table(DAYS)?;
+    let before = days.get(day)?.and_then(|counts| serde_json::from_slice::<DayCounts>(counts.value()).ok());
+    days.insert(day, to_json(&before.unwrap_or_default().plus(counts)).as_slice())?;
+    while days.len()? > MAX_DAYS {
+        days.pop_first()?;
+    }
+    Ok(())
+}
+
+/// Length of `2026-01-31`.
+const DAY_LENGTH: usize = 10;
+/// Number of days with runs that are kept.
+const MAX_DAYS: u64 = 400;
+
 /// Adds a run, or replaces its entry.
 pub(super) fn append_run(transaction: &WriteTransaction, run: &RunRecord) -> Result<(), redb::Error> {
     append(transaction, RUNS, run.number, run, MAX_RUNS)
@@ -74,8 +164,18 @@ fn append<T: Serialize>(
     value: &T,
     max_entries: u64,
 ) -> Result<(), redb::Error> {
+    append_bytes(transaction, list, number, &to_json(value), max_entries)
+}
+
+fn append_bytes(
+    transaction: &WriteTransaction,
+    list: List,
+    number: u64,
+    value: &[u8],
+    max_entries: u64,
+) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(list)?;
-    table.insert(number, to_json(value).as_slice())?;
+    table.insert(number, value)?;
     if let Some(last) = number.checked_sub(max_entries) {
         table.retain_in(..=last, |_, _| false)?;
     }

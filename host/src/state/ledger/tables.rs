@@ -26,6 +26,10 @@ pub(super) const RECEIPTS: Bytes = TableDefinition::new("receipts");
 pub(super) const REPORTS: List = TableDefinition::new("reports");
 /// The history of runs.
 pub(super) const RUNS: List = TableDefinition::new("runs");
+/// The summaries of the last runs, by the number of the run. Added later: older ledgers do not have it.
+pub(super) const SUMMARIES: List = TableDefinition::new("summaries");
+/// Counts by day, `2026-01-31`. Added later: older ledgers do not have it.
+pub(super) const DAYS: Bytes = TableDefinition::new("days");
 /// Reports that the inputs have not confirmed, as JSON, by input.
 pub(super) const UNCONFIRMED: Bytes = TableDefinition::new("unconfirmed");
 /// Values by instance and key.

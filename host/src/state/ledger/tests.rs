@@ -7,8 +7,8 @@ use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
 use super::history::MAX_RUNS;
 use super::*;
 use crate::state::{
-    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, Fingerprint, InvalidOfReport, Missed, OutputState,
-    ReportRecord, RunRecord, RunState, SentReport, SinceCheckpoint,
+    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, Fingerprint, InvalidOfReport, Missed, OutputCounts,
+    OutputState, ReportRecord, RunRecord, RunState, SentReport, SinceCheckpoint,
 };
 
 fn run(number: u64, state: RunState) -> RunRecord {
@@ -33,6 +33,7 @@ fn checkpoint(step: u8) -> Checkpoint {
         has_invalid_rows: step.is_multiple_of(3),
         rejected: step.into(),
         ahead: vec![AheadReport { key: key(step), missed, dead_letters: 3 }],
+        counts: OutputCounts { records: step.into(), ..OutputCounts::default() },
     };
     Checkpoint {
         positions: [("scans".to_owned(), vec![step])].into(),
@@ -311,4 +312,40 @@ fn ledger_with_much_free_space_is_made_smaller() {
     assert!(size() < 4 << 20, "{}", size());
     let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
     assert_eq!(ledger.checkpoint().unwrap().unwrap().positions, checkpoint(1).positions);
+}
+
+#[test]
+fn summaries_and_counts_by_day_are_kept_also_in_an_older_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = ledger_with_run(&folder.path().join("ledger.redb"));
+    assert!(ledger.summaries().unwrap().is_empty() && ledger.days().unwrap().is_empty());
+    let counts = DayCounts { ok: 1, findings: 7, delivered: 14, ..DayCounts::default() };
+    for number in 1..=MAX_RUNS + 3 {
+        let ended = if number == 1 { "2026-01-30T23:59:59Z" } else { "2026-01-31T00:00:00Z" };
+        let run = RunRecord { ended: Some(ended.to_owned()), ..run(number, RunState::Finished) };
+        let summary = Some((format!("{{\"run\":{number}}}").into_bytes(), counts));
+        ledger.end(&run, &EndOfRun { summary, ..EndOfRun::default() }).unwrap();
+    }
+    let summaries = ledger.summaries().unwrap();
+    assert_eq!(summaries.len() as u64, MAX_RUNS);
+    assert_eq!(summaries[0]["run"], 4);
+    let days = ledger.days().unwrap();
+    assert_eq!(days[0], ("2026-01-30".to_owned(), counts));
+    let (day, all) = &days[1];
+    assert_eq!((day.as_str(), all.ok, all.delivered), ("2026-01-31", MAX_RUNS + 2, 14 * (MAX_RUNS + 2)));
+}
+
+#[test]
+fn discarding_an_interruption_keeps_everything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = ledger_with_run(&folder.path().join("ledger.redb"));
+    let keys = [("scans".to_owned(), [("file:1".to_owned(), Some(b"x".to_vec()))].into())].into();
+    let since = SinceCheckpoint { keys, ..SinceCheckpoint::default() };
+    ledger.store(&checkpoint(2), &since).unwrap();
+    assert!(ledger.discard_checkpoint().unwrap());
+    assert_eq!(ledger.checkpoint().unwrap(), None);
+    assert_eq!(ledger.key("scans", "file:1").unwrap(), Some(b"x".to_vec()));
+    assert_eq!(ledger.dead_letter_end("siem").unwrap().number, 2);
+    assert_eq!(ledger.unconfirmed().unwrap().len(), 1);
+    assert!(!ledger.discard_checkpoint().unwrap());
 }

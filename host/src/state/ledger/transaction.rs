@@ -6,13 +6,15 @@ use redb::WriteTransaction;
 use scanbridge_plugin_api::StoredReport;
 use serde::{Deserialize, Serialize};
 
-use super::history::{append_reports, append_run};
+use super::history::{append_reports, append_run, append_summary};
 use super::tables::{
     ABOUT, OUTPUTS, POSITIONS, RECEIPTS, UNCONFIRMED, append_invalid_rows, apply_keys, apply_missed, put,
     put_ends, put_unconfirmed,
 };
 use super::{Ledger, StateError};
-use crate::state::checkpoint::{AheadReport, Checkpoint, EndOfRun, OutputState, SinceCheckpoint};
+use crate::state::checkpoint::{
+    AheadReport, Checkpoint, EndOfRun, OutputCounts, OutputState, SinceCheckpoint,
+};
 use crate::state::dead_letter::ReportRecord;
 use crate::state::record::{RunRecord, RunState};
 
@@ -26,6 +28,8 @@ struct OutputRow {
     report: Option<ReportRecord>,
     #[serde(default)]
     ahead: Vec<AheadReport>,
+    #[serde(default)]
+    counts: OutputCounts,
 }
 
 impl Ledger {
@@ -44,11 +48,20 @@ impl Ledger {
         let mut receipts: BTreeMap<String, Vec<u8>> = self.all(RECEIPTS)?.into_iter().collect();
         let ends = self.dead_letter_ends()?;
         for (id, row) in self.all(OUTPUTS)? {
-            let OutputRow { has_gap, has_invalid_rows, rejected, report, ahead } = self.parse(&row)?;
+            let OutputRow { has_gap, has_invalid_rows, rejected, report, ahead, counts } =
+                self.parse(&row)?;
             let receipt = receipts.remove(&id);
             let dead_letters = ends.get(&id).copied().unwrap_or_default();
-            let state =
-                OutputState { receipt, has_gap, has_invalid_rows, rejected, dead_letters, report, ahead };
+            let state = OutputState {
+                receipt,
+                has_gap,
+                has_invalid_rows,
+                rejected,
+                dead_letters,
+                report,
+                ahead,
+                counts,
+            };
             checkpoint.outputs.insert(id, state);
         }
         checkpoint.unconfirmed = self.unconfirmed()?;
@@ -105,8 +118,9 @@ impl Ledger {
                     Some(receipt) => receipts.insert(output.as_str(), receipt.as_slice())?,
                     None => receipts.remove(output.as_str())?,
                 };
-                let OutputState { has_gap, has_invalid_rows, rejected, report, ahead, .. } = state.clone();
-                let row = OutputRow { has_gap, has_invalid_rows, rejected, report, ahead };
+                let OutputState { has_gap, has_invalid_rows, rejected, report, ahead, counts, .. } =
+                    state.clone();
+                let row = OutputRow { has_gap, has_invalid_rows, rejected, report, ahead, counts };
                 put(transaction, OUTPUTS, output, &row)?;
             }
             let ends = checkpoint.outputs.iter().map(|(output, state)| (output.as_str(), state.dead_letters));
@@ -126,8 +140,24 @@ impl Ledger {
             put_unconfirmed(transaction, &end.unconfirmed)?;
             put_ends(transaction, end.dead_letters.iter().map(|(id, end)| (id.as_str(), *end)))?;
             apply(transaction, &end.since)?;
+            if let Some((summary, counts)) = &end.summary {
+                append_summary(transaction, run, summary, counts)?;
+            }
             if run.state == RunState::Finished { delete_checkpoint(transaction) } else { Ok(()) }
         })
+    }
+}
+
+impl Ledger {
+    /// Deletes the checkpoint of an interrupted run, so that the next run starts from the beginning. Everything else is
+    /// kept. Returns whether there was one.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written. Then nothing has changed.
+    pub fn discard_checkpoint(&self) -> Result<bool, StateError> {
+        let has_one = self.checkpoint()?.is_some();
+        self.change(delete_checkpoint)?;
+        Ok(has_one)
     }
 }
 

@@ -33,4 +33,5 @@ mod signals;
 mod sources;
 mod state;
 mod summary;
+mod until_idle;
 mod xpath;

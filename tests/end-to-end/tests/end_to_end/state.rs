@@ -23,8 +23,13 @@ fn command(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
 fn state_is_shown_exported_and_archived() {
     let sandbox = Sandbox::new();
     sandbox.write("pipeline.yaml", pipeline("path: a.xml", &[CSV]));
-    let nothing = command(&sandbox, &["state", "show"]).expect_code(0);
-    assert!(nothing.stdout.starts_with("no saved state for pipeline pipeline in "), "{}", nothing.stdout);
+    let nothing = command(&sandbox, &["state", "show"]).expect_code(66);
+    assert!(
+        nothing.stderr.contains(": no saved state of pipeline pipeline in directory state/pipeline\n"),
+        "{}",
+        nothing.stderr
+    );
+    assert!(nothing.stderr.contains("--state-dir"), "{}", nothing.stderr);
 
     after_a_run(&sandbox);
     after_a_run(&sandbox);
@@ -51,8 +56,7 @@ fn state_is_shown_exported_and_archived() {
         ),
         "{reset}"
     );
-    let nothing = command(&sandbox, &["state", "show"]).stdout;
-    assert!(nothing.starts_with("no saved state for pipeline pipeline in "), "{nothing}");
+    command(&sandbox, &["state", "show"]).expect_code(66);
     after_a_run(&sandbox);
 }
 
@@ -157,13 +161,13 @@ fn commands_report_that_no_dead_letters_exist() {
     after_a_run(&sandbox);
     for verb in ["list", "show", "purge"] {
         let outcome = command(&sandbox, &["dead-letters", verb]).expect_code(0);
-        assert_eq!(outcome.stdout, "no dead letters\n", "{verb}");
+        assert_eq!(outcome.stdout, "no dead letters in state/pipeline\n", "{verb}");
     }
     let outcome = command(&sandbox, &["dead-letters", "replay"]).expect_code(0);
-    assert_eq!(outcome.stdout, "nothing to replay\n");
+    assert_eq!(outcome.stdout, "nothing to replay in state/pipeline\n");
     for verb in ["show", "purge"] {
         let outcome = command(&sandbox, &["dead-letters", verb, "--output", "sheet"]).expect_code(0);
-        assert_eq!(outcome.stdout, "no dead letters of `sheet`\n", "{verb}");
+        assert_eq!(outcome.stdout, "no dead letters of `sheet` in state/pipeline\n", "{verb}");
     }
     let shown = command(&sandbox, &["dead-letters", "show", "--format", "json"]).expect_code(0);
     assert_eq!(shown.stdout, "", "JSON output is empty without dead letters");
@@ -216,4 +220,155 @@ fn failed_run_is_shown_as_finished_with_errors() {
     let export: Value =
         serde_json::from_str(&command(&sandbox, &["state", "export"]).expect_code(0).stdout).unwrap();
     assert_eq!(export["runs"][0]["state"], "finished", "the JSON is unchanged");
+}
+
+#[test]
+fn commands_name_the_directory_in_which_they_find_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("pipeline.yaml", pipeline("path: a.xml", &[CSV]));
+    for arguments in [
+        &["state", "show"][..],
+        &["state", "export"],
+        &["state", "discard"],
+        &["state", "reset"],
+        &["dead-letters", "list"],
+        &["dead-letters", "list", "--format", "json"],
+        &["dead-letters", "show"],
+        &["dead-letters", "replay"],
+        &["dead-letters", "purge"],
+    ] {
+        let outcome = command(&sandbox, arguments).expect_code(66);
+        assert!(outcome.stderr.contains("in directory state/pipeline"), "{arguments:?}: {}", outcome.stderr);
+        assert_eq!(outcome.stdout, "", "{arguments:?}");
+    }
+    assert!(!sandbox.path("state").exists(), "looking creates nothing");
+}
+
+#[test]
+fn state_directory_is_set_by_option_or_environment() {
+    let sandbox = Sandbox::new();
+    after_a_run(&sandbox);
+    let show = |name: &str, value: &str| {
+        let mut host = sandbox.host(&["state", "show", "pipeline.yaml"]);
+        Outcome::of(host.env("XDG_STATE_HOME", "/none").env(name, value).output().unwrap())
+    };
+    show("SCANBRIDGE_STATE_DIR", "state").expect_code(0);
+    let state = sandbox.path("state").to_str().unwrap().to_owned();
+    show("STATE_DIRECTORY", &state).expect_code(0);
+    show("OTHER", "").expect_code(66);
+    // The option has precedence.
+    let mut host = sandbox.host(&["state", "show", "pipeline.yaml", "--state-dir", "state"]);
+    Outcome::of(host.env("SCANBRIDGE_STATE_DIR", "/none").output().unwrap()).expect_code(0);
+}
+
+#[test]
+fn all_pipelines_of_a_state_directory_are_listed() {
+    let sandbox = Sandbox::new();
+    let list = |format: &str| {
+        let arguments = ["state", "list", "--format", format, "--state-dir", "state"];
+        Outcome::of(sandbox.host(&arguments).output().unwrap())
+    };
+    assert!(list("text").expect_code(66).stderr.contains("no saved state in directory state"));
+    assert_eq!(list("json").expect_code(0).stdout.trim(), "[]");
+    after_a_run(&sandbox);
+    let text = pipeline("path: none.xml", &[CSV]) + "name: weekly\n";
+    sandbox.run(&text).expect_code(66);
+    fs::create_dir(sandbox.path("state/broken")).unwrap();
+    sandbox.write("state/broken/ledger.redb", "not a ledger");
+    let shown = list("text").expect_code(0).stdout;
+    for part in ["state directory: state\n", "PIPELINE", "weekly", "finished with errors (66)", "is corrupt"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let listed: Value = serde_json::from_str(&list("json").expect_code(0).stdout).unwrap();
+    let names: Vec<_> =
+        listed.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["broken", "pipeline", "weekly"]);
+    assert_eq!(
+        (&listed[1]["last_run"]["number"], &listed[1]["last_run"]["exit_code"]),
+        (&json!(1), &json!(0))
+    );
+    assert!(listed[1]["file"].as_str().unwrap().ends_with("pipeline.yaml"), "{listed:#}");
+    assert!(listed[1]["bytes"].as_u64().unwrap() > 0 && listed[0]["error"].is_string(), "{listed:#}");
+}
+
+#[test]
+fn summaries_and_days_are_exported() {
+    let sandbox = Sandbox::new();
+    after_a_run(&sandbox);
+    sandbox.run(&pipeline("path: none.xml", &[CSV])).expect_code(66);
+    let export: Value =
+        serde_json::from_str(&command(&sandbox, &["state", "export"]).expect_code(0).stdout).unwrap();
+    let summaries = export["summaries"].as_array().unwrap();
+    assert_eq!((&summaries[0]["run"], &summaries[0]["inputs"][0]["reports"]), (&json!(1), &json!(1)));
+    assert_eq!(summaries[1]["exit_code"], 66);
+    let sum = |name: &str| {
+        export["days"].as_array().unwrap().iter().map(|day| day[name].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(["ok", "failed", "findings", "delivered"].map(sum), [1, 1, 16, 16], "{export:#}");
+}
+
+/// Correcting the address of a receiver does not need another command.
+#[test]
+fn changed_pipeline_starts_from_the_beginning_if_nothing_was_delivered() {
+    let sandbox = Sandbox::new();
+    let scan = format!("path: {:?}", project_file("examples/reports/scan.xml"));
+    let siem = |port: u16| {
+        format!(
+            "{{ id: siem, plugin: ArcSightCEF, retry: {{ max_elapsed_secs: 0 }}, with: {{ transport: tcp, address: \"127.0.0.1:{port}\" }} }}"
+        )
+    };
+    sandbox.run(&pipeline(&scan, &[&siem(1)])).expect_code(69);
+    // Another output, another filter, another address.
+    let text = pipeline(&scan, &[CSV]) + "filter: { kinds: [service] }\n";
+    let outcome = sandbox.run(&text).expect_code(0);
+    assert!(
+        outcome.stderr.contains("which has delivered nothing: starting from the beginning"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(outcome.summary()["outputs"][0]["records"], 5);
+}
+
+#[test]
+fn state_discard_discards_the_interruption_only() {
+    let sandbox = Sandbox::new();
+    after_a_run(&sandbox);
+    let nothing = command(&sandbox, &["state", "discard"]).expect_code(0).stdout;
+    assert_eq!(
+        nothing,
+        "pipeline pipeline in state/pipeline: no run is interrupted: nothing was discarded\n"
+    );
+    // One output delivers, the other one is unavailable.
+    let scan = format!("path: {:?}", project_file("examples/reports/scan.xml"));
+    let siem = "{ id: siem, plugin: ArcSightCEF, retry: { max_elapsed_secs: 0 }, with: { transport: tcp, address: \"127.0.0.1:1\" } }";
+    sandbox.run(&pipeline(&scan, &[CSV, siem])).expect_code(69);
+    let discarded = command(&sandbox, &["state", "discard"]).expect_code(0).stdout;
+    assert!(discarded.ends_with(": the next run starts from the beginning\n"), "{discarded}");
+    let shown = command(&sandbox, &["state", "show"]).expect_code(0).stdout;
+    assert!(shown.contains("the next run starts from the beginning\n"), "{shown}");
+    assert!(shown.contains("finished"), "the history is kept: {shown}");
+    after_a_run(&sandbox);
+}
+
+#[test]
+fn state_of_another_user_is_refused_before_anything_is_written() {
+    if !rustix::process::geteuid().is_root() {
+        let _ = writeln!(std::io::stderr(), "skipped: only root can change the owner of a directory");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("state")).unwrap();
+    std::os::unix::fs::chown(sandbox.path("state"), Some(12_345), None).unwrap();
+    let scan = format!("path: {:?}", project_file("examples/reports/scan.xml"));
+    let refused = sandbox.run(&pipeline(&scan, &[CSV])).expect_code(77);
+    assert!(
+        refused.stderr.contains(
+            "the saved state in state belongs to the user with ID 12345 (uid 12345), and you are root"
+        ),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(fs::read_dir(sandbox.path("state")).unwrap().count(), 0);
+    assert_eq!(refused.summary()["exit_code"], 77);
 }
