@@ -31,4 +31,5 @@ mod sandbox;
 mod signals;
 mod sources;
 mod state;
+mod supervised;
 mod xpath;
