@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-use scanbridge_observe::{LineError, LineReader, RunEvent, ServiceRequest, StopAt, write_line};
+use scanbridge_observe::{LineError, LineReader, MAX_LINE, RunEvent, ServiceRequest, StopAt, write_line};
+use serde_json::Value;
 
 use crate::pipeline::{ABORT, Asked, DRAIN, Stop, Watcher};
 use crate::plugins::inherited;
@@ -84,10 +85,23 @@ impl Watcher for Supervisor {
 /// Writes events until the last one, or until the service has closed its end: that does not end the run.
 fn write_events(mut channel: File, events: &Receiver<RunEvent>) {
     while let Ok(event) = events.recv() {
-        if let Err(error) = write_line(&mut channel, &event) {
+        if let Err(error) = write_line(&mut channel, &shortened(event)) {
             tracing::info!("cannot write to the service: {error}; the run continues without it");
             return;
         }
+    }
+}
+
+/// The event, or what fits into a line: the service skips longer ones.
+fn shortened(event: RunEvent) -> RunEvent {
+    let length = serde_json::to_vec(&event).map_or(0, |line| line.len());
+    match event {
+        RunEvent::Summary { summary: Value::Object(mut summary) } if length > MAX_LINE => {
+            tracing::warn!("the summary is too long for the service ({length} bytes): it gets no lists");
+            summary.retain(|_, value| !value.is_array());
+            RunEvent::Summary { summary: summary.into() }
+        }
+        event => event,
     }
 }
 
@@ -122,4 +136,20 @@ fn apply(request: &ServiceRequest, stop: &Stop) {
     };
     stop.apply(asked);
     tracing::info!(event = "stop_requested", "the service requested a stop: stopping {place}");
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn summary_that_does_not_fit_into_a_line_loses_its_lists_only() {
+        let summary = json!({ "status": "ok", "failures": ["x".repeat(MAX_LINE)], "elapsed_ms": 3 });
+        let RunEvent::Summary { summary } = shortened(RunEvent::Summary { summary }) else { panic!() };
+        assert_eq!(summary, json!({ "status": "ok", "elapsed_ms": 3 }));
+        let short = RunEvent::Summary { summary: json!({ "failures": ["x"] }) };
+        assert_eq!(shortened(short.clone()), short);
+    }
 }

@@ -18,6 +18,7 @@ mod installation;
 mod leaking_plugins;
 mod legacy;
 mod legacy_peers;
+mod log_lines;
 mod missed_reports;
 mod old_connector;
 mod old_settings;
