@@ -344,7 +344,7 @@ fn hup_and_usr1_do_not_end_a_run() {
 }
 
 #[test]
-fn requested_stop_is_no_error_in_the_log() {
+fn requested_stop_is_logged_as_information() {
     let sandbox = Sandbox::new();
     let host = busy_host(&sandbox);
     sleep(Duration::from_millis(300));
