@@ -5,11 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scanbridge_observe::{Hello, OutputReference, PluginReference, RunEvent};
 use scanbridge_plugin_api::Purpose;
 
 use crate::compare::RunComparison;
-use crate::config::{IfRunning, Pipeline};
-use crate::pipeline::{self, Failure, Head, OutputSummary, RunStatus, Settings, Stop, Summary, Trigger};
+use crate::config::{IfRunning, InputInstance, Instance, OutputInstance, Pipeline};
+use crate::pipeline::{
+    self, Failure, Head, OutputSummary, RunStatus, Settings, Stop, Summary, Trigger, Watchers,
+};
 use crate::plugins::{CallRecorder, Registry};
 use crate::state::{
     Change, ChangedOptions, Checkpoint, DayCounts, Fingerprint, Ledger, Lock, RunRecord, RunState,
@@ -19,8 +22,6 @@ use crate::state::{
 /// Options of one run, from the command line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunOptions {
-    /// Whether a progress bar is drawn.
-    pub bar: bool,
     /// Whether to start from the beginning instead of resuming an interrupted run.
     pub restart: bool,
     /// Whether to wait for another run of this pipeline to finish.
@@ -42,6 +43,7 @@ pub fn run(
     state: &Path,
     options: RunOptions,
     stop: &Arc<Stop>,
+    watchers: &Watchers,
 ) -> Result<Summary, Vec<Failure>> {
     let folder = StateFolder::of(state, &pipeline.name);
     let waits = options.wait || pipeline.run.if_running == IfRunning::Wait;
@@ -68,6 +70,7 @@ pub fn run(
         options_changed,
         comparison: comparison.clone(),
     };
+    watchers.notify(&hello(pipeline, number));
     let opened = pipeline::build(pipeline, registry, settings, stop)?;
     let head = Head::of(pipeline, options.trigger);
     let mut record = RunRecord {
@@ -80,7 +83,7 @@ pub fn run(
         findings: 0,
     };
     ledger.begin(&record, from.as_ref()).map_err(to_failures)?;
-    let (mut summary, mut result) = pipeline::run(opened, Arc::clone(stop), options.bar);
+    let (mut summary, mut result) = pipeline::run(opened, Arc::clone(stop), watchers);
     // What an interrupted or failed run has not read is not gone.
     let is_whole = result.state == RunState::Finished && summary.status != RunStatus::Failed;
     summary.compared = comparison.filter(|_| is_whole).and_then(|run| run.finish(number, today()));
@@ -98,6 +101,7 @@ pub fn run(
     drop(recorder);
     // A call that hangs may keep the ledger in use.
     Arc::into_inner(ledger).into_iter().for_each(Ledger::close);
+    watchers.notify(&summary.event());
     Ok(summary)
 }
 
@@ -119,6 +123,29 @@ fn counts_of_day(summary: &Summary) -> DayCounts {
         rejected: sum(|output| output.rejected),
         undelivered: sum(|output| output.undelivered),
     }
+}
+
+/// What is run, for the watchers.
+fn hello(pipeline: &Pipeline, run: u64) -> RunEvent {
+    let names = |instance: &Instance| (instance.id.clone(), instance.plugin.clone());
+    let input = |input: &InputInstance| {
+        let (id, plugin) = names(&input.instance);
+        PluginReference { id, plugin }
+    };
+    let output = |output: &OutputInstance| {
+        let (id, plugin) = names(&output.instance);
+        OutputReference { id, plugin, required: output.required }
+    };
+    RunEvent::Hello(Hello {
+        protocol: Hello::PROTOCOL,
+        pipeline: pipeline.name.clone(),
+        run,
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        digest: String::new(),
+        inputs: pipeline.inputs.iter().map(input).collect(),
+        outputs: pipeline.outputs.iter().map(output).collect(),
+    })
 }
 
 /// Logs the plugin calls in which the last run was killed, if any, and starts to record the calls of this run.

@@ -2,7 +2,7 @@
 
 use super::preparation::NOTHING_STARTED;
 use super::run::print_failures;
-use super::terminal::{print_error, print_output};
+use super::terminal::{print_notice, print_output};
 use crate::cli::SummaryFormat;
 use crate::config::{Problem, ProblemLevel, Problems};
 use crate::pipeline::{Failure, Summary};
@@ -15,7 +15,7 @@ pub(super) fn print_summary(summary: &Summary, format: SummaryFormat, stdout_has
         SummaryFormat::None if code == 0 => code,
         SummaryFormat::Text if !stdout_has_data => print_output(&summary.text(), code),
         SummaryFormat::Text | SummaryFormat::None => {
-            print_error(&summary.text());
+            print_notice(&summary.text());
             code
         }
         SummaryFormat::Json => {

@@ -34,16 +34,19 @@ mod odd_cells;
 mod opener;
 mod output;
 mod progress;
+mod pulse;
 mod queue;
 mod rate_limit;
 mod report_lock;
 mod retry;
 mod row_faults;
 mod run;
+mod run_log;
 mod settings;
 mod stop;
 mod summary;
 mod validate;
+mod watch;
 
 pub use build::{OpenPipeline, build, build_replay};
 pub(crate) use clock::after;
@@ -52,9 +55,11 @@ pub use input::{KindCounts, schema_of_dead_letters};
 pub use notes::InstanceNote;
 pub(crate) use odd_cells::is_time;
 pub(crate) use opener::new_frame;
+pub use progress::ProgressBars;
 pub use run::{RunResult, run};
+pub use run_log::{RunLog, log_only};
 pub use settings::Settings;
-pub use stop::{ABORT, DRAIN, Stop};
+pub use stop::{ABORT, Asked, DRAIN, Stop};
 pub(crate) use summary::to_state_error;
 pub use summary::{
     Failure, Head, InputSummary, KindSeverityCounts, ListedReport, OutputSummary, ReportResult, RunStatus,
@@ -62,3 +67,4 @@ pub use summary::{
 };
 pub(crate) use summary::{grouped, show_bytes};
 pub(crate) use validate::check_rows;
+pub use watch::{Watcher, Watchers};

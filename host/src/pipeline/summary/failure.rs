@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use scanbridge_observe::{FailureEvent, RunEvent};
 use scanbridge_plugin_api::PluginError;
 use serde::Serialize;
 
@@ -62,6 +63,12 @@ impl Failure {
     /// The saved state cannot be used.
     pub(crate) fn of_state(instance: &str, error: &StateError) -> Self {
         Self::of_command(instance, &error.message, error.hint.as_deref(), error.exit_code)
+    }
+
+    /// The event for the watchers of the run.
+    pub(crate) fn event(&self) -> RunEvent {
+        let Self { instance, message, hint, exit_code, .. } = self.clone();
+        RunEvent::Failure(FailureEvent { instance, message, hint, exit_code })
     }
 
     /// The lines of the text summary.

@@ -72,7 +72,10 @@ impl ReportList {
 
 #[cfg(test)]
 mod tests {
+    use scanbridge_plugin_api::model::FindingKind;
+
     use super::*;
+    use crate::pipeline::validate::RowReport;
 
     #[test]
     fn first_reports_are_listed_and_the_others_counted() {
@@ -88,7 +91,9 @@ mod tests {
                 duration_ms: 0,
             };
             let tally = Arc::new(ReportTally::default());
-            tally.add_findings(number as u64);
+            let mut found = RowReport::default();
+            found.findings.add(FindingKind::Service, number as u64);
+            tally.add(&found);
             list.add(report, Some(tally));
         }
         let (reports, omitted) = list.finish();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use scanbridge_observe::RunEvent;
 use scanbridge_plugin_api::ErrorKind;
 use serde::{Serialize, Serializer};
 
@@ -120,6 +121,12 @@ impl Summary {
             outputs: pipeline.outputs.iter().map(output).collect(),
             ..Self::without_instances(head, failures)
         }
+    }
+
+    /// The event for the watchers of the run.
+    pub(crate) fn event(&self) -> RunEvent {
+        let summary = serde_json::to_value(self).expect("a summary consists of strings and numbers");
+        RunEvent::Summary { summary }
     }
 
     /// Merges two summaries.
