@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scanbridge_observe::{Hello, OutputReference, PluginReference, RunEvent};
+use scanbridge_observe::{Hello, OutputReference, PipelineView, PluginReference, RunEvent, Totals};
 use scanbridge_plugin_api::Purpose;
 
 use crate::compare::RunComparison;
@@ -70,7 +70,8 @@ pub fn run(
         options_changed,
         comparison: comparison.clone(),
     };
-    watchers.notify(&hello(pipeline, number));
+    let hello = hello(pipeline, number, ledger.totals().map_err(to_failures)?);
+    watchers.notify(&hello);
     let opened = pipeline::build(pipeline, registry, settings, stop)?;
     let head = Head::of(pipeline, options.trigger);
     let mut record = RunRecord {
@@ -95,6 +96,7 @@ pub fn run(
     record.findings = summary.inputs.iter().map(|input| input.findings.total()).sum();
     let json = serde_json::to_vec(&summary).expect("a summary consists of strings and numbers");
     result.end.summary = Some((json, counts_of_day(&summary)));
+    result.end.totals = Some(totals_after(&hello, &summary.event()));
     if let Err(error) = ledger.end(&record, &result.end) {
         summary.failures.push(Failure::of_state("state", &error));
     }
@@ -103,6 +105,14 @@ pub fn run(
     Arc::into_inner(ledger).into_iter().for_each(Ledger::close);
     watchers.notify(&summary.event());
     Ok(summary)
+}
+
+/// The sums over all runs after this one.
+fn totals_after(hello: &RunEvent, summary: &RunEvent) -> Totals {
+    let mut view = PipelineView::default();
+    let now = jiff::Timestamp::now().as_duration().as_secs_f64();
+    [hello, summary].into_iter().for_each(|event| view.apply(event, now));
+    view.totals
 }
 
 /// Days since 1970-01-01 in UTC.
@@ -126,7 +136,7 @@ fn counts_of_day(summary: &Summary) -> DayCounts {
 }
 
 /// What is run, for the watchers.
-fn hello(pipeline: &Pipeline, run: u64) -> RunEvent {
+fn hello(pipeline: &Pipeline, run: u64, totals: Totals) -> RunEvent {
     let names = |instance: &Instance| (instance.id.clone(), instance.plugin.clone());
     let input = |input: &InputInstance| {
         let (id, plugin) = names(&input.instance);
@@ -145,6 +155,7 @@ fn hello(pipeline: &Pipeline, run: u64) -> RunEvent {
         digest: String::new(),
         inputs: pipeline.inputs.iter().map(input).collect(),
         outputs: pipeline.outputs.iter().map(output).collect(),
+        totals,
     })
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::view::Totals;
+
 /// One event. Readers ignore events and fields that they do not know, so later versions can add both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -51,7 +53,7 @@ pub enum RunEvent {
 }
 
 /// What is run. Sent once, first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Hello {
     /// Version of this protocol: [`Hello::PROTOCOL`].
@@ -70,6 +72,8 @@ pub struct Hello {
     pub inputs: Vec<PluginReference>,
     /// The outputs, in the order of the pipeline file.
     pub outputs: Vec<OutputReference>,
+    /// The sums over all earlier runs, from the ledger.
+    pub totals: Totals,
 }
 
 impl Hello {

@@ -52,7 +52,7 @@ impl RunResult {
 }
 
 /// Sums over all runs of a pipeline. They only grow, and they survive a restart of the process when they are stored.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Totals {
     /// Runs by result.
@@ -61,6 +61,8 @@ pub struct Totals {
     pub inputs: BTreeMap<String, Counts>,
     /// Counts by output.
     pub outputs: BTreeMap<String, Counts>,
+    /// When a run last ended as `ok` or `partial`.
+    pub last_success: Option<UnixSeconds>,
 }
 
 /// The last run that ended.
@@ -102,8 +104,6 @@ pub struct PipelineView {
     pub totals: Totals,
     /// The last run that ended.
     pub last_run: Option<LastRun>,
-    /// When a run last ended as `ok` or `partial`.
-    pub last_success: Option<UnixSeconds>,
     /// When a checkpoint was last stored.
     pub last_checkpoint: Option<UnixSeconds>,
     /// Findings of the last run that are new, gone, or the same as in the run before.
@@ -132,6 +132,9 @@ impl PipelineView {
             RunEvent::Hello(hello) => {
                 self.counted = Totals::default();
                 self.name.clone_from(&hello.pipeline);
+                if self.totals == Totals::default() {
+                    self.totals.clone_from(&hello.totals);
+                }
                 for input in &hello.inputs {
                     self.totals.inputs.entry(input.id.clone()).or_default();
                 }
@@ -166,7 +169,7 @@ impl PipelineView {
     /// The process of the run ended. Without a summary, the run counts as failed with this exit code.
     pub fn process_ended(&mut self, exit_code: u8, now: UnixSeconds) {
         if self.current.is_some() {
-            self.ended(exit_code, RunResult::Failed, now);
+            self.ended(exit_code, RunResult::Failed, now, true);
         }
     }
 
@@ -183,20 +186,24 @@ impl PipelineView {
             }
         }
         self.compared = counts_of(&summary["compared"]);
+        // A run that was not started has no number, and is in no history: it must not count here either.
+        let is_counted = summary["run"].is_u64();
         let exit_code = summary["exit_code"].as_u64().and_then(|code| u8::try_from(code).ok());
-        self.ended(exit_code.unwrap_or(u8::MAX), RunResult::of_summary(summary), now);
+        self.ended(exit_code.unwrap_or(u8::MAX), RunResult::of_summary(summary), now, is_counted);
         if let (Some(last), Some(elapsed)) = (&mut self.last_run, summary["elapsed_ms"].as_f64()) {
             last.seconds = elapsed / 1000.0;
         }
     }
 
-    fn ended(&mut self, exit_code: u8, result: RunResult, now: UnixSeconds) {
+    fn ended(&mut self, exit_code: u8, result: RunResult, now: UnixSeconds, is_counted: bool) {
         let current = self.current.take();
         let (run, started) = current.map_or((0, now), |current| (current.run, current.started));
-        *self.totals.runs.entry(result).or_default() += 1;
+        if is_counted {
+            *self.totals.runs.entry(result).or_default() += 1;
+        }
         self.last_run = Some(LastRun { run, exit_code, result, ended: now, seconds: now - started });
         if matches!(result, RunResult::Ok | RunResult::Partial) {
-            self.last_success = Some(now);
+            self.totals.last_success = Some(now);
         }
         self.counted = Totals::default();
     }
@@ -268,7 +275,7 @@ mod tests {
         let outputs = json!([{"id": "siem", "records": records, "records_by_kind": {"service": 1}}]);
         let inputs = json!([{"id": "scans", "reports": 1, "findings_by_severity": {"service": {"0": 1}}}]);
         RunEvent::Summary {
-            summary: json!({"status": "ok", "exit_code": 0, "elapsed_ms": 1500, "inputs": inputs,
+            summary: json!({"run": 1, "status": "ok", "exit_code": 0, "elapsed_ms": 1500, "inputs": inputs,
                 "outputs": outputs, "compared": {"new": 3}}),
         }
     }
@@ -288,7 +295,7 @@ mod tests {
         assert_eq!(view.totals.runs[&RunResult::Ok], 2);
         let last = view.last_run.unwrap();
         assert_eq!((last.run, last.exit_code, last.seconds), (2, 0, 1.5));
-        assert_eq!(view.last_success, Some(103.0));
+        assert_eq!(view.totals.last_success, Some(103.0));
         assert_eq!(view.compared["new"], 3);
     }
 
@@ -303,6 +310,16 @@ mod tests {
         view.apply(&hello(2), 3.0);
         view.apply(&tick(5), 4.0);
         assert_eq!(view.totals.outputs["siem"]["records"], 10);
+    }
+
+    #[test]
+    fn a_run_that_could_not_start_is_not_counted() {
+        let mut view = PipelineView::new("emea", Totals::default());
+        view.apply(&hello(1), 0.0);
+        let summary = json!({"run": null, "status": "failed", "exit_code": 69});
+        view.apply(&RunEvent::Summary { summary }, 1.0);
+        assert_eq!(view.last_run.unwrap().exit_code, 69);
+        assert_eq!(view.totals.runs, BTreeMap::new());
     }
 
     #[test]

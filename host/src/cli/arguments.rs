@@ -72,6 +72,12 @@ pub enum Command {
         /// End as soon as each input has read what is there, instead of waiting for new reports (like `until: idle`)
         #[arg(long)]
         once: bool,
+        /// Write a report of the run for people: one HTML file with charts, without scripts
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+        /// Write metrics in the Prometheus text format at the end, for the textfile collector of node_exporter
+        #[arg(long, value_name = "FILE")]
+        metrics_file: Option<PathBuf>,
         /// What started the run, for its summary
         #[arg(long, value_enum, default_value_t, hide = true, value_name = "WORD")]
         trigger: Trigger,
@@ -472,6 +478,8 @@ mod tests {
             once: false,
             trigger: Trigger::Command,
             supervised: None,
+            report: None,
+            metrics_file: None,
         };
         assert_eq!(before.command, run);
     }

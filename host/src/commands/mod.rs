@@ -6,6 +6,7 @@ mod new_plugin;
 mod plugin;
 mod preparation;
 mod run;
+mod run_files;
 mod settings;
 mod state;
 mod summary;
@@ -45,9 +46,25 @@ pub fn execute(arguments: &Arguments) -> u8 {
         signals::disable_core_dumps();
     }
     end_command(match &arguments.command {
-        Command::Run { file, summary, no_progress, restart, wait, once, trigger, supervised } => {
+        Command::Run {
+            file,
+            summary,
+            no_progress,
+            restart,
+            wait,
+            once,
+            trigger,
+            supervised,
+            report,
+            metrics_file,
+        } => {
             let options = RunOptions { restart: *restart, wait: *wait, once: *once, trigger: *trigger };
-            let follow = Follow { bar: !no_progress && stderr_is_terminal(), supervised: *supervised };
+            let follow = Follow {
+                bar: !no_progress && stderr_is_terminal(),
+                supervised: *supervised,
+                report: report.as_deref(),
+                metrics: metrics_file.as_deref(),
+            };
             run::run(file, *summary, options, follow, common)
         }
         Command::Check { file, depth, format } => check::check(file, *depth, *format, common),

@@ -11,8 +11,9 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::preparation::{NOTHING_STARTED, checked_or_problems, registry};
+use super::run_files::RunFiles;
 use super::summary::{failures_of, print_not_started, print_summary, summary_only};
-use super::terminal::{print_error, print_text, stderr_is_terminal};
+use super::terminal::{NOT_WRITTEN, print_error, print_text, stderr_is_terminal};
 use crate::cli::{CommonOptions, SummaryFormat};
 use crate::config::Problems;
 pub(crate) use crate::pipeline::Asked;
@@ -27,21 +28,27 @@ use crate::telemetry;
 const INTERRUPTED: i32 = 130;
 /// `EX_USAGE`.
 const USAGE: u8 = 64;
+/// `EX_CANTCREAT`.
+const CANNOT_CREATE: u8 = 73;
 
 /// Who follows a run, besides the log.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Follow {
+pub(super) struct Follow<'a> {
     /// Whether a progress bar is drawn.
     pub(super) bar: bool,
     /// The file descriptor of the service that supervises the run.
     pub(super) supervised: Option<i32>,
+    /// File for the report of the run.
+    pub(super) report: Option<&'a Path>,
+    /// File for metrics.
+    pub(super) metrics: Option<&'a Path>,
 }
 
 pub(super) fn run(
     file: &Path,
     format: SummaryFormat,
     options: RunOptions,
-    follow: Follow,
+    follow: Follow<'_>,
     common: &CommonOptions,
 ) -> u8 {
     let stop = stoppable("; the next run resumes there");
@@ -52,6 +59,13 @@ pub(super) fn run(
             return USAGE;
         }
     };
+    let files = match RunFiles::create(follow.metrics, follow.report) {
+        Ok(files) => Arc::new(files),
+        Err(error) => {
+            print_error(&format!("error: {error}\n"));
+            return CANNOT_CREATE;
+        }
+    };
     let registry = registry(common);
     let pipeline = match checked_or_problems(file, &registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
@@ -59,6 +73,7 @@ pub(super) fn run(
     };
     let mut watchers = Watchers::default();
     watchers.add(Arc::new(RunLog::new(follow.bar)));
+    watchers.add(Arc::clone(&files) as Arc<dyn Watcher>);
     if follow.bar {
         watchers.add(Arc::new(ProgressBars::default()));
     }
@@ -70,6 +85,7 @@ pub(super) fn run(
         Err(failures) => {
             let head = Head::of(&pipeline, options.trigger);
             let summary = Summary::not_started(head, &pipeline, failures);
+            files.on_event(&summary.event());
             if let Some(channel) = &channel {
                 summary.failures.iter().for_each(|failure| channel.on_event(&failure.event()));
                 channel.on_event(&summary.event());
@@ -80,7 +96,13 @@ pub(super) fn run(
     if let Some(channel) = channel {
         channel.finish();
     }
-    code
+    match files.write() {
+        Ok(()) => code,
+        Err(error) => {
+            print_error(&format!("error: {error}\n"));
+            if code == 0 { NOT_WRITTEN } else { code }
+        }
+    }
 }
 
 /// The end of a run or replay whose pipeline file has errors, which are printed already.

@@ -88,4 +88,4 @@ fn columns(stream: &impl AsFd) -> Option<usize> {
 }
 
 /// `EX_IOERR`.
-const NOT_WRITTEN: u8 = 74;
+pub(super) const NOT_WRITTEN: u8 = 74;

@@ -114,6 +114,7 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, watchers: &Watchers) -> (S
         unconfirmed: checkpoints.unconfirmed(),
         dead_letters: if is_finished { checkpoints.dead_letter_ends() } else { BTreeMap::new() },
         summary: None,
+        totals: None,
     };
     let inputs = 0..summary.inputs.len();
     let settled = inputs.filter_map(|input| checkpoints.take_notification(input));

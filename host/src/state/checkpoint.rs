@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use scanbridge_observe::Totals;
 use scanbridge_plugin_api::{ReportKey, StoredReport};
 use serde::{Deserialize, Serialize};
 
@@ -134,7 +135,7 @@ pub struct SinceCheckpoint {
 }
 
 /// What the end of a run stores.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct EndOfRun {
     /// What has happened since the last checkpoint.
     pub since: SinceCheckpoint,
@@ -144,6 +145,8 @@ pub struct EndOfRun {
     pub dead_letters: BTreeMap<String, DeadLetterEnd>,
     /// The summary of the run as JSON, and its counts; `None` for a run without a summary.
     pub summary: Option<(Vec<u8>, DayCounts)>,
+    /// The sums over all runs, with this one.
+    pub totals: Option<Totals>,
 }
 
 /// A report that all outputs accepted.

@@ -221,7 +221,7 @@ fn runs(views: &[&PipelineView]) -> Vec<Family> {
             duration.add(&[pipeline], last.seconds);
             ended.add(&[pipeline], last.ended);
         }
-        view.last_success.iter().for_each(|at| success.add(&[pipeline], *at));
+        view.totals.last_success.iter().for_each(|at| success.add(&[pipeline], *at));
         view.last_checkpoint.iter().for_each(|at| checkpoint.add(&[pipeline], *at));
         if !view.compared.is_empty() {
             for change in COMPARED {

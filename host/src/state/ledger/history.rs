@@ -1,10 +1,11 @@
 //! The history in the ledger: runs and delivered reports.
 
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, TableHandle, WriteTransaction};
+use scanbridge_observe::Totals;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::tables::{DAYS, List, REPORTS, RUNS, SUMMARIES, to_json};
+use super::tables::{ABOUT, DAYS, List, REPORTS, RUNS, SUMMARIES, to_json};
 use super::{Ledger, StateError};
 use crate::state::checkpoint::SentReport;
 use crate::state::record::RunRecord;
@@ -82,6 +83,14 @@ impl DayCounts {
 }
 
 impl Ledger {
+    /// The sums over all runs.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn totals(&self) -> Result<Totals, StateError> {
+        Ok(self.get(ABOUT, "totals")?.unwrap_or_default())
+    }
+
     /// The summaries of the last runs, oldest first.
     ///
     /// # Errors

@@ -143,6 +143,9 @@ impl Ledger {
             if let Some((summary, counts)) = &end.summary {
                 append_summary(transaction, run, summary, counts)?;
             }
+            if let Some(totals) = &end.totals {
+                put(transaction, ABOUT, "totals", totals)?;
+            }
             if run.state == RunState::Finished { delete_checkpoint(transaction) } else { Ok(()) }
         })
     }

@@ -29,6 +29,7 @@ mod plugins;
 mod qualys_api;
 mod qualys_faults;
 mod qualys_memory;
+mod run_files;
 mod sandbox;
 mod signals;
 mod sources;
