@@ -22,7 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use levels::LevelRule;
 use levels::Levels;
-use line::{Line, RunName, Style};
+use line::{HOST, Line, RunName, Style};
 pub use line::{LogFormat, LogTime};
 pub(crate) use targets::{LineTarget, LogFile, keep_clear_of};
 use targets::{Stderr, is_journal};
@@ -165,7 +165,7 @@ pub(crate) fn event_with_text(
     text: &str,
     fields: Map<String, Value>,
 ) {
-    let target = "scanbridge";
+    let target = HOST;
     let message = if is_json() { message } else { text }.to_owned();
     write(&Line { level, target, message, event: Some(event), fields, plugin_fields: Map::new() });
 }
@@ -173,7 +173,7 @@ pub(crate) fn event_with_text(
 /// An error line as a JSON object, for an error before the log is started.
 pub(crate) fn json_error(event: &'static str, message: &str, hint: &str) -> String {
     let fields = Map::from_iter((!hint.is_empty()).then(|| ("hint".to_owned(), Value::from(hint))));
-    let (level, target, message) = (Level::ERROR, "scanbridge", message.to_owned());
+    let (level, target, message) = (Level::ERROR, HOST, message.to_owned());
     Line { level, target, message, event: Some(event), fields, plugin_fields: Map::new() }.json(None)
 }
 

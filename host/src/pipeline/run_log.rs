@@ -92,8 +92,7 @@ impl Watcher for RunLog {
         match event {
             RunEvent::Hello(hello) => {
                 telemetry::set_run(&hello.pipeline, hello.run);
-                let message = format!("run {} started", hello.run);
-                telemetry::event(Level::INFO, "run_started", &message, started(hello));
+                telemetry::event(Level::INFO, "run_started", "run started", started(hello));
             }
             RunEvent::Tick(tick) => {
                 for (event, message, fields) in self.due(tick, Instant::now()) {
