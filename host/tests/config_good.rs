@@ -102,7 +102,7 @@ fn same_path_in_two_outputs_is_rejected() {
         let warnings = check(mixed).unwrap();
         assert_eq!(
             warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(),
-            ["same-path"],
+            ["same-target"],
             "{mixed:?}"
         );
     }

@@ -24,7 +24,9 @@ fn everything_shown(text: &str) -> String {
     match checked {
         Err(problems) => {
             let colored = problems.render(RenderStyle { color: true, width: 40 });
-            format!("{problems}{colored}{}{problems:?}", problems.to_json())
+            let json: String =
+                problems.list.iter().map(|problem| config::problem_to_json(problem).to_string()).collect();
+            format!("{problems}{colored}{json}{problems:?}")
         }
         Ok(pipeline) => {
             let warnings = config::render_all(&pipeline.warnings, RenderStyle::default());

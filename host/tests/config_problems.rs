@@ -37,8 +37,14 @@ fn every_bad_config_is_explained() {
         let name = file.file_stem().unwrap().to_str().unwrap();
         let problems = check(&file).expect_err(name);
         // Every secret in these files begins with `hunter`.
-        for shown in [problems.to_string(), problems.to_json().to_string(), format!("{problems:?}")] {
+        let json: String =
+            problems.list.iter().map(|problem| config::problem_to_json(problem).to_string()).collect();
+        for shown in [problems.to_string(), json, format!("{problems:?}")] {
             assert!(!shown.contains("hunter"), "{name} shows a secret:\n{shown}");
+        }
+        for problem in &problems.list {
+            let is_listed = config::CODES.iter().any(|(code, _)| *code == problem.code);
+            assert!(is_listed, "{name}: the code `{}` is not listed", problem.code);
         }
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!(format!("bad-{name}"), problems.to_string());
@@ -55,13 +61,15 @@ fn missing_pipeline_file_is_reported() {
 #[test]
 fn problems_as_json() {
     let problems = check(Path::new("tests/bad-configs/unknown-option.yaml")).unwrap_err();
-    let json = problems.to_json();
-    assert_eq!(json["errors"], problems.errors());
-    let first = &json["problems"][0];
-    assert_eq!(first["code"], "unknown-option");
+    let first = config::problem_to_json(&problems.list[0]);
+    let keys: Vec<&String> = first.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["code", "column", "file", "hint", "instance", "line", "message", "severity", "step"]);
+    assert_eq!((first["severity"].as_str(), first["code"].as_str()), (Some("error"), Some("unknown-option")));
     assert_eq!(first["file"], "tests/bad-configs/unknown-option.yaml");
     assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(7), Some(7)));
-    assert_eq!(first["label"], "did you mean `username`?");
+    let hint = "did you mean `username`?; `scanbridge plugin describe QualysGuard` lists its options";
+    assert_eq!(first["hint"], hint);
+    assert!(first["instance"].is_string() && first["step"].is_null(), "{first}");
 }
 
 #[test]

@@ -39,8 +39,8 @@ Exit codes:
   130 interrupted";
 
 const CHECK_EXIT_CODES: &str = "\
-Exit codes: 0 if the pipeline is valid, 78 if it is not; otherwise the code with which a run would end.
-List: scanbridge --help";
+Exit codes: 0 if all files are valid, 78 if one is not; otherwise the code with which a run would end. For
+several files or reasons, the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66. List: scanbridge --help";
 
 const TEST_EXIT_CODES: &str = "\
 Exit codes: 0 if all checks were made and passed, 70 if a check failed, 78 if checks could not be made.";
@@ -66,18 +66,23 @@ pub enum Command {
         #[arg(long)]
         wait: bool,
     },
-    /// Validate a pipeline file without delivering anything
+    /// Validate pipeline files without delivering anything
     ///
-    /// By default, opens each plugin with its options. This also finds options that contradict each other, and
-    /// output directories that do not exist or are not writable. --offline only reads files; --probe also
-    /// contacts sources and destinations.
-    #[command(after_help = CHECK_EXIT_CODES)]
+    /// By default, opens each plugin with its options, but contacts no source or destination. This also finds
+    /// options that contradict each other, missing input files, output directories that do not exist or are not
+    /// writable, and unusable client certificates. --offline only reads the files; --probe also contacts sources and
+    /// destinations.
+    #[command(visible_alias = "validate", after_help = CHECK_EXIT_CODES)]
     Check {
-        /// Pipeline file
-        file: PathBuf,
+        /// Pipeline files, or directories that contain them (*.yaml, *.yml)
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
         /// Extent of the check
         #[command(flatten)]
         depth: CheckDepth,
+        /// Treat warnings as errors (exit code 78)
+        #[arg(long)]
+        deny_warnings: bool,
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,

@@ -45,7 +45,10 @@ pub fn execute(arguments: &Arguments) -> u8 {
                 RunOptions { bar: !no_progress && stderr_is_terminal(), restart: *restart, wait: *wait };
             run::run(file, *summary, options, common)
         }
-        Command::Check { file, depth, format } => check::check(file, *depth, *format, common),
+        Command::Check { paths, depth, deny_warnings, format } => {
+            let request = check::Request { depth: *depth, deny_warnings: *deny_warnings, format: *format };
+            check::check(paths, request, common)
+        }
         Command::Plugin(PluginCommand::List { format }) => plugin::list(*format, &registry(common)),
         Command::Plugin(PluginCommand::Describe { name, format }) => {
             plugin::describe(name, *format, &registry(common))

@@ -13,7 +13,7 @@ use super::fields::Fields;
 use super::filter::Filter;
 use super::host_options::{Scope, keys};
 use super::origin::Origin;
-use super::pipeline::{InputInstance, Instance, OutputInstance, Pipeline};
+use super::pipeline::{InputInstance, Instance, OutputInstance, Pipeline, Places};
 use super::problem::Problems;
 use super::reference::Environment;
 use super::settings::Settings;
@@ -39,11 +39,15 @@ pub fn check_in(
     environment: Environment<'_>,
 ) -> Result<Pipeline, Problems> {
     let mut checker = Checker::new(catalogue, environment);
+    if checker.other_file(document) {
+        return Err(checker.collector.finish());
+    }
     let file = document.source.path();
     let mut pipeline = checker.pipeline(&document.root, file);
     if checker.collector.has_errors() {
         return Err(checker.collector.finish());
     }
+    pipeline.places.hidden = checker.collector.redactions();
     pipeline.warnings = checker.collector.finish().list;
     Ok(pipeline)
 }
@@ -78,7 +82,8 @@ impl Checker<'_> {
         let shared = fields.get("filter").map(|node| self.filter(node));
         let mut ids = Ids::new();
         for (number, node) in self.instances(root, &fields, PluginKind::Input) {
-            let (instance, fields) = self.instance(node, PluginKind::Input, number, &mut ids);
+            let (instance, fields) =
+                self.instance(node, PluginKind::Input, number, &mut ids, &mut pipeline.places);
             let host = self.host_settings(&fields, Scope::Input);
             let (retry, hang) = (RetryPolicy::of(&host), host.seconds("hang_secs"));
             let on_invalid = OnInvalid::of(&host);
@@ -92,8 +97,10 @@ impl Checker<'_> {
         }
         let nodes = self.instances(root, &fields, PluginKind::Output);
         for (number, node) in &nodes {
-            pipeline.outputs.extend(self.output(node, *number, &mut ids, shared.as_ref()));
+            let output = self.output(node, *number, &mut ids, shared.as_ref(), &mut pipeline.places);
+            pipeline.outputs.extend(output);
         }
+        self.collector.instance = None;
         self.failovers(&pipeline.outputs, &nodes);
         self.same_paths(&pipeline.outputs, &nodes);
         pipeline
@@ -165,8 +172,9 @@ impl Checker<'_> {
         number: usize,
         ids: &mut Ids<'n>,
         shared: Option<&Filter>,
+        places: &mut Places,
     ) -> Option<OutputInstance> {
-        let (instance, fields) = self.instance(node, PluginKind::Output, number, ids);
+        let (instance, fields) = self.instance(node, PluginKind::Output, number, ids, places);
         let own = fields.get("filter").map(|node| self.filter(node));
         let filters = shared.cloned().into_iter().chain(own).filter(|filter| !filter.is_open()).collect();
         let host = self.host_settings(&fields, Scope::Output);
@@ -193,8 +201,10 @@ impl Checker<'_> {
         kind: PluginKind,
         number: usize,
         ids: &mut Ids<'n>,
+        places: &mut Places,
     ) -> (Option<Instance>, Fields<'n>) {
         let owner = owner(node, kind, number);
+        self.collector.instance = node.entry("id").and_then(Node::text).map(str::to_owned);
         let known = match kind {
             PluginKind::Input => [&INPUT_KEYS[..], &keys(Scope::Input)].concat(),
             PluginKind::Output => [&OUTPUT_KEYS[..], &keys(Scope::Output)].concat(),
@@ -217,6 +227,10 @@ impl Checker<'_> {
             return (None, fields);
         };
         let settings = self.settings(node, &fields, &plugin, &owner);
+        let declared = fields.get("plugin").map_or_else(|| start(node), |value| value.span.clone());
+        if let Some(id) = &id {
+            places.instances.insert(id.clone(), (declared, settings.spans));
+        }
         let instance = id.map(|id| Instance {
             id,
             plugin: plugin.name,

@@ -7,10 +7,12 @@
 mod catalogue;
 mod check;
 mod checker;
+mod codes;
 mod collector;
 mod delivery;
 mod document;
 mod exam_file;
+mod excerpt;
 mod failover;
 mod fields;
 mod filter;
@@ -18,6 +20,7 @@ mod filter_settings;
 mod host_options;
 mod option_schema;
 mod origin;
+mod other_file;
 mod pipeline;
 mod problem;
 mod ranges;
@@ -34,6 +37,7 @@ mod tree;
 
 pub use catalogue::Catalogue;
 pub use check::{check, check_in};
+pub use codes::CODES;
 pub use delivery::{
     CheckpointInterval, Delivery, IfRunning, OnFull, OnInvalid, QueueLimits, RetryPolicy, RunSettings,
 };
@@ -43,10 +47,14 @@ pub use filter::{Filter, Statuses};
 pub use host_options::HostSettings;
 pub(crate) use host_options::{HostSetting, Scope};
 pub use origin::Origin;
+pub(crate) use other_file::{CheckedDocument, check_any};
+pub(crate) use pipeline::Judgement;
 pub use pipeline::{InputInstance, Instance, OutputInstance, Pipeline};
 pub use problem::{Excerpt, Problem, ProblemLevel, Problems, SourceLocation};
 pub use ranges::{AddressRanges, Ranges};
 pub use reference::Environment;
+pub(crate) use report::counted;
 pub use report::{RenderStyle, problem_to_json, render_all};
+pub(crate) use same_path::same_files;
 pub use schema::schema;
 pub(crate) use suggestion::nearest;

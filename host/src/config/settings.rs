@@ -9,6 +9,7 @@ use super::checker::Checker;
 use super::collector::{hide_all, hide_content};
 use super::fields::{is_rest_of_value, report_duplicate, report_rest_of_value};
 use super::origin::Origin;
+use super::pipeline::OptionSpans;
 use super::reference::is_bare_reference;
 use super::scalar_traps;
 use super::source::Span;
@@ -21,7 +22,7 @@ pub(super) struct Settings {
     pub(super) options: Map<String, Value>,
     pub(super) origins: BTreeMap<String, Origin>,
     /// Key and value of each of `options` in its file.
-    spans: BTreeMap<String, (Span, Span)>,
+    pub(super) spans: OptionSpans,
     /// Options with an invalid value. They have been reported and are not reported as missing.
     pub(super) invalid: BTreeSet<String>,
 }
@@ -262,7 +263,7 @@ impl Checker<'_> {
         None
     }
 
-    fn hide_secret(&mut self, plugin: &Descriptor, entry: &Entry) {
+    pub(super) fn hide_secret(&mut self, plugin: &Descriptor, entry: &Entry) {
         match plugin.option(&entry.key.text) {
             Some(option) if option.secret => match &entry.value.content {
                 Content::Scalar(scalar) if is_bare_reference(&scalar.text) => {}

@@ -45,6 +45,7 @@ mod stop;
 mod summary;
 mod validate;
 
+pub(crate) use build::{OpenError, open_all};
 pub use build::{OpenPipeline, build, build_replay};
 pub(crate) use clock::after;
 pub use clock::{Clock, SystemClock};

@@ -25,6 +25,8 @@ pub struct ArcSightCef {
     report: Tally,
     /// Events that were written at a commit and are not reported to the host yet.
     committed: Written,
+    /// Whether `check` contacts no receiver.
+    is_local: bool,
 }
 
 impl Output for ArcSightCef {
@@ -47,13 +49,19 @@ impl Output for ArcSightCef {
         if let (Some(preset), Purpose::Check) = (preset, open.purpose()) {
             tracing::info!("{}", preset.expectation());
         }
-        let cef =
-            Self { encoder, transport, preset, report: Tally::default(), committed: Written::default() };
+        if open.purpose() == Purpose::Run
+            && let Some(identity) = transport.identity()
+        {
+            identity.warn_before_expiry();
+        }
+        let (report, committed) = (Tally::default(), Written::default());
+        let is_local = open.purpose() == Purpose::Check;
+        let cef = Self { encoder, transport, preset, report, committed, is_local };
         Ok(OpenedOutput::from(cef).with_capabilities(capabilities))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
-        let report = self.transport.check();
+        let report = if self.is_local { self.transport.check_locally() } else { self.transport.check() };
         Ok(match self.preset {
             Some(preset) => report.step("receiver", Verdict::Ok, preset.expectation()),
             None => report,
@@ -218,6 +226,7 @@ mod tests {
             transport: Transport::udp(header, resolver),
             report: Tally::default(),
             committed: Written::default(),
+            is_local: false,
         }
     }
 

@@ -4,6 +4,8 @@
 
 mod archive;
 mod cef;
+mod check_machine;
+mod checks;
 mod counts;
 mod crashing_plugins;
 mod csv;
