@@ -19,7 +19,7 @@ fn config() -> ProptestConfig {
 fn everything_shown(text: &str) -> String {
     let catalogue = FakeCatalogue::new();
     let environment = Environment { variable: &|_| None };
-    let checked = config::read_text(Path::new("hostile.yaml"), text)
+    let checked = config::read_text_for(Path::new("hostile.yaml"), text, &catalogue)
         .and_then(|document| config::check_in(&document, &catalogue, environment));
     match checked {
         Err(problems) => {
@@ -121,7 +121,7 @@ proptest! {
     #[test]
     fn passwords_are_never_shown(
         password in passwords(),
-        key in prop::sample::select(vec!["password", "passwrod", "pin", "Password", "secret", "user_pass", "zzz"]),
+        key in prop::sample::select(vec!["password", "passwrod", "pin", "Password", "secret", "user_pass"]),
         form in 0..9,
         other in prop::sample::select(vec!["username: u", "page_size: 0", "usrname: u", "username: [", "url: 'a"]),
     ) {

@@ -1,12 +1,16 @@
 //! Output of `config show`: the effective configuration, with secrets redacted.
 
+use scanbridge_plugin_api::model::FindingKind;
 use scanbridge_plugin_api::{Descriptor, OptionDescriptor, PluginKind};
 use serde_json::{Map, Value, json};
 
 use super::arguments::Format;
 use super::plugin_view::{pretty, value_in_words};
 use super::table::{plain, render};
-use crate::config::{Catalogue, Filter, HostSetting, HostSettings, Instance, Origin, Pipeline, Scope};
+use crate::config::{
+    AddressRanges, Catalogue, Exclude, Filter, HostSetting, HostSettings, Instance, Origin, Pipeline, Ranges,
+    Scope,
+};
 
 const REDACTED: &str = "[redacted]";
 
@@ -179,7 +183,11 @@ impl Setting<'_> {
 }
 
 fn filter_in_words(filter: &Filter) -> String {
-    let Value::Object(parts) = filter_to_json(filter) else { return String::new() };
+    parts_in_words(&filter_to_json(filter))
+}
+
+fn parts_in_words(parts: &Value) -> String {
+    let Value::Object(parts) = parts else { return String::new() };
     let parts: Vec<String> = parts
         .iter()
         .map(|(name, value)| match value {
@@ -187,6 +195,7 @@ fn filter_in_words(filter: &Filter) -> String {
                 let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
                 format!("{name} {}", items.join(", "))
             }
+            Value::Object(_) => format!("{name} ({})", parts_in_words(value)),
             value => format!("{name} {value}"),
         })
         .collect();
@@ -195,24 +204,41 @@ fn filter_in_words(filter: &Filter) -> String {
 
 fn filter_to_json(filter: &Filter) -> Value {
     let mut parts = Map::new();
-    if let Some(severity) = filter.min_severity {
-        parts.insert("min_severity".to_owned(), severity.number().into());
-    }
-    if let Some(kinds) = &filter.kinds {
-        parts.insert("kinds".to_owned(), kinds.iter().map(|kind| kind.word()).collect());
-    }
-    if let Some(qids) = &filter.qids {
-        let show = |(first, last): &(u32, u32)| match first == last {
-            true => first.to_string(),
-            false => format!("{first}-{last}"),
-        };
-        parts.insert("qids".to_owned(), qids.as_slice().iter().map(show).collect());
-    }
-    if let Some(statuses) = &filter.statuses {
-        parts.insert("statuses".to_owned(), statuses.words().collect());
-    }
-    if let Some(ranges) = &filter.ip_ranges {
-        parts.insert("ip_ranges".to_owned(), ranges.iter().map(|range| range.to_string()).collect());
-    }
+    let mut add =
+        |name: &str, value: Option<Value>| parts.extend(value.map(|value| (name.to_owned(), value)));
+    add("min_severity", filter.min_severity.map(|severity| severity.number().into()));
+    add("kinds", filter.kinds.as_deref().map(kinds_to_json));
+    add("qids", filter.qids.as_ref().map(qids_to_json));
+    add("statuses", filter.statuses.map(|statuses| statuses.words().collect()));
+    add("ip_ranges", filter.ip_ranges.as_ref().map(addresses_to_json));
+    add("exclude", filter.exclude.as_ref().map(exclude_to_json));
     Value::Object(parts)
+}
+
+/// The conditions that are set.
+fn exclude_to_json(exclude: &Exclude) -> Value {
+    let parts = [
+        ("kinds", kinds_to_json(&exclude.kinds)),
+        ("qids", qids_to_json(&exclude.qids)),
+        ("statuses", exclude.statuses.words().collect()),
+        ("ip_ranges", addresses_to_json(&exclude.ip_ranges)),
+    ];
+    let is_set = |(_, value): &(&str, Value)| value.as_array().is_some_and(|items| !items.is_empty());
+    parts.into_iter().filter(is_set).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn kinds_to_json(kinds: &[FindingKind]) -> Value {
+    kinds.iter().map(|kind| kind.word()).collect()
+}
+
+fn qids_to_json(qids: &Ranges<u32>) -> Value {
+    let show = |(first, last): &(u32, u32)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    qids.as_slice().iter().map(show).collect()
+}
+
+fn addresses_to_json(ranges: &AddressRanges) -> Value {
+    ranges.iter().map(|range| range.to_string()).collect()
 }

@@ -115,7 +115,7 @@ fn check_file(file: &Path, request: Request, registry: &Registry, common: &Commo
     let problems = Problems { list: Vec::new(), omitted: 0 };
     let (codes, steps) = (Vec::new(), Vec::new());
     let mut checked = Checked { file: file.to_owned(), content: None, problems, codes, steps };
-    match config::read(file).and_then(|document| config::check_any(&document, registry)) {
+    match config::read_for(file, registry).and_then(|document| config::check_any(&document, registry)) {
         Ok(content) => {
             checked.problems.list.extend_from_slice(content.warnings());
             if let (CheckedDocument::Pipeline(pipeline), false) = (&content, request.depth.offline) {

@@ -28,7 +28,7 @@ pub(super) const NOTHING_STARTED: &str = "; nothing was started";
 /// # Errors
 /// The exit code, when the file has errors.
 pub(super) fn checked(file: &Path, registry: &Registry, outcome: &str) -> Result<Pipeline, u8> {
-    let pipeline = config::read(file).and_then(|document| config::check(&document, registry));
+    let pipeline = config::read_for(file, registry).and_then(|document| config::check(&document, registry));
     match pipeline {
         Ok(pipeline) => {
             print_error(&config::render_all(&pipeline.warnings, error_style()));

@@ -13,9 +13,8 @@ pub(super) fn hidden_part(text: &str, at: usize, is_secret: impl Fn(&str) -> boo
     if quotes.is_open() || continues_secret(&text[..start], line, &is_secret) {
         return whole();
     }
-    let of_secret = secret_value(line, &is_secret);
-    let after_quote = quotes.open_in(line);
-    let from = of_secret.into_iter().chain(after_quote).min()?;
+    let parts = [secret_value(line, &is_secret), quotes.open_in(line), login(line)];
+    let from = parts.into_iter().flatten().min()?;
     Some(start + from..end)
 }
 
@@ -33,6 +32,12 @@ fn secret_value(line: &str, is_secret: &impl Fn(&str) -> bool) -> Option<usize> 
         rest = end;
     }
     None
+}
+
+/// Offset of the login in a URL.
+fn login(line: &str) -> Option<usize> {
+    let from = line.find("://")? + 3;
+    line[from..].contains('@').then_some(from)
 }
 
 /// Whether the line belongs to the value of a secret key above it: it is indented deeper, or follows the key and has no
@@ -152,6 +157,7 @@ mod tests {
             ("{ id: a, \"password\": 'b, c', d: e", "{ id: a, \"password\": '~"),
             ("url: 'https://a", "url: '~"),
             ("url: 'a' b", "url: 'a' b"),
+            ("url: https://u:p@host: x", "url: https://~"),
             ("url: 'it''s' b", "url: 'it''s' b"),
             ("url: 'a\n  b: c", "  ~"),
             ("password: |\n  first\n  second: x", "  ~"),

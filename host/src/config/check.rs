@@ -9,7 +9,7 @@ use super::checker::Checker;
 use super::collector::{hide_content, hide_mappings};
 use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
 use super::document::Document;
-use super::fields::Fields;
+use super::fields::{Elsewhere, Fields};
 use super::filter::Filter;
 use super::host_options::{Scope, keys};
 use super::origin::Origin;
@@ -42,6 +42,7 @@ pub fn check_in(
     if checker.other_file(document) {
         return Err(checker.collector.finish());
     }
+    checker.writable_by_all(document);
     let file = document.source.path();
     let mut pipeline = checker.pipeline(&document.root, file);
     if checker.collector.has_errors() {
@@ -69,7 +70,11 @@ impl Checker<'_> {
             return pipeline;
         }
         let known = [&KEYS[..], &keys(Scope::Run)].concat();
-        let fields = Fields::read(&mut self.collector, root, "the pipeline", &known, belongs_to_instance);
+        // The operator's own keys, for example values that aliases refer to.
+        let is_own = |key: &str| key.starts_with("x-");
+        let collector = &mut self.collector;
+        let fields =
+            Fields::read_except(collector, root, "the pipeline", &known, belongs_to_instance, is_own);
         if !matches!(root.content, Content::Mapping(_)) {
             return pipeline;
         }
@@ -212,7 +217,9 @@ impl Checker<'_> {
         let named = node.entry("plugin").and_then(Node::text);
         let expected = named.and_then(|name| self.catalogue.find(kind, name)).cloned();
         let fields = Fields::read(&mut self.collector, node, &owner, &known, |key| {
-            expected.as_ref()?.option(key).map(|_| "move plugin options under `with:`".to_owned())
+            let option = expected.as_ref()?.option(key)?;
+            let hint = "move plugin options under `with:`".to_owned();
+            Some(Elsewhere { hint, secret: option.secret })
         });
         if !matches!(node.content, Content::Mapping(_)) {
             return (None, fields);
@@ -304,10 +311,15 @@ impl Checker<'_> {
                 .map(|nearest_word| format!("did you mean `{nearest_word}`?"))
                 .unwrap_or_default(),
         };
+        let refused = self.catalogue.refused();
+        let refused = match refused.as_slice() {
+            [] => String::new(),
+            refused => format!("; libraries that could not be loaded: {}", refused.join("; ")),
+        };
         self.collector
             .error("unknown-plugin", &value.span, format!("unknown {word} plugin `{name}`"))
             .label(label)
-            .help(listing);
+            .help(format!("{listing}{refused}"));
         None
     }
 
@@ -366,13 +378,22 @@ fn owner(node: &Node, kind: PluginKind, number: usize) -> String {
     }
 }
 
-fn belongs_to_instance(key: &str) -> Option<String> {
+fn belongs_to_instance(key: &str) -> Option<Elsewhere> {
+    let is_of = |keys: &[&str], scope| keys.contains(&key) || super::host_options::keys(scope).contains(&key);
     match key {
-        "plugin" | "with" | "config" | "id" | "required" => {
-            Some("this key belongs to an entry of `inputs:` or `outputs:`".to_owned())
+        "input" | "output" => Some(Elsewhere::of(format!("did you mean `{key}s`? Its value is a list"))),
+        _ if is_of(&INPUT_KEYS, Scope::Input) || is_of(&OUTPUT_KEYS, Scope::Output) => {
+            Some(Elsewhere::of("this key belongs to an entry of `inputs:` or `outputs:`"))
         }
-        "input" | "output" => Some(format!("did you mean `{key}s`? Its value is a list")),
         _ => None,
+    }
+}
+
+/// Where a key of the host belongs that is written under `with:`.
+pub(super) fn belongs_next_to_plugin(key: &str, kind: PluginKind) -> bool {
+    match kind {
+        PluginKind::Input => INPUT_KEYS.contains(&key) || keys(Scope::Input).contains(&key),
+        PluginKind::Output => OUTPUT_KEYS.contains(&key) || keys(Scope::Output).contains(&key),
     }
 }
 

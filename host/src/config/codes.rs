@@ -21,7 +21,6 @@ pub const CODES: &[(&str, &str)] = &[
     // Plugins and their options.
     ("unknown-plugin", "No installed plugin has this name."),
     ("refused-plugin", "The library of the plugin cannot be loaded."),
-    ("refused-library", "A library in a plugin directory cannot be loaded."),
     ("unknown-option", "The plugin has no such option."),
     ("missing-option", "A required option is missing."),
     ("contradiction", "Two options cannot be combined."),

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::broken_line::hidden_part;
 use super::excerpt::Redactions;
 use super::problem::{Problem, ProblemLevel, Problems, SourceLocation};
 use super::source::{Source, Span};
@@ -58,9 +59,13 @@ impl Collector {
         self.push(ProblemLevel::Error, code, file, None, message)
     }
 
-    pub(super) fn syntax_error(&mut self, error: SyntaxError) {
-        self.hide_all_but_key(&error.at, error.key.as_ref());
-        self.error("yaml", &error.at, error.message).help(error.help);
+    /// Reports a syntax error. `is_secret` judges the name of a key.
+    pub(super) fn syntax_error(&mut self, error: SyntaxError, is_secret: impl Fn(&str) -> bool) {
+        let SyntaxError { message, help, at } = error;
+        if let Some(part) = hidden_part(at.source.text(), at.start, is_secret) {
+            self.hidden.add(Span { source: Arc::clone(&at.source), start: part.start, end: part.end });
+        }
+        self.error("yaml", &at, message).help(help);
     }
 
     /// Redacts this value in all quoted lines, with the text between its key and it and the rest of its line. In
@@ -162,19 +167,6 @@ impl Collector {
         let Pending { mut problem, span } = pending;
         problem.location.excerpt = span.map(|span| self.hidden.excerpt(&span));
         problem
-    }
-
-    /// Redacts all of the line except its key: in invalid YAML, any other text may be part of a secret.
-    fn hide_all_but_key(&mut self, at: &Span, key: Option<&Span>) {
-        let (start, end) = (at.line_start(), at.line_end());
-        if !at.line().contains(char::is_alphanumeric) {
-            return;
-        }
-        let from = key.map_or(start, |key| key.end);
-        let skipped = at.source.text()[from..end].find(|c: char| !c.is_whitespace() && c != ':' && c != '-');
-        if let Some(skipped) = skipped {
-            self.hidden.add(Span { source: Arc::clone(&at.source), start: from + skipped, end });
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! are resolved, in values only. Then every value is checked against the option table of its plugin. All
 //! problems are reported at once. This module starts nothing, and messages never contain secrets.
 
+mod broken_line;
 mod catalogue;
 mod check;
 mod checker;
@@ -13,14 +14,17 @@ mod delivery;
 mod document;
 mod exam_file;
 mod excerpt;
+mod exclude;
 mod failover;
 mod fields;
 mod filter;
 mod filter_settings;
 mod host_options;
+mod odd_character;
 mod option_schema;
 mod origin;
 mod other_file;
+mod permissions;
 mod pipeline;
 mod problem;
 mod ranges;
@@ -41,8 +45,9 @@ pub use codes::CODES;
 pub use delivery::{
     CheckpointInterval, Delivery, IfRunning, OnFull, OnInvalid, QueueLimits, RetryPolicy, RunSettings,
 };
-pub use document::{Document, read, read_text};
+pub use document::{Document, read, read_for, read_text, read_text_for};
 pub(crate) use exam_file::{DeliveredRecords, ExamPlugin, read_exam};
+pub use exclude::Exclude;
 pub use filter::{Filter, Statuses};
 pub use host_options::HostSettings;
 pub(crate) use host_options::{HostSetting, Scope};

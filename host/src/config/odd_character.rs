@@ -22,7 +22,9 @@ impl OddCharacter {
                 ("wide or narrow space", "a plain space")
             }
             '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' => ("invisible character", "nothing"),
-            '\u{201c}'..='\u{201f}' | '\u{ab}' | '\u{bb}' => ("typographic quote", "a straight quote: \" or '"),
+            '\u{201c}'..='\u{201f}' | '\u{ab}' | '\u{bb}' => {
+                ("typographic quote", "a straight quote: \" or '")
+            }
             '\u{2018}'..='\u{201b}' => ("typographic quote", "a straight quote: ' or \""),
             _ => return None,
         };

@@ -89,6 +89,11 @@ pub(super) fn is_bare_reference(text: &str) -> bool {
         .is_some_and(|reference| !matches!(reference, Reference::Variable { default: Some(_), .. }))
 }
 
+/// The path in a reference to a file.
+pub(super) fn file_of(reference: &str) -> Option<&str> {
+    reference.strip_prefix("${file:")?.strip_suffix('}')
+}
+
 enum Reference<'a> {
     Variable { name: &'a str, default: Option<&'a str> },
     File { path: &'a str },

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, RuleRepair, show_duration};
 use serde_json::{Map, Value, json};
 
+use super::check::belongs_next_to_plugin;
 use super::checker::Checker;
 use super::collector::{hide_all, hide_content};
 use super::fields::{is_rest_of_value, report_duplicate, report_rest_of_value};
+use super::odd_character;
 use super::origin::Origin;
 use super::pipeline::OptionSpans;
-use super::reference::is_bare_reference;
+use super::reference::{file_of, is_bare_reference};
 use super::scalar_traps;
 use super::source::Span;
 use super::suggestion::{nearest, sounds_secret};
@@ -37,6 +39,9 @@ impl Settings {
         self.options.contains_key(&option.name) || self.invalid.contains(&option.name)
     }
 }
+
+/// What `config example` writes for a value that the operator must choose.
+pub(crate) const PLACEHOLDER: &str = "REPLACE-ME";
 
 /// A value, and how it may be shown.
 struct ReadValue {
@@ -105,6 +110,16 @@ impl Checker<'_> {
         let name = option.name.clone();
         match self.value(option, node) {
             Some(ReadValue { value, references, is_credential }) => {
+                if !self.knows_items(option, node, &value) {
+                    settings.invalid.insert(name);
+                    return;
+                }
+                if is_path(&option.kind) && begins_with_tilde(&value) {
+                    self.collector
+                        .warning("tilde", &node.span, format!("`~` in the value of `{name}` is not replaced"))
+                        .label("this is a directory named `~`")
+                        .help("write ${env:HOME} instead, or the complete path");
+                }
                 settings.invalid.remove(&name);
                 settings.options.insert(name.clone(), value);
                 settings.spans.insert(name.clone(), (key.span.clone(), node.span.clone()));
@@ -114,6 +129,27 @@ impl Checker<'_> {
                 settings.invalid.insert(name);
             }
         }
+    }
+
+    /// Reports each item of a list that the plugin does not know. False if there is one.
+    fn knows_items(&mut self, option: &OptionDescriptor, node: &Node, value: &Value) -> bool {
+        let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut all_known = true;
+        for (index, item) in items.iter().enumerate() {
+            let Some(item) = item.as_str().filter(|item| !option.knows(item)) else { continue };
+            let span = match &node.content {
+                Content::Sequence(nodes) if nodes.len() == items.len() => &nodes[index].span,
+                _ => &node.span,
+            };
+            let near = nearest(item, option.known.iter().map(String::as_str));
+            let label = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
+            self.collector
+                .error("unknown-column", span, format!("unknown item `{item}` in option `{}`", option.name))
+                .label(label)
+                .help("`scanbridge plugin describe` lists the known items of the option");
+            all_known = false;
+        }
+        all_known
     }
 
     fn value(&mut self, option: &OptionDescriptor, node: &Node) -> Option<ReadValue> {
@@ -238,6 +274,17 @@ impl Checker<'_> {
     ) -> Option<ReadValue> {
         let resolved = self.resolve(text, &node.span)?;
         let name = &option.name;
+        if option.secret {
+            for path in resolved.references.iter().filter_map(|reference| file_of(reference)) {
+                self.open_secret(&node.span.source.folder().join(path), &node.span);
+            }
+        }
+        if resolved.text.contains(PLACEHOLDER) {
+            self.collector
+                .error("placeholder", &node.span, format!("option `{name}` still has its placeholder"))
+                .help(format!("replace it: {}", option.help));
+            return None;
+        }
         let problem = match parse(&resolved.text) {
             Ok(Value::String(text)) if option.required && text.is_empty() => "must not be empty".to_owned(),
             Ok(value) => {
@@ -267,7 +314,12 @@ impl Checker<'_> {
         match plugin.option(&entry.key.text) {
             Some(option) if option.secret => match &entry.value.content {
                 Content::Scalar(scalar) if is_bare_reference(&scalar.text) => {}
-                _ => self.collector.hide_value(&entry.key.span, &entry.value),
+                _ => {
+                    self.collector.hide_value(&entry.key.span, &entry.value);
+                    if !entry.value.is_null() {
+                        self.secret_in_file(&entry.key.span);
+                    }
+                }
             },
             // The kind refuses a login in a URL; the login must not be shown.
             Some(option) if has_url(&option.kind) && entry.value.span.text().contains('@') => {
@@ -276,9 +328,10 @@ impl Checker<'_> {
             Some(_) => {}
             None => {
                 let suggested = suggestion(plugin, &entry.key.text);
+                let is_scalar = matches!(entry.value.content, Content::Scalar(_));
                 let is_secret =
-                    suggested.is_none_or(|option| option.secret) || sounds_secret(&entry.key.text);
-                if is_secret {
+                    suggested.is_some_and(|option| option.secret) || sounds_secret(&entry.key.text);
+                if is_secret || !is_scalar {
                     hide_all(&mut self.collector, &entry.key.span, &entry.value);
                 }
             }
@@ -315,7 +368,13 @@ impl Checker<'_> {
         suggested: Option<&OptionDescriptor>,
     ) {
         let (key, word) = (&entry.key, plugin.kind.word());
-        let label = suggested.map(|option| format!("did you mean `{}`?", option.name));
+        let label = match (odd_character::find(&key.text), suggested) {
+            (Some((_, odd)), _) => Some(format!("the key contains a {}; {}", odd.shown(), odd.help())),
+            _ if belongs_next_to_plugin(&key.text, plugin.kind) => {
+                Some("this key of the host belongs next to `plugin:`, not under `with:`".to_owned())
+            }
+            (None, suggested) => suggested.map(|option| format!("did you mean `{}`?", option.name)),
+        };
         self.collector
             .error(
                 "unknown-option",
@@ -357,6 +416,23 @@ fn has_url(kind: &OptionKind) -> bool {
     match kind {
         OptionKind::Endpoint { .. } | OptionKind::Url { .. } => true,
         OptionKind::List { of } | OptionKind::Map { of } => has_url(of),
+        _ => false,
+    }
+}
+
+fn is_path(kind: &OptionKind) -> bool {
+    match kind {
+        OptionKind::Path => true,
+        OptionKind::List { of } | OptionKind::Map { of } => is_path(of),
+        _ => false,
+    }
+}
+
+fn begins_with_tilde(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == "~" || text.starts_with("~/"),
+        Value::Array(items) => items.iter().any(begins_with_tilde),
+        Value::Object(entries) => entries.values().any(begins_with_tilde),
         _ => false,
     }
 }

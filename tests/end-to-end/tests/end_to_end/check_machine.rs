@@ -100,7 +100,8 @@ fn two_outputs_with_one_file_in_two_spellings_or_through_a_link() {
         ("out/a.csv", "out/b.csv", 0, 0),
         ("/dev/null", "/dev/./null", 0, 0),
     ] {
-        let output = |id: &str, path: &str| format!("{{ id: {id}, plugin: CSV, with: {{ path: {path:?} }} }}");
+        let output =
+            |id: &str, path: &str| format!("{{ id: {id}, plugin: CSV, with: {{ path: {path:?} }} }}");
         sandbox.write("pipeline.yaml", pipeline(&scan(), &[&output("a", first), &output("b", second)]));
         let (found, code) = kinds(&sandbox, &["--offline"]);
         assert_eq!(code, Some(offline), "{first} {second}: {found:?}");
@@ -134,7 +135,7 @@ fn client_certificate_is_judged_without_a_connection() {
         ("early", Request::client("early").not_yet_valid()),
         ("soon", soon),
     ] {
-        authority.issue(&request).write_pem(&folder, name);
+        let _ = authority.issue(&request).write_pem(&folder, name);
     }
     sandbox.write("store.jceks", b"\xCE\xCE\xCE\xCE\x00\x00\x00\x02");
     let pem = |name: &str| format!("      tls_certificate: {name}.crt\n      tls_key: {name}.key\n");

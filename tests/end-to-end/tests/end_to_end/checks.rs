@@ -1,11 +1,14 @@
 //! `check`: several files, depths, exit codes, and the form of the JSON output.
 
+use std::fs;
+
 use serde_json::Value;
 
+use crate::installation::{self, project_file};
 use crate::sandbox::{CSV, Outcome, Sandbox, pipeline};
 
 fn scan() -> String {
-    format!("path: {:?}", crate::installation::project_file("examples/reports/scan.xml"))
+    format!("path: {:?}", project_file("examples/reports/scan.xml"))
 }
 
 fn check(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
@@ -20,7 +23,7 @@ fn json(sandbox: &Sandbox, arguments: &[&str]) -> (Value, Option<i32>) {
 #[test]
 fn several_files_and_directories_are_checked() {
     let sandbox = Sandbox::new();
-    std::fs::create_dir(sandbox.path("pipelines")).unwrap();
+    fs::create_dir(sandbox.path("pipelines")).unwrap();
     for name in ["a.yaml", "b.yml", "_draft.yaml", ".hidden.yaml", "notes.txt"] {
         let text =
             if name.len() == 6 || name == "b.yml" { pipeline(&scan(), &[CSV]) } else { "?".to_owned() };
@@ -80,7 +83,7 @@ fn json_has_one_form_for_all_problems() {
     let problem = &files[1]["problems"][0];
     assert_eq!(files[1]["pipeline"], "opened");
     let place = ["file", "line", "column", "instance", "step", "code"].map(|key| problem[key].to_string());
-    assert_eq!(place, ["\"opened.yaml\"", "5", "62", "\"sheet\"", "\"open\"", "\"plugin-option\""]);
+    assert_eq!(place, ["\"opened.yaml\"", "5", "58", "\"sheet\"", "\"open\"", "\"plugin-option\""]);
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn worst_code_of_several_files_wins() {
 #[test]
 fn settings_file_of_a_plugin_is_checked_as_such() {
     let sandbox = Sandbox::new();
-    let file = crate::installation::project_file("InputPlugins/QualysGuard.yaml");
+    let file = project_file("InputPlugins/QualysGuard.yaml");
     let file = file.to_str().unwrap();
     let outcome = check(&sandbox, &[file]).expect_code(0);
     assert_eq!(outcome.stdout, format!("{file} is valid (settings of QualysGuard)\n"));
@@ -134,4 +137,67 @@ fn settings_file_of_the_service_is_named_as_such() {
     let problems = output["files"][0]["problems"].as_array().unwrap();
     assert_eq!((code, problems.len()), (Some(78), 1), "{output:#}");
     assert_eq!(problems[0]["code"], "service-file");
+}
+
+/// F-109: a library that is truncated or empty is named, also in the installed plugin directory.
+#[test]
+fn damaged_library_is_named_where_its_plugin_is_missing() {
+    let sandbox = Sandbox::new();
+    let installed = installation::host();
+    for folder in ["bin", "lib/scanbridge/plugins"] {
+        fs::create_dir_all(sandbox.path(folder)).unwrap();
+    }
+    let host = sandbox.path("bin/scanbridge");
+    fs::hard_link(installed, &host).or_else(|_| fs::copy(installed, &host).map(drop)).unwrap();
+    let library = fs::read(installed.with_file_name("plugins").join("libscanbridge_json.so")).unwrap();
+    sandbox.write("lib/scanbridge/plugins/libscanbridge_other.so", &library[..2_000]);
+    sandbox.write("lib/scanbridge/plugins/libscanbridge_empty.so", "");
+    let run = |arguments: &[&str], code| {
+        Outcome::of(sandbox.program(&host, arguments).output().unwrap()).expect_code(code)
+    };
+    let listed = run(&["plugin", "list"], 0);
+    sandbox.write("p.yaml", pipeline(&scan(), &["{ id: o, plugin: Other, with: {} }"]));
+    let checked = run(&["check", "p.yaml"], 78);
+    for name in ["libscanbridge_other.so", "libscanbridge_empty.so"] {
+        assert!(listed.stdout.contains(name), "{}", listed.stdout);
+        let hint = checked.stderr.split("libraries that could not be loaded: ").nth(1).unwrap_or_default();
+        assert!(hint.contains(name), "{}", checked.stderr);
+        // In the log once.
+        let lines = checked.stderr.lines().filter(|line| line.contains("WARN") && line.contains(name));
+        assert_eq!(lines.count(), 1, "{}", checked.stderr);
+    }
+}
+
+#[test]
+fn unknown_column_is_an_error_offline_with_a_suggestion() {
+    let sandbox = Sandbox::new();
+    let output =
+        "{ id: sheet, plugin: CSV, with: { path: a.csv, columns: [asset.adress, finding.acme:epss] } }";
+    sandbox.write("p.yaml", pipeline(&scan(), &[output]));
+    let outcome = check(&sandbox, &["p.yaml", "--offline"]).expect_code(78);
+    insta::assert_snapshot!("check-unknown-column", outcome.stderr);
+    let described =
+        Outcome::of(sandbox.host(&["plugin", "describe", "CSV"]).output().unwrap()).expect_code(0);
+    assert!(described.stdout.contains("Known items: asset.id,"), "{}", described.stdout);
+}
+
+/// F-150: the same parts as the filter, for findings that are not delivered.
+#[test]
+fn excluded_findings_are_not_delivered() {
+    let sandbox = Sandbox::new();
+    let run = |filter: &str| {
+        let text = format!("{}filter: {filter}\n", pipeline(&format!("{}, settle_secs: 0", scan()), &[CSV]));
+        sandbox.run(&text).expect_code(0);
+        let table = sandbox.read("findings.csv");
+        table.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all = run("{}");
+    let services = run("{ kinds: [service] }");
+    assert!(!services.is_empty() && services.len() < all.len());
+    let others = run("{ exclude: { kinds: [service] } }");
+    assert_eq!(others.len(), all.len() - services.len());
+    let asset = all[0].split(',').next().unwrap();
+    let of_asset = all.iter().filter(|row| row.starts_with(&format!("{asset},"))).count();
+    assert!(of_asset > 0 && of_asset < all.len());
+    assert_eq!(run(&format!("{{ exclude: {{ ip_ranges: [{asset}] }} }}")).len(), all.len() - of_asset);
 }
