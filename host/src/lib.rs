@@ -19,4 +19,4 @@ pub mod session;
 pub mod state;
 pub mod telemetry;
 
-pub use commands::execute;
+pub use commands::{execute, print_version};

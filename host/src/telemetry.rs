@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write, stderr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use indicatif::ProgressBar;
 use scanbridge_plugin_api::abi::level_number;
@@ -62,9 +62,20 @@ pub fn start(format: LogFormat, verbosity: i8) {
     };
 }
 
-/// Whether to use colors on standard error: only on a terminal, unless `NO_COLOR` is set and not empty
+/// Sets whether to use colors on standard error. `None`: [`has_colors`] decides. Call before [`start`].
+pub(crate) fn choose_colors(choice: Option<bool>) {
+    // Set once per process.
+    let _ = COLORS.set(choice);
+}
+
+static COLORS: OnceLock<Option<bool>> = OnceLock::new();
+
+/// Whether to use colors on standard error, unless the operator has chosen: only on a terminal, unless `NO_COLOR` is set and not empty
 /// (<https://no-color.org>) or `TERM` is `dumb`.
 pub(crate) fn has_colors() -> bool {
+    if let Some(Some(choice)) = COLORS.get() {
+        return *choice;
+    }
     let is_set =
         |name: &str, matches: fn(&OsStr) -> bool| std::env::var_os(name).is_some_and(|value| matches(&value));
     stderr().is_terminal()

@@ -30,8 +30,10 @@ fn everything_shown(text: &str) -> String {
         }
         Ok(pipeline) => {
             let warnings = config::render_all(&pipeline.warnings, RenderStyle::default());
-            let text = cli::show_settings(&pipeline, &catalogue, Format::Text, 80);
-            let json = cli::show_settings(&pipeline, &catalogue, Format::Json, 80);
+            let text =
+                cli::show_settings(&pipeline, &catalogue, &cli::RunLocations::default(), Format::Text, 80);
+            let json =
+                cli::show_settings(&pipeline, &catalogue, &cli::RunLocations::default(), Format::Json, 80);
             format!("{warnings}{text}{json}{pipeline:?}")
         }
     }

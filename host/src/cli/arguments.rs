@@ -1,10 +1,9 @@
 //! Command-line arguments of `scanbridge`. Scripts depend on them: names and meanings must not change.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 /// Transfer vulnerability findings from Qualys to Defense Center, ArcSight (CEF), CSV and JSON.
 ///
@@ -39,8 +38,8 @@ Exit codes:
   130 interrupted";
 
 const CHECK_EXIT_CODES: &str = "\
-Exit codes: 0 if all files are valid, 78 if one is not; otherwise the code with which a run would end. For
-several files or reasons, the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66. List: scanbridge --help";
+Exit codes: 0 if all files are valid, 78 if one is not; otherwise the code with which a run would end.
+With several reasons: the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66. List: scanbridge --help";
 
 const TEST_EXIT_CODES: &str = "\
 Exit codes: 0 if all checks were made and passed, 70 if a check failed, 78 if checks could not be made.";
@@ -87,6 +86,28 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
+    /// Print the inputs, filters and outputs of a pipeline as a diagram
+    #[command(
+        after_help = "Example:\n  scanbridge graph nightly.yaml --format dot | dot -Tsvg > nightly.svg"
+    )]
+    Graph {
+        /// Pipeline file
+        file: PathBuf,
+        /// Language of the diagram
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: GraphFormat,
+    },
+    /// Print a script that completes commands and options in a shell
+    #[command(
+        after_help = "Examples:\n  scanbridge completions bash > /etc/bash_completion.d/scanbridge\n  \
+                            scanbridge completions zsh > /usr/share/zsh/site-functions/_scanbridge"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Show the options of every command
+    Options,
     /// List, describe, create and examine plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -265,11 +286,19 @@ pub enum ConfigCommand {
     },
     /// Print the JSON Schema of pipeline files for editors; covers the installed plugins
     Schema,
+    /// Print a pipeline file with all options of these plugins, as comments with their defaults
+    Example {
+        /// Names of input and output plugins
+        #[arg(required = true, value_name = "PLUGIN")]
+        plugins: Vec<String>,
+        /// Also the keys of the host, such as `retry` and `queue`
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 /// Options of every command.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Global options")]
 pub struct CommonOptions {
     /// Additional plugin directory; can be repeated
     #[arg(long = "plugin-dir", global = true, value_name = "DIR")]
@@ -287,12 +316,37 @@ pub struct CommonOptions {
     /// Format of log lines on standard error
     #[arg(long, value_enum, default_value_t, global = true, value_name = "FORMAT")]
     pub log_format: Format,
+    /// Colors on standard error
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    pub color: ColorChoice,
     /// More log output: -v debug, -vv trace
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
     pub verbose: u8,
     /// Less log output: -q warnings and errors, -qq errors only
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub quiet: u8,
+}
+
+/// When to use colors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Language of a diagram.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Mermaid, which Markdown viewers show
+    #[default]
+    Mermaid,
+    /// Graphviz
+    Dot,
 }
 
 /// Output format of a command.
@@ -303,99 +357,4 @@ pub enum Format {
     Text,
     /// JSON
     Json,
-}
-
-/// Result of parsing that ends the program before any command: a usage error, or a request for help or the
-/// version.
-#[derive(Debug)]
-pub struct Usage(clap::Error);
-
-/// Parses the command line; the first argument is the program name.
-///
-/// # Errors
-/// [`Usage`] on a usage error, and when help or the version is requested.
-pub fn parse<I, A>(arguments: I) -> Result<Arguments, Usage>
-where
-    I: IntoIterator<Item = A>,
-    A: Into<OsString> + Clone,
-{
-    Arguments::try_parse_from(arguments).map_err(Usage)
-}
-
-impl Usage {
-    /// Exit code: 0 for help and version, 64 (`EX_USAGE`) for usage errors.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self.0.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
-            _ => 64,
-        }
-    }
-
-    /// Prints help to standard output or the error to standard error, in color on a terminal. Write errors
-    /// are ignored, because a closed pipe (`scanbridge --help | head`) is not a failure.
-    pub fn print(&self) {
-        let _ = self.0.print();
-    }
-}
-
-impl std::fmt::Display for Usage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0.render())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    fn read(line: &str) -> Result<Arguments, Usage> {
-        parse(line.split(' '))
-    }
-
-    #[test]
-    fn clap_definitions_are_valid() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn global_options_before_or_after_the_command() {
-        let before = read("scanbridge --plugin-dir a --plugin-dir b -v run p.yaml --summary json").unwrap();
-        let after = read("scanbridge run p.yaml --summary json -v --plugin-dir a --plugin-dir b").unwrap();
-        assert_eq!(before, after);
-        assert_eq!(before.common.plugin_dirs, [PathBuf::from("a"), PathBuf::from("b")]);
-        assert_eq!(before.common.verbose, 1);
-        let run = Command::Run {
-            file: "p.yaml".into(),
-            summary: Format::Json,
-            no_progress: false,
-            restart: false,
-            wait: false,
-        };
-        assert_eq!(before.command, run);
-    }
-
-    #[test]
-    fn usage_errors_exit_with_64_and_help_with_0() {
-        for (line, code) in [
-            ("scanbridge", 64),
-            ("scanbridge run", 64),
-            ("scanbridge runn p.yaml", 64),
-            ("scanbridge run p.yaml --sumary json", 64),
-            ("scanbridge check p.yaml --offline --probe", 64),
-            ("scanbridge run p.yaml -v -q", 64),
-            ("scanbridge --help", 0),
-            ("scanbridge help run", 0),
-            ("scanbridge --version", 0),
-        ] {
-            assert_eq!(read(line).unwrap_err().exit_code(), code, "{line}");
-        }
-    }
-
-    #[test]
-    fn misspelled_command_gets_a_suggestion() {
-        assert!(read("scanbridge chek p.yaml").unwrap_err().to_string().contains("'check'"));
-    }
 }

@@ -9,19 +9,29 @@ mod run;
 mod settings;
 mod state;
 pub(crate) mod terminal;
+mod version;
 
 use scanbridge_plugin_api::PluginKind;
 
-use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, PluginCommand};
+use std::path::Path;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::cli::{
+    Arguments, ColorChoice, Command, CommonOptions, ConfigCommand, Format, GraphFormat, PluginCommand,
+    options_of_every_command, show_graph,
+};
 use crate::exam;
 use crate::plugins::guard::ExitGuard;
 use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
 use crate::session::RunOptions;
 use crate::telemetry::{self, LogFormat};
-use preparation::registry;
+use preparation::{checked, registry};
 pub(crate) use run::{default_state_folder, stop_on_signal};
-use terminal::stderr_is_terminal;
+use terminal::{print_output, stderr_is_terminal};
+pub use version::print_version;
 
 /// Executes a command and returns the exit code.
 #[must_use]
@@ -32,6 +42,11 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
+    telemetry::choose_colors(match common.color {
+        ColorChoice::Auto => None,
+        ColorChoice::Always => Some(true),
+        ColorChoice::Never => Some(false),
+    });
     // A child of the exam prints nothing: what it prints comes from the plugin.
     if !matches!(arguments.command, Command::Plugin(PluginCommand::Examine { .. })) {
         telemetry::start(format, verbosity(common));
@@ -49,6 +64,9 @@ pub fn execute(arguments: &Arguments) -> u8 {
             let request = check::Request { depth: *depth, deny_warnings: *deny_warnings, format: *format };
             check::check(paths, request, common)
         }
+        Command::Graph { file, format } => graph(file, *format, common),
+        Command::Completions { shell } => completions(*shell),
+        Command::Options => print_output(&options_of_every_command(), 0),
         Command::Plugin(PluginCommand::List { format }) => plugin::list(*format, &registry(common)),
         Command::Plugin(PluginCommand::Describe { name, format }) => {
             plugin::describe(name, *format, &registry(common))
@@ -68,10 +86,26 @@ pub fn execute(arguments: &Arguments) -> u8 {
         }
         Command::Plugin(PluginCommand::Examine { job }) => exam::serve(job),
         Command::Config(ConfigCommand::Show { file, format, .. }) => settings::show(file, *format, common),
+        Command::Config(ConfigCommand::Example { plugins, all }) => {
+            settings::example(plugins, *all, &registry(common))
+        }
         Command::Config(ConfigCommand::Schema) => settings::schema(&registry(common)),
         Command::State(command) => state::execute(command, common),
         Command::DeadLetters(command) => dead_letters::execute(command, common),
     })
+}
+
+fn graph(file: &Path, format: GraphFormat, common: &CommonOptions) -> u8 {
+    match checked(file, &registry(common), "") {
+        Ok(pipeline) => print_output(&show_graph(&pipeline, format), 0),
+        Err(code) => code,
+    }
+}
+
+fn completions(shell: Shell) -> u8 {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "scanbridge", &mut script);
+    print_output(&String::from_utf8_lossy(&script), 0)
 }
 
 fn verbosity(common: &CommonOptions) -> i8 {

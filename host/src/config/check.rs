@@ -13,10 +13,10 @@ use super::fields::{Elsewhere, Fields};
 use super::filter::Filter;
 use super::host_options::{Scope, keys};
 use super::origin::Origin;
-use super::pipeline::{InputInstance, Instance, OutputInstance, Pipeline, Places};
+use super::pipeline::{InputInstance, Instance, OptionLocations, OutputInstance, Pipeline};
 use super::problem::Problems;
 use super::reference::Environment;
-use super::settings::Settings;
+use super::settings::{PLACEHOLDER, Settings};
 use super::source::Span;
 use super::suggestion::nearest;
 use super::tree::{Content, Node};
@@ -48,7 +48,7 @@ pub fn check_in(
     if checker.collector.has_errors() {
         return Err(checker.collector.finish());
     }
-    pipeline.places.hidden = checker.collector.redactions();
+    pipeline.locations.hidden = checker.collector.redactions();
     pipeline.warnings = checker.collector.finish().list;
     Ok(pipeline)
 }
@@ -88,7 +88,7 @@ impl Checker<'_> {
         let mut ids = Ids::new();
         for (number, node) in self.instances(root, &fields, PluginKind::Input) {
             let (instance, fields) =
-                self.instance(node, PluginKind::Input, number, &mut ids, &mut pipeline.places);
+                self.instance(node, PluginKind::Input, number, &mut ids, &mut pipeline.locations);
             let host = self.host_settings(&fields, Scope::Input);
             let (retry, hang) = (RetryPolicy::of(&host), host.seconds("hang_secs"));
             let on_invalid = OnInvalid::of(&host);
@@ -102,7 +102,7 @@ impl Checker<'_> {
         }
         let nodes = self.instances(root, &fields, PluginKind::Output);
         for (number, node) in &nodes {
-            let output = self.output(node, *number, &mut ids, shared.as_ref(), &mut pipeline.places);
+            let output = self.output(node, *number, &mut ids, shared.as_ref(), &mut pipeline.locations);
             pipeline.outputs.extend(output);
         }
         self.collector.instance = None;
@@ -177,9 +177,9 @@ impl Checker<'_> {
         number: usize,
         ids: &mut Ids<'n>,
         shared: Option<&Filter>,
-        places: &mut Places,
+        locations: &mut OptionLocations,
     ) -> Option<OutputInstance> {
-        let (instance, fields) = self.instance(node, PluginKind::Output, number, ids, places);
+        let (instance, fields) = self.instance(node, PluginKind::Output, number, ids, locations);
         let own = fields.get("filter").map(|node| self.filter(node));
         let filters = shared.cloned().into_iter().chain(own).filter(|filter| !filter.is_open()).collect();
         let host = self.host_settings(&fields, Scope::Output);
@@ -206,7 +206,7 @@ impl Checker<'_> {
         kind: PluginKind,
         number: usize,
         ids: &mut Ids<'n>,
-        places: &mut Places,
+        locations: &mut OptionLocations,
     ) -> (Option<Instance>, Fields<'n>) {
         let owner = owner(node, kind, number);
         self.collector.instance = node.entry("id").and_then(Node::text).map(str::to_owned);
@@ -236,7 +236,7 @@ impl Checker<'_> {
         let settings = self.settings(node, &fields, &plugin, &owner);
         let declared = fields.get("plugin").map_or_else(|| start(node), |value| value.span.clone());
         if let Some(id) = &id {
-            places.instances.insert(id.clone(), (declared, settings.spans));
+            locations.instances.insert(id.clone(), (declared, settings.spans));
         }
         let instance = id.map(|id| Instance {
             id,
@@ -297,6 +297,12 @@ impl Checker<'_> {
             return None;
         };
         let name = self.text(value, "plugin")?.text;
+        if name == PLACEHOLDER {
+            self.collector
+                .error("placeholder", &value.span, format!("{owner} still has a placeholder"))
+                .help(listing);
+            return None;
+        }
         if let Some(found) = self.catalogue.find(kind, &name) {
             return Some(found.clone());
         }

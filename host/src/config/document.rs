@@ -54,8 +54,8 @@ impl Document {
     }
 }
 
-/// Reads a pipeline file without checking its content. Of a line that is not valid YAML only the first word is shown,
-/// because it is not known what is secret.
+/// Reads a pipeline file without checking its content. A line that is not valid YAML is not shown, because it is not known
+/// what is secret.
 ///
 /// # Errors
 /// When the file cannot be read, is too large or is invalid YAML.

@@ -223,6 +223,11 @@ fn in_scope(scope: Scope) -> impl Iterator<Item = &'static OptionDescriptor> {
     DESCRIPTORS.iter().filter(move |(scopes, _)| scopes.contains(&scope)).map(|(_, option)| option)
 }
 
+/// The keys of a scope, in display order, for an example.
+pub(crate) fn host_options(scope: Scope) -> impl Iterator<Item = &'static OptionDescriptor> {
+    in_scope(scope)
+}
+
 /// Section and key of a name; the section is empty for a key of its own.
 fn path(option: &OptionDescriptor) -> (&str, &str) {
     option.name.split_once('.').unwrap_or(("", &option.name))

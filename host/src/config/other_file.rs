@@ -52,7 +52,7 @@ pub(crate) fn check_any(document: &Document, catalogue: &dyn Catalogue) -> Resul
     Ok(CheckedDocument::PluginSettings { plugin: plugin.name.clone(), warnings: problems.list })
 }
 
-/// The plugin whose settings this file contains: it knows most of the keys, and no key is one of a pipeline.
+/// The plugin whose settings this file contains: it knows most of the keys, and none of the keys is one of a pipeline.
 fn plugin_of<'a>(document: &Document, catalogue: &'a dyn Catalogue) -> Option<&'a Descriptor> {
     let entries = document.root.entries();
     if entries.is_empty() || entries.iter().any(|entry| PIPELINE_KEYS.contains(&entry.key.text.as_str())) {
@@ -69,7 +69,7 @@ fn plugin_of<'a>(document: &Document, catalogue: &'a dyn Catalogue) -> Option<&'
     plugins.max_by_key(rank).filter(|plugin| rank(plugin).0 * 2 > entries.len())
 }
 
-/// Keys without which a file is no pipeline.
+/// Keys that every pipeline has.
 const PIPELINE_KEYS: [&str; 3] = ["version", "inputs", "outputs"];
 
 impl Checker<'_> {

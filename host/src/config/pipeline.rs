@@ -33,12 +33,12 @@ pub struct Pipeline {
     /// Warnings for the operator; the pipeline can run.
     pub warnings: Vec<Problem>,
     /// Where the options are set, for problems that plugins find.
-    pub(super) places: Places,
+    pub(super) locations: OptionLocations,
 }
 
 /// The location of each option in the settings files.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places {
+pub(super) struct OptionLocations {
     pub(super) hidden: Redactions,
     /// By the `id` of the instance: its declaration, and the key and value of each option.
     pub(super) instances: BTreeMap<String, (Span, OptionSpans)>,
@@ -77,11 +77,11 @@ impl Pipeline {
     /// The problem that a plugin found, at the option that it names, otherwise at the instance.
     pub(crate) fn problem(&self, judgement: Judgement<'_>) -> Problem {
         let Judgement { level, code, message, hint, instance, option, step } = judgement;
-        let span = self.places.instances.get(instance).map(|(declared, options)| {
+        let span = self.locations.instances.get(instance).map(|(declared, options)| {
             option.and_then(|option| options.get(option)).map_or(declared, |(_, value)| value)
         });
         let file = span.map_or(self.file.as_path(), Span::file).to_owned();
-        let excerpt = span.map(|span| self.places.hidden.excerpt(span));
+        let excerpt = span.map(|span| self.locations.hidden.excerpt(span));
         Problem {
             level,
             code,
@@ -125,7 +125,7 @@ impl Pipeline {
             inputs: Vec::new(),
             outputs: Vec::new(),
             warnings: Vec::new(),
-            places: Places::default(),
+            locations: OptionLocations::default(),
         }
     }
 }

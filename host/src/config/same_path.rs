@@ -106,7 +106,7 @@ fn normalized(text: &str) -> PathBuf {
     normalized
 }
 
-/// The path with the links on the way to its directory resolved. An output replaces a link in its place.
+/// The path with the links on the way to its directory resolved. An output replaces a link that is its target.
 fn resolved(text: &str) -> Option<PathBuf> {
     let path = Path::new(text);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -27,6 +27,8 @@ pub struct ArcSightCef {
     committed: Written,
     /// Whether `check` contacts no receiver.
     is_local: bool,
+    /// The defaults that the preset sets.
+    defaults: CheckReport,
 }
 
 impl Output for ArcSightCef {
@@ -56,12 +58,15 @@ impl Output for ArcSightCef {
         }
         let (report, committed) = (Tally::default(), Written::default());
         let is_local = open.purpose() == Purpose::Check;
-        let cef = Self { encoder, transport, preset, report, committed, is_local };
+        let defaults = Preset::of(options)?.effective(options, CheckReport::default())?;
+        let cef = Self { encoder, transport, preset, report, committed, is_local, defaults };
         Ok(OpenedOutput::from(cef).with_capabilities(capabilities))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         let report = if self.is_local { self.transport.check_locally() } else { self.transport.check() };
+        let mut report = report;
+        report.effective.clone_from(&self.defaults.effective);
         Ok(match self.preset {
             Some(preset) => report.step("receiver", Verdict::Ok, preset.expectation()),
             None => report,
@@ -227,6 +232,7 @@ mod tests {
             report: Tally::default(),
             committed: Written::default(),
             is_local: false,
+            defaults: CheckReport::default(),
         }
     }
 

@@ -10,7 +10,11 @@ use crate::source::SourceContext;
 
 /// Checks the client certificate, without contacting Qualys.
 pub(crate) fn local(context: &SourceContext) -> CheckReport {
-    certificate(CheckReport::default(), context).0
+    let computed = context.settings.computed.iter();
+    let report = computed.fold(CheckReport::default(), |report, computed| {
+        report.effective(computed.option, &*computed.value, computed.origin)
+    });
+    certificate(report, context).0
 }
 
 /// Checks the client certificate and the login.

@@ -121,6 +121,12 @@ fn with_certificate(options: &str) -> String {
     )
 }
 
+/// The pipeline file has a password.
+fn write_private(sandbox: &Sandbox, text: &str) {
+    let path = sandbox.write("pipeline.yaml", text);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 #[test]
 fn client_certificate_is_judged_without_a_connection() {
     let sandbox = Sandbox::new();
@@ -154,13 +160,13 @@ fn client_certificate_is_judged_without_a_connection() {
         cases.push((options, &["error access-denied"], 77, "wrong password for c.p12"));
     }
     for (options, kinds, code, part) in cases {
-        sandbox.write("pipeline.yaml", with_certificate(&options));
+        write_private(&sandbox, &with_certificate(&options));
         let (found, found_code) = problems(&sandbox, &[]);
         let found_kinds: Vec<&str> = found.iter().map(|(kind, _)| kind.as_str()).collect();
         assert_eq!((found_kinds.as_slice(), found_code), (kinds, Some(code)), "{options}: {found:?}");
         assert!(found.first().is_none_or(|(_, message)| message.contains(part)), "{options}: {found:?}");
     }
-    sandbox.write("pipeline.yaml", with_certificate(&pem("soon")));
+    write_private(&sandbox, &with_certificate(&pem("soon")));
     let stderr = check(&sandbox, &[]).expect_code(0).stderr;
     assert!(stderr.contains("pipeline.yaml:10:24"), "the option is marked: {stderr}");
 }
@@ -198,10 +204,9 @@ fn state_directory_of_another_user_is_an_error() {
     let (found, code) = problems(&sandbox, &[]);
     assert_eq!((found[0].0.as_str(), code), ("error state", Some(78)), "{found:?}");
     assert!(found[0].1.contains("is writable by all users"), "{found:?}");
+    check(&sandbox, &["--offline"]).expect_code(0);
+    assert_eq!(fs::read_dir(sandbox.path("state")).unwrap().count(), 0, "a check creates nothing");
     // The run says the same.
     let run = Outcome::of(sandbox.host(&["run", "pipeline.yaml", "--state-dir", "state"]).output().unwrap());
     assert_eq!(run.code, Some(78), "{}", run.stderr);
-    check(&sandbox, &["--offline"]).expect_code(0);
-    // Nothing is created.
-    assert_eq!(fs::read_dir(sandbox.path("state")).unwrap().count(), 0);
 }

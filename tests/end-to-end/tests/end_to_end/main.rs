@@ -6,6 +6,7 @@ mod archive;
 mod cef;
 mod check_machine;
 mod checks;
+mod configuration;
 mod counts;
 mod crashing_plugins;
 mod csv;
