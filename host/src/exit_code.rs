@@ -22,3 +22,33 @@ pub(crate) fn exit_code(kind: ErrorKind) -> u8 {
         ErrorKind::Cancelled => INTERRUPTED,
     }
 }
+
+/// The exit code for several results: the one that needs the operator most.
+#[must_use]
+pub(crate) fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
+    let rank = |code: &u8| ORDER.iter().position(|known| known == code).unwrap_or(0);
+    codes.into_iter().min_by_key(rank).unwrap_or(0)
+}
+
+/// A bug first, then what only a person can repair, then what may repair itself.
+const ORDER: [u8; 12] = [70, 78, 77, 69, 74, 73, 76, 75, 65, 66, INTERRUPTED, 0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worst_exit_code_of_several() {
+        for (codes, expected) in [
+            (&[][..], 0),
+            (&[0, 66, 65], 65),
+            (&[66, 69, 130], 69),
+            (&[69, 77, 78], 78),
+            (&[78, 70], 70),
+            (&[73, 74, 75, 76], 74),
+            (&[130, 0], 130),
+        ] {
+            assert_eq!(worst(codes.iter().copied()), expected, "{codes:?}");
+        }
+    }
+}

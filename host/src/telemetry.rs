@@ -136,9 +136,20 @@ fn log_panics() {
     }));
 }
 
-/// Whether to use colors on standard error: only on a terminal, unless `NO_COLOR` is set and not empty
+/// Sets whether to use colors on standard error. `None`: [`has_colors`] decides. Call before [`start`].
+pub(crate) fn choose_colors(choice: Option<bool>) {
+    // Set once per process.
+    let _ = COLORS.set(choice);
+}
+
+static COLORS: OnceLock<Option<bool>> = OnceLock::new();
+
+/// Whether to use colors on standard error, unless the operator has chosen: only on a terminal, unless `NO_COLOR` is set and not empty
 /// (<https://no-color.org>) or `TERM` is `dumb`.
 pub(crate) fn has_colors() -> bool {
+    if let Some(Some(choice)) = COLORS.get() {
+        return *choice;
+    }
     let is_set =
         |name: &str, matches: fn(&OsStr) -> bool| std::env::var_os(name).is_some_and(|value| matches(&value));
     stderr().is_terminal()

@@ -19,17 +19,21 @@ fn config() -> ProptestConfig {
 fn everything_shown(text: &str) -> String {
     let catalogue = FakeCatalogue::new();
     let environment = Environment { variable: &|_| None };
-    let checked = config::read_text(Path::new("hostile.yaml"), text)
+    let checked = config::read_text_for(Path::new("hostile.yaml"), text, &catalogue)
         .and_then(|document| config::check_in(&document, &catalogue, environment));
     match checked {
         Err(problems) => {
             let colored = problems.render(RenderStyle { color: true, width: 40 });
-            format!("{problems}{colored}{}{problems:?}", problems.to_json())
+            let json: String =
+                problems.list.iter().map(|problem| config::problem_to_json(problem).to_string()).collect();
+            format!("{problems}{colored}{json}{problems:?}")
         }
         Ok(pipeline) => {
             let warnings = config::render_all(&pipeline.warnings, RenderStyle::default());
-            let text = cli::show_settings(&pipeline, &catalogue, Format::Text, 80);
-            let json = cli::show_settings(&pipeline, &catalogue, Format::Json, 80);
+            let text =
+                cli::show_settings(&pipeline, &catalogue, &cli::RunLocations::default(), Format::Text, 80);
+            let json =
+                cli::show_settings(&pipeline, &catalogue, &cli::RunLocations::default(), Format::Json, 80);
             format!("{warnings}{text}{json}{pipeline:?}")
         }
     }
@@ -119,7 +123,7 @@ proptest! {
     #[test]
     fn passwords_are_never_shown(
         password in passwords(),
-        key in prop::sample::select(vec!["password", "passwrod", "pin", "Password", "secret", "user_pass", "zzz"]),
+        key in prop::sample::select(vec!["password", "passwrod", "pin", "Password", "secret", "user_pass"]),
         form in 0..9,
         other in prop::sample::select(vec!["username: u", "page_size: 0", "usrname: u", "username: [", "url: 'a"]),
     ) {

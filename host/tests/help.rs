@@ -1,15 +1,14 @@
 //! Help texts of all commands at 80 columns.
 
-use clap::CommandFactory;
 use clap::error::ErrorKind;
-use scanbridge::cli::Arguments;
+use scanbridge::cli::command;
 
 const COLUMNS: usize = 80;
 
 /// The output of a command line that ends in help or a usage error.
 fn usage(line: &[String]) -> (ErrorKind, String) {
     // A fixed width: clap uses that of the terminal otherwise.
-    let command = Arguments::command().term_width(COLUMNS);
+    let command = command().term_width(COLUMNS);
     let error = command.try_get_matches_from(line).expect_err("help is an error");
     (error.kind(), error.render().to_string())
 }
@@ -29,7 +28,7 @@ fn check_help(command: &clap::Command, parents: &[String]) -> usize {
 
 #[test]
 fn help_of_every_command() {
-    let commands = check_help(&Arguments::command(), &[]);
+    let commands = check_help(&command(), &[]);
     let snapshots = std::fs::read_dir("tests/snapshots").unwrap();
     let names = snapshots.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let snapshots = names.filter(|name| name.starts_with("help-") && name.ends_with(".snap")).count();

@@ -135,6 +135,24 @@ words! {
     }
 }
 
+words! {
+    /// Whether `check` judges what is on this machine when the instance is opened for
+    /// [`Purpose::Check`](crate::Purpose::Check), and contacts no peer then. Declared by the plugin; the answer of an instance is ignored.
+    LocalCheck {
+        /// No: the host calls `check` only after opening for [`Purpose::Probe`](crate::Purpose::Probe).
+        #[default]
+        No = "no",
+        /// Yes.
+        Yes = "yes",
+    }
+}
+
+impl LocalCheck {
+    fn is_no(&self) -> bool {
+        *self == Self::No
+    }
+}
+
 /// The capabilities of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -150,6 +168,9 @@ pub struct OutputCapabilities {
     pub order: Order,
     /// Whether `commit` can reject rows.
     pub late_answers: LateAnswers,
+    /// Whether `check` can be called without contacting a peer.
+    #[serde(skip_serializing_if = "LocalCheck::is_no")]
+    pub local_check: LocalCheck,
 }
 
 impl OutputCapabilities {
@@ -160,6 +181,7 @@ impl OutputCapabilities {
         partial: Partial::Refuses,
         order: Order::Stream,
         late_answers: LateAnswers::None,
+        local_check: LocalCheck::No,
     };
 
     /// Sets how it continues a report.
@@ -197,6 +219,13 @@ impl OutputCapabilities {
         self
     }
 
+    /// Sets whether `check` can be called without contacting a peer.
+    #[must_use]
+    pub const fn local_check(mut self, local_check: LocalCheck) -> Self {
+        self.local_check = local_check;
+        self
+    }
+
     /// The effective capabilities of an instance: its own declaration, limited to that of its plugin.
     #[must_use]
     pub fn at_most(self, plugin: Self) -> Self {
@@ -206,6 +235,7 @@ impl OutputCapabilities {
             partial: self.partial.min(plugin.partial),
             order: self.order.min(plugin.order),
             late_answers: self.late_answers.min(plugin.late_answers),
+            local_check: self.local_check.min(plugin.local_check),
         }
     }
 }
@@ -221,11 +251,15 @@ pub struct InputCapabilities {
     pub rereads: Rereads,
     /// Whether it ends by itself.
     pub ends: Ends,
+    /// Whether `check` can be called without contacting a peer.
+    #[serde(skip_serializing_if = "LocalCheck::is_no")]
+    pub local_check: LocalCheck,
 }
 
 impl InputCapabilities {
     /// The defaults: the host assumes the minimum.
-    pub const NONE: Self = Self { resumes: Resumes::None, rereads: Rereads::No, ends: Ends::Yes };
+    pub const NONE: Self =
+        Self { resumes: Resumes::None, rereads: Rereads::No, ends: Ends::Yes, local_check: LocalCheck::No };
 
     /// Sets where it can continue.
     #[must_use]
@@ -248,6 +282,13 @@ impl InputCapabilities {
         self
     }
 
+    /// Sets whether `check` can be called without contacting a peer.
+    #[must_use]
+    pub const fn local_check(mut self, local_check: LocalCheck) -> Self {
+        self.local_check = local_check;
+        self
+    }
+
     /// The effective capabilities of an instance: its own declaration, limited to that of its plugin.
     #[must_use]
     pub fn at_most(self, plugin: Self) -> Self {
@@ -255,6 +296,7 @@ impl InputCapabilities {
             resumes: self.resumes.min(plugin.resumes),
             rereads: self.rereads.min(plugin.rereads),
             ends: self.ends.min(plugin.ends),
+            local_check: self.local_check.min(plugin.local_check),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Results of a probe.
+//! Results of a check on this machine, and of a probe.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -29,7 +29,7 @@ impl From<String> for Verdict {
     }
 }
 
-/// One step of a probe: `TLS`, `ok`, `TLS 1.3, certificate valid for 212 days`.
+/// One step of a check: `TLS`, `ok`, `TLS 1.3, certificate valid for 212 days`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CheckStep {
@@ -39,10 +39,25 @@ pub struct CheckStep {
     pub verdict: Verdict,
     /// What was found and, unless the result is `ok`, what to do about it.
     pub detail: String,
-    /// Kind of the error that made the step fail, if the plugin has set it. It determines the exit code of `check
+    /// Kind of the error behind a failed step or a warning, if the plugin has set it. It determines the exit code of `check
     /// --probe`, so that `check` and `run` end with the same code for the same cause.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_kind")]
     pub kind: Option<ErrorKind>,
+    /// The option whose value the step judges. The host adds the place in the pipeline file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub option: Option<String>,
+}
+
+/// The value that an option has although it is not set, because it follows from other options.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EffectiveValue {
+    /// The name of the option. An option that is set, or secret, is ignored.
+    pub option: String,
+    /// The value, as written in a pipeline file.
+    pub value: String,
+    /// What it follows from, for example `` `receiver: splunk` ``.
+    pub origin: String,
 }
 
 /// A kind that a newer plugin API has added is read as `None`.
@@ -51,33 +66,70 @@ fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Error
     Ok(serde_json::from_value(value).ok())
 }
 
-/// The result of a probe, step by step.
+/// The result of a check, step by step.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CheckReport {
     /// The steps in the order in which they were executed.
     pub steps: Vec<CheckStep>,
+    /// The values of options that are not set and whose default is not constant, for `config show`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effective: Vec<EffectiveValue>,
 }
 
 impl CheckReport {
     /// Adds a step.
     #[must_use]
     pub fn step(mut self, name: impl Into<String>, verdict: Verdict, detail: impl Into<String>) -> Self {
-        self.steps.push(CheckStep { name: name.into(), verdict, detail: detail.into(), kind: None });
+        self.steps.push(CheckStep {
+            name: name.into(),
+            verdict,
+            detail: detail.into(),
+            kind: None,
+            option: None,
+        });
         self
     }
 
-    /// Adds a failed step with the message, the hint and the kind of this error.
+    /// Adds a failed step with the message, the hint, the kind and the option of this error.
     #[must_use]
-    pub fn failed_step(mut self, name: impl Into<String>, error: &PluginError) -> Self {
+    pub fn failed_step(self, name: impl Into<String>, error: &PluginError) -> Self {
+        self.judged(name.into(), Verdict::Failed, error)
+    }
+
+    /// Adds a warning with the message, the hint, the kind and the option of this error.
+    #[must_use]
+    pub fn warning_step(self, name: impl Into<String>, error: &PluginError) -> Self {
+        self.judged(name.into(), Verdict::Warning, error)
+    }
+
+    fn judged(mut self, name: String, verdict: Verdict, error: &PluginError) -> Self {
         let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
         let detail = format!("{}{hint}", error.message);
-        self.steps.push(CheckStep {
-            name: name.into(),
-            verdict: Verdict::Failed,
-            detail,
-            kind: Some(error.kind),
-        });
+        let (kind, option) = (Some(error.kind), error.option.clone());
+        self.steps.push(CheckStep { name, verdict, detail, kind, option });
+        self
+    }
+
+    /// Names the option that the last step is about.
+    #[must_use]
+    pub fn about(mut self, option: impl Into<String>) -> Self {
+        if let Some(step) = self.steps.last_mut() {
+            step.option = Some(option.into());
+        }
+        self
+    }
+
+    /// Adds the value that an option has although it is not set, and what it follows from.
+    #[must_use]
+    pub fn effective(
+        mut self,
+        option: impl Into<String>,
+        value: impl Into<String>,
+        origin: impl Into<String>,
+    ) -> Self {
+        let (option, value, origin) = (option.into(), value.into(), origin.into());
+        self.effective.push(EffectiveValue { option, value, origin });
         self
     }
 

@@ -264,6 +264,9 @@ pub trait Input: Send + Sized + 'static {
 
     /// A cheap probe that moves no data and changes nothing: does the source exist, can it be read?
     ///
+    /// An instance that was opened for [`Purpose::Check`](crate::Purpose::Check) contacts no peer. The host calls it for
+    /// that purpose only if the plugin declares [`LocalCheck::Yes`](crate::LocalCheck::Yes).
+    ///
     /// # Errors
     /// When the probe itself failed; what it found is in the report.
     fn check(&mut self) -> Result<CheckReport>;

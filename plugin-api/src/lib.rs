@@ -25,10 +25,10 @@ mod state;
 
 pub use abi::unacknowledged_bytes;
 pub use capabilities::{
-    Ends, InputCapabilities, LateAnswers, Order, OutputCapabilities, Partial, Replaces, Rereads, Resume,
-    Resumes,
+    Ends, InputCapabilities, LateAnswers, LocalCheck, Order, OutputCapabilities, Partial, Replaces, Rereads,
+    Resume, Resumes,
 };
-pub use check::{CheckReport, CheckStep, Verdict};
+pub use check::{CheckReport, CheckStep, EffectiveValue, Verdict};
 pub use descriptor::{Descriptor, PluginKind};
 pub use error::{ErrorKind, PluginError, Result};
 pub use input::{

@@ -20,10 +20,12 @@ use crate::services::Services;
 pub enum Purpose {
     /// To deliver findings.
     Run,
-    /// To check whether the options are valid. Also the meaning of a word that this version does not know.
+    /// To check whether the options are valid. `check` is called only if the plugin declares
+    /// [`LocalCheck::Yes`](crate::LocalCheck::Yes), and then contacts no peer. Also the meaning of a word that this
+    /// version does not know.
     #[default]
     Check,
-    /// To call `check`.
+    /// To call `check`, which also contacts peers.
     Probe,
     /// To redeliver dead letters.
     Replay,

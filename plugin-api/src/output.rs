@@ -184,6 +184,9 @@ pub trait Output: Send + Sized + 'static {
 
     /// A cheap probe that writes nothing: could the output deliver now?
     ///
+    /// An instance that was opened for [`Purpose::Check`](crate::Purpose::Check) contacts no peer. The host calls it for
+    /// that purpose only if the plugin declares [`LocalCheck::Yes`](crate::LocalCheck::Yes).
+    ///
     /// # Errors
     /// When the probe itself failed; what it found is in the report.
     fn check(&mut self) -> Result<CheckReport>;

@@ -1,14 +1,12 @@
 //! Command-line arguments of `scanbridge`. Scripts depend on them: names and meanings must not change.
 
-use std::ffi::OsString;
-use std::io::{Write, stderr};
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::pipeline::Trigger;
-use crate::telemetry::{LevelRule, LogFormat, LogOptions, LogTime, json_error};
+use crate::telemetry::{LevelRule, LogFormat, LogOptions, LogTime};
 
 /// Transfer vulnerability findings from Qualys to Defense Center, ArcSight (CEF), CSV and JSON.
 ///
@@ -43,8 +41,8 @@ Exit codes:
   130 interrupted";
 
 const CHECK_EXIT_CODES: &str = "\
-Exit codes: 0 if the pipeline is valid, 78 if it is not; otherwise the code with which a run would end.
-List: scanbridge --help";
+Exit codes: 0 if all files are valid, 78 if one is not; otherwise the code with which a run would end.
+With several reasons: the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66. List: scanbridge --help";
 
 const TEST_EXIT_CODES: &str = "\
 Exit codes: 0 if all checks were made and passed, 70 if a check failed, 78 if checks could not be made.";
@@ -85,22 +83,49 @@ pub enum Command {
         #[arg(long, hide = true, value_name = "FD", value_parser = clap::value_parser!(i32).range(0..))]
         supervised: Option<i32>,
     },
-    /// Validate a pipeline file without delivering anything
+    /// Validate pipeline files without delivering anything
     ///
-    /// By default, opens each plugin with its options. This also finds options that contradict each other, and
-    /// output directories that do not exist or are not writable. --offline only reads files; --probe also
-    /// contacts sources and destinations.
-    #[command(after_help = CHECK_EXIT_CODES)]
+    /// By default, opens each plugin with its options, but contacts no source or destination. This also finds
+    /// options that contradict each other, missing input files, output directories that do not exist or are not
+    /// writable, and unusable client certificates. --offline only reads the files; --probe also contacts sources and
+    /// destinations.
+    #[command(visible_alias = "validate", after_help = CHECK_EXIT_CODES)]
     Check {
-        /// Pipeline file
-        file: PathBuf,
+        /// Pipeline files, or directories that contain them (*.yaml, *.yml)
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
         /// Extent of the check
         #[command(flatten)]
         depth: CheckDepth,
+        /// Treat warnings as errors (exit code 78)
+        #[arg(long)]
+        deny_warnings: bool,
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
+    /// Print the inputs, filters and outputs of a pipeline as a diagram
+    #[command(
+        after_help = "Example:\n  scanbridge graph nightly.yaml --format dot | dot -Tsvg > nightly.svg"
+    )]
+    Graph {
+        /// Pipeline file
+        file: PathBuf,
+        /// Language of the diagram
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: GraphFormat,
+    },
+    /// Print a script that completes commands and options in a shell
+    #[command(
+        after_help = "Examples:\n  scanbridge completions bash > /etc/bash_completion.d/scanbridge\n  \
+                            scanbridge completions zsh > /usr/share/zsh/site-functions/_scanbridge"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Show the options of every command
+    Options,
     /// List, describe, create and examine plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -295,11 +320,19 @@ pub enum ConfigCommand {
         #[arg(long)]
         summary: bool,
     },
+    /// Print a pipeline file with all options of these plugins, as comments with their defaults
+    Example {
+        /// Names of input and output plugins
+        #[arg(required = true, value_name = "PLUGIN")]
+        plugins: Vec<String>,
+        /// Also the keys of the host, such as `retry` and `queue`
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 /// Options of every command.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Global options")]
 pub struct CommonOptions {
     /// Additional plugin directory; can be repeated
     #[arg(long = "plugin-dir", global = true, value_name = "DIR")]
@@ -326,6 +359,9 @@ pub struct CommonOptions {
     /// Append log lines to this file instead of writing them to standard error
     #[arg(long, global = true, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
+    /// Colors on standard error
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    pub color: ColorChoice,
     /// More log output: -v steps of the engine, -vv also details of plugins, -vvv everything
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
     pub verbose: u8,
@@ -365,6 +401,28 @@ pub enum Zone {
     Local,
 }
 
+/// When to use colors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Language of a diagram.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Mermaid, which Markdown viewers show
+    #[default]
+    Mermaid,
+    /// Graphviz
+    Dot,
+}
+
 /// Output format of a command.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -385,124 +443,4 @@ pub enum SummaryFormat {
     Json,
     /// Nothing if all was delivered, otherwise lines on standard error
     None,
-}
-
-/// Result of parsing that ends the program before any command: a usage error, or a request for help or the
-/// version.
-#[derive(Debug)]
-pub struct Usage {
-    error: clap::Error,
-    /// Whether errors are JSON objects.
-    is_json: bool,
-}
-
-/// Parses the command line; the first argument is the program name.
-///
-/// # Errors
-/// [`Usage`] on a usage error, and when help or the version is requested.
-pub fn parse<I, A>(arguments: I) -> Result<Arguments, Usage>
-where
-    I: IntoIterator<Item = A>,
-    A: Into<OsString> + Clone,
-{
-    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-    let is_json = asks_for_json(&arguments);
-    Arguments::try_parse_from(arguments).map_err(|error| Usage { error, is_json })
-}
-
-/// Whether a command line, which may be invalid, has `--log-format json`.
-fn asks_for_json(arguments: &[OsString]) -> bool {
-    let pairs = arguments.windows(2).any(|pair| pair[0] == "--log-format" && pair[1] == "json");
-    pairs || arguments.iter().any(|argument| argument == "--log-format=json")
-}
-
-impl Usage {
-    /// Exit code: 0 for help and version, 64 (`EX_USAGE`) for usage errors.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self.error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
-            _ => 64,
-        }
-    }
-
-    /// Prints help to standard output or the error to standard error, in color on a terminal. Write errors
-    /// are ignored, because a closed pipe (`scanbridge --help | head`) is not a failure.
-    pub fn print(&self) {
-        if !self.is_json || self.exit_code() == 0 {
-            let _ = self.error.print();
-            return;
-        }
-        let text = self.error.render().to_string();
-        let (message, help) = text.split_once('\n').unwrap_or((&text, ""));
-        let message = message.trim_start_matches("error: ");
-        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        let _ = stderr().write_all(json_error("usage", message, &help).as_bytes());
-    }
-}
-
-impl std::fmt::Display for Usage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.error.render())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    fn read(line: &str) -> Result<Arguments, Usage> {
-        parse(line.split(' '))
-    }
-
-    #[test]
-    fn clap_definitions_are_valid() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn global_options_before_or_after_the_command() {
-        let before = read("scanbridge --plugin-dir a --plugin-dir b -v run p.yaml --summary json").unwrap();
-        let after = read("scanbridge run p.yaml --summary json -v --plugin-dir a --plugin-dir b").unwrap();
-        assert_eq!(before, after);
-        assert_eq!(before.common.plugin_dirs, [PathBuf::from("a"), PathBuf::from("b")]);
-        assert_eq!(before.common.verbose, 1);
-        let run = Command::Run {
-            file: "p.yaml".into(),
-            summary: SummaryFormat::Json,
-            no_progress: false,
-            restart: false,
-            wait: false,
-            once: false,
-            trigger: Trigger::Command,
-            supervised: None,
-            report: None,
-            metrics_file: None,
-        };
-        assert_eq!(before.command, run);
-    }
-
-    #[test]
-    fn usage_errors_exit_with_64_and_help_with_0() {
-        for (line, code) in [
-            ("scanbridge", 64),
-            ("scanbridge run", 64),
-            ("scanbridge runn p.yaml", 64),
-            ("scanbridge run p.yaml --sumary json", 64),
-            ("scanbridge check p.yaml --offline --probe", 64),
-            ("scanbridge run p.yaml -v -q", 64),
-            ("scanbridge --help", 0),
-            ("scanbridge help run", 0),
-            ("scanbridge --version", 0),
-        ] {
-            assert_eq!(read(line).unwrap_err().exit_code(), code, "{line}");
-        }
-    }
-
-    #[test]
-    fn misspelled_command_gets_a_suggestion() {
-        assert!(read("scanbridge chek p.yaml").unwrap_err().to_string().contains("'check'"));
-    }
 }

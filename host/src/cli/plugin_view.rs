@@ -123,6 +123,9 @@ fn option_block(option: &OptionDescriptor, width: usize) -> String {
     if !rules.is_empty() {
         block += &wrapped(&rules.join(" "), "    ", width);
     }
+    if !option.known.is_empty() {
+        block += &wrapped(&format!("Known items: {}.", option.known.join(", ")), "    ", width);
+    }
     if !option.deprecated_names.is_empty() {
         block +=
             &wrapped(&format!("Deprecated name: {}.", option.deprecated_names.join(", ")), "    ", width);

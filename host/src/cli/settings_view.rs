@@ -1,23 +1,49 @@
 //! Output of `config show`: the effective configuration, with secrets redacted.
 
-use scanbridge_plugin_api::{Descriptor, OptionDescriptor, PluginKind};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use scanbridge_plugin_api::model::FindingKind;
+use scanbridge_plugin_api::{Descriptor, EffectiveValue, OptionDescriptor, PluginKind};
 use serde_json::{Map, Value, json};
 
 use super::arguments::Format;
 use super::plugin_view::{pretty, value_in_words};
 use super::table::{plain, render};
-use crate::config::{Catalogue, Filter, HostSetting, HostSettings, Instance, Origin, Pipeline, Scope};
+use crate::config::{
+    AddressRanges, Catalogue, Exclude, Filter, HostSetting, HostSettings, Instance, Origin, Pipeline, Ranges,
+    Scope,
+};
 
 const REDACTED: &str = "[redacted]";
+
+/// What a pipeline file does not say about a run.
+#[derive(Debug, Clone, Default)]
+pub struct RunLocations {
+    /// By the `id` of the instance: values of options that are not set and follow from others.
+    pub effective: BTreeMap<String, Vec<EffectiveValue>>,
+    /// The state directory of the pipeline.
+    pub state: PathBuf,
+    /// Where the log goes.
+    pub log: String,
+}
 
 /// Every input and output with the effective value of each option and the origin of that value. Text is
 /// wrapped to `width` columns; pass `usize::MAX` for a pipe.
 #[must_use]
-pub fn show_settings(pipeline: &Pipeline, catalogue: &dyn Catalogue, format: Format, width: usize) -> String {
+pub fn show_settings(
+    pipeline: &Pipeline,
+    catalogue: &dyn Catalogue,
+    locations: &RunLocations,
+    format: Format,
+    width: usize,
+) -> String {
+    let effective = |id: &str| locations.effective.get(id).map(Vec::as_slice).unwrap_or_default();
     let inputs = pipeline.inputs.iter().map(|input| Shown {
         instance: &input.instance,
         plugin: catalogue.find(PluginKind::Input, &input.instance.plugin),
         kind: PluginKind::Input,
+        effective: effective(&input.instance.id),
         host: &input.host,
         required: None,
         filters: &[],
@@ -26,6 +52,7 @@ pub fn show_settings(pipeline: &Pipeline, catalogue: &dyn Catalogue, format: For
         instance: &output.instance,
         plugin: catalogue.find(PluginKind::Output, &output.instance.plugin),
         kind: PluginKind::Output,
+        effective: effective(&output.instance.id),
         host: &output.host,
         required: Some(output.required),
         filters: &output.filters,
@@ -34,10 +61,18 @@ pub fn show_settings(pipeline: &Pipeline, catalogue: &dyn Catalogue, format: For
         Format::Text => {
             let blocks: Vec<String> = inputs.chain(outputs).map(|shown| shown.text(width)).collect();
             let run = table("KEY", host_keys(&pipeline.host, Scope::Run), width);
-            format!("pipeline {}\n{run}\n{}", pipeline.file.display(), blocks.join("\n"))
+            format!(
+                "pipeline {}\nstate directory: {}\nlog: {}\n{run}\n{}",
+                pipeline.file.display(),
+                locations.state.display(),
+                locations.log,
+                blocks.join("\n")
+            )
         }
         Format::Json => pretty(&json!({
             "file": pipeline.file.display().to_string(),
+            "state_directory": locations.state.display().to_string(),
+            "log": locations.log,
             "settings": to_json(host_keys(&pipeline.host, Scope::Run)),
             "inputs": inputs.map(|shown| shown.json()).collect::<Vec<_>>(),
             "outputs": outputs.map(|shown| shown.json()).collect::<Vec<_>>(),
@@ -50,6 +85,8 @@ struct Shown<'a> {
     instance: &'a Instance,
     plugin: Option<&'a Descriptor>,
     kind: PluginKind,
+    /// Values of options that are not set.
+    effective: &'a [EffectiveValue],
     host: &'a HostSettings,
     required: Option<bool>,
     filters: &'a [Filter],
@@ -61,11 +98,18 @@ struct Setting<'a> {
     /// `None` when the option is not set and has no default.
     value: Option<&'a Value>,
     origin: Option<&'a Origin>,
+    /// The value that follows from other options; `None` for a set or secret option.
+    effective: Option<&'a EffectiveValue>,
 }
 
 /// The host's own keys of a scope.
 fn host_keys(host: &HostSettings, scope: Scope) -> impl Iterator<Item = Setting<'_>> {
-    host.iter(scope).map(|HostSetting { option, value, origin }| Setting { option, value, origin })
+    host.iter(scope).map(|HostSetting { option, value, origin }| Setting {
+        option,
+        value,
+        origin,
+        effective: None,
+    })
 }
 
 /// Values last: a long one must not push the other columns out of sight.
@@ -94,10 +138,16 @@ impl<'a> Shown<'a> {
     fn settings(&self) -> impl Iterator<Item = Setting<'a>> {
         let instance = self.instance;
         let options = self.plugin.map_or(&[][..], |plugin| &plugin.options);
-        options.iter().map(move |option| Setting {
-            option,
-            value: instance.options.get(&option.name).or(option.default.as_ref()),
-            origin: instance.origins.get(&option.name),
+        let effective = self.effective;
+        options.iter().map(move |option| {
+            let origin = instance.origins.get(&option.name);
+            let is_free = origin.is_none() && !option.secret;
+            Setting {
+                option,
+                value: instance.options.get(&option.name).or(option.default.as_ref()),
+                origin,
+                effective: effective.iter().find(|value| is_free && value.option == option.name),
+            }
         })
     }
 
@@ -135,6 +185,9 @@ impl Setting<'_> {
     }
 
     fn value_in_words(&self) -> String {
+        if let Some(effective) = self.effective {
+            return effective.value.clone();
+        }
         match self.value {
             None => "-".to_owned(),
             Some(_) if self.is_hidden() => REDACTED.to_owned(),
@@ -143,6 +196,9 @@ impl Setting<'_> {
     }
 
     fn origin_in_words(&self) -> String {
+        if let Some(effective) = self.effective {
+            return effective.origin.clone();
+        }
         match (self.origin, self.value) {
             (None, None) => "not set".to_owned(),
             (None, Some(_)) => "default".to_owned(),
@@ -169,6 +225,11 @@ impl Setting<'_> {
                 (Some(_), _) => "file",
             },
         });
+        if let Some(effective) = self.effective {
+            value["value"] = json!(effective.value);
+            value["from"] = json!("computed");
+            value["origin"] = json!(effective.origin);
+        }
         if let Some(origin) = self.origin {
             value["file"] = json!(origin.file.display().to_string());
             value["line"] = json!(origin.line);
@@ -178,8 +239,17 @@ impl Setting<'_> {
     }
 }
 
+/// All filters of an output, which must all pass.
+pub(super) fn filters_in_words(filters: &[Filter]) -> String {
+    filters.iter().map(filter_in_words).collect::<Vec<_>>().join("; ")
+}
+
 fn filter_in_words(filter: &Filter) -> String {
-    let Value::Object(parts) = filter_to_json(filter) else { return String::new() };
+    parts_in_words(&filter_to_json(filter))
+}
+
+fn parts_in_words(parts: &Value) -> String {
+    let Value::Object(parts) = parts else { return String::new() };
     let parts: Vec<String> = parts
         .iter()
         .map(|(name, value)| match value {
@@ -187,6 +257,7 @@ fn filter_in_words(filter: &Filter) -> String {
                 let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
                 format!("{name} {}", items.join(", "))
             }
+            Value::Object(_) => format!("{name} ({})", parts_in_words(value)),
             value => format!("{name} {value}"),
         })
         .collect();
@@ -195,24 +266,41 @@ fn filter_in_words(filter: &Filter) -> String {
 
 fn filter_to_json(filter: &Filter) -> Value {
     let mut parts = Map::new();
-    if let Some(severity) = filter.min_severity {
-        parts.insert("min_severity".to_owned(), severity.number().into());
-    }
-    if let Some(kinds) = &filter.kinds {
-        parts.insert("kinds".to_owned(), kinds.iter().map(|kind| kind.word()).collect());
-    }
-    if let Some(qids) = &filter.qids {
-        let show = |(first, last): &(u32, u32)| match first == last {
-            true => first.to_string(),
-            false => format!("{first}-{last}"),
-        };
-        parts.insert("qids".to_owned(), qids.as_slice().iter().map(show).collect());
-    }
-    if let Some(statuses) = &filter.statuses {
-        parts.insert("statuses".to_owned(), statuses.words().collect());
-    }
-    if let Some(ranges) = &filter.ip_ranges {
-        parts.insert("ip_ranges".to_owned(), ranges.iter().map(|range| range.to_string()).collect());
-    }
+    let mut add =
+        |name: &str, value: Option<Value>| parts.extend(value.map(|value| (name.to_owned(), value)));
+    add("min_severity", filter.min_severity.map(|severity| severity.number().into()));
+    add("kinds", filter.kinds.as_deref().map(kinds_to_json));
+    add("qids", filter.qids.as_ref().map(qids_to_json));
+    add("statuses", filter.statuses.map(|statuses| statuses.words().collect()));
+    add("ip_ranges", filter.ip_ranges.as_ref().map(addresses_to_json));
+    add("exclude", filter.exclude.as_ref().map(exclude_to_json));
     Value::Object(parts)
+}
+
+/// The conditions that are set.
+fn exclude_to_json(exclude: &Exclude) -> Value {
+    let parts = [
+        ("kinds", kinds_to_json(&exclude.kinds)),
+        ("qids", qids_to_json(&exclude.qids)),
+        ("statuses", exclude.statuses.words().collect()),
+        ("ip_ranges", addresses_to_json(&exclude.ip_ranges)),
+    ];
+    let is_set = |(_, value): &(&str, Value)| value.as_array().is_some_and(|items| !items.is_empty());
+    parts.into_iter().filter(is_set).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn kinds_to_json(kinds: &[FindingKind]) -> Value {
+    kinds.iter().map(|kind| kind.word()).collect()
+}
+
+fn qids_to_json(qids: &Ranges<u32>) -> Value {
+    let show = |(first, last): &(u32, u32)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    qids.as_slice().iter().map(show).collect()
+}
+
+fn addresses_to_json(ranges: &AddressRanges) -> Value {
+    ranges.iter().map(|range| range.to_string()).collect()
 }

@@ -11,12 +11,18 @@ mod settings;
 mod state;
 mod summary;
 pub(crate) mod terminal;
+mod version;
 
 use std::path::Path;
 
+use clap::CommandFactory;
+use clap_complete::Shell;
 use scanbridge_plugin_api::{ErrorKind, PluginKind};
 
-use crate::cli::{Arguments, Command, ConfigCommand, PluginCommand};
+use crate::cli::{
+    Arguments, ColorChoice, Command, CommonOptions, ConfigCommand, GraphFormat, PluginCommand,
+    options_of_every_command, show_graph,
+};
 use crate::exam;
 use crate::exit_code::exit_code;
 use crate::plugins::guard::ExitGuard;
@@ -24,16 +30,22 @@ use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
 use crate::session::RunOptions;
 use crate::telemetry;
-use preparation::registry;
+use preparation::{checked, registry};
 use run::Follow;
 pub(crate) use run::{Asked, default_state_folder, on_signal};
-use terminal::{print_error, stderr_is_terminal};
+use terminal::{print_error, print_output, stderr_is_terminal};
+pub use version::print_version;
 
 /// Executes a command and returns the exit code.
 #[must_use]
 pub fn execute(arguments: &Arguments) -> u8 {
     let _guard = ExitGuard::arm();
     let common = &arguments.common;
+    telemetry::choose_colors(match common.color {
+        ColorChoice::Auto => None,
+        ColorChoice::Always => Some(true),
+        ColorChoice::Never => Some(false),
+    });
     // A child of the exam prints nothing: what it prints comes from the plugin.
     if !matches!(arguments.command, Command::Plugin(PluginCommand::Examine { .. }))
         && let Err(error) = telemetry::start(&common.log())
@@ -67,7 +79,13 @@ pub fn execute(arguments: &Arguments) -> u8 {
             };
             run::run(file, *summary, options, follow, common)
         }
-        Command::Check { file, depth, format } => check::check(file, *depth, *format, common),
+        Command::Check { paths, depth, deny_warnings, format } => {
+            let request = check::Request { depth: *depth, deny_warnings: *deny_warnings, format: *format };
+            check::check(paths, request, common)
+        }
+        Command::Graph { file, format } => graph(file, *format, common),
+        Command::Completions { shell } => completions(*shell),
+        Command::Options => print_output(&options_of_every_command(), 0),
         Command::Plugin(PluginCommand::List { format }) => plugin::list(*format, &registry(common)),
         Command::Plugin(PluginCommand::Describe { name, format }) => {
             plugin::describe(name, *format, &registry(common))
@@ -89,7 +107,23 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Command::Config(ConfigCommand::Show { file, format, .. }) => settings::show(file, *format, common),
         Command::Config(ConfigCommand::Schema { summary: true }) => settings::schema_of_summary(),
         Command::Config(ConfigCommand::Schema { .. }) => settings::schema(&registry(common)),
+        Command::Config(ConfigCommand::Example { plugins, all }) => {
+            settings::example(plugins, *all, &registry(common))
+        }
         Command::State(command) => state::execute(command, common),
         Command::DeadLetters(command) => dead_letters::execute(command, common),
     })
+}
+
+fn graph(file: &Path, format: GraphFormat, common: &CommonOptions) -> u8 {
+    match checked(file, &registry(common), "") {
+        Ok(pipeline) => print_output(&show_graph(&pipeline, format), 0),
+        Err(code) => code,
+    }
+}
+
+fn completions(shell: Shell) -> u8 {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "scanbridge", &mut script);
+    print_output(&String::from_utf8_lossy(&script), 0)
 }

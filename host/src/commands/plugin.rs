@@ -88,11 +88,11 @@ pub(super) fn test(request: &exam::Request, format: Format) -> u8 {
 }
 
 /// `EX_USAGE`.
-const USAGE: u8 = 64;
+pub(super) const USAGE: u8 = 64;
 /// `EX_NOINPUT`.
 const NO_INPUT: u8 = 66;
 
-fn unknown(name: &str, registry: &Registry) -> u8 {
+pub(super) fn unknown(name: &str, registry: &Registry) -> u8 {
     let known: BTreeSet<&str> = registry.claims().iter().map(|claim| claim.name).collect();
     let near = nearest(name, known.iter().copied());
     let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();

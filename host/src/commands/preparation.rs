@@ -44,7 +44,7 @@ pub(super) fn checked_or_problems(
     registry: &Registry,
     outcome: &str,
 ) -> Result<Pipeline, Problems> {
-    let pipeline = config::read(file).and_then(|document| config::check(&document, registry));
+    let pipeline = config::read_for(file, registry).and_then(|document| config::check(&document, registry));
     match pipeline {
         Ok(pipeline) => {
             log_problems(&pipeline.warnings);

@@ -11,6 +11,10 @@ pub trait Catalogue {
         let _ = (kind, name);
         None
     }
+    /// Libraries in plugin directories that cannot be loaded, each with its reason.
+    fn refused(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Names of all plugins of a kind, in display order.
     fn names(&self, kind: PluginKind) -> Vec<String>;
 }

@@ -9,14 +9,14 @@ use super::checker::Checker;
 use super::collector::{hide_content, hide_mappings};
 use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
 use super::document::Document;
-use super::fields::Fields;
+use super::fields::{Elsewhere, Fields};
 use super::filter::Filter;
 use super::host_options::{Scope, keys};
 use super::origin::Origin;
-use super::pipeline::{InputInstance, Instance, OutputInstance, Pipeline};
+use super::pipeline::{InputInstance, Instance, OptionLocations, OutputInstance, Pipeline};
 use super::problem::Problems;
 use super::reference::Environment;
-use super::settings::Settings;
+use super::settings::{PLACEHOLDER, Settings};
 use super::source::Span;
 use super::suggestion::nearest;
 use super::tree::{Content, Node};
@@ -39,11 +39,16 @@ pub fn check_in(
     environment: Environment<'_>,
 ) -> Result<Pipeline, Problems> {
     let mut checker = Checker::new(catalogue, environment);
+    if checker.other_file(document) {
+        return Err(checker.collector.finish());
+    }
+    checker.writable_by_all(document);
     let file = document.source.path();
     let mut pipeline = checker.pipeline(&document.root, file);
     if checker.collector.has_errors() {
         return Err(checker.collector.finish());
     }
+    pipeline.locations.hidden = checker.collector.redactions();
     pipeline.warnings = checker.collector.finish().list;
     Ok(pipeline)
 }
@@ -65,7 +70,11 @@ impl Checker<'_> {
             return pipeline;
         }
         let known = [&KEYS[..], &keys(Scope::Run)].concat();
-        let fields = Fields::read(&mut self.collector, root, "the pipeline", &known, belongs_to_instance);
+        // The operator's own keys, for example values that aliases refer to.
+        let is_own = |key: &str| key.starts_with("x-");
+        let collector = &mut self.collector;
+        let fields =
+            Fields::read_except(collector, root, "the pipeline", &known, belongs_to_instance, is_own);
         if !matches!(root.content, Content::Mapping(_)) {
             return pipeline;
         }
@@ -78,7 +87,8 @@ impl Checker<'_> {
         let shared = fields.get("filter").map(|node| self.filter(node));
         let mut ids = Ids::new();
         for (number, node) in self.instances(root, &fields, PluginKind::Input) {
-            let (instance, fields) = self.instance(node, PluginKind::Input, number, &mut ids);
+            let (instance, fields) =
+                self.instance(node, PluginKind::Input, number, &mut ids, &mut pipeline.locations);
             let host = self.host_settings(&fields, Scope::Input);
             let (retry, hang) = (RetryPolicy::of(&host), host.seconds("hang_secs"));
             let on_invalid = OnInvalid::of(&host);
@@ -92,8 +102,10 @@ impl Checker<'_> {
         }
         let nodes = self.instances(root, &fields, PluginKind::Output);
         for (number, node) in &nodes {
-            pipeline.outputs.extend(self.output(node, *number, &mut ids, shared.as_ref()));
+            let output = self.output(node, *number, &mut ids, shared.as_ref(), &mut pipeline.locations);
+            pipeline.outputs.extend(output);
         }
+        self.collector.instance = None;
         self.failovers(&pipeline.outputs, &nodes);
         self.same_paths(&pipeline.outputs, &nodes);
         pipeline
@@ -165,8 +177,9 @@ impl Checker<'_> {
         number: usize,
         ids: &mut Ids<'n>,
         shared: Option<&Filter>,
+        locations: &mut OptionLocations,
     ) -> Option<OutputInstance> {
-        let (instance, fields) = self.instance(node, PluginKind::Output, number, ids);
+        let (instance, fields) = self.instance(node, PluginKind::Output, number, ids, locations);
         let own = fields.get("filter").map(|node| self.filter(node));
         let filters = shared.cloned().into_iter().chain(own).filter(|filter| !filter.is_open()).collect();
         let host = self.host_settings(&fields, Scope::Output);
@@ -193,8 +206,10 @@ impl Checker<'_> {
         kind: PluginKind,
         number: usize,
         ids: &mut Ids<'n>,
+        locations: &mut OptionLocations,
     ) -> (Option<Instance>, Fields<'n>) {
         let owner = owner(node, kind, number);
+        self.collector.instance = node.entry("id").and_then(Node::text).map(str::to_owned);
         let known = match kind {
             PluginKind::Input => [&INPUT_KEYS[..], &keys(Scope::Input)].concat(),
             PluginKind::Output => [&OUTPUT_KEYS[..], &keys(Scope::Output)].concat(),
@@ -202,7 +217,9 @@ impl Checker<'_> {
         let named = node.entry("plugin").and_then(Node::text);
         let expected = named.and_then(|name| self.catalogue.find(kind, name)).cloned();
         let fields = Fields::read(&mut self.collector, node, &owner, &known, |key| {
-            expected.as_ref()?.option(key).map(|_| "move plugin options under `with:`".to_owned())
+            let option = expected.as_ref()?.option(key)?;
+            let hint = "move plugin options under `with:`".to_owned();
+            Some(Elsewhere { hint, secret: option.secret })
         });
         if !matches!(node.content, Content::Mapping(_)) {
             return (None, fields);
@@ -217,6 +234,10 @@ impl Checker<'_> {
             return (None, fields);
         };
         let settings = self.settings(node, &fields, &plugin, &owner);
+        let declared = fields.get("plugin").map_or_else(|| start(node), |value| value.span.clone());
+        if let Some(id) = &id {
+            locations.instances.insert(id.clone(), (declared, settings.spans));
+        }
         let instance = id.map(|id| Instance {
             id,
             plugin: plugin.name,
@@ -276,6 +297,12 @@ impl Checker<'_> {
             return None;
         };
         let name = self.text(value, "plugin")?.text;
+        if name == PLACEHOLDER {
+            self.collector
+                .error("placeholder", &value.span, format!("{owner} still has a placeholder"))
+                .help(listing);
+            return None;
+        }
         if let Some(found) = self.catalogue.find(kind, &name) {
             return Some(found.clone());
         }
@@ -290,10 +317,15 @@ impl Checker<'_> {
                 .map(|nearest_word| format!("did you mean `{nearest_word}`?"))
                 .unwrap_or_default(),
         };
+        let refused = self.catalogue.refused();
+        let refused = match refused.as_slice() {
+            [] => String::new(),
+            refused => format!("; libraries that could not be loaded: {}", refused.join("; ")),
+        };
         self.collector
             .error("unknown-plugin", &value.span, format!("unknown {word} plugin `{name}`"))
             .label(label)
-            .help(listing);
+            .help(format!("{listing}{refused}"));
         None
     }
 
@@ -352,13 +384,22 @@ fn owner(node: &Node, kind: PluginKind, number: usize) -> String {
     }
 }
 
-fn belongs_to_instance(key: &str) -> Option<String> {
+fn belongs_to_instance(key: &str) -> Option<Elsewhere> {
+    let is_of = |keys: &[&str], scope| keys.contains(&key) || super::host_options::keys(scope).contains(&key);
     match key {
-        "plugin" | "with" | "config" | "id" | "required" => {
-            Some("this key belongs to an entry of `inputs:` or `outputs:`".to_owned())
+        "input" | "output" => Some(Elsewhere::of(format!("did you mean `{key}s`? Its value is a list"))),
+        _ if is_of(&INPUT_KEYS, Scope::Input) || is_of(&OUTPUT_KEYS, Scope::Output) => {
+            Some(Elsewhere::of("this key belongs to an entry of `inputs:` or `outputs:`"))
         }
-        "input" | "output" => Some(format!("did you mean `{key}s`? Its value is a list")),
         _ => None,
+    }
+}
+
+/// Where a key of the host belongs that is written under `with:`.
+pub(super) fn belongs_next_to_plugin(key: &str, kind: PluginKind) -> bool {
+    match kind {
+        PluginKind::Input => INPUT_KEYS.contains(&key) || keys(Scope::Input).contains(&key),
+        PluginKind::Output => OUTPUT_KEYS.contains(&key) || keys(Scope::Output).contains(&key),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::catalogue::Catalogue;
 use super::collector::{Collector, hide_mappings};
+use super::document::may_be_secret;
 use super::reference::{Environment, Resolved, resolve};
 use super::source::{Source, Span};
 use super::tree::{self, Content, Node};
@@ -15,11 +16,19 @@ pub(super) struct Checker<'a> {
     pub(super) environment: Environment<'a>,
     /// Settings files read so far, so that a file shared by two instances is read and reported once.
     settings_files: HashMap<PathBuf, Option<Node>>,
+    /// Files with secrets that have been reported because other users can read or change them.
+    pub(super) open_files: Vec<PathBuf>,
 }
 
 impl<'a> Checker<'a> {
     pub(super) fn new(catalogue: &'a dyn Catalogue, environment: Environment<'a>) -> Self {
-        Self { collector: Collector::default(), catalogue, environment, settings_files: HashMap::new() }
+        Self {
+            collector: Collector::default(),
+            catalogue,
+            environment,
+            settings_files: HashMap::new(),
+            open_files: Vec::new(),
+        }
     }
 
     /// The text of a single value of a host key, with references resolved. `key` is the name in messages.
@@ -90,11 +99,18 @@ impl<'a> Checker<'a> {
             return known.clone();
         }
         let root = match Source::open(&path) {
-            Ok(source) => tree::parse(&source).map_err(|error| self.collector.syntax_error(error)).ok(),
+            Ok(source) => {
+                let (collector, catalogue) = (&mut self.collector, self.catalogue);
+                let report = |error| collector.syntax_error(error, |key| may_be_secret(catalogue, key));
+                tree::parse(&source).map_err(report).ok()
+            }
             Err(error) => {
                 self.collector
                     .error("unreadable", at, format!("the settings file {} {error}", path.display()))
-                    .help(format!("relative paths start at the directory of {}", at.file().display()));
+                    .help(match error.help() {
+                        "" => format!("relative paths start at the directory of {}", at.file().display()),
+                        help => help.to_owned(),
+                    });
                 None
             }
         };

@@ -1,11 +1,12 @@
 //! Collects problems while a configuration is read, and the spans of text that must be redacted.
 
 use std::cmp::Ordering;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::problem::{Excerpt, Problem, ProblemLevel, Problems, SourceLocation};
+use super::broken_line::hidden_part;
+use super::excerpt::Redactions;
+use super::problem::{Problem, ProblemLevel, Problems, SourceLocation};
 use super::source::{Source, Span};
 use super::tree::{Content, Node, SyntaxError};
 
@@ -13,10 +14,12 @@ use super::tree::{Content, Node, SyntaxError};
 #[derive(Default)]
 pub(super) struct Collector {
     pending: Vec<Pending>,
-    hidden: Vec<Span>,
+    hidden: Redactions,
     /// Files in the order in which they were first named; problems are shown in this order.
     files: Vec<Arc<Source>>,
     omitted: usize,
+    /// The input or output that is being checked.
+    pub(super) instance: Option<String>,
 }
 
 /// A problem whose line has not been quoted yet. Label and help are optional.
@@ -56,9 +59,13 @@ impl Collector {
         self.push(ProblemLevel::Error, code, file, None, message)
     }
 
-    pub(super) fn syntax_error(&mut self, error: SyntaxError) {
-        self.hide_all_but_key(&error.at, error.key.as_ref());
-        self.error("yaml", &error.at, error.message).help(error.help);
+    /// Reports a syntax error. `is_secret` judges the name of a key.
+    pub(super) fn syntax_error(&mut self, error: SyntaxError, is_secret: impl Fn(&str) -> bool) {
+        let SyntaxError { message, help, at } = error;
+        if let Some(part) = hidden_part(at.source.text(), at.start, is_secret) {
+            self.hidden.add(Span { source: Arc::clone(&at.source), start: part.start, end: part.end });
+        }
+        self.error("yaml", &at, message).help(help);
     }
 
     /// Redacts this value in all quoted lines, with the text between its key and it and the rest of its line. In
@@ -84,11 +91,16 @@ impl Collector {
         if rest.starts_with([' ', '\t', '#']) && rest.trim_start().starts_with('#') {
             span.end += rest.len();
         }
-        self.hidden.push(span);
+        self.hidden.add(span);
     }
 
     pub(super) fn has_errors(&self) -> bool {
         self.omitted > 0 || self.pending.iter().any(|pending| pending.problem.level == ProblemLevel::Error)
+    }
+
+    /// What must not be shown, for problems that are found later.
+    pub(super) fn redactions(&self) -> Redactions {
+        self.hidden.clone()
     }
 
     pub(super) fn finish(mut self) -> Problems {
@@ -96,7 +108,10 @@ impl Collector {
         pending.sort_by(|a, b| self.order(a, b));
         let mut list: Vec<Problem> = pending.into_iter().map(|pending| self.with_excerpt(pending)).collect();
         // Two instances that share a settings file report the same problems.
-        list.dedup();
+        list.dedup_by(|again, first| {
+            again.instance.clone_from(&first.instance);
+            again == first
+        });
         Problems { list, omitted: self.omitted }
     }
 
@@ -118,7 +133,8 @@ impl Collector {
         }
         let location = SourceLocation { file: file.to_owned(), excerpt: None };
         let message = shorten(message);
-        let problem = Problem { level, code, message, location, label: String::new(), help: String::new() };
+        let (instance, step, label, help) = (self.instance.clone(), None, String::new(), String::new());
+        let problem = Problem { level, code, message, location, label, help, instance, step };
         self.pending.push(Pending { problem, span: span.cloned() });
         self.pending.last_mut().expect("a problem has just been added")
     }
@@ -149,99 +165,9 @@ impl Collector {
 
     fn with_excerpt(&self, pending: Pending) -> Problem {
         let Pending { mut problem, span } = pending;
-        problem.location.excerpt = span.map(|span| self.excerpt(&span));
+        problem.location.excerpt = span.map(|span| self.hidden.excerpt(&span));
         problem
     }
-
-    /// Redacts all of the line except its key: in invalid YAML, any other text may be part of a secret.
-    fn hide_all_but_key(&mut self, at: &Span, key: Option<&Span>) {
-        let (start, end) = (at.line_start(), at.line_end());
-        if !at.line().contains(char::is_alphanumeric) {
-            return;
-        }
-        let from = key.map_or(start, |key| key.end);
-        let skipped = at.source.text()[from..end].find(|c: char| !c.is_whitespace() && c != ':' && c != '-');
-        if let Some(skipped) = skipped {
-            self.hidden.push(Span { source: Arc::clone(&at.source), start: from + skipped, end });
-        }
-    }
-
-    fn excerpt(&self, span: &Span) -> Excerpt {
-        let (start, end) = (span.line_start(), span.line_end());
-        let line = span.line();
-        let mut hidden: Vec<Range<usize>> = self
-            .hidden
-            .iter()
-            .filter(|hidden| Arc::ptr_eq(&hidden.source, &span.source))
-            .map(|hidden| hidden.start.max(start)..hidden.end.min(end))
-            .filter(|hidden| hidden.start < hidden.end)
-            .map(|hidden| hidden.start - start..hidden.end - start)
-            .collect();
-        hidden.sort_by_key(|hidden| (hidden.start, hidden.end));
-        let marked = span.start - start..span.end.min(end).max(span.start) - start;
-        let (text, marked) = redact(line, &hidden, marked);
-        let (text, marked) = window(&text, marked);
-        Excerpt { line: span.line_number(), column: span.column(), text, marked }
-    }
-}
-
-const REDACTED: &str = "[redacted]";
-
-/// The line with every hidden range redacted, and the new range of the marker. A marker that touches a hidden
-/// range covers its complete replacement, so that it does not reveal the length of the secret.
-fn redact(line: &str, hidden: &[Range<usize>], marked: Range<usize>) -> (String, Range<usize>) {
-    let mut text = String::new();
-    let (mut copied, mut start, mut end) = (0, None, None);
-    for range in hidden {
-        if range.end <= copied {
-            continue;
-        }
-        let from = range.start.max(copied);
-        move_marker(&mut start, &mut end, &marked, copied..from, text.len());
-        text.push_str(&line[copied..from]);
-        if from == range.start {
-            if marked.start < range.end && marked.end >= range.start {
-                start.get_or_insert(text.len());
-                end = Some(text.len() + REDACTED.len());
-            }
-            text.push_str(REDACTED);
-        }
-        copied = range.end;
-    }
-    move_marker(&mut start, &mut end, &marked, copied..line.len() + 1, text.len());
-    text.push_str(&line[copied..]);
-    let start = start.unwrap_or(text.len()).min(text.len());
-    let end = end.unwrap_or(start).clamp(start, text.len());
-    (text, start..end)
-}
-
-/// Sets the new start and end of the marker if they are in `piece`, which is copied to offset `target`.
-fn move_marker(
-    start: &mut Option<usize>,
-    end: &mut Option<usize>,
-    marked: &Range<usize>,
-    piece: Range<usize>,
-    target: usize,
-) {
-    if start.is_none() && piece.contains(&marked.start) {
-        *start = Some(target + marked.start - piece.start);
-    }
-    if marked.end > piece.start && marked.end <= piece.end {
-        *end = Some(target + marked.end - piece.start);
-    }
-}
-
-/// The part of the text around the marker: at most 120 bytes before its start and 240 after.
-fn window(text: &str, marked: Range<usize>) -> (String, Range<usize>) {
-    const BEFORE: usize = 120;
-    const AFTER: usize = 240;
-    let from = floor(text, marked.start.saturating_sub(BEFORE));
-    let to = floor(text, marked.start.saturating_add(AFTER).min(text.len()));
-    (text[from..to].to_owned(), marked.start - from..marked.end.min(to) - from)
-}
-
-fn floor(text: &str, at: usize) -> usize {
-    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 fn shorten(message: String) -> String {
@@ -291,19 +217,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hidden_ranges_are_redacted_and_the_marker_moves() {
-        let line = "with: { pw: abc, size: 0, pin: 77 }";
-        let hidden = [12..15, 31..33];
-        let (text, marked) = redact(line, &hidden, 23..24);
-        assert_eq!(text, "with: { pw: [redacted], size: 0, pin: [redacted] }");
-        assert_eq!(&text[marked], "0");
-        let (text, marked) = redact(line, &hidden, 12..15);
-        assert_eq!(&text[marked], "[redacted]");
-        let (text, marked) = redact(line, &hidden, 17..21);
-        assert_eq!(&text[marked], "size");
-    }
-
-    #[test]
     fn too_many_warnings_do_not_hide_an_error() {
         let source = Source::new(Path::new("a.yaml"), "key: value".to_owned());
         let at = Span { source, start: 0, end: 3 };
@@ -315,13 +228,5 @@ mod tests {
         collector.error("test", &at, "the error".to_owned());
         let problems = collector.finish();
         assert_eq!((problems.errors(), problems.list.len()), (1, MAX_PROBLEMS));
-    }
-
-    #[test]
-    fn long_line_is_shortened_around_the_marker() {
-        let line = format!("{}key{}", "ä".repeat(500), "b".repeat(500));
-        let (text, marked) = window(&line, 1000..1003);
-        assert_eq!(&text[marked], "key");
-        assert!(text.len() < 400, "{}", text.len());
     }
 }

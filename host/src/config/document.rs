@@ -4,10 +4,14 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use scanbridge_plugin_api::PluginKind;
+
+use super::catalogue::Catalogue;
 use super::collector::Collector;
 use super::pipeline::Pipeline;
 use super::problem::Problems;
 use super::source::Source;
+use super::suggestion::sounds_secret;
 use super::tree::{self, Content, Node};
 
 /// A pipeline file as a YAML tree. It may contain secrets, so `Debug` shows only its path.
@@ -50,19 +54,30 @@ impl Document {
     }
 }
 
-/// Reads a pipeline file without checking its content.
+/// Reads a pipeline file without checking its content. A line that is not valid YAML is not shown, because it is not known
+/// what is secret.
 ///
 /// # Errors
 /// When the file cannot be read, is too large or is invalid YAML.
 pub fn read(path: &Path) -> Result<Document, Problems> {
-    let mut collector = Collector::default();
-    match Source::open(path) {
-        Ok(source) => return from_source(source),
-        Err(error) => {
-            collector.file_error("unreadable", path, format!("the pipeline file {error}"));
-        }
-    }
-    Err(collector.finish())
+    open(path).and_then(|source| from_source(source, |_| true))
+}
+
+/// Like [`read`]. Of a line that is not valid YAML all is shown but values of secret options of these plugins, and of
+/// keys whose name sounds secret.
+///
+/// # Errors
+/// Like [`read`].
+pub fn read_for(path: &Path, catalogue: &dyn Catalogue) -> Result<Document, Problems> {
+    open(path).and_then(|source| from_source(source, |key| may_be_secret(catalogue, key)))
+}
+
+fn open(path: &Path) -> Result<Arc<Source>, Problems> {
+    Source::open(path).map_err(|error| {
+        let mut collector = Collector::default();
+        collector.file_error("unreadable", path, format!("the pipeline file {error}")).help(error.help());
+        collector.finish()
+    })
 }
 
 /// Reads a pipeline from a string. `path` is its name in messages and the base of relative paths.
@@ -70,21 +85,43 @@ pub fn read(path: &Path) -> Result<Document, Problems> {
 /// # Errors
 /// When the text is invalid YAML or larger than 256 KiB.
 pub fn read_text(path: &Path, text: &str) -> Result<Document, Problems> {
+    from_text(path, text, |_| true)
+}
+
+/// Like [`read_text`], and shows as much of an invalid line as [`read_for`].
+///
+/// # Errors
+/// Like [`read_text`].
+pub fn read_text_for(path: &Path, text: &str, catalogue: &dyn Catalogue) -> Result<Document, Problems> {
+    from_text(path, text, |key| may_be_secret(catalogue, key))
+}
+
+fn from_text(path: &Path, text: &str, is_secret: impl Fn(&str) -> bool) -> Result<Document, Problems> {
     if text.len() as u64 > Source::MAX_BYTES {
         let mut collector = Collector::default();
         collector.file_error("unreadable", path, "the pipeline file is larger than 256 KiB".to_owned());
         return Err(collector.finish());
     }
-    from_source(Source::new(path, text.to_owned()))
+    from_source(Source::new(path, text.to_owned()), is_secret)
 }
 
-fn from_source(source: Arc<Source>) -> Result<Document, Problems> {
+fn from_source(source: Arc<Source>, is_secret: impl Fn(&str) -> bool) -> Result<Document, Problems> {
     match tree::parse(&source) {
         Ok(root) => Ok(Document { source, root }),
         Err(error) => {
             let mut collector = Collector::default();
-            collector.syntax_error(error);
+            collector.syntax_error(error, is_secret);
             Err(collector.finish())
         }
     }
+}
+
+/// Whether a key sounds secret, or is a secret option of a plugin.
+pub(super) fn may_be_secret(catalogue: &dyn Catalogue, key: &str) -> bool {
+    let is_option = |kind: PluginKind| {
+        let plugins = catalogue.names(kind);
+        let mut options = plugins.iter().filter_map(|name| catalogue.find(kind, name)?.option(key));
+        options.any(|option| option.secret)
+    };
+    sounds_secret(key) || [PluginKind::Input, PluginKind::Output].into_iter().any(is_option)
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::catalogue::Catalogue;
 use super::checker::Checker;
-use super::fields::Fields;
+use super::fields::{Elsewhere, Fields};
 use super::problem::Problems;
 use super::reference::Environment;
 use super::settings::{Settings, describe};
@@ -79,7 +79,7 @@ pub(crate) fn read_exam(
                 }
             }
         }
-        Err(error) => checker.collector.syntax_error(error),
+        Err(error) => checker.collector.syntax_error(error, |_| true),
     }
     if checker.collector.has_errors() { Err(checker.collector.finish()) } else { Ok(file) }
 }
@@ -121,7 +121,10 @@ impl Checker<'_> {
         };
         let owner = format!("{} `{name}`", kind.word());
         let fields = Fields::read(&mut self.collector, &entry.value, &owner, known, |key| {
-            plugin.option(key).map(|_| "move plugin options under `with:`".to_owned())
+            plugin.option(key).map(|option| Elsewhere {
+                hint: "move plugin options under `with:`".to_owned(),
+                secret: option.secret,
+            })
         });
         let mut settings = Settings::default();
         if let Some(with) = fields.get("with") {

@@ -1,8 +1,22 @@
 //! Mappings with keys of the host, as opposed to plugin options.
 
 use super::collector::{Collector, hide_all, hide_mappings};
+use super::odd_character;
 use super::suggestion::{nearest, sounds_secret};
 use super::tree::{Content, Entry, Key, Node};
+
+/// A key that is known in another mapping.
+pub(super) struct Elsewhere {
+    pub(super) hint: String,
+    /// Whether it is a secret option.
+    pub(super) secret: bool,
+}
+
+impl Elsewhere {
+    pub(super) fn of(hint: impl Into<String>) -> Self {
+        Self { hint: hint.into(), secret: false }
+    }
+}
 
 /// The known keys of one mapping.
 #[derive(Default)]
@@ -20,7 +34,19 @@ impl<'n> Fields<'n> {
         node: &'n Node,
         owner: &str,
         known: &[&str],
-        elsewhere: impl Fn(&str) -> Option<String>,
+        elsewhere: impl Fn(&str) -> Option<Elsewhere>,
+    ) -> Self {
+        Self::read_except(collector, node, owner, known, elsewhere, |_| false)
+    }
+
+    /// Like [`Fields::read`]; keys that `is_ignored` are skipped.
+    pub(super) fn read_except(
+        collector: &mut Collector,
+        node: &'n Node,
+        owner: &str,
+        known: &[&str],
+        elsewhere: impl Fn(&str) -> Option<Elsewhere>,
+        is_ignored: impl Fn(&str) -> bool,
     ) -> Self {
         let entries = match &node.content {
             Content::Mapping(entries) => entries,
@@ -40,6 +66,9 @@ impl<'n> Fields<'n> {
         let mut fields = Self::default();
         for (index, entry) in entries.iter().enumerate() {
             let key = &entry.key;
+            if is_ignored(&key.text) {
+                continue;
+            }
             let is_known = |entry: &Entry| known.contains(&entry.key.text.as_str());
             if is_rest_of_value(node, &entries[..index], entry, |before| !is_known(before))
                 && !is_known(entry)
@@ -112,15 +141,20 @@ fn report_unknown(
     owner: &str,
     entry: &Entry,
     known: &[&str],
-    (nearest_word, elsewhere): (Option<&str>, Option<String>),
+    (nearest_word, elsewhere): (Option<&str>, Option<Elsewhere>),
 ) {
     let key = &entry.key;
-    // The key may be a plugin option on the wrong level, such as a password.
-    if nearest_word.is_none() || sounds_secret(&key.text) {
+    // The key may be a plugin option on the wrong level, such as a password, or a misspelled mapping of options.
+    let is_scalar = matches!(entry.value.content, Content::Scalar(_));
+    let is_secret = elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.secret);
+    if !is_scalar || is_secret || sounds_secret(&key.text) {
         hide_all(collector, &key.span, &entry.value);
     }
-    let label =
-        elsewhere.or_else(|| nearest_word.map(|nearest_word| format!("did you mean `{nearest_word}`?")));
+    let odd = odd_character::find(&key.text);
+    let label = odd
+        .map(|(_, odd)| format!("the key contains a {}; {}", odd.shown(), odd.help()))
+        .or_else(|| elsewhere.map(|elsewhere| elsewhere.hint))
+        .or_else(|| nearest_word.map(|nearest_word| format!("did you mean `{nearest_word}`?")));
     collector
         .error("unknown-key", &key.span, format!("unknown key `{}` in {owner}", key.text))
         .label(label.unwrap_or_default())

@@ -1,13 +1,16 @@
 //! Filters: the assets and findings that reach an output.
 
-use scanbridge_plugin_api::batch::{AssetView, FindingView};
-use scanbridge_plugin_api::model::{AssetField, FindingKind, FindingStatus, Severity};
+use std::fmt;
 
+use scanbridge_plugin_api::batch::{AssetView, FindingView};
+use scanbridge_plugin_api::model::{AddressRange, AssetField, FindingKind, FindingStatus, Severity};
+
+use super::exclude::Exclude;
 use super::ranges::{AddressRanges, Ranges};
 
 /// One `filter:` of a pipeline. A finding passes when it matches every condition that is set. Evaluated for
 /// every finding, so it does not allocate.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Minimum severity. A finding without a severity passes: the scanner's report does not describe every finding,
     /// and delivering an unwanted finding is better than losing one.
@@ -20,6 +23,24 @@ pub struct Filter {
     pub statuses: Option<Statuses>,
     /// Addresses of assets that pass. An asset without an address does not pass.
     pub ip_ranges: Option<AddressRanges>,
+    /// What does not pass although it matches the conditions above.
+    pub exclude: Option<Exclude>,
+}
+
+/// As derived, without an `exclude` that is not set: the text identifies the filter of an interrupted run.
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("Filter");
+        text.field("min_severity", &self.min_severity)
+            .field("kinds", &self.kinds)
+            .field("qids", &self.qids)
+            .field("statuses", &self.statuses)
+            .field("ip_ranges", &self.ip_ranges);
+        if let Some(exclude) = &self.exclude {
+            text.field("exclude", exclude);
+        }
+        text.finish()
+    }
 }
 
 impl Filter {
@@ -33,10 +54,27 @@ impl Filter {
     /// does not pass, none of its findings passes.
     #[must_use]
     pub fn admits_asset(&self, asset: &AssetView<'_>) -> bool {
-        self.ip_ranges.as_ref().is_none_or(|ranges| {
+        let is_included = self.ip_ranges.as_ref().is_none_or(|ranges| {
             ranges.contains_text(asset.get(AssetField::Address))
                 || ranges.contains_text(asset.get(AssetField::Ipv6))
-        })
+        });
+        is_included && self.exclude.as_ref().is_none_or(|exclude| exclude.admits_asset(asset))
+    }
+
+    /// The parts of a range of addresses whose assets pass.
+    #[must_use]
+    pub fn admitted_addresses(&self, range: AddressRange) -> Vec<AddressRange> {
+        let included = match &self.ip_ranges {
+            Some(ranges) => ranges.common_with(&range).collect(),
+            None => vec![range],
+        };
+        match &self.exclude {
+            Some(exclude) => {
+                let others = exclude.ip_ranges.complement();
+                included.iter().flat_map(|range| others.common_with(range)).collect()
+            }
+            None => included,
+        }
     }
 
     /// Whether the finding itself passes; check its asset with [`Filter::admits_asset`].
@@ -48,14 +86,14 @@ impl Filter {
         severity_passes
             && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&finding.kind()))
             && self.statuses.is_none_or(|statuses| statuses.admit(finding.status()))
-            && self.qids.as_ref().is_none_or(|qids| {
-                finding
-                    .definition()
-                    .qid()
-                    .and_then(|qid| qid.parse().ok())
-                    .is_some_and(|qid| qids.contains(qid))
-            })
+            && self.qids.as_ref().is_none_or(|qids| qid(finding).is_some_and(|qid| qids.contains(qid)))
+            && self.exclude.as_ref().is_none_or(|exclude| exclude.admits_finding(finding))
     }
+}
+
+/// The QID of a finding; `None` if its ID has another scheme.
+pub(super) fn qid(finding: &FindingView<'_>) -> Option<u32> {
+    finding.definition().qid()?.parse().ok()
 }
 
 /// A set of finding statuses.
@@ -186,6 +224,55 @@ mod tests {
             }
         }
         assert!(!Statuses::default().insert("open"));
+    }
+
+    #[test]
+    fn excluded_findings_and_assets_do_not_pass() {
+        let mut statuses = Statuses::default();
+        assert!(statuses.insert("Fixed"));
+        let spans = ["192.0.2.8/30", "2001:db8::/64"].map(|entry| entry.parse().unwrap());
+        let exclude = Exclude {
+            kinds: vec![FindingKind::Service],
+            qids: Ranges::of(vec![(10, 20)]),
+            statuses,
+            ip_ranges: AddressRanges::of(&spans),
+        };
+        let filter = Filter { min_severity: Severity::new(2), exclude: Some(exclude), ..Filter::default() };
+        assert!(!filter.is_open());
+        for (finding, qid, passes) in [
+            (&[][..], "9", true),
+            (&[], "10", false),
+            (&[], "20", false),
+            (&[], "CVE-2014-0160", true),
+            (&[("kind", "service")], "1", false),
+            (&[("status", "Fixed")], "1", false),
+            (&[("status", "New")], "1", true),
+            (&[("severity", "1")], "1", false),
+        ] {
+            assert_eq!(finding_passes(&filter, finding, qid), passes, "{finding:?} {qid}");
+        }
+        for (address, ipv6, passes) in [
+            ("192.0.2.7", "", true),
+            ("192.0.2.8", "", false),
+            ("192.0.2.11", "", false),
+            ("192.0.2.1", "2001:db8::7", false),
+            ("", "", true),
+        ] {
+            let asset = [(AssetField::Address, address), (AssetField::Ipv6, ipv6)];
+            assert_eq!(evaluate(&filter, &asset, &[], "1")[0], passes, "{address} {ipv6}");
+        }
+        let shown = |range: &str| {
+            let parts = filter.admitted_addresses(range.parse().unwrap());
+            parts.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(shown("192.0.2.0/24"), ["192.0.2.0-192.0.2.7", "192.0.2.12-192.0.2.255"]);
+        assert_eq!(shown("192.0.2.9"), [""; 0]);
+        assert_eq!(shown("::-2001:db8::1"), ["::-2001:db7:ffff:ffff:ffff:ffff:ffff:ffff"]);
+        // An interrupted run of an earlier version, which had no `exclude`, can be resumed.
+        assert_eq!(
+            format!("{:?}", Filter::default()),
+            "Filter { min_severity: None, kinds: None, qids: None, statuses: None, ip_ranges: None }"
+        );
     }
 
     #[test]

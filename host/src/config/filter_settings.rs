@@ -3,9 +3,10 @@
 use scanbridge_plugin_api::model::{FindingKind, FindingStatus, Severity};
 
 use super::checker::Checker;
+use super::exclude::Exclude;
 use super::fields::Fields;
 use super::filter::{Filter, Statuses};
-use super::host_options::{Scope, keys};
+use super::host_options::{Scope, keys, keys_of_section};
 use super::ranges::{AddressRanges, Ranges, read_addresses, read_qids};
 use super::source::Span;
 use super::suggestion::nearest;
@@ -23,6 +24,25 @@ impl Checker<'_> {
             ip_ranges: fields
                 .get("ip_ranges")
                 .map(|node| AddressRanges::of(&self.entries(node, "ip_ranges", read_addresses))),
+            exclude: fields.get("exclude").map(|node| self.exclude(node)),
+        }
+    }
+
+    /// Reads the same conditions, except the minimum severity, for findings that do not pass.
+    fn exclude(&mut self, node: &Node) -> Exclude {
+        let known = keys_of_section(Scope::Filter, "exclude");
+        let fields = Fields::read(&mut self.collector, node, "`exclude`", &known, |_| None);
+        Exclude {
+            kinds: fields.get("kinds").map(|node| self.kinds(node)).unwrap_or_default(),
+            qids: fields
+                .get("qids")
+                .map(|node| Ranges::of(self.entries(node, "qids", read_qids)))
+                .unwrap_or_default(),
+            statuses: fields.get("statuses").map(|node| self.statuses(node)).unwrap_or_default(),
+            ip_ranges: fields
+                .get("ip_ranges")
+                .map(|node| AddressRanges::of(&self.entries(node, "ip_ranges", read_addresses)))
+                .unwrap_or_default(),
         }
     }
 

@@ -166,7 +166,7 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
         FILTER,
         OptionSpec::list(
             "kinds",
-            &ValueSpec::Choice(&["vulnerability", "potential", "information", "service"]),
+            &ValueSpec::Choice(KINDS),
         )
         .help("Kinds of findings to deliver."),
     ),
@@ -179,7 +179,7 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
         FILTER,
         OptionSpec::list(
             "statuses",
-            &ValueSpec::Choice(&["New", "Active", "Re-Opened", "Fixed", "Ignored", "Disabled"]),
+            &ValueSpec::Choice(STATUSES),
         )
         .help(
             "Finding statuses to deliver. Findings without a status count as current: they pass unless only \
@@ -191,15 +191,40 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
         OptionSpec::list("ip_ranges", &ValueSpec::Text)
             .help("IP networks, ranges or addresses to deliver, for example 192.0.2.0/24."),
     ),
+    (
+        FILTER,
+        OptionSpec::list("exclude.kinds", &ValueSpec::Choice(KINDS)).help("Kinds of findings not to deliver."),
+    ),
+    (
+        FILTER,
+        OptionSpec::list("exclude.qids", &ValueSpec::Text)
+            .help("QIDs or QID ranges not to deliver, for example 38170 or 38170-38175."),
+    ),
+    (
+        FILTER,
+        OptionSpec::list("exclude.statuses", &ValueSpec::Choice(STATUSES))
+            .help("Finding statuses not to deliver. Findings without a status pass."),
+    ),
+    (
+        FILTER,
+        OptionSpec::list("exclude.ip_ranges", &ValueSpec::Text)
+            .help("IP networks, ranges or addresses not to deliver. Assets without an address pass."),
+    ),
 ];
 
+/// Words of `kinds`.
+const KINDS: &[&str] = &["vulnerability", "potential", "information", "service"];
+/// Words of `statuses`.
+const STATUSES: &[&str] = &["New", "Active", "Re-Opened", "Fixed", "Ignored", "Disabled"];
+
 /// Keys that contain other keys.
-const SECTIONS: [(&str, &str); 3] = [
+const SECTIONS: [(&str, &str); 4] = [
     (
         "checkpoint",
         "Interval between checkpoints, from which an interrupted run resumes. A checkpoint is made when \
          either limit is reached.",
     ),
+    ("exclude", "Findings that match any of these conditions are not delivered."),
     ("queue", "Limits of this output's queue. One batch is always accepted."),
     ("retry", "Retries when the source or destination is unavailable."),
 ];
@@ -210,6 +235,11 @@ static DESCRIPTORS: LazyLock<Vec<(&[Scope], OptionDescriptor)>> =
 /// The keys of a scope, in display order.
 fn in_scope(scope: Scope) -> impl Iterator<Item = &'static OptionDescriptor> {
     DESCRIPTORS.iter().filter(move |(scopes, _)| scopes.contains(&scope)).map(|(_, option)| option)
+}
+
+/// The keys of a scope, in display order, for an example.
+pub(crate) fn host_options(scope: Scope) -> impl Iterator<Item = &'static OptionDescriptor> {
+    in_scope(scope)
 }
 
 /// Section and key of a name; the section is empty for a key of its own.
@@ -227,6 +257,11 @@ pub(super) fn keys(scope: Scope) -> Vec<&'static str> {
         .collect();
     keys.dedup();
     keys
+}
+
+/// The keys of a section.
+pub(super) fn keys_of_section(scope: Scope, section: &str) -> Vec<&'static str> {
+    in_scope(scope).map(path).filter(|(of, _)| *of == section).map(|(_, key)| key).collect()
 }
 
 /// The JSON Schema of the keys of a scope.
@@ -316,8 +351,7 @@ impl Checker<'_> {
         let mut sections = Vec::new();
         for (section, _) in SECTIONS {
             if let Some(node) = fields.get(section) {
-                let known: Vec<&str> =
-                    in_scope(scope).map(path).filter(|(of, _)| *of == section).map(|(_, key)| key).collect();
+                let known = keys_of_section(scope, section);
                 let owner = format!("`{section}`");
                 sections.push((section, Fields::read(&mut self.collector, node, &owner, &known, |_| None)));
             }

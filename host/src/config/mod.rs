@@ -4,20 +4,28 @@
 //! are resolved, in values only. Then every value is checked against the option table of its plugin. All
 //! problems are reported at once. This module starts nothing, and messages never contain secrets.
 
+mod broken_line;
 mod catalogue;
 mod check;
 mod checker;
+mod codes;
 mod collector;
 mod delivery;
 mod document;
 mod exam_file;
+mod excerpt;
+mod exclude;
 mod failover;
 mod fields;
 mod filter;
 mod filter_settings;
 mod host_options;
+mod odd_character;
+mod option_reports;
 mod option_schema;
 mod origin;
+mod other_file;
+mod permissions;
 mod pipeline;
 mod problem;
 mod ranges;
@@ -34,19 +42,26 @@ mod tree;
 
 pub use catalogue::Catalogue;
 pub use check::{check, check_in};
+pub use codes::CODES;
 pub use delivery::{
     CheckpointInterval, Delivery, IfRunning, OnFull, OnInvalid, QueueLimits, RetryPolicy, RunSettings,
 };
-pub use document::{Document, read, read_text};
+pub use document::{Document, read, read_for, read_text, read_text_for};
 pub(crate) use exam_file::{DeliveredRecords, ExamPlugin, read_exam};
+pub use exclude::Exclude;
 pub use filter::{Filter, Statuses};
 pub use host_options::HostSettings;
-pub(crate) use host_options::{HostSetting, Scope};
+pub(crate) use host_options::{HostSetting, Scope, host_options};
 pub use origin::Origin;
+pub(crate) use other_file::{CheckedDocument, check_any};
+pub(crate) use pipeline::Judgement;
 pub use pipeline::{InputInstance, Instance, OutputInstance, Pipeline};
 pub use problem::{Excerpt, Problem, ProblemLevel, Problems, SourceLocation};
 pub use ranges::{AddressRanges, Ranges};
 pub use reference::Environment;
+pub(crate) use report::counted;
 pub use report::{RenderStyle, problem_to_json, render_all};
+pub(crate) use same_path::same_files;
 pub use schema::schema;
+pub(crate) use settings::PLACEHOLDER;
 pub(crate) use suggestion::nearest;

@@ -11,7 +11,7 @@ pub struct Origin {
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
-    /// The references in the value, without defaults: `${env:NAME}`.
+    /// The references in the value, without the text of defaults: `${env:NAME}`, `default of ${env:NAME:-…}`.
     pub references: Vec<String>,
     /// Whether the value is a credential, which must be redacted even if the option is not secret.
     pub is_credential: bool,

@@ -8,10 +8,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
+use super::excerpt::Redactions;
 use super::filter::Filter;
 use super::host_options::HostSettings;
 use super::origin::Origin;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemLevel, SourceLocation};
+use super::source::Span;
 
 /// A pipeline that passed all checks that need no plugin to be opened.
 #[derive(Debug)]
@@ -30,6 +32,38 @@ pub struct Pipeline {
     pub outputs: Vec<OutputInstance>,
     /// Warnings for the operator; the pipeline can run.
     pub warnings: Vec<Problem>,
+    /// Where the options are set, for problems that plugins find.
+    pub(super) locations: OptionLocations,
+}
+
+/// The location of each option in the settings files.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OptionLocations {
+    pub(super) hidden: Redactions,
+    /// By the `id` of the instance: its declaration, and the key and value of each option.
+    pub(super) instances: BTreeMap<String, (Span, OptionSpans)>,
+}
+
+/// Key and value of each option that is set, in their file.
+pub(super) type OptionSpans = BTreeMap<String, (Span, Span)>;
+
+/// What a plugin found about one of its options.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judgement<'a> {
+    /// Error or warning.
+    pub(crate) level: ProblemLevel,
+    /// Stable code for scripts.
+    pub(crate) code: &'static str,
+    /// What was found.
+    pub(crate) message: &'a str,
+    /// What the operator can do; may be empty.
+    pub(crate) hint: &'a str,
+    /// The input or output.
+    pub(crate) instance: &'a str,
+    /// The option, if one is named.
+    pub(crate) option: Option<&'a str>,
+    /// The step of the plugin; `None` if the host judges.
+    pub(crate) step: Option<&'a str>,
 }
 
 impl Pipeline {
@@ -38,6 +72,46 @@ impl Pipeline {
     pub fn writes_to_stdout(&self) -> bool {
         let is_stdout = |path: &str| matches!(path, "-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1");
         self.outputs.iter().filter_map(|output| output.instance.path()).any(is_stdout)
+    }
+
+    /// The problem that a plugin found, at the option that it names, otherwise at the instance.
+    pub(crate) fn problem(&self, judgement: Judgement<'_>) -> Problem {
+        let Judgement { level, code, message, hint, instance, option, step } = judgement;
+        let span = self.locations.instances.get(instance).map(|(declared, options)| {
+            option.and_then(|option| options.get(option)).map_or(declared, |(_, value)| value)
+        });
+        let file = span.map_or(self.file.as_path(), Span::file).to_owned();
+        let excerpt = span.map(|span| self.locations.hidden.excerpt(span));
+        Problem {
+            level,
+            code,
+            message: message.to_owned(),
+            location: SourceLocation { file, excerpt },
+            label: String::new(),
+            help: hint.to_owned(),
+            instance: Some(instance.to_owned()),
+            step: step.map(str::to_owned),
+        }
+    }
+
+    /// A problem of the pipeline, without a line.
+    pub(crate) fn file_problem(
+        &self,
+        level: ProblemLevel,
+        code: &'static str,
+        message: &str,
+        hint: &str,
+    ) -> Problem {
+        Problem {
+            level,
+            code,
+            message: message.to_owned(),
+            location: SourceLocation { file: self.file.clone(), excerpt: None },
+            label: String::new(),
+            help: hint.to_owned(),
+            instance: None,
+            step: None,
+        }
     }
 
     /// An empty pipeline with the default name of this file.
@@ -51,6 +125,7 @@ impl Pipeline {
             inputs: Vec::new(),
             outputs: Vec::new(),
             warnings: Vec::new(),
+            locations: OptionLocations::default(),
         }
     }
 }

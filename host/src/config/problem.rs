@@ -38,6 +38,10 @@ pub struct Problem {
     pub label: String,
     /// What the operator can do; empty when the message says it.
     pub help: String,
+    /// The `id` of the input or output, if the problem concerns one.
+    pub instance: Option<String>,
+    /// The step of a plugin that found the problem: `open`, or a step of its check.
+    pub step: Option<String>,
 }
 
 /// Location of a problem.

@@ -108,11 +108,36 @@ impl AddressRanges {
         v4.into_iter().flatten().map(v4_range).chain(v6.into_iter().flatten().map(v6_range))
     }
 
+    /// All other addresses.
+    #[must_use]
+    pub fn complement(&self) -> Self {
+        let wide = self.v4.as_slice().iter().map(|(first, last)| (u128::from(*first), u128::from(*last)));
+        let narrow = |bits: u128| u32::try_from(bits).unwrap_or(u32::MAX);
+        let v4 = complement(wide, u32::MAX.into()).into_iter();
+        Self {
+            v4: Ranges(v4.map(|(first, last)| (narrow(first), narrow(last))).collect()),
+            v6: Ranges(complement(self.v6.as_slice().iter().copied(), u128::MAX)),
+        }
+    }
+
     /// The ranges in ascending order, IPv4 before IPv6.
     pub fn iter(&self) -> impl Iterator<Item = AddressRange> + '_ {
         let v4 = self.v4.as_slice().iter().copied().map(v4_range);
         v4.chain(self.v6.as_slice().iter().copied().map(v6_range))
     }
+}
+
+/// The numbers from 0 to `most` that are in none of the ascending ranges.
+fn complement(ranges: impl Iterator<Item = (u128, u128)>, most: u128) -> Vec<(u128, u128)> {
+    let (mut gaps, mut next) = (Vec::new(), Some(0));
+    for (first, last) in ranges {
+        if let Some(start) = next.filter(|start| *start < first) {
+            gaps.push((start, first - 1));
+        }
+        next = last.checked_add(1);
+    }
+    gaps.extend(next.filter(|start| *start <= most).map(|start| (start, most)));
+    gaps
 }
 
 fn v6_bits(address: IpAddr) -> u128 {

@@ -27,7 +27,7 @@ impl Environment<'static> {
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
     pub(super) text: String,
-    /// The references without defaults, which may be secret: `${env:NAME}`.
+    /// The references without the text of defaults, which may be secret: `${env:NAME}`, `default of ${env:NAME:-…}`.
     pub(super) references: Vec<String>,
     /// Whether part of it is a systemd credential, which is secret in every option.
     pub(super) is_credential: bool,
@@ -68,9 +68,12 @@ pub(super) fn resolve(
         match Reference::read(&rest[at + 2..at + length])
             .and_then(|reference| Ok((reference.read_value(folder, environment)?, reference)))
         {
-            Ok((value, reference)) => {
+            Ok(((value, is_default), reference)) => {
                 resolved.text.push_str(&value);
-                resolved.references.push(reference.show());
+                resolved.references.push(match is_default {
+                    true => format!("default of ${{env:{}:-…}}", reference.name()),
+                    false => reference.show(),
+                });
                 resolved.is_credential |= matches!(reference, Reference::Credential { .. });
             }
             Err(problem) => problems.push(problem),
@@ -87,6 +90,11 @@ pub(super) fn is_bare_reference(text: &str) -> bool {
         .and_then(|rest| rest.strip_suffix('}'))
         .and_then(|inner| Reference::read(inner).ok())
         .is_some_and(|reference| !matches!(reference, Reference::Variable { default: Some(_), .. }))
+}
+
+/// The path in a reference to a file.
+pub(super) fn file_of(reference: &str) -> Option<&str> {
+    reference.strip_prefix("${file:")?.strip_suffix('}')
 }
 
 enum Reference<'a> {
@@ -133,9 +141,24 @@ impl<'a> Reference<'a> {
         }
     }
 
-    fn read_value(&self, folder: &Path, environment: Environment<'_>) -> Result<String, Unresolved> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Variable { name, .. } | Self::Credential { name } => name,
+            Self::File { path } => path,
+        }
+    }
+
+    /// The value, and whether it is a default.
+    fn read_value(&self, folder: &Path, environment: Environment<'_>) -> Result<(String, bool), Unresolved> {
         match self {
             Self::Variable { name, default } => variable(name, *default, environment),
+            Self::File { .. } | Self::Credential { .. } => Ok((self.read_file(folder, environment)?, false)),
+        }
+    }
+
+    fn read_file(&self, folder: &Path, environment: Environment<'_>) -> Result<String, Unresolved> {
+        match self {
+            Self::Variable { .. } => Ok(String::new()),
             Self::File { path } => {
                 let path = folder.join(path);
                 let help = "the file must contain one value as plain text; relative paths start at the \
@@ -160,15 +183,20 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// The value of an environment variable. As in a shell, the default also replaces an empty value.
-fn variable(name: &str, default: Option<&str>, environment: Environment<'_>) -> Result<String, Unresolved> {
+/// The value of an environment variable, and whether it is the default. As in a shell, the default also replaces an empty
+/// value.
+fn variable(
+    name: &str,
+    default: Option<&str>,
+    environment: Environment<'_>,
+) -> Result<(String, bool), Unresolved> {
     match ((environment.variable)(name), default) {
-        (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
-        (Some(value), _) => value.into_string().map_err(|_| Unresolved {
+        (Some(value), Some(default)) if value.is_empty() => Ok((default.to_owned(), true)),
+        (Some(value), _) => value.into_string().map(|value| (value, false)).map_err(|_| Unresolved {
             message: format!("environment variable `{name}` is not valid UTF-8"),
             help: "set it to UTF-8 text".to_owned(),
         }),
-        (None, Some(default)) => Ok(default.to_owned()),
+        (None, Some(default)) => Ok((default.to_owned(), true)),
         (None, None) => Err(Unresolved {
             message: format!("environment variable `{name}` is not set"),
             help: format!("set {name}, or give a default: `${{env:{name}:-default}}`"),
@@ -290,6 +318,17 @@ mod tests {
         let unset = in_text("${credential:password}").unwrap_err();
         assert!(unset[0].message.ends_with("CREDENTIALS_DIRECTORY is not set"), "{}", unset[0].message);
         assert!(resolve("${file:/dev/zero}", folder.path(), environment).is_err());
+    }
+
+    #[test]
+    fn default_that_was_used_is_named_without_its_text() {
+        for (text, references) in [
+            ("${env:USER_ID:-hunter2}", vec!["${env:USER_ID}"]),
+            ("${env:MISSING:-hunter2}", vec!["default of ${env:MISSING:-…}"]),
+            ("${env:EMPTY:-a} ${env:USER_ID}", vec!["default of ${env:EMPTY:-…}", "${env:USER_ID}"]),
+        ] {
+            assert_eq!(in_text(text).unwrap().references, references);
+        }
     }
 
     #[test]

@@ -36,27 +36,22 @@ impl Problems {
         format!("{}{}{outcome}\n", render_all(&self.list, style), self.counts())
     }
 
-    /// `{"problems": […], "errors": 2, "warnings": 0}`.
+    /// `2 errors (1 not shown) and 1 warning`; empty without any.
     #[must_use]
-    pub fn to_json(&self) -> Value {
-        json!({
-            "problems": self.list.iter().map(problem_to_json).collect::<Vec<_>>(),
-            "errors": self.errors(),
-            "warnings": self.warnings(),
-        })
-    }
-
-    fn counts(&self) -> String {
-        let errors = counted(self.errors(), "error");
+    pub fn counts(&self) -> String {
         let not_shown = match self.omitted {
             0 => String::new(),
             omitted => format!(" ({omitted} not shown)"),
         };
-        let warnings = match self.warnings() {
-            0 => String::new(),
-            warnings => format!(" and {}", counted(warnings, "warning")),
+        let errors = match self.errors() {
+            0 => None,
+            errors => Some(format!("{}{not_shown}", counted(errors, "error"))),
         };
-        format!("{errors}{not_shown}{warnings}")
+        let warnings = match self.warnings() {
+            0 => None,
+            warnings => Some(counted(warnings, "warning")),
+        };
+        errors.into_iter().chain(warnings).collect::<Vec<_>>().join(" and ")
     }
 }
 
@@ -81,15 +76,18 @@ pub fn render_all(problems: &[Problem], style: RenderStyle) -> String {
 #[must_use]
 pub fn problem_to_json(problem: &Problem) -> Value {
     let excerpt = problem.location.excerpt.as_ref();
+    let hints = [&problem.label, &problem.help].into_iter().filter(|text| !text.is_empty());
+    let hint = hints.map(String::as_str).collect::<Vec<_>>().join("; ");
     json!({
-        "level": problem.level.word(),
+        "severity": problem.level.word(),
         "code": problem.code,
         "message": problem.message,
+        "hint": if hint.is_empty() { Value::Null } else { json!(hint) },
         "file": problem.location.file.display().to_string(),
         "line": excerpt.map(|excerpt| excerpt.line),
         "column": excerpt.map(|excerpt| excerpt.column),
-        "label": problem.label,
-        "help": problem.help,
+        "instance": problem.instance,
+        "step": problem.step,
     })
 }
 
@@ -98,7 +96,12 @@ fn group(problem: &Problem) -> Group<'_> {
         ProblemLevel::Error => Level::ERROR,
         ProblemLevel::Warning => Level::WARNING,
     };
-    let title = level.primary_title(problem.message.as_str());
+    // What a plugin judges does not name the instance.
+    let message = match (&problem.instance, &problem.step) {
+        (Some(instance), Some(_)) => format!("{instance}: {}", problem.message),
+        _ => problem.message.clone(),
+    };
+    let title = level.primary_title(message);
     let file = problem.location.file.display().to_string();
     let group = match &problem.location.excerpt {
         None => title.element(Origin::path(file)),
@@ -127,6 +130,7 @@ fn with_column(problem: &Problem, rendered: String) -> String {
     rendered.replacen(&format!("{location}:{shown}"), &format!("{location}:{}", excerpt.column), 1)
 }
 
-fn counted(number: usize, noun: &str) -> String {
+/// `1 error`, `2 errors`.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

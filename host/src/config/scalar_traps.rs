@@ -5,12 +5,23 @@ use scanbridge_plugin_api::OptionDescriptor;
 use serde_saphyr::granit_parser::ScalarStyle;
 
 use super::collector::Collector;
+use super::odd_character::{self, OddCharacter};
 use super::tree::{Content, Node};
 
 /// Warns when YAML has truncated, joined or unescaped a value, probably against the operator's intention.
 pub(super) fn warn(collector: &mut Collector, option: &OptionDescriptor, node: &Node) {
     let Content::Scalar(scalar) = &node.content else { return };
     let name = &option.name;
+    if let Some(odd) = odd_quote_or_space(&scalar.text).filter(|_| scalar.is_plain()) {
+        collector
+            .warning(
+                "odd-character",
+                &node.span,
+                format!("the value of `{name}` begins or ends with a {}", odd.shown()),
+            )
+            .label("YAML takes it as part of the value")
+            .help(odd.help());
+    }
     match scalar.style {
         ScalarStyle::Plain if is_truncated(node, option.secret) => {
             collector
@@ -40,6 +51,14 @@ pub(super) fn warn(collector: &mut Collector, option: &OptionDescriptor, node: &
         }
         _ => {}
     }
+}
+
+/// A typographic quote or a no-break space where an operator writes a quote or a space.
+fn odd_quote_or_space(text: &str) -> Option<OddCharacter> {
+    let ends = [text.chars().next(), text.chars().next_back()];
+    ends.into_iter()
+        .flatten()
+        .find_map(|c| odd_character::find(c.encode_utf8(&mut [0; 4])).map(|(_, odd)| odd))
 }
 
 /// Whether a comment is probably the rest of the value. A comment after a value is common: `path: a.csv  #

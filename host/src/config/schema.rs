@@ -49,6 +49,7 @@ pub fn schema(catalogue: &dyn Catalogue) -> Value {
         "required": ["version", "inputs", "outputs"],
         "additionalProperties": false,
         "properties": keys,
+        "patternProperties": { "^x-": { "description": "A key of your own, which Scanbridge ignores." } },
         "$defs": definitions,
     })
 }

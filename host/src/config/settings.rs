@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, RuleRepair, show_duration};
+use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, RuleRepair};
 use serde_json::{Map, Value, json};
 
 use super::checker::Checker;
 use super::collector::{hide_all, hide_content};
 use super::fields::{is_rest_of_value, report_duplicate, report_rest_of_value};
 use super::origin::Origin;
-use super::reference::is_bare_reference;
+use super::pipeline::OptionSpans;
+use super::reference::{file_of, is_bare_reference};
 use super::scalar_traps;
 use super::source::Span;
 use super::suggestion::{nearest, sounds_secret};
@@ -21,7 +22,7 @@ pub(super) struct Settings {
     pub(super) options: Map<String, Value>,
     pub(super) origins: BTreeMap<String, Origin>,
     /// Key and value of each of `options` in its file.
-    spans: BTreeMap<String, (Span, Span)>,
+    pub(super) spans: OptionSpans,
     /// Options with an invalid value. They have been reported and are not reported as missing.
     pub(super) invalid: BTreeSet<String>,
 }
@@ -36,6 +37,9 @@ impl Settings {
         self.options.contains_key(&option.name) || self.invalid.contains(&option.name)
     }
 }
+
+/// What `config example` writes for a value that the operator must choose.
+pub(crate) const PLACEHOLDER: &str = "REPLACE-ME";
 
 /// A value, and how it may be shown.
 struct ReadValue {
@@ -104,6 +108,16 @@ impl Checker<'_> {
         let name = option.name.clone();
         match self.value(option, node) {
             Some(ReadValue { value, references, is_credential }) => {
+                if !self.knows_items(option, node, &value) {
+                    settings.invalid.insert(name);
+                    return;
+                }
+                if is_path(&option.kind) && begins_with_tilde(&value) {
+                    self.collector
+                        .warning("tilde", &node.span, format!("`~` in the value of `{name}` is not replaced"))
+                        .label("this is a directory named `~`")
+                        .help("write ${env:HOME} instead, or the complete path");
+                }
                 settings.invalid.remove(&name);
                 settings.options.insert(name.clone(), value);
                 settings.spans.insert(name.clone(), (key.span.clone(), node.span.clone()));
@@ -237,6 +251,17 @@ impl Checker<'_> {
     ) -> Option<ReadValue> {
         let resolved = self.resolve(text, &node.span)?;
         let name = &option.name;
+        if option.secret {
+            for path in resolved.references.iter().filter_map(|reference| file_of(reference)) {
+                self.open_secret(&node.span.source.folder().join(path), &node.span);
+            }
+        }
+        if resolved.text.contains(PLACEHOLDER) {
+            self.collector
+                .error("placeholder", &node.span, format!("option `{name}` still has its placeholder"))
+                .help(format!("replace it: {}", option.help));
+            return None;
+        }
         let problem = match parse(&resolved.text) {
             Ok(Value::String(text)) if option.required && text.is_empty() => "must not be empty".to_owned(),
             Ok(value) => {
@@ -262,11 +287,16 @@ impl Checker<'_> {
         None
     }
 
-    fn hide_secret(&mut self, plugin: &Descriptor, entry: &Entry) {
+    pub(super) fn hide_secret(&mut self, plugin: &Descriptor, entry: &Entry) {
         match plugin.option(&entry.key.text) {
             Some(option) if option.secret => match &entry.value.content {
                 Content::Scalar(scalar) if is_bare_reference(&scalar.text) => {}
-                _ => self.collector.hide_value(&entry.key.span, &entry.value),
+                _ => {
+                    self.collector.hide_value(&entry.key.span, &entry.value);
+                    if !entry.value.is_null() {
+                        self.secret_in_file(&entry.key.span);
+                    }
+                }
             },
             // The kind refuses a login in a URL; the login must not be shown.
             Some(option) if has_url(&option.kind) && entry.value.span.text().contains('@') => {
@@ -275,9 +305,10 @@ impl Checker<'_> {
             Some(_) => {}
             None => {
                 let suggested = suggestion(plugin, &entry.key.text);
+                let is_scalar = matches!(entry.value.content, Content::Scalar(_));
                 let is_secret =
-                    suggested.is_none_or(|option| option.secret) || sounds_secret(&entry.key.text);
-                if is_secret {
+                    suggested.is_some_and(|option| option.secret) || sounds_secret(&entry.key.text);
+                if is_secret || !is_scalar {
                     hide_all(&mut self.collector, &entry.key.span, &entry.value);
                 }
             }
@@ -306,56 +337,29 @@ impl Checker<'_> {
             self.collector.error(code, at, rule.message).label(other.unwrap_or_default()).help(rule.hint);
         }
     }
-
-    fn report_unknown_option(
-        &mut self,
-        plugin: &Descriptor,
-        entry: &Entry,
-        suggested: Option<&OptionDescriptor>,
-    ) {
-        let (key, word) = (&entry.key, plugin.kind.word());
-        let label = suggested.map(|option| format!("did you mean `{}`?", option.name));
-        self.collector
-            .error(
-                "unknown-option",
-                &key.span,
-                format!("unknown option `{1}` for {word} plugin `{0}`", plugin.name, key.text),
-            )
-            .label(label.unwrap_or_default())
-            .help(describe(plugin));
-    }
-
-    fn report_no_value(&mut self, option: &OptionDescriptor, node: &Node) {
-        let help = match (&option.default, option.required) {
-            (_, true) => "add a value; this option is required".to_owned(),
-            (Some(default), _) if !option.secret => {
-                let default = match (&option.kind, default) {
-                    (OptionKind::Duration { .. }, Value::Number(ms)) => {
-                        ms.as_u64().map_or_else(|| ms.to_string(), show_duration)
-                    }
-                    (_, Value::String(text)) => text.clone(),
-                    (_, default) => default.to_string(),
-                };
-                format!("add a value, or remove the line to use the default {default}")
-            }
-            _ => "add a value, or remove the line".to_owned(),
-        };
-        self.collector.error("no-value", &node.span, format!("option `{}` has no value", option.name)).help(
-            match node.span.text() {
-                "" if node.span.line().contains(['#', '&']) => {
-                    format!("{help}; put a value that starts with # or & in single quotes")
-                }
-                "" => help,
-                word => format!("{help}; without quotes, {word} is read as no value"),
-            },
-        );
-    }
 }
 
 fn has_url(kind: &OptionKind) -> bool {
     match kind {
         OptionKind::Endpoint { .. } | OptionKind::Url { .. } => true,
         OptionKind::List { of } | OptionKind::Map { of } => has_url(of),
+        _ => false,
+    }
+}
+
+fn is_path(kind: &OptionKind) -> bool {
+    match kind {
+        OptionKind::Path => true,
+        OptionKind::List { of } | OptionKind::Map { of } => is_path(of),
+        _ => false,
+    }
+}
+
+fn begins_with_tilde(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == "~" || text.starts_with("~/"),
+        Value::Array(items) => items.iter().any(begins_with_tilde),
+        Value::Object(entries) => entries.values().any(begins_with_tilde),
         _ => false,
     }
 }

@@ -35,6 +35,9 @@ impl Source {
         if bytes.len() as u64 > Self::MAX_BYTES {
             return Err(Unreadable::TooLarge);
         }
+        if is_utf16(&bytes) {
+            return Err(Unreadable::Utf16);
+        }
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             Unreadable::NotText { line: good.iter().filter(|byte| **byte == b'\n').count() + 1 }
@@ -72,8 +75,27 @@ pub(super) enum Unreadable {
     Io(#[source] io::Error),
     #[error("is larger than 256 KiB, the limit for settings files")]
     TooLarge,
+    #[error("is encoded in UTF-16")]
+    Utf16,
     #[error("is not valid UTF-8: invalid bytes on line {line}")]
     NotText { line: usize },
+}
+
+impl Unreadable {
+    /// What the operator can do; may be empty.
+    pub(super) fn help(&self) -> &'static str {
+        match self {
+            Self::Utf16 => "save the file as UTF-8; on a command line: iconv -f UTF-16 -t UTF-8 FILE",
+            Self::NotText { .. } => "save the file as UTF-8",
+            Self::Io(_) | Self::TooLarge => "",
+        }
+    }
+}
+
+/// Text of an editor that calls this encoding `Unicode`: a byte order mark, or a zero in each second byte.
+fn is_utf16(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..])
+        || matches!(bytes, [first, 0, second, 0, ..] | [0, first, 0, second, ..] if *first > 0 && *second > 0)
 }
 
 /// A byte range of a settings file.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, StructureStyle};
 
 use super::source::{Source, Span};
-use super::syntax;
+use super::syntax::{self, Explanation};
 
 /// One value of a settings file.
 #[derive(Clone)]
@@ -99,11 +99,8 @@ impl Node {
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub(super) message: String,
-    pub(super) help: &'static str,
+    pub(super) help: String,
     pub(super) at: Span,
-    /// The key at the start of the line, if the parser has accepted it as a key. The rest of the line must be
-    /// redacted.
-    pub(super) key: Option<Span>,
 }
 
 /// Parses the single document of a file. An empty file is a null scalar.
@@ -120,9 +117,7 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Node, SyntaxError> {
     for event in Parser::new_from_str_with_options(source.text(), options) {
         let (event, span) = event.map_err(|error| builder.scan_error(&error))?;
         let range = span.byte_range().unwrap_or(0..0);
-        builder
-            .accept(event, builder.span(range.start, range.end))
-            .map_err(|error| SyntaxError { key: builder.key_of_line(&error.at), ..error })?;
+        builder.accept(event, builder.span(range.start, range.end))?;
     }
     let nothing = empty(builder.span(0, 0));
     Ok(builder.root.unwrap_or(nothing))
@@ -276,36 +271,25 @@ impl<'a> Builder<'a> {
 
     fn scan_error(&self, error: &ScanError) -> SyntaxError {
         let at = error.marker().byte_offset().unwrap_or(0);
-        let (message, help) = syntax::explain(error.kind());
-        let at = self.span(at, at);
-        SyntaxError { message, help, key: self.key_of_line(&at), at }
-    }
-
-    /// The key at the start of a line, if the parser accepted it as a key in block style. Any other word
-    /// before a colon may be part of a password that continues on this line or contains a comma inside `{…}`.
-    fn key_of_line(&self, at: &Span) -> Option<Span> {
-        let frame = self.open.iter().rev().find(|frame| !frame.flow)?;
-        let last = match &frame.content {
-            Content::Mapping(entries) => entries.last().map(|entry| &entry.key),
-            _ => None,
-        };
-        let key = frame.key.as_ref().or(last)?;
-        (key.span.line_start() == at.line_start()).then(|| key.span.clone())
+        let Explanation { message, help, at } = syntax::explain(error.kind(), self.source.text(), at);
+        SyntaxError { message, help, at: self.span(at, at) }
     }
 }
 
 fn into_key(node: Node) -> Result<Key, SyntaxError> {
     match node.content {
-        Content::Scalar(scalar) if scalar.text == "<<" => {
-            Err(fail("merge keys (`<<`) are not supported", "share settings with `config: FILE`", node.span))
-        }
+        Content::Scalar(scalar) if scalar.text == "<<" => Err(fail(
+            "merge keys (`<<`) are not supported",
+            "share a whole value with an alias (`with: *name`), or options with `config: FILE`",
+            node.span,
+        )),
         Content::Scalar(scalar) => Ok(Key { text: scalar.text, span: node.span }),
         _ => Err(fail("a key must be a single word", syntax::QUOTE, node.span)),
     }
 }
 
-fn fail(message: &str, help: &'static str, at: Span) -> SyntaxError {
-    SyntaxError { message: message.to_owned(), help, at, key: None }
+fn fail(message: &str, help: &str, at: Span) -> SyntaxError {
+    SyntaxError { message: message.to_owned(), help: help.to_owned(), at }
 }
 
 fn empty(span: Span) -> Node {

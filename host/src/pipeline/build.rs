@@ -40,6 +40,16 @@ pub(super) struct AbsentOutput {
     /// The `id` of its failover output.
     pub(super) failover: Option<String>,
     pub(super) failure: Failure,
+    pub(super) cause: Option<PluginError>,
+}
+
+/// An instance that could not be opened.
+#[derive(Debug)]
+pub(crate) struct OpenError {
+    /// For the summary.
+    pub(crate) failure: Failure,
+    /// The error of the plugin, with the option that it is about. `None` if the saved state cannot be used.
+    pub(crate) cause: Option<PluginError>,
 }
 
 #[derive(Debug)]
@@ -62,27 +72,39 @@ pub(super) struct OpenOutput {
 
 impl OpenPipeline {
     /// Errors of outputs that were skipped, or could not be opened yet, and panics in threads of the plugins' own.
-    pub(crate) fn open_errors(&self) -> Vec<Failure> {
-        let unavailable = self
-            .outputs
-            .iter()
-            .filter_map(|output| Some(Failure::new(output.destination.id(), output.open_error.as_ref()?)));
+    pub(crate) fn open_errors(&self) -> Vec<OpenError> {
+        let unavailable = self.outputs.iter().filter_map(|output| {
+            let error = output.open_error.clone()?;
+            let failure = Failure::new(output.destination.id(), &error);
+            Some(OpenError { failure, cause: Some(error) })
+        });
         let inputs = self.inputs.iter().filter_map(|input| input.source.context());
         let contexts = inputs.chain(self.outputs.iter().map(|output| output.destination.context()));
         let panics = contexts.flat_map(|context| {
             let panics = context.panics().into_iter();
-            panics.map(|panic| Failure::new(context.instance(), &panic))
+            panics.map(|panic| OpenError {
+                failure: Failure::new(context.instance(), &panic),
+                cause: Some(panic),
+            })
         });
-        let absent = self.absent.iter().map(|output| output.failure.clone());
+        let absent = self
+            .absent
+            .iter()
+            .map(|output| OpenError { failure: output.failure.clone(), cause: output.cause.clone() });
         absent.chain(unavailable).chain(panics).collect()
     }
 
-    /// Probes every instance. Moves no data.
-    pub(crate) fn probe(&mut self) -> Vec<(String, Result<CheckReport, PluginError>)> {
-        let inputs = self.inputs.iter_mut().map(|input| (input.source.id().to_owned(), input.source.check()));
+    /// Calls `check` of every instance. Moves no data. Without `peers`, only of those that judge what is on this machine.
+    pub(crate) fn check(&mut self, peers: bool) -> Vec<(String, Result<CheckReport, PluginError>)> {
+        let inputs = self
+            .inputs
+            .iter_mut()
+            .filter(|input| peers || input.source.local_check())
+            .map(|input| (input.source.id().to_owned(), input.source.check()));
         let outputs = self
             .outputs
             .iter_mut()
+            .filter(|output| peers || output.destination.local_check())
             .map(|output| (output.destination.id().to_owned(), output.destination.check()));
         inputs.chain(outputs).collect()
     }
@@ -101,6 +123,17 @@ pub fn build(
     settings: Settings,
     stop: &Arc<Stop>,
 ) -> Result<OpenPipeline, Vec<Failure>> {
+    open_all(pipeline, registry, settings, stop)
+        .map_err(|errors| errors.into_iter().map(|error| error.failure).collect())
+}
+
+/// Like [`build`], with the errors of the plugins.
+pub(crate) fn open_all(
+    pipeline: &Pipeline,
+    registry: &Registry,
+    settings: Settings,
+    stop: &Arc<Stop>,
+) -> Result<OpenPipeline, Vec<OpenError>> {
     let mut failures = Vec::new();
     let (mut inputs, mut absent) = (Vec::new(), Vec::new());
     let is_read =
@@ -108,9 +141,7 @@ pub fn build(
     for input in pipeline.inputs.iter().filter(is_read) {
         match open_input(input, registry, pipeline, &settings, stop) {
             Ok(input) => inputs.push(input),
-            Err(error) => {
-                failures.push(Failure::new(&input.instance.id, &with_location(&input.instance, error)));
-            }
+            Err(error) => failures.push(open_error(&input.instance, error)),
         }
     }
     let mut outputs = Vec::new();
@@ -120,16 +151,17 @@ pub fn build(
         match open_output(index, output, registry, pipeline, &settings, stop, dead_letter_bytes) {
             Ok(output) => outputs.push(output),
             Err(failure) if output.required => failures.push(failure),
-            Err(failure) => {
+            Err(OpenError { failure, cause }) => {
                 let (id, plugin, failover) = (id.clone(), plugin.clone(), output.delivery.failover.clone());
-                absent.push(AbsentOutput { index, id, plugin, failover, failure });
+                absent.push(AbsentOutput { index, id, plugin, failover, failure, cause });
             }
         }
     }
     if failures.is_empty() && !outputs.is_empty() {
         return Ok(OpenPipeline { inputs, outputs, absent, interval: pipeline.run.checkpoint, settings });
     }
-    failures.extend(absent.into_iter().map(|output| output.failure));
+    let absent = absent.into_iter();
+    failures.extend(absent.map(|output| OpenError { failure: output.failure, cause: output.cause }));
     Err(failures)
 }
 
@@ -151,7 +183,7 @@ pub fn build_replay(
         // No size limit: existing dead letters are kept even if a new reason makes one longer.
         match open_output(index, output, registry, pipeline, &settings, stop, u64::MAX) {
             Ok(output) => outputs.push(output),
-            Err(failure) => failures.push(failure),
+            Err(error) => failures.push(error.failure),
         }
     }
     if !failures.is_empty() {
@@ -196,9 +228,9 @@ fn open_output(
     settings: &Settings,
     stop: &Arc<Stop>,
     dead_letter_bytes: u64,
-) -> Result<OpenOutput, Failure> {
+) -> Result<OpenOutput, OpenError> {
     let OutputInstance { instance, required, filters, delivery, .. } = output;
-    let failure = |error: PluginError| Failure::new(&instance.id, &with_location(instance, error));
+    let failure = |error: PluginError| open_error(instance, error);
     let claim = registry.claim(PluginKind::Output, &instance.plugin);
     let claim = claim.map_err(|error| failure(not_available(error)))?;
     let table = claim.library.output_table(claim.name).map_err(|error| failure(not_available(error)))?;
@@ -209,7 +241,8 @@ fn open_output(
     let stored = settings.from.outputs.get(&instance.id).cloned();
     let mut from = stored.unwrap_or_default();
     let dead_letters = DeadLetterWriter::open(settings.ledger.clone(), &instance.id, dead_letter_bytes);
-    let dead_letters = dead_letters.map_err(|error| Failure::of_state(&instance.id, &error))?;
+    let dead_letters = dead_letters
+        .map_err(|error| OpenError { failure: Failure::of_state(&instance.id, &error), cause: None })?;
     from.dead_letters = dead_letters.end();
     let mut thread = opener.thread();
     let receipt = from.receipt.clone().map(Receipt);
@@ -236,22 +269,22 @@ fn partial_not_supported(id: &str) -> PluginError {
     )
 }
 
-/// Adds the location of the option that the error is about: the named one, otherwise the first one in the message. The
-/// plugin's own checks concern several options, so only the plugin can make them.
-fn with_location(instance: &Instance, mut error: PluginError) -> PluginError {
+/// Adds the option that the error is about and, for the summary, its location. It is the named one, otherwise the first
+/// one in the message. The plugin's own checks concern several options, so only the plugin can make them.
+fn open_error(instance: &Instance, mut error: PluginError) -> OpenError {
     error.message = message_with_line(&error).into_owned();
     error.line = None;
-    if error.kind == ErrorKind::Config {
-        let index = |name: &String| match &error.option {
-            Some(option) => (name == option).then_some(0),
-            None => error.message.find(&format!("`{name}`")),
-        };
-        let found = instance.origins.iter().filter_map(|(name, origin)| Some((index(name)?, origin)));
-        if let Some((_, origin)) = found.min_by_key(|(index, _)| *index) {
-            error.message = format!("{} ({}, line {})", error.message, origin.file.display(), origin.line);
-        }
+    if error.kind == ErrorKind::Config && error.option.is_none() {
+        let index = |name: &&String| error.message.find(&format!("`{name}`"));
+        let named = instance.origins.keys().filter(|name| index(name).is_some()).min_by_key(index);
+        error.option = named.cloned();
     }
-    error
+    let mut located = error.clone();
+    let origin = error.option.as_ref().and_then(|name| instance.origins.get(name));
+    if let (ErrorKind::Config, Some(origin)) = (error.kind, origin) {
+        located.message = format!("{} ({}, line {})", error.message, origin.file.display(), origin.line);
+    }
+    OpenError { failure: Failure::new(&instance.id, &located), cause: Some(error) }
 }
 
 fn not_available(error: impl std::fmt::Display) -> PluginError {

@@ -48,6 +48,7 @@ mod summary;
 mod validate;
 mod watch;
 
+pub(crate) use build::{OpenError, open_all};
 pub use build::{OpenPipeline, build, build_replay};
 pub(crate) use clock::after;
 pub use clock::{Clock, SystemClock};

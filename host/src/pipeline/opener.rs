@@ -82,6 +82,14 @@ impl<T, C> Opener<T, C> {
         &self.plugin
     }
 
+    /// Capabilities of the plugin.
+    pub(super) fn declared(&self) -> C
+    where
+        C: Copy,
+    {
+        self.declared
+    }
+
     /// Whether the instance reads only some reports, which an output has missed.
     pub(super) fn rereads(&self) -> bool {
         self.frame.reports.is_some()
@@ -173,11 +181,6 @@ impl OutputOpener {
             *handle = Some(opened);
             Ok(capabilities)
         })
-    }
-
-    /// Capabilities of the plugin.
-    pub(super) fn declared(&self) -> OutputCapabilities {
-        self.declared
     }
 }
 

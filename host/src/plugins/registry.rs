@@ -100,7 +100,9 @@ impl Registry {
                 self.libraries.push(library);
             }
             // Other libraries next to the executable are normal; in a plugin directory they are a mistake.
-            Err(refusal @ (Refusal::NotAPlugin { .. } | Refusal::NotALibrary { .. })) if !folder.named => {
+            Err(refusal @ (Refusal::NotAPlugin { .. } | Refusal::NotALibrary { .. }))
+                if !is_dedicated(folder) && !is_named_as_plugin(named) =>
+            {
                 tracing::debug!("{refusal}");
             }
             Err(refusal) => {
@@ -186,11 +188,26 @@ impl Catalogue for Registry {
         }
     }
 
+    fn refused(&self) -> Vec<String> {
+        self.refusals.iter().map(ToString::to_string).collect()
+    }
+
     fn names(&self, kind: PluginKind) -> Vec<String> {
         let names: BTreeSet<&str> =
             self.claims().iter().filter(|claim| claim.kind == kind).map(|claim| claim.name).collect();
         names.into_iter().map(str::to_owned).collect()
     }
+}
+
+/// Whether the directory contains only plugins, so that any other library is a mistake. The executable's own directory
+/// may contain other libraries.
+fn is_dedicated(folder: &Folder) -> bool {
+    folder.named || folder.path.file_name().is_some_and(|name| name == "plugins")
+}
+
+/// Whether the name of the file is that of one of our plugins, also if its content is damaged.
+fn is_named_as_plugin(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libscanbridge_"))
 }
 
 /// The libraries of a directory: canonical path → the path by which it was found, sorted.

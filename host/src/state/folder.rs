@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
+
 use super::error::StateError;
 use super::owner::refuse_state_of_others;
 use crate::plugins::ownership::{Foreign, foreign_control};
@@ -81,6 +83,32 @@ impl StateFolder {
         create_private(&self.path).map_err(|error| StateError::cannot_create(&self.path, &error))?;
         let all = self.path.parent().filter(|all| !all.as_os_str().is_empty());
         [all, Some(&self.path)].into_iter().flatten().try_for_each(refuse_shared)
+    }
+}
+
+/// What a run would find, without creating anything.
+impl StateFolder {
+    /// The nearest existing directory of this one and its parents.
+    #[must_use]
+    pub(crate) fn existing(&self) -> &Path {
+        let exists = |path: &&Path| path.is_dir();
+        self.path.ancestors().find(exists).unwrap_or(Path::new("."))
+    }
+
+    /// Checks the directories that exist: that no other user can change the saved state, and that this user can.
+    ///
+    /// # Errors
+    /// The error with which a run would end.
+    pub(crate) fn examine(&self) -> Result<(), StateError> {
+        let all = self.path.parent().filter(|all| !all.as_os_str().is_empty());
+        [all, Some(&*self.path)]
+            .into_iter()
+            .flatten()
+            .filter(|path| path.exists())
+            .try_for_each(refuse_shared)?;
+        let existing = self.existing();
+        rustix::fs::access(existing, Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|error| StateError::cannot_create(&self.path, &error.into()))
     }
 }
 

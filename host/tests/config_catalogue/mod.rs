@@ -24,6 +24,9 @@ const CSV_OUTPUT: &[OptionSpec] = &[
     OptionSpec::choice("if_exists", &["replace", "append"]).default_text("replace").help("Existing file."),
     OptionSpec::choice("format", &["table", "host-input"]).default_text("table").help("File format."),
     OptionSpec::list("columns", &ValueSpec::Text).help("Columns, in order.").deprecated_names(&["cols"]),
+    OptionSpec::list("fields", &ValueSpec::Text)
+        .known(&["asset.address", "finding.port", "finding.other"])
+        .help("Fields of the file."),
     OptionSpec::list("ports", &ValueSpec::Integer { min: 1, max: 65_535 }).help("Only these ports."),
     OptionSpec::size("rotate_bytes", 1024, 1 << 40).help("Maximum file size; then a new file is started."),
     OptionSpec::text("passphrase").secret().help("Passphrase to encrypt the file."),

@@ -31,8 +31,8 @@ use crate::{
     OptionKind, OptionMaximum, PluginError, PluginKind, Verdict,
 };
 use crate::{
-    Ends, InputCapabilities, LateAnswers, OpenFrame, Order, Outcome, OutputCapabilities, Partial, Purpose,
-    Replaces, ReportKey, Rereads, Resume, Resumes, StoredReport,
+    Ends, InputCapabilities, LateAnswers, LocalCheck, OpenFrame, Order, Outcome, OutputCapabilities, Partial,
+    Purpose, Replaces, ReportKey, Rereads, Resume, Resumes, StoredReport,
 };
 
 #[test]
@@ -177,10 +177,15 @@ fn forms() -> Vec<(&'static str, Value)> {
         max_with: Some(OptionMaximum { condition: condition(), max: 1 }),
         host_name_with: Vec::new(),
         excludes_keys: Vec::new(),
+        known: Vec::new(),
     };
     let map = OptionDescriptor {
         excludes_keys: vec![ExcludedKeys { conditions: vec![condition()], keys: vec!["key".to_owned()] }],
         ..option(OptionKind::Map { of: Box::new(OptionKind::Text) })
+    };
+    let known = OptionDescriptor {
+        known: vec!["asset.address".to_owned()],
+        ..option(OptionKind::List { of: Box::new(OptionKind::Text) })
     };
     let named = OptionDescriptor { host_name_with: vec![vec![condition()]], ..option(OptionKind::Text) };
     let descriptor = Descriptor {
@@ -198,6 +203,9 @@ fn forms() -> Vec<(&'static str, Value)> {
         .step("b", Verdict::Warning, "detail")
         .step("c", Verdict::Failed, "detail")
         .failed_step("d", &PluginError::new(ErrorKind::Auth, "message"));
+    let local = CheckReport::default()
+        .warning_step("a", &PluginError::new(ErrorKind::NoInput, "message").with_option("path"))
+        .effective("url", "https://example.com", "`platform`");
     let error = Detail {
         message: "message".to_owned(),
         hint: Some("hint".to_owned()),
@@ -239,6 +247,12 @@ fn forms() -> Vec<(&'static str, Value)> {
         ("error", form(&error)),
         ("option", form(&named)),
         ("option with excluded keys", form(&map)),
+        ("option with known items", form(&known)),
+        (
+            "output capabilities with a local check",
+            form(&OutputCapabilities::NONE.local_check(LocalCheck::Yes)),
+        ),
+        ("check report with effective values", form(&local)),
     ]
 }
 
@@ -269,7 +283,8 @@ fn json_forms_can_grow() {
             "report end" => read::<ReportEnd>,
             "descriptor" => read::<Descriptor>,
             "error" => read::<Detail>,
-            "option" | "option with excluded keys" => read::<OptionDescriptor>,
+            "option" | "option with excluded keys" | "option with known items" => read::<OptionDescriptor>,
+            "output capabilities with a local check" => read::<OutputCapabilities>,
             _ => read::<CheckReport>,
         };
         form["later"] = Value::from("added");
@@ -278,7 +293,7 @@ fn json_forms_can_grow() {
             form = serde_json::json!({ "name": "Name", "kind": "input" });
         } else if name.starts_with("option") {
             form = serde_json::json!({ "name": "name", "kind": { "type": "flag" } });
-        } else if name != "check report" {
+        } else if !name.starts_with("check report") {
             form = serde_json::json!({});
         }
         assert_eq!(parse(&form), Ok(()), "{name} with its required keys only");
@@ -334,6 +349,9 @@ fn released_numbers_and_words_are_unchanged() {
     ] {
         let _ = writeln!(current, "{table} {}", names.join(" "));
     }
+    // Later lists follow at the end.
+    let words: Vec<&str> = LocalCheck::ALL.iter().map(|word| word.word()).collect();
+    let _ = writeln!(current, "local_check {}", words.join(" "));
     let golden = include_str!("golden/words.txt");
     assert!(
         current == golden,

@@ -54,6 +54,23 @@ pub struct OptionDescriptor {
     /// Keys that this map must not have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excludes_keys: Vec<ExcludedKeys>,
+    /// The known items of a list of texts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<String>,
+}
+
+impl OptionDescriptor {
+    /// Whether this item of the list is allowed: every item is, if the list has no known items.
+    #[must_use]
+    pub fn knows(&self, item: &str) -> bool {
+        let continues = |known: &String| item.strip_prefix(known.as_str()).is_some_and(is_continuation);
+        self.known.is_empty() || item.contains(':') || self.known.iter().any(continues)
+    }
+}
+
+/// Nothing, or a dot and a name.
+fn is_continuation(rest: &str) -> bool {
+    rest.is_empty() || rest.strip_prefix('.').is_some_and(|name| !name.is_empty())
 }
 
 /// A condition of a rule: an option, a choice or a flag, has one of these words.
@@ -121,6 +138,7 @@ impl From<&OptionSpec> for OptionDescriptor {
                 .iter()
                 .map(|(all, keys)| ExcludedKeys { conditions: conditions(all), keys: owned(keys) })
                 .collect(),
+            known: owned(spec.known),
         }
     }
 }

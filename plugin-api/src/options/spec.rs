@@ -100,6 +100,8 @@ pub struct OptionSpec {
     /// Keys that this map must not have: conditions, each an option and some of its words, and the keys that are refused
     /// when all of them hold.
     pub excludes_keys: &'static [ExcludedKeysSpec],
+    /// The known items of a list of texts.
+    pub known: &'static [&'static str],
     default: DefaultSpec,
 }
 
@@ -132,6 +134,7 @@ impl OptionSpec {
             max_with: None,
             host_name_with: &[],
             excludes_keys: &[],
+            known: &[],
             default: DefaultSpec::None,
         }
     }
@@ -302,6 +305,15 @@ impl OptionSpec {
     #[must_use]
     pub const fn excludes_keys(mut self, entries: &'static [ExcludedKeysSpec]) -> Self {
         self.excludes_keys = entries;
+        self
+    }
+
+    /// Sets the known items of a list of texts, for suggestions and documentation. The host refuses another item, unless it
+    /// continues a known one after a dot (`finding.other.NAME`) or contains a colon (`finding.acme:epss`). A host of an
+    /// older API does not know the list, so the plugin checks the items too.
+    #[must_use]
+    pub const fn known(mut self, items: &'static [&'static str]) -> Self {
+        self.known = items;
         self
     }
 

@@ -25,6 +25,10 @@ pub struct ArcSightCef {
     report: Tally,
     /// Events that were written at a commit and are not reported to the host yet.
     committed: Written,
+    /// Whether `check` contacts no receiver.
+    is_local: bool,
+    /// The defaults that the preset sets.
+    defaults: CheckReport,
 }
 
 impl Output for ArcSightCef {
@@ -47,13 +51,22 @@ impl Output for ArcSightCef {
         if let (Some(preset), Purpose::Check) = (preset, open.purpose()) {
             tracing::info!("{}", preset.expectation());
         }
-        let cef =
-            Self { encoder, transport, preset, report: Tally::default(), committed: Written::default() };
+        if open.purpose() == Purpose::Run
+            && let Some(identity) = transport.identity()
+        {
+            identity.warn_before_expiry();
+        }
+        let (report, committed) = (Tally::default(), Written::default());
+        let is_local = open.purpose() == Purpose::Check;
+        let defaults = Preset::of(options)?.effective(options, CheckReport::default())?;
+        let cef = Self { encoder, transport, preset, report, committed, is_local, defaults };
         Ok(OpenedOutput::from(cef).with_capabilities(capabilities))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
-        let report = self.transport.check();
+        let report = if self.is_local { self.transport.check_locally() } else { self.transport.check() };
+        let mut report = report;
+        report.effective.clone_from(&self.defaults.effective);
         Ok(match self.preset {
             Some(preset) => report.step("receiver", Verdict::Ok, preset.expectation()),
             None => report,
@@ -218,6 +231,8 @@ mod tests {
             transport: Transport::udp(header, resolver),
             report: Tally::default(),
             committed: Written::default(),
+            is_local: false,
+            defaults: CheckReport::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Presets for receivers: the defaults that `receiver` and `profile` set. Each option of its own takes precedence.
 
-use scanbridge_plugin_api::{Options, Result};
+use scanbridge_plugin_api::{CheckReport, Options, Result};
 
 use crate::syslog::{Framing, HeaderStyle};
 
@@ -43,6 +43,50 @@ impl Preset {
             _ => options.text("profile")?.unwrap_or_default(),
         };
         Ok(ALL.into_iter().find(|preset| preset.name == name).unwrap_or(ARCSIGHT))
+    }
+
+    /// Adds the defaults that the preset sets, for `config show`. The host leaves out options that are set.
+    ///
+    /// # Errors
+    /// A plugin bug: the table does not have the options.
+    pub(crate) fn effective(&self, options: &Options, report: CheckReport) -> Result<CheckReport> {
+        let receiver = options.text("receiver")? != Some("profile");
+        let origin = format!("`{}: {}`", if receiver { "receiver" } else { "profile" }, self.name);
+        let word = |yes, word: &'static str, other: &'static str| if yes { word } else { other };
+        let mut values = vec![
+            ("additional_data", word(self.dotted_keys, "ad", "custom").to_owned()),
+            ("extension_leading_space", word(self.leading_space, "yes", "no").to_owned()),
+            ("class_id_separator", word(self.class_id_separator == "|", "pipe", "colon").to_owned()),
+            ("name_style", word(self.title_as_name, "title", "guide").to_owned()),
+            ("extra_fields", word(self.extra_fields, "all", "none").to_owned()),
+        ];
+        let transport = options.text("transport")?;
+        let max = match transport {
+            Some("udp") => self.max_datagram,
+            Some("tcp" | "tls") => self.max_message,
+            _ => self.max_line,
+        };
+        values.extend((max != usize::MAX).then(|| ("max_message_bytes", max.to_string())));
+        if transport != Some("file") {
+            let header = match self.header {
+                HeaderStyle::Rfc5424 => "rfc5424",
+                HeaderStyle::Rfc3164 => "rfc3164",
+                HeaderStyle::ArcSight => "arcsight",
+                HeaderStyle::None => "none",
+            };
+            values.push(("syslog_header", header.to_owned()));
+            values.push(("facility", self.facility.to_owned()));
+        }
+        if let Some(transport @ ("tcp" | "tls")) = transport {
+            let framing = self.framing.unwrap_or(match transport {
+                "tls" => Framing::OctetCounted,
+                _ => Framing::Newline,
+            });
+            let is_newline = matches!(framing, Framing::Newline);
+            values.push(("framing", word(is_newline, "newline", "octet-counted").to_owned()));
+        }
+        let add = |report: CheckReport, (name, value)| report.effective(name, value, origin.clone());
+        Ok(values.into_iter().fold(report, add))
     }
 
     /// What must be set at the receiver, for the operator.

@@ -124,7 +124,9 @@ impl ColumnName {
             _ => self.columns_of(schema).iter().map(|column| column.name.as_str()).collect(),
         };
         let error = PluginError::config(format!("option `columns`: unknown column `{}`", self.heading()));
-        Err(error.with_hint(format!("valid columns of this table: {}", names.join(", "))))
+        Err(error
+            .with_option("columns")
+            .with_hint(format!("valid columns of this table: {}", names.join(", "))))
     }
 }
 

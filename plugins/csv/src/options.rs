@@ -1,5 +1,6 @@
 //! The options of the plugin, and their validated form.
 
+use scanbridge_columns::ALL_NAMES;
 use scanbridge_durable_file::{Target, options as file};
 use scanbridge_host_input_commands::{BlockLimits, Settings, format_options as shared};
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
@@ -17,7 +18,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     file::MODE,
     file::ROTATE_BYTES,
     file::ROTATE_SECS,
-    OptionSpec::list("columns", &ValueSpec::Text).default_list(DEFAULT_COLUMNS).help(
+    OptionSpec::list("columns", &ValueSpec::Text).known(ALL_NAMES).default_list(DEFAULT_COLUMNS).help(
         "Columns, in output order: `asset.*`, `definition.*`, `finding.*` or `report.*`. The default has \
              `definition.id` instead of `definition.qid` for reports of other scanners than Qualys. Only with `format: table`.",
     ),
@@ -128,7 +129,8 @@ impl TableOptions {
         let columns = names.into_iter().map(ColumnName::parse);
         let columns: Vec<_> = columns.collect::<Result<_, _>>().map_err(|bad| {
             PluginError::config(format!("option `columns`: {bad}"))
-                .with_hint("valid columns are listed in the plugin's README, for example `asset.address`")
+                .with_option("columns")
+                .with_hint("`scanbridge plugin describe CSV` lists the columns")
         })?;
         if columns.is_empty() {
             return Err(PluginError::config("option `columns` must have at least one column"));

@@ -6,7 +6,7 @@ use std::path::Path;
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Refusal;
 use scanbridge_plugin_api::{
-    CheckReport, Ends, ErrorKind, Event, Input, InputCapabilities, Open, OpenedInput, OptionSpec,
+    CheckReport, Ends, ErrorKind, Event, Input, InputCapabilities, LocalCheck, Open, OpenedInput, OptionSpec,
     PluginError, Position, ReportKey, Rereads, Result, Resumes, Services, Step, Stored, tracing,
 };
 use scanbridge_qualys_report::{FileSpool, OpenReport, ReportContext, refusal};
@@ -60,8 +60,11 @@ impl Input for QualysGuardFile {
     const NAME: &'static str = "QualysGuardFile";
     const SUMMARY: &'static str = "reads Qualys reports from XML files: scans, template reports, detections";
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
-    const CAPABILITIES: InputCapabilities =
-        InputCapabilities::NONE.resumes(Resumes::Position).rereads(Rereads::Yes).ends(Ends::No);
+    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE
+        .resumes(Resumes::Position)
+        .rereads(Rereads::Yes)
+        .ends(Ends::No)
+        .local_check(LocalCheck::Yes);
 
     /// Files that an interrupted run delivered are moved or deleted at the first `next`, not here.
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {

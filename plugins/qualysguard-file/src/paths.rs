@@ -51,7 +51,9 @@ fn find_files_of(path: &str, patterns: &[Pattern]) -> Vec<Candidate> {
         Ok(metadata) if metadata.is_dir() => in_folder(path, patterns),
         Ok(_) => return vec![Candidate::File(path.into())],
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_pattern(path) => matching(path),
-        Err(error) => Err(no_input(format!("cannot open {path}: {}", reason(&error)))),
+        Err(error) => {
+            Err(with_help(no_input(format!("cannot open {path}: {}", reason(&error))), path, &error))
+        }
     };
     found.unwrap_or_else(|error| vec![Candidate::Missing(path.to_owned(), error)])
 }
@@ -116,7 +118,12 @@ fn matching(pattern: &str) -> Result<Vec<Candidate>, PluginError> {
     files.sort();
     found.extend(files.into_iter().map(regular));
     if found.is_empty() {
-        found.push(Candidate::Empty(pattern.to_owned(), no_input(format!("no file matches {pattern}"))));
+        let error = with_help(
+            no_input(format!("no file matches {pattern}")),
+            pattern,
+            &io::ErrorKind::NotFound.into(),
+        );
+        found.push(Candidate::Empty(pattern.to_owned(), error));
     }
     Ok(found)
 }
@@ -127,6 +134,22 @@ fn is_pattern(path: &str) -> bool {
 
 fn unreadable(folder: &Path, error: &io::Error) -> PluginError {
     no_input(format!("cannot read directory {}: {}", folder.display(), reason(error)))
+}
+
+/// Adds what often is the reason why a path does not exist.
+pub(crate) fn with_help(error: PluginError, path: &str, reason: &io::Error) -> PluginError {
+    if reason.kind() != io::ErrorKind::NotFound {
+        return error;
+    }
+    if path.starts_with('~') {
+        return error.with_hint("`~` is not replaced by the home directory; write ${env:HOME} instead");
+    }
+    match std::env::current_dir() {
+        Ok(folder) if Path::new(path).is_relative() => {
+            error.with_hint(format!("relative paths start at the working directory, {}", folder.display()))
+        }
+        _ => error,
+    }
 }
 
 fn no_input(message: String) -> PluginError {

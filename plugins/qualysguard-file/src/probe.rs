@@ -18,33 +18,44 @@ pub(crate) fn check(settings: &Settings) -> CheckReport {
         report = match candidate {
             Candidate::StandardInput => report.step("standard input", Verdict::Ok, "is read during the run"),
             Candidate::Empty(path, error) if may_be_empty => report.step(path, Verdict::Ok, error.message),
+            // A watching run waits for it.
+            Candidate::Missing(path, error) if settings.poll.is_some() => {
+                report.warning_step(path, &error.with_option("path"))
+            }
             Candidate::Missing(path, error) | Candidate::Empty(path, error) => {
-                report.failed_step(path, &error)
+                report.failed_step(path, &error.with_option("path"))
             }
             Candidate::File(path) => {
                 let name = path.display().to_string();
                 let contents = probe(&path, Kind::is_report);
-                step(report, &name, contents)
+                step(report, &name, "path", contents)
             }
         };
     }
     if let Some(path) = &settings.knowledge_base {
-        report = step(report, "knowledge_base", probe(path, |kind| *kind == Kind::KnowledgeBase));
+        report = step(
+            report,
+            "knowledge_base",
+            "knowledge_base",
+            probe(path, |kind| *kind == Kind::KnowledgeBase),
+        );
     }
     match &settings.on_done {
         OnDone::Move(Some(folder)) if folder.is_dir() => report.step("done_folder", Verdict::Ok, "exists"),
         OnDone::Move(Some(folder)) if folder.exists() => {
-            report.step("done_folder", Verdict::Failed, format!("{} is not a directory", folder.display()))
+            let message = format!("{} is not a directory", folder.display());
+            let error = PluginError::new(ErrorKind::CannotCreate, message);
+            report.failed_step("done_folder", &error.with_option("done_folder"))
         }
         OnDone::Move(Some(_)) => report.step("done_folder", Verdict::Ok, "is created when needed"),
         OnDone::Move(None) | OnDone::Keep | OnDone::Delete => report,
     }
 }
 
-fn step(report: CheckReport, name: &str, contents: Result<String>) -> CheckReport {
+fn step(report: CheckReport, name: &str, option: &str, contents: Result<String>) -> CheckReport {
     match contents {
         Ok(detail) => report.step(name, Verdict::Ok, detail),
-        Err(error) => report.failed_step(name, &error),
+        Err(error) => report.failed_step(name, &error.with_option(option)),
     }
 }
 

@@ -19,7 +19,7 @@ use scanbridge_qualys_xml::Kind;
 
 use crate::fingerprint::Stamp;
 use crate::free_space::{Failed, FreeSpace};
-use crate::paths::reason;
+use crate::paths::{reason, with_help};
 use crate::pipe::CancellableReader;
 
 /// Opens sources and applies their limits.
@@ -216,7 +216,8 @@ fn open_file(path: &Path) -> Result<(File, fs::Metadata)> {
 }
 
 fn cannot_open(path: &Path, error: &io::Error) -> PluginError {
-    PluginError::new(ErrorKind::NoInput, format!("cannot open {}: {}", path.display(), reason(error)))
+    let message = format!("cannot open {}: {}", path.display(), reason(error));
+    with_help(PluginError::new(ErrorKind::NoInput, message), &path.to_string_lossy(), error)
 }
 
 /// The error for a failed decompression or copy. The decoder reports corrupt data as invalid.

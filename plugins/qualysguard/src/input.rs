@@ -2,8 +2,8 @@
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{
-    CheckReport, Ends, Event, Input, InputCapabilities, Open, OpenedInput, OptionSpec, Position, Result,
-    Resumes, Step, Stored,
+    CheckReport, Ends, Event, Input, InputCapabilities, LocalCheck, Open, OpenedInput, OptionSpec, Position,
+    Purpose, Result, Resumes, Step, Stored,
 };
 
 use crate::api::Client;
@@ -19,6 +19,8 @@ pub struct QualysGuard {
     work: Option<Box<dyn Work>>,
     resume: Option<Position>,
     context: SourceContext,
+    /// Whether `check` does not contact Qualys.
+    is_local: bool,
 }
 
 impl Input for QualysGuard {
@@ -26,7 +28,8 @@ impl Input for QualysGuard {
     const SUMMARY: &'static str =
         "downloads from the Qualys API: template reports, scan reports, host detections";
     const OPTIONS: &'static [OptionSpec] = TABLE;
-    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position).ends(Ends::No);
+    const CAPABILITIES: InputCapabilities =
+        InputCapabilities::NONE.resumes(Resumes::Position).ends(Ends::No).local_check(LocalCheck::Yes);
 
     /// Reads the settings; sends no request to Qualys yet.
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
@@ -41,11 +44,20 @@ impl Input for QualysGuard {
             client,
             run: open.frame.run,
         };
-        let input = Self { work: None, resume: resume.cloned(), context };
+        let is_local = open.purpose() == Purpose::Check;
+        if open.purpose() == Purpose::Run
+            && let Ok(Some(identity)) = context.settings.network.tls.identity()
+        {
+            identity.warn_before_expiry();
+        }
+        let input = Self { work: None, resume: resume.cloned(), context, is_local };
         Ok(OpenedInput::from(input).with_capabilities(Self::CAPABILITIES.ends(ends)))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
+        if self.is_local {
+            return Ok(probe::local(&self.context));
+        }
         probe::probe(&mut self.context)
     }
 

@@ -2,10 +2,20 @@
 
 use scanbridge_plugin_api::{CheckReport, Result, Verdict};
 use scanbridge_tls_identity::Validity;
+use scanbridge_tls_identity::options::CERTIFICATE;
 
 use crate::api::{Answer, Call};
 use crate::options::Source;
 use crate::source::SourceContext;
+
+/// Checks the client certificate, without contacting Qualys.
+pub(crate) fn local(context: &SourceContext) -> CheckReport {
+    let computed = context.settings.computed.iter();
+    let report = computed.fold(CheckReport::default(), |report, computed| {
+        report.effective(computed.option, &*computed.value, computed.origin)
+    });
+    certificate(report, context).0
+}
 
 /// Checks the client certificate and the login.
 pub(crate) fn probe(context: &mut SourceContext) -> Result<CheckReport> {
@@ -73,16 +83,22 @@ fn certificate(report: CheckReport, context: &SourceContext) -> (CheckReport, bo
     let mut detail =
         format!("{}, e-mail {}", certificate.subject, certificate.email.as_deref().unwrap_or("none"));
     detail += &format!(", issued by {}", certificate.issuer);
-    let (verdict, validity) = match certificate.validity(jiff::Timestamp::now()) {
-        Validity::Expired => (Verdict::Failed, format!("certificate expired on {}", certificate.not_after)),
-        Validity::NotYet => {
-            (Verdict::Failed, format!("certificate not valid before {}", certificate.not_before))
+    let now = jiff::Timestamp::now();
+    let report = match certificate.expiry(now) {
+        Err(error) => {
+            let error = error.with_option(CERTIFICATE.name);
+            return (report.failed_step("client certificate", &error), false);
         }
-        Validity::DaysLeft(days) if days <= 30 => {
-            (Verdict::Warning, format!("certificate expires in {days} days: renew it"))
+        Ok(Some(warning)) => {
+            let warning = warning.with_option(CERTIFICATE.name);
+            report.warning_step("client certificate", &warning)
         }
-        Validity::DaysLeft(days) => (Verdict::Ok, format!("certificate valid for {days} days")),
+        Ok(None) => {
+            if let Validity::DaysLeft(days) = certificate.validity(now) {
+                detail += &format!(", certificate valid for {days} days");
+            }
+            report.step("client certificate", Verdict::Ok, detail)
+        }
     };
-    let usable = verdict != Verdict::Failed;
-    (report.step("client certificate", verdict, format!("{detail}, {validity}")), usable)
+    (report, true)
 }

@@ -4,11 +4,16 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use scanbridge_plugin_api::{CheckReport, Services, Verdict};
-use scanbridge_tls_identity::{Certificate, Validity};
+use scanbridge_tls_identity::{Certificate, SOON_DAYS, Validity};
 
 use crate::dial::{Target, TlsStream};
 use crate::protocol::VERSION;
 use crate::session::Session;
+
+/// The client certificate alone, without contacting the Defense Center.
+pub(crate) fn local(client: &Certificate, domain: Option<&str>) -> CheckReport {
+    client_certificate(CheckReport::default(), client, domain)
+}
 
 /// Runs the steps until one fails.
 pub(crate) fn probe(
@@ -33,7 +38,7 @@ fn client_certificate(report: CheckReport, client: &Certificate, domain: Option<
             Verdict::Failed,
             "certificate expired: register the client again on the Defense Center".to_owned(),
         ),
-        Validity::DaysLeft(days) if days <= SOON => (
+        Validity::DaysLeft(days) if days <= SOON_DAYS => (
             Verdict::Warning,
             format!(
                 "certificate expires in {days} days: register the client again \
@@ -44,7 +49,8 @@ fn client_certificate(report: CheckReport, client: &Certificate, domain: Option<
     };
     let sent_to =
         domain.map(|domain| format!("; commands are written to domain {domain}")).unwrap_or_default();
-    report.step("client certificate", verdict, format!("{}{writes_to}; {validity}{sent_to}", client.subject))
+    let detail = format!("{}{writes_to}; {validity}{sent_to}", client.subject);
+    report.step("client certificate", verdict, detail).about("pkcs12")
 }
 
 fn connection(mut report: CheckReport, target: &Target, services: &Services) -> CheckReport {
@@ -103,6 +109,3 @@ fn certificate(report: CheckReport, stream: &TlsStream) -> CheckReport {
 const SETTINGS: &str = "not visible to this client; check on the Defense Center: (1) identity type of the \
      source is Scanner in the network discovery policy, (2) third-party vulnerability mapping is Yes \
      (impact assessment), (3) host licenses (FireSIGHT) are available if `add_host` is on";
-
-/// If a certificate has fewer days left, the probe gives a warning.
-const SOON: i64 = 30;

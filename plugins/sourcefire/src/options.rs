@@ -101,7 +101,8 @@ impl Checked {
         })?;
         let center = Endpoint::new(&*server, Some(port)).to_string();
         let target = Target {
-            tls: ClientTls::with_minimum(&center, &trust, Some(&identity), tls.min_version)?,
+            tls: ClientTls::with_minimum(&center, &trust, Some(&identity), tls.min_version)
+                .map_err(|error| error.with_option("pkcs12"))?,
             center,
             server,
             port,
@@ -122,8 +123,10 @@ fn identity(file: &Path, options: &Options) -> Result<Identity> {
             ErrorKind::Auth,
             format!("{} is password-protected, and no password is set", file.display()),
         )
-        .with_hint("set `password` to the one chosen when the client was registered"),
-        _ => error,
+        .with_hint("set `password` to the one chosen when the client was registered")
+        .with_option("pkcs12"),
+        (ErrorKind::Auth, Some(_)) => error.with_option("password"),
+        _ => error.with_option("pkcs12"),
     })
 }
 

@@ -9,9 +9,9 @@ use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::{info, warn};
 use scanbridge_plugin_api::{
-    Begin, CheckReport, CommitPoint, Committed, ErrorKind, Open, OpenedOutput, OptionSpec, Output,
-    OutputCapabilities, Partial, PluginError, Receipt, Rejection, Replaces, Result, Resume, Services,
-    Written,
+    Begin, CheckReport, CommitPoint, Committed, ErrorKind, LocalCheck, Open, OpenedOutput, OptionSpec,
+    Output, OutputCapabilities, Partial, PluginError, Purpose, Receipt, Rejection, Replaces, Result, Resume,
+    Services, Written,
 };
 use scanbridge_tls_identity::Certificate;
 
@@ -32,6 +32,7 @@ pub struct SourcefireOutput {
     /// The position of the report in the receipt, until the report is resumed or another one begins.
     resumed: Progress,
     in_report: bool,
+    purpose: Purpose,
     /// Assets with refused commands whose findings could not be named, because the current batch contained none of
     /// them.
     refused: AddressSet,
@@ -42,13 +43,19 @@ impl Output for SourcefireOutput {
     const SUMMARY: &'static str = "imports findings into a Sourcefire or Cisco Defense Center (host input)";
     const OPTIONS: &'static [OptionSpec] = OPTIONS;
 
-    const CAPABILITIES: OutputCapabilities =
-        OutputCapabilities::NONE.resume(Resume::Repeats).replaces(Replaces::Asset).partial(Partial::Adds);
+    const CAPABILITIES: OutputCapabilities = OutputCapabilities::NONE
+        .resume(Resume::Repeats)
+        .replaces(Replaces::Asset)
+        .partial(Partial::Adds)
+        .local_check(LocalCheck::Yes);
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let (options, services) = (open.options, open.services);
         let resumed = receipt.map(Progress::read).transpose()?.unwrap_or_default();
         let Checked { target, settings, limits, identity, reply_timeout } = Checked::read(options)?;
+        if open.purpose() == Purpose::Run {
+            identity.warn_before_expiry();
+        }
         let domain = settings.domain.as_ref().map(ToString::to_string);
         let writer = CommandWriter::new(settings);
         let delivery = Delivery::new(target, services.clone(), reply_timeout, limits);
@@ -61,11 +68,15 @@ impl Output for SourcefireOutput {
             refused: resumed.refused.clone(),
             resumed,
             in_report: false,
+            purpose: open.purpose(),
         }
         .into())
     }
 
     fn check(&mut self) -> Result<CheckReport> {
+        if self.purpose == Purpose::Check {
+            return Ok(check::local(&self.client, self.domain.as_deref()));
+        }
         Ok(check::probe(self.delivery.target(), &self.client, self.domain.as_deref(), &self.services))
     }
 

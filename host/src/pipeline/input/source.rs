@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use scanbridge_plugin_api::abi::InputHandle;
 use scanbridge_plugin_api::batch::{RawBatch2, Schema};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Event, InputCapabilities, PluginError, Position, Resumes, Step, Stored,
+    CheckReport, ErrorKind, Event, InputCapabilities, LocalCheck, PluginError, Position, Resumes, Step,
+    Stored,
 };
 
 use super::dead_letter_source::DeadLetterSource;
@@ -178,6 +179,14 @@ impl Source {
         }
         plugin.reopened = true;
         Ok(())
+    }
+
+    /// Whether `check` can be called without contacting a peer.
+    pub(in crate::pipeline) fn local_check(&self) -> bool {
+        match self {
+            Self::Plugin(plugin) => plugin.opener.declared().local_check == LocalCheck::Yes,
+            Self::DeadLetters(_) => false,
+        }
     }
 
     pub(in crate::pipeline) fn check(&mut self) -> Result<CheckReport, PluginError> {

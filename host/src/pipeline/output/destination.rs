@@ -6,7 +6,8 @@ use std::sync::Arc;
 use scanbridge_plugin_api::abi::OutputHandle;
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{
-    CheckReport, CommitPoint, Committed, ErrorKind, OutputCapabilities, PluginError, Receipt, Resume, Verdict,
+    CheckReport, CommitPoint, Committed, ErrorKind, LocalCheck, OutputCapabilities, PluginError, Receipt,
+    Resume, Verdict,
 };
 
 use super::account::{Account, Ended, LiveCounts, OpenReport};
@@ -124,6 +125,11 @@ impl Destination {
     }
 
     /// Probes the output.
+    /// Whether `check` can be called without contacting a peer.
+    pub(in crate::pipeline) fn local_check(&self) -> bool {
+        self.opener.declared().local_check == LocalCheck::Yes
+    }
+
     pub(in crate::pipeline) fn check(&mut self) -> Result<CheckReport, PluginError> {
         self.call("check", OutputHandle::check)
     }

@@ -97,9 +97,10 @@ impl Destination {
             reason: reason.to_owned(),
         });
         self.current.ended = Ended { missed, dead_letters: report.rejected };
-        for ranges in self.filters.iter().filter_map(|filter| filter.ip_ranges.as_ref()) {
+        for filter in &self.filters {
             // The output must not remove findings of an asset that the filters exclude.
-            end.clean_assets = end.clean_assets.iter().flat_map(|range| ranges.common_with(range)).collect();
+            let ranges = end.clean_assets.into_iter();
+            end.clean_assets = ranges.flat_map(|range| filter.admitted_addresses(range)).collect();
         }
         self.has_started = false;
         self.last_report = Arc::clone(&report.begin.report);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use scanbridge_dialer::{DialError, Dialer};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Services, Verdict, tracing};
+use scanbridge_tls_identity::Identity;
 
 use super::link::{Link, LinkError, WriteTimeout};
 use super::receiver::Receiver;
@@ -52,6 +53,11 @@ impl Connector {
 
     /// Resolves each receiver, connects, and performs the TLS handshake, one step each. An unavailable
     /// receiver is only a warning if another one is available.
+    /// The client certificate, if one is sent.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.tls.as_ref().and_then(Tls::identity)
+    }
+
     pub(super) fn check(&self, stream: bool) -> CheckReport {
         let mut report = CheckReport::default();
         for receiver in &self.receivers {

@@ -16,6 +16,7 @@ use scanbridge_plugin_api::model::{ReportEnd, ReportStart, Severity};
 use scanbridge_plugin_api::{
     Begin, CheckReport, Open, OutputCapabilities, Partial, Receipt, Result, Resume, tracing,
 };
+use scanbridge_tls_identity::{Identity, options as tls_options};
 
 use crate::sink::{Outcome, Sink};
 use crate::syslog::{Framing, Header};
@@ -78,6 +79,27 @@ impl Transport {
             }
         };
         Ok(Self { carrier, bytes: 0 })
+    }
+
+    /// Checks what is on this machine: the file, or the client certificate.
+    pub(crate) fn check_locally(&self) -> CheckReport {
+        let report = CheckReport::default();
+        match (&self.carrier, self.identity()) {
+            (Carrier::File(file), _) => file.check(),
+            (Carrier::Syslog(_), Some(identity)) => identity.check(report, tls_options::CERTIFICATE.name),
+            (Carrier::Syslog(_), None) => report,
+        }
+    }
+
+    /// The client certificate, if one is sent.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        match &self.carrier {
+            Carrier::Syslog(syslog) => match &syslog.wire {
+                Wire::Stream(stream, _) => stream.identity(),
+                Wire::Udp(_) => None,
+            },
+            Carrier::File(_) => None,
+        }
     }
 
     /// Probes the destination without sending events.

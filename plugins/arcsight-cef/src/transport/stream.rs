@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, tracing};
+use scanbridge_tls_identity::Identity;
 
 use super::backlog::Backlog;
 use super::connect::Connector;
@@ -78,6 +79,11 @@ impl Stream {
             progressed: true,
             was_closed: false,
         }
+    }
+
+    /// The client certificate, if one is sent.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.connector.identity().cloned()
     }
 
     pub(super) fn check(&self) -> CheckReport {

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use scanbridge_plugin_api::{CheckReport, PluginError, Result, Services};
+use scanbridge_tls_identity::Identity;
 
 use super::stream::Stream;
 
@@ -38,6 +39,11 @@ impl TimedStream {
         let state = State { stream: Some(stream), failure: None, is_waiting: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         Self { shared, services, thread: None }
+    }
+
+    /// The client certificate, if one is sent.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.shared.lock().stream.as_ref().and_then(Stream::identity)
     }
 
     pub(super) fn check(&self) -> CheckReport {

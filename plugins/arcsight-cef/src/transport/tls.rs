@@ -6,7 +6,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use scanbridge_plugin_api::{PluginError, Result};
-use scanbridge_tls_identity::{ClientTls, TlsOptions};
+use scanbridge_tls_identity::{ClientTls, Identity, TlsOptions};
 
 use super::link::{Link, LinkError, Secured};
 use super::receiver::Receiver;
@@ -28,6 +28,11 @@ impl Tls {
             Ok((receiver.clone(), client, Arc::new(config)))
         };
         Ok(Self { clients: receivers.iter().map(client).collect::<Result<_>>()? })
+    }
+
+    /// The client certificate, if one is sent.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.clients.first().and_then(|(_, client, _)| client.identity())
     }
 
     /// Performs the TLS handshake on a new connection.

@@ -8,7 +8,7 @@ use scanbridge_qualys_xml::Limits;
 
 use super::Addresses;
 use super::network::{Account, Network, account, network};
-use super::source::{Source, source};
+use super::source::{Source, computed, source};
 use super::values::{extra, minutes, owned, version};
 use crate::fingerprint::fingerprint;
 
@@ -24,6 +24,16 @@ pub(crate) struct Settings {
     pub(crate) interval: Option<Duration>,
     pub(crate) report_version: String,
     pub(crate) extra: Vec<(String, String)>,
+    /// Options that are not set and have a value that follows from others.
+    pub(crate) computed: Vec<Computed>,
+}
+
+/// The value of an option that is not set, and what it follows from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Computed {
+    pub(crate) option: &'static str,
+    pub(crate) value: String,
+    pub(crate) origin: &'static str,
 }
 
 /// Selects the assets to report on.
@@ -46,6 +56,7 @@ impl Settings {
         Ok(Self {
             account: account(options, &network)?,
             source: source(options, &network)?,
+            computed: computed(options, &network)?,
             network,
             targets: Targets {
                 ips: owned(options, "target_ips")?,

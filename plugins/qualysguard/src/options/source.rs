@@ -7,6 +7,7 @@ use url::Url;
 
 use super::details::{Detail, details};
 use super::network::{Network, address};
+use super::settings::Computed;
 use super::table::DEFAULT_URL;
 use super::values::{minutes, owned, text, time, version};
 
@@ -74,8 +75,8 @@ pub(crate) struct Detections {
 pub(super) fn source(options: &Options, network: &Network) -> Result<Source> {
     Ok(match options.text("source")? {
         Some("scan-reports") => Source::ScanReports(ScanReports {
-            list: scan_address(options, network, "scan_report_list_url", "scan_report_list.php")?,
-            report: scan_address(options, network, "scan_report_url", "scan_report.php")?,
+            list: scan_address(options, network, SCAN_CALLS[0].0, SCAN_CALLS[0].1)?,
+            report: scan_address(options, network, SCAN_CALLS[1].0, SCAN_CALLS[1].1)?,
             refs: owned(options, "scan_refs")?,
             statuses: owned(options, "scan_statuses")?,
             since: time(options, "scans_since")?,
@@ -146,6 +147,35 @@ fn template_id(text: &str) -> Result<String> {
             .with_hint("set it to the ID, or to the URL of the template's info page, which ends in id=NUMBER")
     })
 }
+
+/// The values of options that are not set: the API and the gateway of the platform, and the URLs of the scan calls.
+pub(super) fn computed(options: &Options, network: &Network) -> Result<Vec<Computed>> {
+    let is_default = network.url.as_str().trim_end_matches('/') == DEFAULT_URL;
+    let platform = if options.text("platform")?.is_some() { "`platform`" } else { "`url`" };
+    let of_calls = match (is_default, &network.tls.certificate) {
+        (true, None) => "default",
+        (true, Some(_)) => "`tls_certificate`",
+        (false, _) => platform,
+    };
+    let mut computed = Vec::new();
+    let mut add = |option, value: String, origin| computed.push(Computed { option, value, origin });
+    if !is_default {
+        add("url", network.url.as_str().trim_end_matches('/').to_owned(), platform);
+    }
+    if let (None, Some(gateway)) = (options.url("gateway_url")?, &network.gateway) {
+        add("gateway_url", gateway.as_str().trim_end_matches('/').to_owned(), platform);
+    }
+    for (option, call) in SCAN_CALLS {
+        if options.url(option)?.is_none() {
+            add(option, scan_address(options, network, option, call)?.to_string(), of_calls);
+        }
+    }
+    Ok(computed)
+}
+
+/// The options with the URLs of the v1 scan calls, and the files of the calls.
+const SCAN_CALLS: [(&str, &str); 2] =
+    [("scan_report_list_url", "scan_report_list.php"), ("scan_report_url", "scan_report.php")];
 
 /// URL of a v1 scan call: on the web interface server as in the 2014 connector, or on `url` if that is set.
 fn scan_address(options: &Options, network: &Network, option: &str, call: &str) -> Result<Url> {

@@ -12,13 +12,25 @@ pub(crate) fn cannot_create(path: &Path, error: &io::Error) -> PluginError {
         PluginError::new(ErrorKind::CannotCreate, format!("cannot create {}: {error}", path.display()));
     match error.kind() {
         io::ErrorKind::PermissionDenied => failure.with_hint(format!(
-            "the user that runs scanbridge needs write permission on {}",
+            "the user with ID {}, who runs scanbridge, needs write permission on {}",
+            rustix::process::geteuid().as_raw(),
             folder_of(path).display()
         )),
-        io::ErrorKind::NotFound => {
-            failure.with_hint(format!("create the directory: mkdir -p {}", folder_of(path).display()))
+        io::ErrorKind::NotFound if path.starts_with("~") => {
+            failure.with_hint("`~` is not replaced by the home directory; write ${env:HOME} instead")
         }
+        io::ErrorKind::NotFound => failure.with_hint(create_folder(folder_of(path))),
         _ => failure,
+    }
+}
+
+fn create_folder(folder: &Path) -> String {
+    let hint = format!("create the directory: mkdir -p {}", folder.display());
+    match std::env::current_dir() {
+        Ok(working) if folder.is_relative() => {
+            format!("{hint} (relative paths start at the working directory, {})", working.display())
+        }
+        _ => hint,
     }
 }
 
@@ -32,6 +44,18 @@ pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> PluginError {
         _ => failure,
     }
 }
+
+/// A warning for a file system that soon cannot take more.
+pub(crate) fn almost_full(folder: &Path) -> Option<PluginError> {
+    let space = rustix::fs::statvfs(folder).ok()?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let message = format!("only {} MiB are free in {}", free >> 20, folder.display());
+    // A file system that is not backed by blocks reports a size of 0.
+    (space.f_blocks > 0 && free < LITTLE_SPACE).then(|| PluginError::new(ErrorKind::Io, message))
+}
+
+/// A large report needs about that much.
+const LITTLE_SPACE: u64 = 1 << 30;
 
 /// An existing file cannot be read: exit code 74.
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> PluginError {

@@ -14,7 +14,7 @@ use scanbridge_plugin_api::{
 
 use crate::direct::{Direct, is_direct};
 use crate::disk;
-use crate::failure::{cannot_create, folder_of, not_known_safe, refuse_existing};
+use crate::failure::{almost_full, cannot_create, folder_of, not_known_safe, refuse_existing};
 use crate::lock::Lock;
 use crate::name::{NameTemplate, name_of, piece_path};
 use crate::publication::{highest_number, publish, remove_parts};
@@ -314,8 +314,17 @@ impl ReportFile {
             _ => self.target.path.display().to_string(),
         };
         match self.check_place() {
-            Ok(()) => CheckReport::default().step("file", Verdict::Ok, format!("{place} is writable")),
-            Err(error) => CheckReport::default().failed_step("file", &error),
+            Ok(()) => {
+                let report = CheckReport::default().step("file", Verdict::Ok, format!("{place} is writable"));
+                if is_direct(&self.target.path) {
+                    return report;
+                }
+                match almost_full(folder_of(&self.target.path)) {
+                    Some(warning) => report.warning_step("free space", &warning.with_option("path")),
+                    None => report,
+                }
+            }
+            Err(error) => CheckReport::default().failed_step("file", &error.with_option("path")),
         }
     }
 

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use scanbridge_plugin_api::{OutputCapabilities, Partial, Purpose, Replaces, Resume};
+use scanbridge_plugin_api::{LocalCheck, OutputCapabilities, Partial, Purpose, Replaces, Resume};
 
 use crate::direct::is_direct;
 
 /// The most that an output can do that writes with this crate: its `CAPABILITIES`.
-pub const CAPABILITIES: OutputCapabilities =
-    OutputCapabilities::NONE.resume(Resume::Exact).replaces(Replaces::Report).partial(Partial::Adds);
+pub const CAPABILITIES: OutputCapabilities = OutputCapabilities::NONE
+    .resume(Resume::Exact)
+    .replaces(Replaces::Report)
+    .partial(Partial::Adds)
+    .local_check(LocalCheck::Yes);
 
 /// Where and how a file output writes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -77,6 +77,12 @@ impl ClientTls {
         Ok(Self { peer: peer.to_owned(), config: Arc::new(config), verifier, identity: identity.cloned() })
     }
 
+    /// The client certificate, if one is sent.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
     /// The configuration, for `rustls::ClientConnection`. For reqwest, clone the inner value.
     #[must_use]
     pub fn config(&self) -> Arc<ClientConfig> {

@@ -26,6 +26,7 @@
 
 mod certificate;
 mod client;
+mod expiry;
 mod explain;
 mod fingerprint;
 mod first_use;
@@ -41,6 +42,7 @@ mod verifier;
 
 pub use certificate::{Certificate, Validity};
 pub use client::{ClientTls, MinimumVersion};
+pub use expiry::SOON_DAYS;
 pub use fingerprint::Fingerprint;
 pub use identity::Identity;
 pub use options::TlsOptions;

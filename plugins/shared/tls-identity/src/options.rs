@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, Secret, ValueSpec};
+use scanbridge_plugin_api::{ErrorKind, OptionSpec, Options, PluginError, Result, Secret, ValueSpec};
 
 use crate::client::{ClientTls, MinimumVersion};
 use crate::fingerprint::Fingerprint;
@@ -96,13 +96,17 @@ impl TlsOptions {
     /// Opens the client certificate, if one is named.
     ///
     /// # Errors
-    /// As [`Identity::open`].
+    /// As [`Identity::open`]; they name the option.
     pub fn identity(&self) -> Result<Option<Identity>> {
-        match (&self.certificate, &self.key) {
-            (None, _) => Ok(None),
-            (Some(file), None) => Identity::open(file, self.password.as_ref()).map(Some),
-            (Some(file), Some(key)) => Identity::open_pair(file, key, self.password.as_ref()).map(Some),
-        }
+        let opened = match (&self.certificate, &self.key) {
+            (None, _) => return Ok(None),
+            (Some(file), None) => Identity::open(file, self.password.as_ref()),
+            (Some(file), Some(key)) => Identity::open_pair(file, key, self.password.as_ref()),
+        };
+        opened.map(Some).map_err(|error| match (error.kind, &self.password) {
+            (ErrorKind::Auth, Some(_)) => error.with_option(PASSWORD.name),
+            _ => error.with_option(CERTIFICATE.name),
+        })
     }
 
     /// The peers to trust: by fingerprint, by the first-use file or by the file of authorities. Calls `otherwise`

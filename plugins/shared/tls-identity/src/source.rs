@@ -52,14 +52,15 @@ pub(crate) fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// Logs a warning when users other than the owner can read a file that contains a key.
+/// Logs a warning when users who are neither the owner nor in the group can read a file that contains a key, or others can
+/// change it: the rule for all files with secrets.
 pub(crate) fn warn_if_readable_by_others(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode() & 0o777);
-    if mode & 0o077 != 0 {
+    if mode & 0o027 != 0 {
         let shown = path.display();
         tracing::warn!(
-            "{shown} contains a private key and is readable by others (mode {mode:04o}): chmod 600 {shown}"
+            "{shown} contains a private key and is open to other users (mode {mode:04o}): chmod g-w,o-rwx {shown}"
         );
     }
 }

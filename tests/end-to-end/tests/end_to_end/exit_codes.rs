@@ -162,8 +162,8 @@ fn probe_exits_with_the_code_of_a_run() {
         let json = [&probe[..], &["--format", "json"]].concat();
         let probed = Outcome::of(sandbox.host(&json).output().unwrap()).expect_code(code);
         let probed: serde_json::Value = serde_json::from_str(&probed.stdout).unwrap();
-        let kind = if code == 65 { "bad-data" } else { "no-input" };
-        assert_eq!(probed["probes"][0]["steps"][0]["kind"], kind, "{probed:#}");
+        let kind = if code == 65 { "bad-data" } else { "missing-input" };
+        assert_eq!(probed["files"][0]["problems"][0]["code"], kind, "{probed:#}");
     }
 }
 

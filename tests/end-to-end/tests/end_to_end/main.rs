@@ -4,6 +4,9 @@
 
 mod archive;
 mod cef;
+mod check_machine;
+mod checks;
+mod configuration;
 mod counts;
 mod crashing_plugins;
 mod csv;

@@ -1,6 +1,7 @@
 //! The built host reads settings files of 2014 for the input `QualysGuard`. No request is sent to Qualys.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
@@ -18,7 +19,9 @@ const EVERYTHING: &str = "# Account\nuser_id: dirk_g\npassword: 'd0ntp@n1c'\n\nt
 fn laid_out(settings: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("InputPlugins")).unwrap();
-    sandbox.write("InputPlugins/QualysGuard.yaml", settings);
+    let path = sandbox.write("InputPlugins/QualysGuard.yaml", settings);
+    // It has a password.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     for (name, output) in [
         ("file.yaml", "{ id: commands, plugin: CSV, with: { format: host-input, path: a.csv } }"),
         ("center.yaml", "{ id: center, plugin: Sourcefire, with: { server: 192.0.2.1 } }"),

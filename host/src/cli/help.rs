@@ -1,0 +1,127 @@
+//! The command line with what the definitions of the arguments do not contain: two examples for each command, and the
+//! options of every command in one place.
+
+use clap::{Args, Command, CommandFactory};
+
+use super::arguments::{Arguments, CommonOptions};
+
+/// The complete command line.
+#[must_use]
+pub fn command() -> Command {
+    let hidden = |argument: clap::Arg| {
+        let is_global = argument.is_global_set();
+        argument.hide(is_global)
+    };
+    let command = Arguments::command().mut_args(hidden);
+    let command =
+        command.mut_subcommand("options", |options| options.override_help(options_of_every_command()));
+    with_examples(command, "")
+}
+
+/// Help of the options of every command.
+#[must_use]
+pub fn options_of_every_command() -> String {
+    let command = CommonOptions::augment_args(Command::new("scanbridge"));
+    let command = command.disable_help_flag(true).max_term_width(100).help_template("{options}");
+    let command = command.mut_args(|argument| argument.global(false));
+    format!("Options of every command:\n{}", command.clone().render_long_help())
+}
+
+/// Adds the examples to a command and its subcommands. `path` has the names of the commands above it.
+fn with_examples(command: Command, path: &str) -> Command {
+    let names: Vec<String> = command.get_subcommands().map(|child| child.get_name().to_owned()).collect();
+    let mut command = command;
+    for name in names {
+        command = command.mut_subcommand(&name, |child| {
+            let path = format!("{path} {name}");
+            with_examples(child, path.trim_start())
+        });
+    }
+    let Some((_, examples)) = EXAMPLES.iter().find(|(of, _)| *of == path) else { return command };
+    let lines: String = examples.iter().map(|example| format!("\n  scanbridge {example}")).collect();
+    let before = command.get_after_help().map(|text| format!("{text}\n\n")).unwrap_or_default();
+    let options = if path.is_empty() { "" } else { "Options of every command: scanbridge help options\n\n" };
+    command.after_help(format!("{options}{before}Examples:{lines}"))
+}
+
+/// Two examples for each command.
+pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
+    ("", ["check nightly.yaml", "run nightly.yaml"]),
+    ("run", ["run nightly.yaml", "run nightly.yaml --quiet --summary json"]),
+    ("check", ["check nightly.yaml", "check /etc/scanbridge/pipelines --deny-warnings --format json"]),
+    ("graph", ["graph nightly.yaml", "graph nightly.yaml --format dot | dot -Tsvg > nightly.svg"]),
+    ("completions", ["completions bash > /etc/bash_completion.d/scanbridge", "completions fish | source"]),
+    ("plugin list", ["plugin list", "plugin list --plugin-dir ./plugins --format json"]),
+    ("plugin describe", ["plugin describe QualysGuard", "plugin describe CSV --format json"]),
+    (
+        "plugin new",
+        [
+            "plugin new acme-input --input --api ../scanbridge/plugin-api",
+            "plugin new acme-output --output --api ../scanbridge/plugin-api",
+        ],
+    ),
+    (
+        "plugin test",
+        ["plugin test target/release/libacme.so --config exam.yaml", "plugin test libacme.so --only O2"],
+    ),
+    ("config show", ["config show nightly.yaml", "config show nightly.yaml --format json"]),
+    ("config schema", ["config schema > pipeline.schema.json", "config schema --plugin-dir ./plugins"]),
+    (
+        "config example",
+        ["config example QualysGuardFile CSV > nightly.yaml", "config example QualysGuard ArcSightCEF --all"],
+    ),
+    ("state show", ["state show nightly.yaml", "state show nightly.yaml --format json"]),
+    (
+        "state export",
+        ["state export nightly.yaml > state.json", "state export nightly.yaml --state-dir /srv/state"],
+    ),
+    ("state reset", ["state reset nightly.yaml", "state reset nightly.yaml --instance scans"]),
+    ("dead-letters list", ["dead-letters list nightly.yaml", "dead-letters list nightly.yaml --format json"]),
+    (
+        "dead-letters show",
+        ["dead-letters show nightly.yaml", "dead-letters show nightly.yaml --output siem --format json"],
+    ),
+    (
+        "dead-letters replay",
+        ["dead-letters replay nightly.yaml", "dead-letters replay nightly.yaml --output siem"],
+    ),
+    (
+        "dead-letters purge",
+        ["dead-letters purge nightly.yaml", "dead-letters purge nightly.yaml --output siem"],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::parse;
+
+    #[test]
+    fn definitions_and_examples_are_valid() {
+        command().debug_assert();
+        for (path, examples) in EXAMPLES {
+            for example in examples {
+                assert!(example.starts_with(path), "{example}");
+                let words = example.split(['|', '>']).next().unwrap_or_default().split_whitespace();
+                let line = ["scanbridge"].into_iter().chain(words);
+                assert!(parse(line).is_ok(), "{example}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_that_does_something_has_examples() {
+        fn check(command: &Command, path: &str) {
+            for child in command.get_subcommands().filter(|child| !child.is_hide_set()) {
+                let path = format!("{path} {}", child.get_name());
+                let path = path.trim_start();
+                if child.has_subcommands() {
+                    check(child, path);
+                } else if path != "options" {
+                    assert!(EXAMPLES.iter().any(|(of, _)| *of == path), "{path}");
+                }
+            }
+        }
+        check(&Arguments::command(), "");
+    }
+}
