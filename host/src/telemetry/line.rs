@@ -7,7 +7,7 @@ use jiff::{Timestamp, Zoned};
 use serde_json::{Map, Value};
 use tracing::Level;
 
-use super::without_controls;
+use super::printable::without_controls;
 
 /// The target of lines of the host itself.
 pub(super) const HOST: &str = "scanbridge";

@@ -163,6 +163,9 @@ fn every_line_of_a_run_is_valid() {
     let usage =
         Sandbox::new().host(&["run", "a.yaml", "--sumary", "json", "--log-format=json"]).output().unwrap();
     add(lines(&Outcome::of(usage).expect_code(64).stderr));
+    let unknown =
+        Sandbox::new().host(&["plugin", "describe", "Nothing", "--log-format", "json"]).output().unwrap();
+    add(lines(&String::from_utf8(unknown.stderr).unwrap()));
     let known = schema();
     let known = known["properties"]["event"]["enum"].as_array().unwrap().iter();
     let missing: Vec<&str> = known.filter_map(Value::as_str).filter(|word| !events.contains(*word)).collect();
