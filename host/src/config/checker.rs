@@ -1,12 +1,13 @@
 //! Context of the check: the problems found so far, the plugins and the environment.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::catalogue::Catalogue;
 use super::collector::{Collector, hide_mappings};
 use super::reference::{Environment, Resolved, resolve};
-use super::source::{Source, Span};
+use super::source::{Source, Span, Unreadable};
 use super::tree::{self, Content, Node};
 
 pub(super) struct Checker<'a> {
@@ -14,12 +15,20 @@ pub(super) struct Checker<'a> {
     pub(super) catalogue: &'a dyn Catalogue,
     pub(super) environment: Environment<'a>,
     /// Settings files read so far, so that a file shared by two instances is read and reported once.
-    settings_files: HashMap<PathBuf, Option<Node>>,
+    settings_files: HashMap<PathBuf, Option<(Arc<Source>, Node)>>,
+    /// The texts of all settings files, if they come from a bundle.
+    pub(super) bundled: Option<HashMap<PathBuf, String>>,
 }
 
 impl<'a> Checker<'a> {
     pub(super) fn new(catalogue: &'a dyn Catalogue, environment: Environment<'a>) -> Self {
-        Self { collector: Collector::default(), catalogue, environment, settings_files: HashMap::new() }
+        Self {
+            collector: Collector::default(),
+            catalogue,
+            environment,
+            settings_files: HashMap::new(),
+            bundled: None,
+        }
     }
 
     /// The text of a single value of a host key, with references resolved. `key` is the name in messages.
@@ -87,10 +96,20 @@ impl<'a> Checker<'a> {
     /// The settings file that is set at `at`; `None` when it cannot be read. The error has then been reported.
     pub(super) fn settings_file(&mut self, path: PathBuf, at: &Span) -> Option<Node> {
         if let Some(known) = self.settings_files.get(&path) {
-            return known.clone();
+            return known.as_ref().map(|(_, root)| root.clone());
         }
-        let root = match Source::open(&path) {
-            Ok(source) => tree::parse(&source).map_err(|error| self.collector.syntax_error(error)).ok(),
+        let source = match &self.bundled {
+            Some(texts) => match texts.get(&path) {
+                Some(text) => Ok(Source::new(&path, text.clone())),
+                None => Err(Unreadable::NotBundled),
+            },
+            None => Source::open(&path),
+        };
+        let read = match source {
+            Ok(source) => {
+                let root = tree::parse(&source).map_err(|error| self.collector.syntax_error(error)).ok();
+                root.map(|root| (source, root))
+            }
             Err(error) => {
                 self.collector
                     .error("unreadable", at, format!("the settings file {} {error}", path.display()))
@@ -98,8 +117,16 @@ impl<'a> Checker<'a> {
                 None
             }
         };
-        self.settings_files.insert(path, root.clone());
+        let root = read.as_ref().map(|(_, root)| root.clone());
+        self.settings_files.insert(path, read);
         root
+    }
+
+    /// Path and text of each settings file that was read.
+    pub(super) fn settings_texts(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.settings_files
+            .iter()
+            .filter_map(|(path, read)| read.as_ref().map(|(source, _)| (path.as_path(), source.text())))
     }
 }
 

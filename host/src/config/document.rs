@@ -1,7 +1,8 @@
 //! A pipeline file that has been parsed as YAML, but not checked.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::collector::Collector;
@@ -14,6 +15,8 @@ use super::tree::{self, Content, Node};
 pub struct Document {
     pub(super) source: Arc<Source>,
     pub(super) root: Node,
+    /// The texts of its settings files by path, if they come from a bundle; otherwise they are read.
+    pub(super) settings: Option<HashMap<PathBuf, String>>,
 }
 
 impl fmt::Debug for Document {
@@ -80,7 +83,7 @@ pub fn read_text(path: &Path, text: &str) -> Result<Document, Problems> {
 
 fn from_source(source: Arc<Source>) -> Result<Document, Problems> {
     match tree::parse(&source) {
-        Ok(root) => Ok(Document { source, root }),
+        Ok(root) => Ok(Document { source, root, settings: None }),
         Err(error) => {
             let mut collector = Collector::default();
             collector.syntax_error(error);

@@ -4,6 +4,7 @@
 //! are resolved, in values only. Then every value is checked against the option table of its plugin. All
 //! problems are reported at once. This module starts nothing, and messages never contain secrets.
 
+mod bundle;
 mod catalogue;
 mod check;
 mod checker;
@@ -25,13 +26,16 @@ mod reference;
 mod report;
 mod same_path;
 mod scalar_traps;
+mod schedule;
 mod schema;
+mod service_file;
 mod settings;
 mod source;
 mod suggestion;
 mod syntax;
 mod tree;
 
+pub use bundle::{bundle, read_bundle};
 pub use catalogue::Catalogue;
 pub use check::{check, check_in};
 pub use delivery::{
@@ -49,4 +53,5 @@ pub use ranges::{AddressRanges, Ranges};
 pub use reference::Environment;
 pub use report::{RenderStyle, problem_to_json, render_all};
 pub use schema::schema;
+pub use service_file::read_service_file;
 pub(crate) use suggestion::nearest;

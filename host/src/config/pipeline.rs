@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use scanbridge_observe::ServiceKeys;
 use serde_json::{Map, Value};
 
 use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
@@ -22,6 +23,8 @@ pub struct Pipeline {
     pub name: String,
     /// Settings of the run.
     pub run: RunSettings,
+    /// The keys for the service, which a run ignores.
+    pub service: ServiceKeys,
     /// The host's keys at the top level, for display.
     pub host: HostSettings,
     /// Inputs, at least one.
@@ -47,6 +50,7 @@ impl Pipeline {
             file: file.to_owned(),
             name,
             run: RunSettings::default(),
+            service: ServiceKeys::default(),
             host: HostSettings::default(),
             inputs: Vec::new(),
             outputs: Vec::new(),

@@ -74,6 +74,8 @@ pub(super) enum Unreadable {
     TooLarge,
     #[error("is not valid UTF-8: invalid bytes on line {line}")]
     NotText { line: usize },
+    #[error("is not part of the bundle")]
+    NotBundled,
 }
 
 /// A byte range of a settings file.
