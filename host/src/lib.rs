@@ -17,6 +17,7 @@ pub mod plugins;
 pub mod replay;
 pub mod session;
 pub mod state;
+mod supervised;
 pub mod telemetry;
 
 pub use commands::execute;

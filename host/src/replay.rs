@@ -11,7 +11,7 @@ use std::sync::Arc;
 use scanbridge_plugin_api::{ErrorKind, Outcome, PluginError, PluginKind, Purpose, ReportKey, Rereads};
 
 use crate::config::Pipeline;
-use crate::pipeline::{self, Failure, OpenPipeline, RunResult, Settings, Stop, Summary};
+use crate::pipeline::{self, Failure, OpenPipeline, RunResult, Settings, Stop, Summary, log_only};
 use crate::plugins::Registry;
 use crate::session;
 use crate::state::{DeadLetterReader, Ledger, Lock, MissedReport, Stage, StateError, StateFolder};
@@ -174,7 +174,7 @@ impl Replay<'_> {
             ..Settings::without_run(self.folder.clone(), purpose)
         };
         let opened = build(&self.pipeline, self.registry, settings, self.stop)?;
-        let result = pipeline::run(opened, Arc::clone(self.stop), false);
+        let result = pipeline::run(opened, Arc::clone(self.stop), &log_only());
         drop(recorder);
         Ok(result)
     }

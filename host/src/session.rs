@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scanbridge_observe::{Hello, OutputReference, PluginReference, RunEvent};
 use scanbridge_plugin_api::Purpose;
 
-use crate::config::{IfRunning, Pipeline};
-use crate::pipeline::{self, Failure, Settings, Stop, Summary};
+use crate::config::{IfRunning, InputInstance, Instance, OutputInstance, Pipeline};
+use crate::pipeline::{self, Failure, Settings, Stop, Summary, Watchers};
 use crate::plugins::{CallRecorder, Registry};
 use crate::state::{
     Change, ChangedOptions, Checkpoint, Fingerprint, Ledger, Lock, RunRecord, RunState, StateError,
@@ -18,8 +19,6 @@ use crate::state::{
 /// Options of one run, from the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunOptions {
-    /// Whether a progress bar is drawn.
-    pub bar: bool,
     /// Whether to start from the beginning instead of resuming an interrupted run.
     pub restart: bool,
     /// Whether to wait for another run of this pipeline to finish.
@@ -37,6 +36,7 @@ pub fn run(
     state: &Path,
     options: RunOptions,
     stop: &Arc<Stop>,
+    watchers: &Watchers,
 ) -> Result<Summary, Vec<Failure>> {
     let folder = StateFolder::of(state, &pipeline.name);
     let waits = options.wait || pipeline.run.if_running == IfRunning::Wait;
@@ -60,6 +60,7 @@ pub fn run(
         reports: None,
         options_changed,
     };
+    watchers.notify(&hello(pipeline, number));
     let opened = pipeline::build(pipeline, registry, settings, stop)?;
     let mut record = RunRecord {
         number,
@@ -71,7 +72,7 @@ pub fn run(
         findings: 0,
     };
     ledger.begin(&record, from.as_ref()).map_err(to_failures)?;
-    let (mut summary, result) = pipeline::run(opened, Arc::clone(stop), options.bar);
+    let (mut summary, result) = pipeline::run(opened, Arc::clone(stop), watchers);
     record.state = result.state;
     record.ended = Some(now());
     record.exit_code = Some(summary.exit_code());
@@ -82,7 +83,31 @@ pub fn run(
     drop(recorder);
     // A call that hangs may keep the ledger in use.
     Arc::into_inner(ledger).into_iter().for_each(Ledger::close);
+    watchers.notify(&summary.event());
     Ok(summary)
+}
+
+/// What is run, for the watchers.
+fn hello(pipeline: &Pipeline, run: u64) -> RunEvent {
+    let names = |instance: &Instance| (instance.id.clone(), instance.plugin.clone());
+    let input = |input: &InputInstance| {
+        let (id, plugin) = names(&input.instance);
+        PluginReference { id, plugin }
+    };
+    let output = |output: &OutputInstance| {
+        let (id, plugin) = names(&output.instance);
+        OutputReference { id, plugin, required: output.required }
+    };
+    RunEvent::Hello(Hello {
+        protocol: Hello::PROTOCOL,
+        pipeline: pipeline.name.clone(),
+        run,
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        digest: String::new(),
+        inputs: pipeline.inputs.iter().map(input).collect(),
+        outputs: pipeline.outputs.iter().map(output).collect(),
+    })
 }
 
 /// Logs the plugin calls in which the last run was killed, if any, and starts to record the calls of this run.

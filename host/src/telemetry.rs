@@ -1,38 +1,74 @@
-//! The host's log: lines on standard error, as text or as JSON.
+//! The host's log: lines on standard error or in a file, as text or as JSON objects. The lines and their fields are
+//! listed in `docs/log-fields.md`.
+
+mod layer;
+mod levels;
+mod line;
+mod targets;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::io::{self, IsTerminal, Write, stderr};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, IsTerminal, stderr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use indicatif::ProgressBar;
 use scanbridge_plugin_api::abi::level_number;
 use scanbridge_plugin_api::is_printable;
+use serde_json::{Map, Value};
 use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// Human-readable text.
-    #[default]
-    Text,
-    /// One JSON object per line.
-    Json,
+pub use levels::LevelRule;
+use levels::Levels;
+use line::{Line, RunName, Style};
+pub use line::{LogFormat, LogTime};
+pub(crate) use targets::{LineTarget, LogFile, keep_clear_of};
+use targets::{Stderr, is_journal};
+
+/// Settings of the log.
+#[derive(Debug, Clone, Default)]
+pub struct LogOptions {
+    /// Format of the lines.
+    pub format: LogFormat,
+    /// The time zone of text lines. JSON lines are in UTC.
+    pub time: LogTime,
+    /// 0 information, 1 steps of the engine, 2 details of plugins, 3 everything, -1 warnings, -2 errors only.
+    pub verbosity: i8,
+    /// Levels of single targets.
+    pub levels: Vec<LevelRule>,
+    /// The file that gets the lines instead of standard error.
+    pub file: Option<PathBuf>,
 }
 
-/// The log level that plugins get, numbered as in the ABI: 1 error to 5 trace.
-static LEVEL: AtomicU32 = AtomicU32::new(3);
+/// The log of the process.
+struct Log {
+    levels: Levels,
+    /// Where lines go, and in which form.
+    outlets: Vec<(Style, Box<dyn LineTarget>)>,
+}
 
-/// Whether lines of plugins name the module that logged them. In text this helps only when debugging.
-static WITH_TARGET: AtomicBool = AtomicBool::new(false);
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// The run that lines belong to.
+static RUN: Mutex<Option<RunName>> = Mutex::new(None);
 
 /// Whether log lines are JSON objects.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Whether the log goes to a file.
+static HAS_FILE: AtomicBool = AtomicBool::new(false);
+
+/// Whether error messages of commands are log lines, because a program or a file gets them.
+pub(crate) fn logs_errors() -> bool {
+    is_json() || HAS_FILE.load(Ordering::Relaxed)
+}
+
+/// Whether standard error gets nothing but log lines.
+pub(crate) fn owns_stderr() -> bool {
+    is_json() && !HAS_FILE.load(Ordering::Relaxed)
+}
 
 /// Whether log lines are JSON objects. A signal handler may call this.
 pub(crate) fn is_json() -> bool {
@@ -41,25 +77,63 @@ pub(crate) fn is_json() -> bool {
 
 /// Starts the log. Call once per process; later calls have no effect.
 ///
-/// `verbosity` is 0 for info, 1 debug, 2 trace, -1 warnings, -2 errors only.
-pub fn start(format: LogFormat, verbosity: i8) {
-    let level = match verbosity {
-        i8::MIN..=-2 => Level::ERROR,
-        -1 => Level::WARN,
-        0 => Level::INFO,
-        1 => Level::DEBUG,
-        2.. => Level::TRACE,
+/// # Errors
+/// When the log file cannot be opened.
+pub fn start(options: &LogOptions) -> io::Result<()> {
+    IS_JSON.store(options.format == LogFormat::Json, Ordering::Relaxed);
+    let mut style = Style {
+        format: options.format,
+        time: Some(options.time),
+        has_priority: false,
+        has_colors: false,
+        has_target: options.verbosity > 0,
     };
-    LEVEL.store(level_number(level), Ordering::Relaxed);
-    WITH_TARGET.store(format == LogFormat::Json || level > Level::INFO, Ordering::Relaxed);
-    IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
-    let builder = fmt().with_max_level(level).with_writer(|| StderrWithProgress).with_target(false);
-    // It reports a failed write on standard error, and panics when that fails too.
-    let builder = builder.log_internal_errors(false);
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(has_colors()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let target: Box<dyn LineTarget> = match &options.file {
+        Some(path) => Box::new(LogFile::open(path, "scanbridge")?),
+        None => {
+            (style.has_priority, style.has_colors) = (is_journal(), has_colors());
+            Box::new(Stderr)
+        }
     };
+    HAS_FILE.store(options.file.is_some(), Ordering::Relaxed);
+    begin(Levels::new(options.verbosity, options.levels.clone()), vec![(style, target)]);
+    log_panics();
+    Ok(())
+}
+
+/// Starts the log with other targets than standard error: `lines` gets lines with a time, `syslog` gets them without
+/// one. Call once per process, like [`start`].
+pub(crate) fn start_into(level: Level, lines: Box<dyn LineTarget>, syslog: Option<Box<dyn LineTarget>>) {
+    let with_time = Style {
+        format: LogFormat::Text,
+        time: Some(LogTime::Utc),
+        has_priority: false,
+        has_colors: false,
+        has_target: level > Level::INFO,
+    };
+    let without_time = Style { time: None, ..with_time };
+    let syslog = syslog.map(|syslog| (without_time, syslog));
+    begin(Levels::all(level), [(with_time, lines)].into_iter().chain(syslog).collect());
+}
+
+fn begin(levels: Levels, outlets: Vec<(Style, Box<dyn LineTarget>)>) {
+    let layer = layer::Lines::new(levels.clone());
+    if LOG.set(Log { levels, outlets }).is_ok() {
+        let _ = tracing_subscriber::registry().with(layer).try_init();
+    }
+}
+
+/// Logs a panic of the host in one line.
+fn log_panics() {
+    let previous_hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = panic.payload_as_str().unwrap_or("no message");
+        event(Level::ERROR, "panic", &format!("internal error: panic at {location}: {text}"), Map::new());
+        if std::env::var_os("RUST_BACKTRACE").is_some() {
+            previous_hook(panic);
+        }
+    }));
 }
 
 /// Whether to use colors on standard error: only on a terminal, unless `NO_COLOR` is set and not empty
@@ -72,74 +146,74 @@ pub(crate) fn has_colors() -> bool {
         && !is_set("TERM", |value| value == "dumb")
 }
 
-/// Starts the log with other targets than standard error: `lines` gets complete lines with a timestamp,
-/// `syslog` gets them without one. Call once per process, like [`start`].
-pub(crate) fn start_into<L, S>(level: Level, lines: L, syslog: Option<S>)
-where
-    L: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
-    S: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
-{
-    LEVEL.store(level_number(level), Ordering::Relaxed);
-    WITH_TARGET.store(level > Level::INFO, Ordering::Relaxed);
-    let lines =
-        fmt::layer().with_target(false).with_ansi(false).log_internal_errors(false).with_writer(lines);
-    let syslog = syslog
-        .map(|writer| fmt::layer().with_target(false).with_ansi(false).without_time().with_writer(writer))
-        .map(|layer| layer.log_internal_errors(false));
-    let _ = tracing_subscriber::registry()
-        .with(LevelFilter::from_level(level))
-        .with(lines)
-        .with(syslog)
-        .try_init();
+/// Sets the run that all further lines belong to.
+pub(crate) fn set_run(pipeline: &str, number: u64) {
+    let run = RunName { pipeline: pipeline.to_owned(), number };
+    *RUN.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
 }
 
-/// The progress bar that is shown now; log lines are written above it.
-static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
-
-/// Sets the progress bar that log lines must not overwrite.
-pub(crate) fn keep_clear_of(bar: Option<ProgressBar>) {
-    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+/// Logs a named event with its fields. In text, the message says everything.
+pub(crate) fn event(level: Level, event: &'static str, message: &str, fields: Map<String, Value>) {
+    event_with_text(level, event, message, message, fields);
 }
 
-/// Standard error; hides the progress bar while a line is written.
-struct StderrWithProgress;
+/// As [`event`], with another message in text.
+pub(crate) fn event_with_text(
+    level: Level,
+    event: &'static str,
+    message: &str,
+    text: &str,
+    fields: Map<String, Value>,
+) {
+    let target = "scanbridge";
+    let message = if is_json() { message } else { text }.to_owned();
+    write(&Line { level, target, message, event: Some(event), fields, plugin_fields: Map::new() });
+}
 
-impl Write for StderrWithProgress {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(bar) => bar.suspend(|| stderr().write(line)),
-            None => stderr().write(line),
+/// An error line as a JSON object, for an error before the log is started.
+pub(crate) fn json_error(event: &'static str, message: &str, hint: &str) -> String {
+    let fields = Map::from_iter((!hint.is_empty()).then(|| ("hint".to_owned(), Value::from(hint))));
+    let (level, target, message) = (Level::ERROR, "scanbridge", message.to_owned());
+    Line { level, target, message, event: Some(event), fields, plugin_fields: Map::new() }.json(None)
+}
+
+/// Writes a line that is not below the level of its target.
+fn write(line: &Line<'_>) {
+    let Some(log) = LOG.get() else { return };
+    if log.levels.of_host(line.target) >= line.level {
+        log.write(line);
+    }
+}
+
+impl Log {
+    fn write(&self, line: &Line<'_>) {
+        let run = RUN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (style, target) in &self.outlets {
+            target.write_line(line.level, &line.render(style, run.as_ref()));
         }
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        stderr().flush()
-    }
 }
 
-/// The most detailed level that is logged, numbered as in the ABI.
+/// The most detailed level that is logged of any plugin, numbered as in the ABI.
 pub(crate) fn plugins_level() -> u32 {
-    LEVEL.load(Ordering::Relaxed)
+    let level = LOG.get().and_then(|log| log.levels.most_of_plugins().into_level());
+    level.map_or_else(|| level_number(Level::INFO), level_number)
 }
 
 /// Logs a line of a plugin. Line breaks are escaped, so that a plugin cannot forge a log line of the host.
 pub(crate) fn plugin_line(instance: &str, level: u32, target: &str, message: &str, fields_json: &str) {
-    let message = message.to_owned() + &fields_as_text(fields_json);
-    let message = without_controls(&message);
-    let target = WITH_TARGET.load(Ordering::Relaxed).then_some(target);
-    match level {
-        0 | 1 => tracing::error!(instance, target, "{message}"),
-        2 => tracing::warn!(instance, target, "{message}"),
-        3 => tracing::info!(instance, target, "{message}"),
-        4 => tracing::debug!(instance, target, "{message}"),
-        _ => tracing::trace!(instance, target, "{message}"),
-    }
-}
-
-/// The fields of a plugin's log line, as ` name=value` each.
-fn fields_as_text(json: &str) -> String {
-    let fields = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json);
-    fields.unwrap_or_default().iter().map(|(name, value)| format!(" {name}={value}")).collect()
+    let level = match level {
+        0 | 1 => Level::ERROR,
+        2 => Level::WARN,
+        3 => Level::INFO,
+        4 => Level::DEBUG,
+        _ => Level::TRACE,
+    };
+    let Some(log) = LOG.get().filter(|log| log.levels.of_plugin(target, instance) >= level) else { return };
+    let fields = Map::from_iter([("instance".to_owned(), Value::from(instance))]);
+    let plugin_fields = serde_json::from_str(fields_json).unwrap_or_default();
+    let message = without_controls(message).into_owned();
+    log.write(&Line { level, target, message, event: None, fields, plugin_fields });
 }
 
 /// The text with line breaks, control characters and hidden characters escaped, so that it can neither forge a log line

@@ -1,10 +1,13 @@
 //! Command-line arguments of `scanbridge`. Scripts depend on them: names and meanings must not change.
 
 use std::ffi::OsString;
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::telemetry::{LevelRule, LogFormat, LogOptions, LogTime, json_error};
 
 /// Transfer vulnerability findings from Qualys to Defense Center, ArcSight (CEF), CSV and JSON.
 ///
@@ -65,6 +68,9 @@ pub enum Command {
         /// If this pipeline is already running, wait until that run has finished (like `if_running: wait`)
         #[arg(long)]
         wait: bool,
+        /// File descriptor of the service that supervises this run
+        #[arg(long, hide = true, value_name = "FD", value_parser = clap::value_parser!(i32).range(0..))]
+        supervised: Option<i32>,
     },
     /// Validate a pipeline file without delivering anything
     ///
@@ -282,12 +288,52 @@ pub struct CommonOptions {
     /// Format of log lines on standard error
     #[arg(long, value_enum, default_value_t, global = true, value_name = "FORMAT")]
     pub log_format: Format,
-    /// More log output: -v debug, -vv trace
+    /// Level of the log lines of one module, of a plugin or the host, or of one instance: siem=debug. Can be repeated
+    #[arg(long = "log-level", global = true, value_name = "TARGET=LEVEL")]
+    pub log_levels: Vec<LevelRule>,
+    /// Time zone of text log lines
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "ZONE")]
+    pub log_time: Zone,
+    /// Append log lines to this file instead of writing them to standard error
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// More log output: -v steps of the engine, -vv also details of plugins, -vvv everything
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
     pub verbose: u8,
     /// Less log output: -q warnings and errors, -qq errors only
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub quiet: u8,
+}
+
+impl CommonOptions {
+    /// The settings of the log.
+    #[must_use]
+    pub fn log(&self) -> LogOptions {
+        let count = |times: u8| i8::try_from(times).unwrap_or(i8::MAX);
+        LogOptions {
+            format: match self.log_format {
+                Format::Text => LogFormat::Text,
+                Format::Json => LogFormat::Json,
+            },
+            time: match self.log_time {
+                Zone::Utc => LogTime::Utc,
+                Zone::Local => LogTime::Local,
+            },
+            verbosity: count(self.verbose) - count(self.quiet),
+            levels: self.log_levels.clone(),
+            file: self.log_file.clone(),
+        }
+    }
+}
+
+/// Time zone of log lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Zone {
+    /// UTC
+    #[default]
+    Utc,
+    /// The time zone of the machine
+    Local,
 }
 
 /// Output format of a command.
@@ -303,7 +349,11 @@ pub enum Format {
 /// Result of parsing that ends the program before any command: a usage error, or a request for help or the
 /// version.
 #[derive(Debug)]
-pub struct Usage(clap::Error);
+pub struct Usage {
+    error: clap::Error,
+    /// Whether errors are JSON objects.
+    is_json: bool,
+}
 
 /// Parses the command line; the first argument is the program name.
 ///
@@ -314,14 +364,22 @@ where
     I: IntoIterator<Item = A>,
     A: Into<OsString> + Clone,
 {
-    Arguments::try_parse_from(arguments).map_err(Usage)
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let is_json = asks_for_json(&arguments);
+    Arguments::try_parse_from(arguments).map_err(|error| Usage { error, is_json })
+}
+
+/// Whether a command line, which may be invalid, has `--log-format json`.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    let pairs = arguments.windows(2).any(|pair| pair[0] == "--log-format" && pair[1] == "json");
+    pairs || arguments.iter().any(|argument| argument == "--log-format=json")
 }
 
 impl Usage {
     /// Exit code: 0 for help and version, 64 (`EX_USAGE`) for usage errors.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        match self.0.kind() {
+        match self.error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
             _ => 64,
         }
@@ -330,13 +388,21 @@ impl Usage {
     /// Prints help to standard output or the error to standard error, in color on a terminal. Write errors
     /// are ignored, because a closed pipe (`scanbridge --help | head`) is not a failure.
     pub fn print(&self) {
-        let _ = self.0.print();
+        if !self.is_json || self.exit_code() == 0 {
+            let _ = self.error.print();
+            return;
+        }
+        let text = self.error.render().to_string();
+        let (message, help) = text.split_once('\n').unwrap_or((&text, ""));
+        let message = message.trim_start_matches("error: ");
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let _ = stderr().write_all(json_error("usage", message, &help).as_bytes());
     }
 }
 
 impl std::fmt::Display for Usage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0.render())
+        write!(f, "{}", self.error.render())
     }
 }
 
@@ -368,6 +434,7 @@ mod tests {
             no_progress: false,
             restart: false,
             wait: false,
+            supervised: None,
         };
         assert_eq!(before.command, run);
     }

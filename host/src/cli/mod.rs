@@ -10,7 +10,7 @@ mod table;
 
 pub use arguments::{
     Arguments, CheckDepth, Command, CommonOptions, ConfigCommand, DeadLettersCommand, Format, NewKind,
-    PluginCommand, StateCommand, Usage, parse,
+    PluginCommand, StateCommand, Usage, Zone, parse,
 };
 pub use dead_letters_view::{list_dead_letter_counts, no_dead_letters, show_dead_letter, show_missed_report};
 #[cfg(test)]

@@ -10,40 +10,44 @@ mod settings;
 mod state;
 pub(crate) mod terminal;
 
-use scanbridge_plugin_api::PluginKind;
+use std::path::Path;
 
-use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, PluginCommand};
+use scanbridge_plugin_api::{ErrorKind, PluginKind};
+
+use crate::cli::{Arguments, Command, ConfigCommand, PluginCommand};
 use crate::exam;
+use crate::exit_code::exit_code;
 use crate::plugins::guard::ExitGuard;
 use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
 use crate::session::RunOptions;
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry;
 use preparation::registry;
-pub(crate) use run::{default_state_folder, stop_on_signal};
-use terminal::stderr_is_terminal;
+use run::Follow;
+pub(crate) use run::{Asked, default_state_folder, on_signal};
+use terminal::{print_error, stderr_is_terminal};
 
 /// Executes a command and returns the exit code.
 #[must_use]
 pub fn execute(arguments: &Arguments) -> u8 {
     let _guard = ExitGuard::arm();
     let common = &arguments.common;
-    let format = match common.log_format {
-        Format::Text => LogFormat::Text,
-        Format::Json => LogFormat::Json,
-    };
     // A child of the exam prints nothing: what it prints comes from the plugin.
-    if !matches!(arguments.command, Command::Plugin(PluginCommand::Examine { .. })) {
-        telemetry::start(format, verbosity(common));
+    if !matches!(arguments.command, Command::Plugin(PluginCommand::Examine { .. }))
+        && let Err(error) = telemetry::start(&common.log())
+    {
+        let path = common.log_file.as_deref().unwrap_or(Path::new("the log")).display();
+        print_error(&format!("error: cannot open the log file {path}: {error}\n"));
+        return exit_code(ErrorKind::CannotCreate);
     }
     if !common.allow_core_dumps {
         signals::disable_core_dumps();
     }
     end_command(match &arguments.command {
-        Command::Run { file, summary, no_progress, restart, wait } => {
-            let options =
-                RunOptions { bar: !no_progress && stderr_is_terminal(), restart: *restart, wait: *wait };
-            run::run(file, *summary, options, common)
+        Command::Run { file, summary, no_progress, restart, wait, supervised } => {
+            let options = RunOptions { restart: *restart, wait: *wait };
+            let follow = Follow { bar: !no_progress && stderr_is_terminal(), supervised: *supervised };
+            run::run(file, *summary, options, follow, common)
         }
         Command::Check { file, depth, format } => check::check(file, *depth, *format, common),
         Command::Plugin(PluginCommand::List { format }) => plugin::list(*format, &registry(common)),
@@ -69,9 +73,4 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Command::State(command) => state::execute(command, common),
         Command::DeadLetters(command) => dead_letters::execute(command, common),
     })
-}
-
-fn verbosity(common: &CommonOptions) -> i8 {
-    let count = |times: u8| i8::try_from(times).unwrap_or(i8::MAX);
-    count(common.verbose) - count(common.quiet)
 }

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
-use super::terminal::{error_style, print_error};
+use serde_json::Value;
+use tracing::Level;
+
+use super::terminal::{error_style, print_text};
 use crate::cli::CommonOptions;
-use crate::config::{self, Pipeline, Problems};
+use crate::config::{self, Pipeline, Problem, ProblemLevel, Problems};
 use crate::plugins::{FilePermissionCheck, Registry, folders};
+use crate::telemetry;
 
 /// The plugins that are installed.
 pub(super) fn registry(common: &CommonOptions) -> Registry {
@@ -31,12 +35,38 @@ pub(super) fn checked(file: &Path, registry: &Registry, outcome: &str) -> Result
     let pipeline = config::read(file).and_then(|document| config::check(&document, registry));
     match pipeline {
         Ok(pipeline) => {
-            print_error(&config::render_all(&pipeline.warnings, error_style()));
+            log_problems(&pipeline.warnings);
+            print_text(&config::render_all(&pipeline.warnings, error_style()));
             Ok(pipeline)
         }
         Err(problems) => {
-            print_error(&problems.render_with_outcome(error_style(), outcome));
+            log_problems(&problems.list);
+            print_text(&problems.render_with_outcome(error_style(), outcome));
             Err(Problems::EXIT_CODE)
         }
     }
+}
+
+/// Logs problems of a configuration, if a program or a file gets the errors of commands.
+fn log_problems(problems: &[Problem]) {
+    for problem in problems.iter().filter(|_| telemetry::logs_errors()) {
+        let level = match problem.level {
+            ProblemLevel::Error => Level::ERROR,
+            ProblemLevel::Warning => Level::WARN,
+        };
+        let Value::Object(mut fields) = config::problem_to_json(problem) else { continue };
+        // Here the name is that of the log: `level` and `message` are those of the line.
+        fields.retain(|name, value| !matches!(name.as_str(), "level" | "message") && !is_empty(value));
+        if let Some(help) = fields.remove("help") {
+            fields.insert("hint".to_owned(), help);
+        }
+        let file = problem.location.file.display();
+        let line = problem.location.excerpt.as_ref().map(|excerpt| format!(":{}", excerpt.line));
+        let text = format!("{file}{}: {}", line.unwrap_or_default(), problem.message);
+        telemetry::event_with_text(level, "problem", &problem.message, &text, fields);
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value == ""
 }

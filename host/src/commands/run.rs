@@ -6,41 +6,84 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, io, thread};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::preparation::{NOTHING_STARTED, checked, registry};
-use super::terminal::{print_error, print_output};
+use super::terminal::{print_error, print_notice, print_output, print_text, stderr_is_terminal};
 use crate::cli::{CommonOptions, Format};
-use crate::pipeline::{ABORT, DRAIN, Failure, Stop, Summary};
+pub(crate) use crate::pipeline::Asked;
+use crate::pipeline::{ABORT, DRAIN, Failure, ProgressBars, RunLog, Stop, Summary, Watcher, Watchers};
 use crate::session::{self, RunOptions};
+use crate::supervised::Supervisor;
+use crate::telemetry;
 
 /// Exit code of a process ended by SIGINT, as shells report it (128 + 2).
 const INTERRUPTED: i32 = 130;
+/// `EX_USAGE`.
+const USAGE: u8 = 64;
 
-pub(super) fn run(file: &Path, format: Format, options: RunOptions, common: &CommonOptions) -> u8 {
+/// Who follows a run, besides the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Follow {
+    /// Whether a progress bar is drawn.
+    pub(super) bar: bool,
+    /// The file descriptor of the service that supervises the run.
+    pub(super) supervised: Option<i32>,
+}
+
+pub(super) fn run(
+    file: &Path,
+    format: Format,
+    options: RunOptions,
+    follow: Follow,
+    common: &CommonOptions,
+) -> u8 {
+    let stop = stoppable("; the next run resumes there");
+    let channel = match follow.supervised.map(|fd| Supervisor::connect(fd, &stop)).transpose() {
+        Ok(channel) => channel,
+        Err(error) => {
+            print_error(&format!("error: --supervised: {error}\n"));
+            return USAGE;
+        }
+    };
     let registry = registry(common);
     let pipeline = match checked(file, &registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
         Err(code) => return code,
     };
-    let stop = stoppable("; the next run resumes there");
-    match session::run(&pipeline, &registry, &state_folder(common), options, &stop) {
+    let mut watchers = Watchers::default();
+    watchers.add(Arc::new(RunLog::new(follow.bar)));
+    if follow.bar {
+        watchers.add(Arc::new(ProgressBars::default()));
+    }
+    if let Some(channel) = &channel {
+        watchers.add(Arc::clone(channel) as Arc<dyn Watcher>);
+    }
+    let code = match session::run(&pipeline, &registry, &state_folder(common), options, &stop, &watchers) {
         Ok(summary) => print_summary(&summary, format, pipeline.writes_to_stdout()),
         Err(failures) => {
             print_failures(&failures, NOTHING_STARTED);
             let summary = Summary::not_started(&pipeline, failures);
+            if let Some(channel) = &channel {
+                summary.failures.iter().for_each(|failure| channel.on_event(&failure.event()));
+                channel.on_event(&summary.event());
+            }
             if format == Format::Json { print_summary(&summary, format, false) } else { summary.exit_code() }
         }
+    };
+    if let Some(channel) = channel {
+        channel.finish();
     }
+    code
 }
 
-/// A [`Stop`] that SIGINT and SIGTERM trigger. `then` is logged: what a later run does.
+/// A [`Stop`] that signals trigger. `then` is logged: what a later run does.
 pub(super) fn stoppable(then: &'static str) -> Arc<Stop> {
     let stop = Arc::new(Stop::default());
-    let raised = Arc::clone(&stop);
-    stop_on_signal(then, move |level| raised.raise(level));
+    let asked = Arc::clone(&stop);
+    on_signal(then, move |request| asked.apply(request));
     stop
 }
 
@@ -68,14 +111,16 @@ fn default_state_folder_in(variable: impl Fn(&str) -> Option<OsString>) -> PathB
 
 /// Prints each failure with its hint, then their number and `outcome`.
 pub(super) fn print_failures(failures: &[Failure], outcome: &str) {
+    let mut text = String::new();
     for failure in failures {
-        print_error(&format!("error: {}: {}\n", failure.instance, failure.message));
-        if let Some(hint) = &failure.hint {
-            print_error(&format!("  = help: {hint}\n"));
+        if telemetry::logs_errors() {
+            RunLog::new(false).on_event(&failure.event());
         }
+        text += &format!("error: {}: {}\n", failure.instance, failure.message);
+        text += &failure.hint.as_ref().map(|hint| format!("  = help: {hint}\n")).unwrap_or_default();
     }
     let plural = if failures.len() == 1 { "" } else { "s" };
-    print_error(&format!("{} error{plural}{outcome}\n", failures.len()));
+    print_text(&format!("{text}{} error{plural}{outcome}\n", failures.len()));
 }
 
 /// Prints the summary of a run and returns its exit code. Text goes to standard error when standard output has the
@@ -83,7 +128,7 @@ pub(super) fn print_failures(failures: &[Failure], outcome: &str) {
 pub(super) fn print_summary(summary: &Summary, format: Format, stdout_has_data: bool) -> u8 {
     let text = match format {
         Format::Text if stdout_has_data => {
-            print_error(&summary.text());
+            print_notice(&summary.text());
             return summary.exit_code();
         }
         Format::Text => summary.text(),
@@ -94,35 +139,51 @@ pub(super) fn print_summary(summary: &Summary, format: Format, stdout_has_data: 
     print_output(&text, summary.exit_code())
 }
 
+/// Handles the signals of a run; `apply` gets what they request, and `then` is logged: what a later run does.
+///
 /// The first SIGINT or SIGTERM stops the run at the next checkpoint, within ten seconds. A second one cancels all calls; a
-/// third one ends the process inside the signal handler, so that it works even when all threads are blocked.
-/// `raise` gets the cancel level; `then` is logged: what a later run does.
-pub(crate) fn stop_on_signal(then: &'static str, raise: impl Fn(u32) + Send + 'static) {
-    if let Err(error) = try_to_stop_on_signal(then, raise) {
+/// third one ends the process inside the signal handler, so that it works even when all threads are blocked. SIGHUP does
+/// the same when standard error is a terminal, which has gone then; otherwise it is ignored. SIGUSR1 requests a line of
+/// statistics.
+pub(crate) fn on_signal(then: &'static str, apply: impl Fn(Asked) + Send + 'static) {
+    if let Err(error) = try_to_handle_signals(then, apply) {
         tracing::warn!("cannot install signal handlers: {error}; a signal will end the run immediately");
     }
 }
 
-fn try_to_stop_on_signal(then: &'static str, raise: impl Fn(u32) + Send + 'static) -> io::Result<()> {
-    const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
+fn try_to_handle_signals(then: &'static str, apply: impl Fn(Asked) + Send + 'static) -> io::Result<()> {
+    let has_terminal = stderr_is_terminal();
     let is_last_chance = Arc::new(AtomicBool::new(false));
-    for signal in SIGNALS {
+    let ending = [SIGINT, SIGTERM].into_iter().chain(has_terminal.then_some(SIGHUP));
+    for signal in ending {
         flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&is_last_chance))?;
     }
-    let mut signals = Signals::new(SIGNALS)?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut level = 0;
         for signal in signals.forever() {
+            if signal == SIGUSR1 {
+                apply(Asked::Statistics);
+                continue;
+            }
+            if signal == SIGHUP && !has_terminal {
+                tracing::info!("SIGHUP is ignored: a run reads its configuration only when it starts");
+                continue;
+            }
             // Stop before logging: writing the log may block on its reader.
             level = (level + 1).min(ABORT);
-            raise(level);
+            apply(Asked::Stop(level));
             is_last_chance.store(level == ABORT, Ordering::Relaxed);
             let (name, again) = match signal {
                 SIGINT => ("SIGINT", "press Ctrl-C again"),
+                SIGHUP => ("SIGHUP", "send it again"),
                 _ => ("SIGTERM", "send it again"),
             };
             if level == DRAIN {
-                tracing::warn!("{name}: stopping at the next checkpoint{then} ({again} to cancel all calls)");
+                tracing::info!(
+                    event = "stop_requested",
+                    "{name}: stopping at the next checkpoint{then} ({again} to cancel all calls)"
+                );
             } else {
                 tracing::warn!("{name}: cancelling all calls ({again} to end the process at once)");
             }

@@ -4,9 +4,11 @@ use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::os::fd::AsFd;
 
 use rustix::termios::tcgetwinsize;
+use serde_json::Map;
+use tracing::Level;
 
 use crate::config::RenderStyle;
-use crate::telemetry::has_colors;
+use crate::telemetry::{self, has_colors};
 
 /// Prints text to standard output.
 ///
@@ -31,9 +33,31 @@ pub(crate) fn print_output(text: &str, code: u8) -> u8 {
     }
 }
 
-/// Prints an error message to standard error; write errors are ignored.
+/// Prints an error message to standard error, as a log line if standard error gets only log lines; write errors are
+/// ignored.
 pub(crate) fn print_error(text: &str) {
-    let _ = stderr().write_all(text.as_bytes());
+    print_message(Level::ERROR, text);
+}
+
+/// Prints a message that is no error, like [`print_error`].
+pub(crate) fn print_notice(text: &str) {
+    print_message(Level::INFO, text);
+}
+
+fn print_message(level: Level, text: &str) {
+    if telemetry::logs_errors() && !text.is_empty() {
+        let message = text.strip_prefix("error: ").unwrap_or(text).trim_end();
+        telemetry::event(level, "message", message, Map::new());
+    }
+    print_text(text);
+}
+
+/// Prints text to standard error whose content is also in the log, unless standard error gets only log lines; write
+/// errors are ignored.
+pub(crate) fn print_text(text: &str) {
+    if !telemetry::owns_stderr() {
+        let _ = stderr().write_all(text.as_bytes());
+    }
 }
 
 /// Color and width of text on standard error.

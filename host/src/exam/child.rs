@@ -6,9 +6,8 @@ mod output;
 mod side;
 
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,15 +20,16 @@ use self::side::UnderTest;
 use super::job::{Answer, Call, CallError, Description, Entry, Job, Kill, Returned, Step};
 use super::sinks;
 use crate::plugins::{FilePermissionCheck, Library};
-use crate::telemetry;
+use crate::telemetry::{self, LogFile};
 
 /// Runs the job in this file. Exit code 0 if all calls were made, whatever they returned.
 pub(crate) fn serve(path: &Path) -> u8 {
     let job = fs::read(path).ok().and_then(|text| serde_json::from_slice::<Job>(&text).ok());
     let Some(job) = job else { return 64 };
-    let files = File::create(&job.journal).and_then(|journal| Ok((journal, File::create(&job.log)?)));
+    let files =
+        File::create(&job.journal).and_then(|journal| Ok((journal, LogFile::open(&job.log, "scanbridge")?)));
     let Ok((journal, log)) = files else { return 73 };
-    telemetry::start_into(tracing::Level::DEBUG, Mutex::new(log), None::<fn() -> io::Sink>);
+    telemetry::start_into(tracing::Level::DEBUG, Box::new(log), None);
     let journal = Arc::new(Journal::new(journal));
     match load(&job) {
         Ok((library, description)) => {

@@ -11,9 +11,9 @@ use super::request::Request;
 use super::translation;
 use super::usage::Program;
 use crate::commands::terminal::print_error;
-use crate::commands::{default_state_folder, stop_on_signal};
+use crate::commands::{Asked, default_state_folder, on_signal};
 use crate::config::{self, Catalogue, Pipeline, Problem, Problems};
-use crate::pipeline::{Failure, RunStatus, Stop, Summary};
+use crate::pipeline::{Failure, RunStatus, Stop, Summary, log_only};
 use crate::plugins::{FilePermissionCheck, Registry, folders};
 use crate::session::{self, RunOptions};
 
@@ -117,9 +117,9 @@ impl Session<'_> {
 
     /// Runs the pipeline from the beginning, as in 2014: an interrupted run is never resumed.
     fn run(&self, pipeline: &Pipeline) -> u8 {
-        let options = RunOptions { bar: false, restart: true, wait: false };
+        let options = RunOptions { restart: true, wait: false };
         let stop = self.interruption.next_run();
-        match session::run(pipeline, &self.registry, &state_folder(), options, &stop) {
+        match session::run(pipeline, &self.registry, &state_folder(), options, &stop, &log_only()) {
             Ok(summary) => {
                 self.conclude(&summary);
                 summary.exit_code()
@@ -207,7 +207,7 @@ impl Interruption {
     fn watch() -> Arc<Self> {
         let interruption = Arc::new(Self::default());
         let given = Arc::clone(&interruption);
-        stop_on_signal("", move |level| given.raise(level));
+        on_signal("", move |request| given.apply(request));
         interruption
     }
 
@@ -220,11 +220,13 @@ impl Interruption {
         stop
     }
 
-    fn raise(&self, level: u32) {
+    fn apply(&self, request: Asked) {
         let mut state = self.lock();
-        state.level = state.level.max(level);
+        if let Asked::Stop(level) = request {
+            state.level = state.level.max(level);
+        }
         if let Some(stop) = &state.current {
-            stop.raise(level);
+            stop.apply(request);
         }
     }
 

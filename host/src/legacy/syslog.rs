@@ -3,16 +3,16 @@
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use jiff::Zoned;
-use tracing::{Level, Metadata};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
+
+use crate::telemetry::LineTarget;
 
 /// A connection to the local syslog.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Syslog {
-    socket: Arc<UnixDatagram>,
+    socket: UnixDatagram,
     program: &'static str,
 }
 
@@ -26,45 +26,20 @@ impl Syslog {
             .map_or_else(|| PathBuf::from(DEFAULT_SOCKET), PathBuf::from);
         let socket = UnixDatagram::unbound()?;
         socket.connect(path)?;
-        Ok(Self { socket: Arc::new(socket), program })
+        Ok(Self { socket, program })
     }
 }
 
-impl<'a> MakeWriter<'a> for Syslog {
-    type Writer = Line<'a>;
-
-    fn make_writer(&'a self) -> Line<'a> {
-        Line { syslog: self, severity: severity(Level::INFO) }
-    }
-
-    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Line<'a> {
-        Line { syslog: self, severity: severity(*event.level()) }
-    }
-}
-
-/// Sends one log event with its severity.
-#[derive(Debug)]
-pub(crate) struct Line<'a> {
-    syslog: &'a Syslog,
-    severity: u8,
-}
-
-impl Write for Line<'_> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(line.trim_ascii());
-        let priority = USER * 8 + self.severity;
+impl LineTarget for Syslog {
+    fn write_line(&self, level: Level, line: &str) {
+        let priority = USER * 8 + severity(level);
         let time = Zoned::now().strftime("%b %e %H:%M:%S");
-        let (program, process) = (self.syslog.program, std::process::id());
+        let (program, process, text) = (self.program, std::process::id(), line.trim());
         let message = format!("<{priority}>{time} {program}[{process}]: {text}");
         // If syslog becomes unavailable, the run must continue and the line must not be lost.
-        if self.syslog.socket.send(message.as_bytes()).is_err() {
-            let _ = io::stderr().write_all(line);
+        if self.socket.send(message.as_bytes()).is_err() {
+            let _ = io::stderr().write_all(line.as_bytes());
         }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

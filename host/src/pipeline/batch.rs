@@ -100,7 +100,7 @@ impl SharedBatch {
             return Err(invalid_row(&tally.report().path, &fault));
         }
         counts.add(&report);
-        tally.add_findings(report.findings.total());
+        tally.add(&report);
         Ok(ValidatedBatch { batch, findings: report.findings, valid: report.valid, history })
     }
 }

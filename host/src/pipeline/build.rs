@@ -61,13 +61,20 @@ pub(super) struct OpenOutput {
 }
 
 impl OpenPipeline {
-    /// Errors of outputs that were skipped, or could not be opened yet.
+    /// Errors of outputs that were skipped, or could not be opened yet, and panics in threads of the plugins' own.
     pub(crate) fn open_errors(&self) -> Vec<Failure> {
         let unavailable = self
             .outputs
             .iter()
             .filter_map(|output| Some(Failure::new(output.destination.id(), output.open_error.as_ref()?)));
-        self.absent.iter().map(|output| output.failure.clone()).chain(unavailable).collect()
+        let inputs = self.inputs.iter().filter_map(|input| input.source.context());
+        let contexts = inputs.chain(self.outputs.iter().map(|output| output.destination.context()));
+        let panics = contexts.flat_map(|context| {
+            let panics = context.panics().into_iter();
+            panics.map(|panic| Failure::new(context.instance(), &panic))
+        });
+        let absent = self.absent.iter().map(|output| output.failure.clone());
+        absent.chain(unavailable).chain(panics).collect()
     }
 
     /// Probes every instance. Moves no data.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use scanbridge_observe::ReportEvent;
 use scanbridge_plugin_api::{Stored, StoredReport};
 
 pub(super) use new_mark::{EndedReport, NewMark};
@@ -72,7 +73,7 @@ impl Checkpoints {
     pub(super) fn published(&self, output: usize, mark: u64) {
         let mut state = self.lock();
         state.outputs[output].published = mark;
-        state.settle();
+        state.settle(self.stop.now());
         self.changed.notify_all();
     }
 
@@ -117,6 +118,16 @@ impl Checkpoints {
     /// What an input has not been informed about yet.
     pub(super) fn take_notification(&self, input: usize) -> Option<Stored> {
         self.lock().notifications[input].take()
+    }
+
+    /// Takes the reports of an input that every counted output has published since the last call.
+    pub(super) fn take_delivered(&self, input: &str) -> Vec<ReportEvent> {
+        self.lock().delivered.extract_if(.., |report| report.input == input).collect()
+    }
+
+    /// How many checkpoints the ledger has got in this run, and when the last one.
+    pub(super) fn last_written(&self) -> (u64, String) {
+        self.lock().written.clone()
     }
 
     /// Records that an input has confirmed reports.

@@ -9,12 +9,14 @@ use super::failures::{Failures, is_resumable_failure};
 use super::report_lock::ReportLock;
 use super::stop::Stop;
 use super::summary::Failure;
+use super::watch::Watchers;
 
 /// State that the threads of a run share: failures, stop request, report lock.
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) stop: Arc<Stop>,
     pub(super) report_lock: ReportLock,
+    pub(super) watchers: Watchers,
     failures: Mutex<Failures>,
     required_failed: AtomicBool,
     /// Whether the run saves state from which a later run can resume.
@@ -25,10 +27,17 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn new(stop: Arc<Stop>, report_lock: ReportLock, outputs: usize, keeps_state: bool) -> Self {
+    pub(super) fn new(
+        stop: Arc<Stop>,
+        report_lock: ReportLock,
+        watchers: Watchers,
+        outputs: usize,
+        keeps_state: bool,
+    ) -> Self {
         Self {
             stop,
             report_lock,
+            watchers,
             failures: Mutex::default(),
             required_failed: AtomicBool::new(false),
             keeps_state,
@@ -133,7 +142,7 @@ impl Control {
         self.stop.request();
         let failure = Failure::new(input, error);
         if self.failures().add_once(failure.clone()) {
-            log_failure(&failure);
+            self.watchers.notify(&failure.event());
         }
     }
 
@@ -142,7 +151,7 @@ impl Control {
     }
 
     pub(super) fn record_failure(&self, failure: Failure) {
-        log_failure(&failure);
+        self.watchers.notify(&failure.event());
         self.failures().add(failure);
     }
 
@@ -154,9 +163,4 @@ impl Control {
     pub(super) fn failed(&self) -> Vec<Failure> {
         self.failures().to_list()
     }
-}
-
-fn log_failure(failure: &Failure) {
-    let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-    tracing::error!(instance = failure.instance, "{}{hint}", failure.message);
 }

@@ -150,6 +150,7 @@ impl InputOpener {
             let opened = InputHandle::open(table, &frame, position.as_ref(), host)?;
             let capabilities = opened.capabilities().map_or(declared, |answer| answer.at_most(declared));
             let schema = opened.schema().clone();
+            tracing::debug!(event = "opened", instance = frame.instance, "input opened");
             *handle = Some(opened);
             Ok((schema, capabilities))
         })
@@ -168,6 +169,7 @@ impl OutputOpener {
         thread.call("open", self.limits, move |handle| {
             let opened = OutputHandle::open(table, &frame, receipt.as_ref(), host)?;
             let capabilities = opened.capabilities().map_or(declared, |answer| answer.at_most(declared));
+            tracing::debug!(event = "opened", instance = frame.instance, "output opened");
             *handle = Some(opened);
             Ok(capabilities)
         })

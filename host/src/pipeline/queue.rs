@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::item::Item;
+use super::stop::Stop;
 use crate::config::{OnFull, QueueLimits};
 use crate::plugins::context::Context;
 
@@ -20,13 +21,15 @@ pub(super) struct Queue {
     required: bool,
     /// The instances that take from it.
     instances: Vec<&'static Context>,
+    stop: Arc<Stop>,
     /// Findings that were dropped.
     missed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    items: VecDeque<Item>,
+    /// The items, each with the time at which it was added.
+    items: VecDeque<(Item, Instant)>,
     bytes: u64,
     findings: u64,
     /// Whether no more items will be added.
@@ -41,10 +44,25 @@ struct State {
     has_gap: bool,
     /// Whether the current report is dropped completely.
     skipping: bool,
+    /// When the log said that the queue is full.
+    logged_full: Option<Instant>,
+}
+
+/// What is in a queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct QueueLoad {
+    pub(super) findings: u64,
+    pub(super) bytes: u64,
+    pub(super) capacity_bytes: u64,
+    /// When the oldest item was added.
+    pub(super) oldest: Option<Instant>,
 }
 
 /// How often a waiting input checks whether the output is stalled.
 const STALL_CHECK: Duration = Duration::from_millis(100);
+
+/// Interval of the log lines about a full queue.
+const FULL_EVERY: Duration = Duration::from_secs(10);
 
 /// Maximum number of starts, ends and barriers in the queue without findings between them.
 const MAX_MARKS: usize = 4096;
@@ -55,6 +73,7 @@ impl Queue {
         on_full: OnFull,
         required: bool,
         instances: Vec<&'static Context>,
+        stop: Arc<Stop>,
     ) -> Self {
         Self {
             state: Mutex::default(),
@@ -63,6 +82,7 @@ impl Queue {
             on_full,
             required,
             instances,
+            stop,
             missed: AtomicU64::new(0),
         }
     }
@@ -74,7 +94,7 @@ impl Queue {
         let mut state = self.lock();
         loop {
             if !state.abandoned && state.has_capacity(bytes, findings, self.limits) {
-                state.push(item.clone(), bytes, findings);
+                state.push(item.clone(), bytes, findings, self.stop.now());
                 state.left_behind = false;
                 drop(state);
                 self.changed.notify_all();
@@ -84,13 +104,32 @@ impl Queue {
             let is_unavailable = !self.required && state.unavailable;
             if state.abandoned || self.on_full == OnFull::Drop || is_unavailable || is_stalled {
                 let is_new = is_stalled && !std::mem::replace(&mut state.left_behind, true);
-                state.drop_item(item);
+                state.drop_item(item, self.stop.now());
                 drop(state);
                 self.count_missed(item);
                 return is_new;
             }
+            self.log_full(&mut state);
             let waited = self.changed.wait_timeout(state, STALL_CHECK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Logs that the input waits, not more often than every ten seconds.
+    fn log_full(&self, state: &mut State) {
+        let now = self.stop.now();
+        let is_due = |logged: Instant| now.saturating_duration_since(logged) >= FULL_EVERY;
+        if state.logged_full.is_none_or(is_due) {
+            state.logged_full = Some(now);
+            let instance = self.instances.first().map(|instance| instance.instance());
+            tracing::debug!(
+                event = "queue_full",
+                instance,
+                queue_findings = state.findings,
+                queue_bytes = state.bytes,
+                "the queue is full ({} findings); the input waits",
+                state.findings
+            );
         }
     }
 
@@ -103,7 +142,7 @@ impl Queue {
     pub(super) fn take(&self) -> Option<Item> {
         let mut state = self.lock();
         loop {
-            if let Some(item) = state.items.pop_front() {
+            if let Some((item, _)) = state.items.pop_front() {
                 let (bytes, findings) = item.size();
                 state.bytes -= bytes;
                 state.findings -= findings;
@@ -131,7 +170,7 @@ impl Queue {
         let items = std::mem::take(&mut state.items);
         drop(state);
         self.changed.notify_all();
-        items.iter().for_each(|item| self.count_missed(item));
+        items.iter().for_each(|(item, _)| self.count_missed(item));
     }
 
     /// Sets whether the output is unavailable.
@@ -145,6 +184,17 @@ impl Queue {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, longest, |state| !state.closed);
         waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
+    /// What is in the queue.
+    pub(super) fn load(&self) -> QueueLoad {
+        let state = self.lock();
+        QueueLoad {
+            findings: state.findings,
+            bytes: state.bytes,
+            capacity_bytes: self.limits.bytes,
+            oldest: state.items.front().map(|(_, added)| *added),
+        }
     }
 
     /// Number of dropped findings.
@@ -174,7 +224,7 @@ impl State {
             || (self.bytes + bytes <= limits.bytes && self.findings + findings <= limits.findings)
     }
 
-    fn push(&mut self, item: Item, bytes: u64, findings: u64) {
+    fn push(&mut self, item: Item, bytes: u64, findings: u64, now: Instant) {
         let item = match item {
             Item::Begin(begin) => {
                 self.has_gap = false;
@@ -185,17 +235,17 @@ impl State {
         };
         self.bytes += bytes;
         self.findings += findings;
-        self.items.push_back(item);
+        self.items.push_back((item, now));
     }
 
-    fn drop_item(&mut self, item: &Item) {
+    fn drop_item(&mut self, item: &Item, now: Instant) {
         match item {
             Item::Begin(_) => self.skipping = true,
             Item::Batch(_) => self.has_gap = true,
             Item::End { .. } if self.skipping => self.skipping = false,
             // The output has received the start of this report, so it receives the end even if the queue is full.
             Item::End { end, .. } if !self.abandoned => {
-                self.items.push_back(Item::End { end: end.clone(), has_gap: self.has_gap });
+                self.items.push_back((Item::End { end: end.clone(), has_gap: self.has_gap }, now));
             }
             Item::End { .. } | Item::Mark(_) => {}
         }

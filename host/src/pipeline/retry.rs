@@ -42,6 +42,11 @@ impl Outage {
         self.policy.max_elapsed = Duration::ZERO;
     }
 
+    /// The number of failures at which the circuit breaker opens.
+    pub(super) fn breaker_failures(&self) -> u32 {
+        self.policy.breaker_failures
+    }
+
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }
@@ -54,6 +59,11 @@ impl Outage {
     pub(super) fn started(&self) -> Instant {
         self.started
     }
+}
+
+/// A pause in milliseconds, for the log.
+pub(super) fn milliseconds(pause: Duration) -> u64 {
+    u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether a retry makes sense after this error.

@@ -1,5 +1,6 @@
 //! The invalid rows and odd cells of one input: counts, the first of them in the log, and dead letters.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +18,10 @@ pub(super) struct ReportTally {
     report: ReportRecord,
     /// Valid findings.
     findings: AtomicU64,
+    /// Assets.
+    assets: AtomicU64,
+    /// Findings that each output has delivered, by `id`.
+    delivered: Mutex<BTreeMap<String, u64>>,
     /// Whether the log says that an invalid row has no dead letter.
     has_lost: AtomicBool,
 }
@@ -30,8 +35,24 @@ impl ReportTally {
         &self.report
     }
 
-    pub(super) fn add_findings(&self, count: u64) {
-        self.findings.fetch_add(count, Ordering::Relaxed);
+    pub(super) fn add(&self, report: &RowReport) {
+        self.findings.fetch_add(report.findings.total(), Ordering::Relaxed);
+        self.assets.fetch_add(report.assets, Ordering::Relaxed);
+    }
+
+    pub(super) fn assets(&self) -> u64 {
+        self.assets.load(Ordering::Relaxed)
+    }
+
+    /// Sets what an output has delivered; it replaces an earlier value, which the output has rolled back.
+    pub(super) fn set_delivered(&self, output: &str, findings: u64) {
+        let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+        delivered.insert(output.to_owned(), findings);
+    }
+
+    /// Findings that each output has delivered, by `id`.
+    pub(super) fn delivered(&self) -> BTreeMap<String, u64> {
+        self.delivered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn findings(&self) -> u64 {

@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use scanbridge_observe::RunEvent;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Resume, StoredReport};
 
-use super::build::{AbsentOutput, OpenOutput, OpenPipeline};
+use super::build::{AbsentOutput, OpenInput, OpenOutput, OpenPipeline};
 use super::checkpoint::{Checkpoints, Inputs, OutputIds, Unsettled};
 use super::control::Control;
 use super::input::{InputCounts, InputResult, InputThread, with_counts};
 use super::output::OutputWorker;
-use super::progress::Progress;
+use super::pulse::{Pulse, WatchedInput, WatchedOutput};
 use super::queue::Queue;
 use super::report_lock::ReportLock;
 use super::stop::Stop;
 use super::summary::{Failure, InputSummary, OutputSummary, RunStatus, Summary};
+use super::watch::Watchers;
 use crate::exit_code::exit_code;
 use crate::state::{EndOfRun, RunState};
 
@@ -35,17 +37,16 @@ pub struct RunResult {
 /// Runs the pipeline to its end. `stop` ends it early: data already read is delivered, and a later run resumes there.
 /// A replay stores no checkpoints.
 #[must_use]
-pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, progress_bar: bool) -> (Summary, RunResult) {
+pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, watchers: &Watchers) -> (Summary, RunResult) {
     let started = stop.now();
     let absent = std::mem::take(&mut opened.absent);
-    let progress = Progress::of(&opened.inputs, progress_bar, &stop);
     let resumed: Vec<bool> = opened
         .inputs
         .iter()
         .map(|input| opened.settings.from.positions.contains_key(input.source.id()))
         .collect();
     let missing = outputs_without_substitute(&absent, &opened.outputs);
-    let (control, checkpoints, workers) = prepare(&mut opened, stop, missing);
+    let (control, checkpoints, workers) = prepare(&mut opened, stop, watchers, missing);
     for output in &absent {
         control.record_failure(output.failure.clone());
         tracing::warn!(
@@ -55,12 +56,21 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, progress_bar: bool) -> (Su
         );
     }
     let queues: Vec<Arc<Queue>> = workers.iter().map(|(_, worker)| Arc::clone(worker.queue())).collect();
+    let outputs: Vec<WatchedOutput> =
+        workers.iter().map(|(indexes, worker)| (indexes.clone(), Arc::clone(worker.live()))).collect();
+    let mut pulse = pulse(&opened, outputs, &absent, &control, &checkpoints);
     let threads: Vec<_> =
         workers.into_iter().map(|(indexes, worker)| (indexes, start_output(worker))).collect();
-    let results = read(opened, &queues, &control, &checkpoints, progress);
+    let results = read(opened, &queues, &control, &checkpoints, &mut pulse);
     queues.iter().for_each(|queue| queue.close());
     let summaries: Vec<_> =
-        threads.into_iter().map(|(indexes, thread)| (indexes, join(thread, &control))).collect();
+        threads.into_iter().map(|(indexes, thread)| (indexes, join(thread, &mut pulse))).collect();
+    for input in &pulse.inputs {
+        for report in checkpoints.take_delivered(&input.id) {
+            watchers.notify(&RunEvent::Report(report));
+        }
+    }
+    pulse.finish();
     let mut outputs = Vec::new();
     for ((indexes, mut summaries), queue) in summaries.into_iter().zip(&queues) {
         let missed = queue.missed();
@@ -109,6 +119,7 @@ type IndexedWorker = (Vec<usize>, OutputWorker);
 fn prepare(
     opened: &mut OpenPipeline,
     stop: Arc<Stop>,
+    watchers: &Watchers,
     absent: Vec<(String, String)>,
 ) -> (Arc<Control>, Arc<Checkpoints>, Vec<IndexedWorker>) {
     let from = std::mem::take(&mut opened.settings.from);
@@ -120,7 +131,8 @@ fn prepare(
     let ledger = opened.settings.ledger.take().filter(|_| has_checkpoints);
     let first = from.active_input.as_ref().and_then(|id| ids.iter().position(|input| input == id));
     let pairs = pair_with_failover_outputs(std::mem::take(&mut opened.outputs));
-    let control = Arc::new(Control::new(stop, ReportLock::new(first), pairs.len(), ledger.is_some()));
+    let control =
+        Arc::new(Control::new(stop, ReportLock::new(first), watchers.clone(), pairs.len(), ledger.is_some()));
     let output_ids: Vec<OutputIds> = pairs.iter().map(output_ids).collect();
     let ahead: Vec<_> = output_ids.iter().map(|output| output.ahead(&from)).collect();
     let interval_bytes = opened.interval.bytes;
@@ -181,12 +193,32 @@ fn start_output(worker: OutputWorker) -> JoinHandle<Vec<OutputSummary>> {
     start(format!("to {}", worker.id()), move || worker.run())
 }
 
-/// Waits for an output, and ends the drain time of a run that is being stopped.
-fn join(thread: JoinHandle<Vec<OutputSummary>>, control: &Control) -> Vec<OutputSummary> {
-    while !thread.is_finished() {
-        control.stop.abort_when_drained();
-        thread::park_timeout(Duration::from_millis(1));
-    }
+/// The pulse of a run with these inputs and outputs.
+fn pulse(
+    opened: &OpenPipeline,
+    outputs: Vec<WatchedOutput>,
+    absent: &[AbsentOutput],
+    control: &Arc<Control>,
+    checkpoints: &Arc<Checkpoints>,
+) -> Pulse {
+    let input = |input: &OpenInput| WatchedInput {
+        id: input.source.id().to_owned(),
+        context: input.source.context(),
+        counts: Arc::new(InputCounts::new(Arc::clone(&input.faults))),
+    };
+    let absent = absent.iter().map(|output| (output.index, output.id.clone())).collect();
+    Pulse::new(
+        opened.inputs.iter().map(input).collect(),
+        outputs,
+        absent,
+        Arc::clone(checkpoints),
+        Arc::clone(control),
+    )
+}
+
+/// Waits for an output.
+fn join(thread: JoinHandle<Vec<OutputSummary>>, pulse: &mut Pulse) -> Vec<OutputSummary> {
+    pulse.until(|| thread.is_finished());
     // The host's own threads do not panic; if one does, the run must not look successful.
     thread.join().expect("an output's thread ends with its summary")
 }
@@ -211,7 +243,7 @@ fn read(
     queues: &[Arc<Queue>],
     control: &Arc<Control>,
     checkpoints: &Arc<Checkpoints>,
-    mut progress: Progress,
+    pulse: &mut Pulse,
 ) -> Vec<InputResult> {
     let interval = opened.interval;
     let threads: Vec<JoinHandle<InputResult>> = opened
@@ -228,16 +260,12 @@ fn read(
                 outputs: queues.to_vec(),
                 control: Arc::clone(control),
                 checkpoints: Arc::clone(checkpoints),
-                counts: Arc::new(InputCounts::new(input.faults)),
+                counts: Arc::clone(&pulse.inputs[number].counts),
             };
             start(name, move || thread.run())
         })
         .collect();
-    progress.until(|| {
-        control.stop.abort_when_drained();
-        threads.iter().all(JoinHandle::is_finished)
-    });
-    progress.finish();
+    pulse.until(|| threads.iter().all(JoinHandle::is_finished));
     // The host's own threads do not panic; if one does, the run must not look successful.
     threads.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect()
 }

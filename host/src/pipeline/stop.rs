@@ -1,5 +1,6 @@
 //! The stop request of a run, in two levels.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,26 @@ pub const DRAIN: u32 = 1;
 /// The level at which every call ends: the second signal, or the end of the drain time.
 pub const ABORT: u32 = 2;
 
-/// A stop request that threads can wait for, by the clock of the run. Its level only rises.
+/// What is asked of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// End at this level.
+    Stop(u32),
+    /// End at the end of the report.
+    StopAtReport,
+    /// Log one line of statistics.
+    Statistics,
+}
+
+/// A stop request that threads can wait for, by the clock of the run. Its level only rises. It also carries the other
+/// requests to a run: a stop at the end of the report, and a line of statistics.
 #[derive(Debug)]
 pub struct Stop {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     changed: Condvar,
+    at_report: AtomicBool,
+    statistics: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +51,13 @@ impl Stop {
     /// No stop request yet, in a run with this clock.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Mutex::default(), changed: Condvar::new() }
+        Self {
+            clock,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            at_report: AtomicBool::new(false),
+            statistics: AtomicBool::new(false),
+        }
     }
 
     /// The clock of the run.
@@ -58,6 +79,15 @@ impl Stop {
     /// seconds of the request.
     pub const DRAIN_TIME: Duration = Duration::from_secs(5);
 
+    /// Passes on a request.
+    pub fn apply(&self, asked: Asked) {
+        match asked {
+            Asked::Stop(level) => self.raise(level),
+            Asked::StopAtReport => self.request_at_report(),
+            Asked::Statistics => self.request_statistics(),
+        }
+    }
+
     /// Requests the stop. May be called from any thread, any number of times.
     pub fn request(&self) {
         self.raise(DRAIN);
@@ -66,6 +96,28 @@ impl Stop {
     /// Requests that every call end now.
     pub fn abort(&self) {
         self.raise(ABORT);
+    }
+
+    /// Requests that each input end at the end of its current report. Everything that was read is delivered.
+    pub fn request_at_report(&self) {
+        self.at_report.store(true, Ordering::Relaxed);
+        self.notify();
+    }
+
+    /// Whether an input without an open report is to end: a stop is requested, at once or at the end of a report.
+    #[must_use]
+    pub fn ends_between_reports(&self) -> bool {
+        self.at_report.load(Ordering::Relaxed) || self.is_requested()
+    }
+
+    /// Requests one line of statistics.
+    pub fn request_statistics(&self) {
+        self.statistics.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a line of statistics was requested since the last call.
+    pub(crate) fn take_statistics(&self) -> bool {
+        self.statistics.swap(false, Ordering::Relaxed)
     }
 
     /// Raises the level; a lower one changes nothing.
@@ -106,13 +158,16 @@ impl Stop {
         self.wait_above(0, longest, || 0) > 0
     }
 
-    /// Waits for a stop request until this time, at most for one `interval`. Returns whether there is one.
+    /// For an input between two reports: waits for a request to end until this time, at most for one `interval`. Returns
+    /// whether there is one.
     #[must_use]
     pub(crate) fn wait_interval(&self, end: Instant, interval: Duration) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let longest = self.clock.until(end).min(interval);
-        let waited = self.changed.wait_timeout_while(state, longest, |state| state.level < DRAIN);
-        waited.unwrap_or_else(PoisonError::into_inner).0.level >= DRAIN
+        let waits = |state: &mut State| state.level < DRAIN && !self.at_report.load(Ordering::Relaxed);
+        let waited = self.changed.wait_timeout_while(state, longest, waits);
+        drop(waited);
+        self.ends_between_reports()
     }
 
     /// Waits until the level or the level from `own` is above `seen`, at most for this time. Returns the higher one

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use scanbridge_plugin_api::PluginError;
+
 use super::call::Caller;
 use super::metrics::Metrics;
 use crate::pipeline::Stop;
@@ -29,6 +31,8 @@ pub(crate) struct Context {
     notes: Mutex<BTreeMap<(u32, String), u64>>,
     woken: AtomicBool,
     metrics: Metrics,
+    /// Panics in threads of the plugin's own that the run does not know yet.
+    panics: Mutex<Vec<PluginError>>,
     keys: Arc<InstanceKeys>,
 }
 
@@ -51,8 +55,14 @@ impl Context {
             notes: Mutex::default(),
             woken: AtomicBool::new(false),
             metrics: Metrics::default(),
+            panics: Mutex::default(),
             keys: Arc::new(keys),
         }))
+    }
+
+    /// The `id` of the instance.
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
     }
 
     /// The caller that names the instance in messages.
@@ -144,6 +154,21 @@ impl Context {
         };
         let total = notes.entry(key).or_default();
         *total = total.saturating_add(count);
+    }
+
+    /// Adds a panic in a thread of the plugin's own.
+    pub(super) fn add_panic(&self, panic: PluginError) {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).push(panic);
+    }
+
+    /// The panics in threads of the plugin's own that were not taken yet.
+    pub(crate) fn panics(&self) -> Vec<PluginError> {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes these panics.
+    pub(crate) fn take_panics(&self) -> Vec<PluginError> {
+        std::mem::take(&mut *self.panics.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn wake(&self) {

@@ -2,6 +2,7 @@
 //! may not allocate; so it does not use [`printable`](scanbridge_plugin_api::printable).
 
 use std::fmt::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use scanbridge_plugin_api::is_printable;
 
@@ -28,7 +29,13 @@ pub(super) fn print(message: fmt::Arguments<'_>) {
 impl LastLine {
     fn of(message: fmt::Arguments<'_>, is_json: bool) -> Self {
         let mut line = Self { bytes: [0; 1024], length: 0, is_json: false };
-        line.push(if is_json { r#"{"level":"ERROR","message":""# } else { "error: " });
+        if is_json {
+            line.push("{\"time\":\"");
+            line.push_time(SystemTime::now());
+            line.push(r#"","level":"ERROR","target":"scanbridge","event":"crash","message":""#);
+        } else {
+            line.push("error: ");
+        }
         line.is_json = is_json;
         let _ = line.write_fmt(message);
         line.is_json = false;
@@ -36,6 +43,26 @@ impl LastLine {
         line.bytes[line.length..line.length + end.len()].copy_from_slice(end.as_bytes());
         line.length += end.len();
         line
+    }
+
+    /// Adds a time in UTC. A library for dates might allocate memory.
+    fn push_time(&mut self, time: SystemTime) {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (mut days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+        let (mut year, mut month) = (1970, 0);
+        while days >= days_of(year) {
+            days -= days_of(year);
+            year += 1;
+        }
+        while days >= days_of_month(year, month) {
+            days -= days_of_month(year, month);
+            month += 1;
+        }
+        let (month, day) = (month + 1, days + 1);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        let millisecond = since.subsec_millis();
+        let _ =
+            write!(self, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z");
     }
 
     fn push(&mut self, text: &str) {
@@ -53,6 +80,16 @@ impl LastLine {
             self.length = end;
         }
     }
+}
+
+fn days_of(year: u64) -> u64 {
+    if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) { 366 } else { 365 }
+}
+
+/// Days of a month, from 0 for January.
+fn days_of_month(year: u64, month: usize) -> u64 {
+    const DAYS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    DAYS[month] + if month == 1 { days_of(year) - 365 } else { 0 }
 }
 
 impl Write for LastLine {
@@ -74,6 +111,19 @@ mod tests {
     #[test]
     fn text_line() {
         assert_eq!(line("output siem\n(Acme)", false), "error: output siem?(Acme)\n");
+    }
+
+    #[test]
+    fn time_is_that_of_the_calendar() {
+        for second in
+            [0, 951_782_399, 951_782_400, 951_868_800, 1_709_164_800, 1_790_000_000, 4_107_542_400_u64]
+        {
+            let mut line = LastLine { bytes: [0; 1024], length: 0, is_json: false };
+            line.push_time(UNIX_EPOCH + std::time::Duration::from_millis(second * 1000 + 7));
+            let shown = std::str::from_utf8(&line.bytes[..line.length]).unwrap().to_owned();
+            let expected = jiff::Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
+            assert_eq!(shown, expected.strftime("%Y-%m-%dT%H:%M:%S.007Z").to_string());
+        }
     }
 
     #[test]

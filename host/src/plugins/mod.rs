@@ -5,6 +5,7 @@ pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod guard;
 mod identity;
+pub(crate) mod inherited;
 pub(crate) mod instance_thread;
 mod last_line;
 mod library;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::abi::{
     ALIVE_1, AliveTable1, Bytes, BytesRef, CANCEL_1, CancelTable1, HostTable2, LOG_1, LogTable1, MASK_1,
-    METRICS_1, MaskTable1, MetricsTable1, NOTES_1, NotesTable1, STATE_1, StateTable1, Status, TOTAL_IS_KNOWN,
-    WAKE_1, WakeTable1, mask, masked,
+    METRICS_1, MaskTable1, MetricsTable1, NOTES_1, NotesTable1, PANIC_1, PanicTable1, STATE_1, StateTable1,
+    Status, TOTAL_IS_KNOWN, WAKE_1, WakeTable1, mask, masked,
 };
 
 use super::context::Context;
@@ -30,6 +30,7 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
         StateTable1 { get: get_key, put: put_key, delete: delete_key, list: list_keys };
     static METRICS: MetricsTable1 =
         MetricsTable1 { register: register_metric, add: add_to_counter, set: set_gauge };
+    static PANIC: PanicTable1 = PanicTable1 { panicked };
     match id.to_text().as_str() {
         LOG_1 => std::ptr::from_ref(&LOG).cast(),
         CANCEL_1 => std::ptr::from_ref(&CANCEL).cast(),
@@ -39,6 +40,7 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
         MASK_1 => std::ptr::from_ref(&MASK).cast(),
         STATE_1 => std::ptr::from_ref(&STATE).cast(),
         METRICS_1 => std::ptr::from_ref(&METRICS).cast(),
+        PANIC_1 => std::ptr::from_ref(&PANIC).cast(),
         _ => std::ptr::null(),
     }
 }
@@ -151,6 +153,19 @@ extern "C" fn add_to_counter(context: *const (), id: u32, count: u64) {
 extern "C" fn set_gauge(context: *const (), id: u32, value: f64) {
     // SAFETY: as above.
     unsafe { context_of(context) }.metrics().set(id, value);
+}
+
+extern "C" fn panicked(
+    context: *const (),
+    thread: BytesRef<'_>,
+    location: BytesRef<'_>,
+    message: BytesRef<'_>,
+) {
+    // SAFETY: as above.
+    let context = unsafe { context_of(context) };
+    let (thread, location, message) = (thread.to_text(), location.to_text(), message.to_text());
+    let text = format!("plugin bug: panic in its thread `{thread}` at {location}: {}", masked(&message));
+    context.add_panic(PluginError::bug(text));
 }
 
 /// A key as text. Other keys are refused, because two of them could be equal after a conversion.

@@ -15,8 +15,8 @@ use super::StepKind;
 use super::frames::{Answer, StoredFrame};
 use super::status::Detail;
 use super::{
-    AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, MetricsTable1, NotesTable1, StateTable1,
-    WakeTable1,
+    AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, MetricsTable1, NotesTable1, PanicTable1,
+    StateTable1, WakeTable1,
 };
 use super::{BatchRef, DefinitionRef, RawBatch2, TextRef};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
@@ -47,6 +47,7 @@ fn released_tables_are_unchanged() {
         (super::MASK_1, <MaskTable1 as StableAbi>::LAYOUT),
         (super::STATE_1, <StateTable1 as StableAbi>::LAYOUT),
         (super::METRICS_1, <MetricsTable1 as StableAbi>::LAYOUT),
+        (super::PANIC_1, <PanicTable1 as StableAbi>::LAYOUT),
         ("input/2", <InputTable2 as StableAbi>::LAYOUT),
         ("input/2 step", <StepFrame as StableAbi>::LAYOUT),
         ("output/2", <OutputTable2 as StableAbi>::LAYOUT),

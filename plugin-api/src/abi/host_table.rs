@@ -48,6 +48,9 @@ pub const STATE_1: &str = "state/1";
 /// The ID of [`MetricsTable1`].
 pub const METRICS_1: &str = "metrics/1";
 
+/// The ID of [`PanicTable1`]. Plugins use it if the host has it; they cannot require it.
+pub const PANIC_1: &str = "panic/1";
+
 /// The host's log.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
@@ -142,6 +145,20 @@ pub struct MetricsTable1 {
     pub set: extern "C" fn(context: *const (), id: u32, value: f64),
 }
 
+/// Panics outside of calls.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct PanicTable1 {
+    /// Reports a panic in a thread of the plugin's own: the name of the thread, the location, and the message. The run
+    /// counts it as a failure of the instance.
+    pub panicked: extern "C" fn(
+        context: *const (),
+        thread: BytesRef<'_>,
+        location: BytesRef<'_>,
+        message: BytesRef<'_>,
+    ),
+}
+
 /// Kind of [`MetricsTable1::register`]: a sum that only rises.
 pub const COUNTER: u32 = 1;
 /// Kind of [`MetricsTable1::register`]: a value that changes.
@@ -162,6 +179,7 @@ pub struct HostHandle {
     mask: Option<&'static MaskTable1>,
     state: Option<&'static StateTable1>,
     metrics: Option<&'static MetricsTable1>,
+    panic: Option<&'static PanicTable1>,
 }
 
 // SAFETY: the host promises that its functions may be called from any thread. `context` is only passed back to the
@@ -186,6 +204,7 @@ impl HostHandle {
                 mask: get(table, MASK_1),
                 state: get(table, STATE_1),
                 metrics: get(table, METRICS_1),
+                panic: get(table, PANIC_1),
             }
         }
     }
@@ -198,6 +217,14 @@ impl HostHandle {
         if let Some(table) = self.log {
             (table.log)(self.context, level, target.into(), message.into(), fields_json.into());
         }
+    }
+
+    /// Reports a panic in a thread of the plugin's own. Returns whether this host has the service.
+    pub(super) fn panicked(&self, thread: &str, location: &str, message: &str) -> bool {
+        if let Some(table) = self.panic {
+            (table.panicked)(self.context, thread.into(), location.into(), message.into());
+        }
+        self.panic.is_some()
     }
 
     pub(crate) fn cancel_level(&self) -> u32 {

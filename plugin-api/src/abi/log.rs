@@ -53,18 +53,27 @@ pub(super) fn panic_text(payload: &(dyn Any + Send)) -> &str {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// Writes a panic of an instance, with its location, to the host's log. Standard error would not name the instance.
-/// Other threads of the library keep the previous panic hook.
+/// Writes a panic of an instance, with its location, to the host's log. Standard error would not name the instance. A
+/// panic in a thread of the library's own is reported too, because no call returns it. If the host cannot receive it,
+/// such a thread keeps the previous panic hook.
 fn report_panics() {
     let previous_hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| match CURRENT.get() {
-        Some(host) => {
-            let location = panic.location().map(ToString::to_string).unwrap_or_default();
-            let text = panic_text(panic.payload());
-            host.log(level_number(Level::ERROR), &location, &format!("panic at {location}: {text}"), "");
+    std::panic::set_hook(Box::new(move |panic| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = panic_text(panic.payload());
+        match receiver() {
+            Some((host, true)) => {
+                host.log(level_number(Level::ERROR), &location, &format!("panic at {location}: {text}"), "");
+            }
+            Some((host, false)) if host.panicked(&thread_name(), &location, text) => {}
+            _ => previous_hook(panic),
         }
-        None => previous_hook(panic),
     }));
+}
+
+/// The name of this thread, for messages.
+fn thread_name() -> String {
+    std::thread::current().name().unwrap_or("without a name").to_owned()
 }
 
 /// The instance that receives the events of this thread: its own, otherwise the first one of the library. True for its own.
@@ -92,9 +101,7 @@ impl Subscriber for HostSubscriber {
             let mut line = Line::default();
             event.record(&mut line);
             if !is_own {
-                let thread = std::thread::current();
-                line.message
-                    .insert_str(0, &format!("[thread {}] ", thread.name().unwrap_or("without a name")));
+                line.message.insert_str(0, &format!("[thread {}] ", thread_name()));
             }
             // Lines of the crate `log` have their target and location in fields.
             let normalized = event.normalized_metadata();

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use scanbridge::config;
-use scanbridge::pipeline::{RunStatus, Stop, Summary};
+use scanbridge::pipeline::{RunStatus, Stop, Summary, Watchers};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::session::{self, RunOptions};
 
@@ -53,9 +53,16 @@ fn run(folder: &Path, act: &str) -> Summary {
     let registry = Registry::discover(&plugins, FilePermissionCheck::OwnerOnly);
     let document = config::read_text(&PathBuf::from("c.yaml"), &text).expect("it is YAML");
     let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
-    let options = RunOptions { bar: false, restart: false, wait: false };
-    session::run(&pipeline, &registry, &folder.join("state"), options, &Arc::new(Stop::default()))
-        .unwrap_or_else(|failures| panic!("{failures:?}"))
+    let options = RunOptions { restart: false, wait: false };
+    session::run(
+        &pipeline,
+        &registry,
+        &folder.join("state"),
+        options,
+        &Arc::new(Stop::default()),
+        &Watchers::default(),
+    )
+    .unwrap_or_else(|failures| panic!("{failures:?}"))
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scanbridge::config;
-use scanbridge::pipeline::{self, Failure, RunStatus, Settings, Stop, Summary};
+use scanbridge::pipeline::{self, Failure, RunStatus, Settings, Stop, Summary, Watchers};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::state::StateFolder;
 use serde_json::json;
@@ -38,7 +38,7 @@ fn run_until(input: &str, outputs: &[(&str, bool)], stop: &Arc<Stop>) -> Result<
     let state = tempfile::tempdir().expect("a temporary directory");
     let settings = Settings::without_run(StateFolder::of(state.path(), &pipeline.name), Purpose::Run);
     let built = pipeline::build(&pipeline, &registry, settings, stop)?;
-    Ok(pipeline::run(built, Arc::clone(stop), false).0)
+    Ok(pipeline::run(built, Arc::clone(stop), &Watchers::default()).0)
 }
 
 /// Checks that every finding is counted at every output, whatever happens.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use scanbridge::config::{self, Pipeline};
-use scanbridge::pipeline::{Stop, Summary};
+use scanbridge::pipeline::{Stop, Summary, Watchers};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::replay;
 use scanbridge::session::{self, RunOptions};
@@ -34,9 +34,16 @@ fn pipeline(act: &str, outputs: &str) -> (Pipeline, Registry) {
 
 fn run_to(folder: &Path, act: &str, outputs: &str) -> Summary {
     let (pipeline, registry) = pipeline(act, outputs);
-    let options = RunOptions { bar: false, restart: false, wait: false };
-    session::run(&pipeline, &registry, &folder.join("state"), options, &Arc::new(Stop::default()))
-        .unwrap_or_else(|failures| panic!("{failures:?}"))
+    let options = RunOptions { restart: false, wait: false };
+    session::run(
+        &pipeline,
+        &registry,
+        &folder.join("state"),
+        options,
+        &Arc::new(Stop::default()),
+        &Watchers::default(),
+    )
+    .unwrap_or_else(|failures| panic!("{failures:?}"))
 }
 
 /// Runs the input with this act to a CSV file and a JSON file.

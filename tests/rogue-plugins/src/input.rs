@@ -60,6 +60,7 @@ const ACTS: &[&str] = &[
     "panic-in-check",
     "panic-in-next",
     "panic-midway",
+    "panic-in-a-thread",
     "invalid-batch",
     "invalid-rows",
     "no-vendor",
@@ -131,6 +132,14 @@ impl Input for Rogue {
                 std::thread::sleep(Duration::MAX);
             },
             ("panic-in-next", _) | ("panic-midway", 3) => panic!("panic requested in next"),
+            ("panic-in-a-thread", 3) => {
+                let worker = std::thread::Builder::new().name("worker".to_owned());
+                let ended =
+                    worker.spawn(|| panic!("requested \"in\" a thread")).map(std::thread::JoinHandle::join);
+                tracing::info!(ended = ended.is_ok(), steps = self.steps, "the thread has ended");
+                self.push_findings(&mut batch);
+                Ok(Step::batch(batch.finish()).at(position))
+            }
             ("wait-forever", 3) => {
                 self.services.sleep(Duration::from_secs(3600))?;
                 Ok(Step::finished())

@@ -1,9 +1,12 @@
 //! The common mark: the last barrier that all available outputs have committed becomes the checkpoint.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
 
 use super::new_mark::{EndedReport, NewMark};
-use super::state::State;
+use super::state::{State, Undelivered};
 use crate::pipeline::row_faults::InvalidSince;
 use crate::state::{InvalidOfReport, Missed, MissedChange, MissedReport};
 
@@ -75,7 +78,7 @@ impl State {
 
     /// Determines the outcome of a report of this input that ended at this barrier.
     fn report_outcome(&mut self, number: u64, input: &str, ended: EndedReport) -> StoredReport {
-        let EndedReport { key, mut sent, tally } = ended;
+        let EndedReport { key, mut sent, tally, mut event, started } = ended;
         let InvalidOfReport { mut dead_letters, lost } =
             self.checkpoint.invalid_rows.remove(input).unwrap_or_default();
         if let Some(sent) = sent.as_mut().filter(|_| dead_letters + lost > 0) {
@@ -114,12 +117,17 @@ impl State {
                 None => MissedChange::Remove { output, report },
             }
         }));
+        if let Some(sent) = &sent {
+            event.complete = sent.complete;
+            let tally = Arc::clone(&tally);
+            self.undelivered.push_back((number, Undelivered { event, tally, started }));
+        }
         self.since.reports.extend(sent);
         StoredReport::new(ReportKey::clone(&key), outcome).with_dead_letters(dead_letters)
     }
 
     /// Collects what is stored and published, for the inputs.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, now: Instant) {
         let counting = self.outputs.iter().filter(|output| output.is_counted);
         let published = counting.map(|output| output.published).min().unwrap_or(u64::MAX);
         self.settled = published.min(self.stored).max(self.settled);
@@ -131,6 +139,15 @@ impl State {
             let notification = self.notifications[input].get_or_insert_default();
             notification.position = position.unwrap_or_default();
             notification.reports.extend(report);
+        }
+        while self.undelivered.front().is_some_and(|(number, ..)| *number <= self.settled) {
+            let Some((_, report)) = self.undelivered.pop_front() else { break };
+            let Undelivered { mut event, tally, started } = report;
+            let duration = now.saturating_duration_since(started).as_millis();
+            event.duration_ms = u64::try_from(duration).unwrap_or(u64::MAX);
+            (event.findings, event.assets) = (tally.findings(), tally.assets());
+            event.outputs = tally.delivered();
+            self.delivered.push(event);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! delays, and the ledger suffers a power loss. Every output publishes each record exactly once.
 
 use proptest::prelude::*;
+use scanbridge_observe::ReportEvent;
 use scanbridge_plugin_api::{Outcome, Position, ReportKey};
 
 use super::tests::Disk;
@@ -224,6 +225,8 @@ fn run(
                     key: Arc::new(key(report)),
                     sent: Some(SentReport::default()),
                     tally: Arc::default(),
+                    event: ReportEvent::default(),
+                    started: std::time::Instant::now(),
                 };
                 (false, Some(ended))
             }

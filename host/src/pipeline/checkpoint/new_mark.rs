@@ -1,7 +1,9 @@
 //! A barrier as an input adds it, with the report that ends there.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use scanbridge_observe::ReportEvent;
 use scanbridge_plugin_api::{Position, ReportKey};
 
 use crate::pipeline::row_faults::ReportTally;
@@ -28,4 +30,8 @@ pub(in crate::pipeline) struct EndedReport {
     pub(in crate::pipeline) sent: Option<SentReport>,
     /// Its findings in this run.
     pub(in crate::pipeline) tally: Arc<ReportTally>,
+    /// What the watchers are told when it is delivered.
+    pub(in crate::pipeline) event: ReportEvent,
+    /// When this run began to read it.
+    pub(in crate::pipeline) started: Instant,
 }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
+use scanbridge_observe::ReportEvent;
 use scanbridge_plugin_api::{Position, Stored, StoredReport};
 
 use super::new_mark::NewMark;
 use super::receipts::{OutputIds, OutputProgress};
-use crate::pipeline::row_faults::RowFaults;
+use crate::pipeline::row_faults::{ReportTally, RowFaults};
 use crate::state::{Checkpoint, InstanceKeys, Ledger, SinceCheckpoint};
 
 /// The inputs at the start of the run.
@@ -29,6 +31,14 @@ pub(in crate::pipeline) struct Unsettled {
     pub(in crate::pipeline) rejected: BTreeMap<String, u64>,
     /// Number of invalid rows of an input.
     pub(in crate::pipeline) invalid: BTreeMap<String, u64>,
+}
+
+/// A report that is stored, but not published yet.
+#[derive(Debug)]
+pub(super) struct Undelivered {
+    pub(super) event: ReportEvent,
+    pub(super) tally: Arc<ReportTally>,
+    pub(super) started: Instant,
 }
 
 /// What is known of the barriers.
@@ -60,6 +70,12 @@ pub(super) struct State {
     pub(super) unpublished: VecDeque<(u64, usize, Option<Position>, Option<StoredReport>)>,
     /// What `stored` must report to each input.
     pub(super) notifications: Vec<Option<Stored>>,
+    /// Stored reports that are not published yet, with the number of their barrier.
+    pub(super) undelivered: VecDeque<(u64, Undelivered)>,
+    /// Reports that every counted output has published, and that the watchers have not been told of.
+    pub(super) delivered: Vec<ReportEvent>,
+    /// How many checkpoints the ledger has got, and when the last one.
+    pub(super) written: (u64, String),
 }
 
 impl State {
@@ -94,6 +110,9 @@ impl State {
             absent,
             unpublished: VecDeque::new(),
             notifications,
+            undelivered: VecDeque::new(),
+            delivered: Vec::new(),
+            written: (0, String::new()),
         }
     }
 

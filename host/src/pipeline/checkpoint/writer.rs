@@ -53,7 +53,7 @@ impl Checkpoints {
             state.write_to_ledger(mark)?;
             state.stored = mark;
         }
-        state.settle();
+        state.settle(self.stop.now());
         self.changed.notify_all();
         Ok(())
     }
@@ -82,6 +82,7 @@ impl State {
                 faults.iter().for_each(|faults| faults.written(letters.iter().map(Vec::len).sum()));
             }
             self.since = SinceCheckpoint::default();
+            self.written = (self.written.0 + 1, crate::state::now());
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use scanbridge_observe::RunEvent;
+
 use super::worker::InputWorker;
 
 /// Time after which a failed `stored` is repeated.
@@ -11,9 +13,15 @@ const CONFIRM_RETRY: Duration = Duration::from_secs(60);
 impl InputWorker<'_> {
     /// Informs the input about what is stored. A failed call is repeated later, and by the next run.
     pub(super) fn notify_stored(&mut self) {
-        if self.source.rereads() {
-            return;
+        if !self.source.rereads() {
+            self.call_stored();
         }
+        for report in self.checkpoints.take_delivered(&self.summary.id) {
+            self.control.watchers.notify(&RunEvent::Report(report));
+        }
+    }
+
+    fn call_stored(&mut self) {
         if let Some(notification) = self.checkpoints.take_notification(self.number) {
             self.unconfirmed = Some(match self.unconfirmed.take() {
                 Some((mut unconfirmed, next)) => {

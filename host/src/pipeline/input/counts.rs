@@ -1,8 +1,9 @@
 //! What the batches of an input contained: assets, and findings by kind.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use scanbridge_observe::InputState;
 use scanbridge_plugin_api::model::FindingKind;
 
 use super::kind_counts::KindCounts;
@@ -18,6 +19,19 @@ pub(in crate::pipeline) struct InputCounts {
     pub(in crate::pipeline) faults: Arc<RowFaults>,
     /// Whether a batch was invalid; its findings are not counted.
     pub(in crate::pipeline) has_invalid_batch: AtomicBool,
+    live: Mutex<LiveInput>,
+}
+
+/// What only the thread of the input knows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LiveInput {
+    pub(super) state: InputState,
+    /// The report in progress, as its title or path.
+    pub(super) report: Option<String>,
+    pub(super) reports: u64,
+    pub(super) bytes: u64,
+    pub(super) incomplete: u64,
+    pub(super) refused: u64,
 }
 
 impl InputCounts {
@@ -27,10 +41,20 @@ impl InputCounts {
             findings: Default::default(),
             faults,
             has_invalid_batch: AtomicBool::new(false),
+            live: Mutex::default(),
         }
     }
 
-    fn findings(&self) -> KindCounts {
+    /// What the input does at this moment.
+    pub(super) fn live(&self) -> MutexGuard<'_, LiveInput> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn assets(&self) -> u64 {
+        self.assets.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn findings(&self) -> KindCounts {
         let mut counts = KindCounts::default();
         for (kind, count) in FindingKind::ALL.into_iter().zip(&self.findings) {
             counts.add(kind, count.load(Ordering::Relaxed));
@@ -49,7 +73,7 @@ impl InputCounts {
 
 /// Adds the counts of the outputs' threads.
 pub(in crate::pipeline) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
-    summary.assets = counts.assets.load(Ordering::Relaxed);
+    summary.assets = counts.assets();
     summary.findings = counts.findings();
     (summary.invalid, summary.odd_cells) = counts.faults.counts();
     if summary.odd_cells.total() > 0 {

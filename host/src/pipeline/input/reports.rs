@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use scanbridge_observe::{InputState, ReportEvent};
 use scanbridge_plugin_api::batch::{Columns, RawBatch2};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{CheckpointRequest, ErrorKind, PluginError, Position, ReportKey};
@@ -19,8 +20,9 @@ impl<'a> InputWorker<'a> {
         if let Some(report) = self.report.take() {
             return self.restart_report(report, start, continued);
         }
+        self.show(InputState::Waiting);
         let report_lock = self.control.report_lock.acquire(self.number);
-        if self.control.stop.is_requested() {
+        if self.control.stop.ends_between_reports() {
             return Err(PluginError::cancelled()); // The stop was requested while this input waited for the lock.
         }
         if !self.checkpoints.has_first_checkpoint() {
@@ -28,12 +30,16 @@ impl<'a> InputWorker<'a> {
         }
         let path = without_controls(&start.path);
         let verb = if continued { "resuming" } else { "reading" };
-        // As string fields: titles are external data, and the log escapes line breaks in fields.
+        let title = if start.title.is_empty() { "without a title" } else { &start.title };
         tracing::info!(
+            event = "report_started",
             instance = self.summary.id,
             kind = start.kind.as_str(),
             title = start.title.as_str(),
-            "{verb} {path}"
+            path = start.path.as_str(),
+            "{verb} {path} ({}, {})",
+            without_controls(&start.kind),
+            without_controls(title)
         );
         if let Some(fault) = start.source.fault() {
             return Err(PluginError::bug(format!("plugin bug: the input started a report without {fault}")));
@@ -54,7 +60,13 @@ impl<'a> InputWorker<'a> {
         let tally = Arc::new(ReportTally::new((&start).into()));
         let (report, partial) = (Arc::new(start), self.source.is_replay());
         let begin = ReportBegin { report, key, continued, partial, tally };
-        self.report = Some(OpenReport { begin: begin.clone(), report_lock, has_sent: false });
+        self.report = Some(OpenReport {
+            begin: begin.clone(),
+            report_lock,
+            has_sent: false,
+            started: self.control.stop.now(),
+        });
+        self.show(InputState::Reading);
         self.send(&Item::Begin(begin));
         Ok(())
     }
@@ -122,15 +134,19 @@ impl<'a> InputWorker<'a> {
             return Err(PluginError::bug("the input ended a report without starting it"));
         };
         self.count_end(&report.begin.report, &end);
+        let bytes = end.bytes;
         // An incomplete report must not remove anything, and a complete one is always delivered.
         let deliver = end.deliver || end.complete;
         let end = end.with_deliver(deliver);
         let sent = end.deliver.then(|| self.sent(&report.begin.report, end.complete));
         self.send(&Item::End { end: Arc::new(end), has_gap: false });
         self.resume_at = position;
-        let ReportBegin { key, tally, .. } = report.begin;
-        self.mark(self.resume_at.clone(), Some(EndedReport { key, sent, tally }));
+        let ReportBegin { key, tally, report: start, .. } = report.begin;
+        let event = self.event(&start, bytes);
+        let started = report.started;
+        self.mark(self.resume_at.clone(), Some(EndedReport { key, sent, tally, event, started }));
         drop(report.report_lock);
+        self.show(InputState::Reading);
         Ok(())
     }
 
@@ -159,6 +175,19 @@ impl<'a> InputWorker<'a> {
         }
     }
 
+    /// What is known of a report at its end, for the watchers of the run.
+    fn event(&self, start: &ReportStart, bytes: u64) -> ReportEvent {
+        ReportEvent {
+            input: self.summary.id.clone(),
+            report_id: start.id.clone(),
+            title: start.title.clone(),
+            report_kind: start.kind.as_str().to_owned(),
+            path: start.path.clone(),
+            bytes,
+            ..ReportEvent::default()
+        }
+    }
+
     fn sent(&self, start: &ReportStart, complete: bool) -> SentReport {
         SentReport {
             input: self.summary.id.clone(),
@@ -179,6 +208,7 @@ impl<'a> InputWorker<'a> {
         } else {
             self.summary.refused += 1;
         }
+        self.show(InputState::Reading);
         self.control.input_failed(&self.summary.id, &refusal.error);
         Ok(())
     }

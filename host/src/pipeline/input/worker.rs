@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use scanbridge_observe::InputState;
 use scanbridge_plugin_api::batch::{Columns, DefinitionTable, RawBatch2};
 use scanbridge_plugin_api::{Event, PluginError, Position, Step, Stored};
 
@@ -17,7 +18,7 @@ use crate::pipeline::item::{Item, ReportBegin};
 use crate::pipeline::notes::log_notes;
 use crate::pipeline::queue::Queue;
 use crate::pipeline::report_lock::ReportLockGuard;
-use crate::pipeline::retry::{Outage, is_retryable};
+use crate::pipeline::retry::{Outage, is_retryable, milliseconds};
 use crate::pipeline::summary::{Failure, InputSummary};
 use crate::plugins::context::Context;
 
@@ -80,6 +81,7 @@ impl InputThread {
         let result = worker.read_with_retries();
         worker.end_input(&result);
         worker.close();
+        worker.show(InputState::Ended);
         control.report_lock.input_ended(number);
         InputResult { finished: result.is_ok(), summary: worker.summary, counts: worker.counts }
     }
@@ -117,6 +119,8 @@ pub(super) struct OpenReport<'a> {
     pub(super) report_lock: ReportLockGuard<'a>,
     /// Whether findings of it have been sent in this run.
     pub(super) has_sent: bool,
+    /// When this run began to read it.
+    pub(super) started: Instant,
 }
 
 /// What was sent since the last barrier.
@@ -157,14 +161,19 @@ impl InputWorker<'_> {
             let outage = outage.get_or_insert_with(|| Outage::new(self.retry, now));
             let Some(pause) = outage.failed(&error, now) else { return Err(error) };
             tracing::warn!(
+                event = "retry",
                 instance = self.summary.id,
+                attempt = outage.failures(),
+                pause_ms = milliseconds(pause),
                 "{error}; retry {} in {:.1} s",
                 outage.failures(),
                 pause.as_secs_f64()
             );
+            self.show(InputState::Waiting);
             if self.control.stop.wait(pause) {
                 return Err(PluginError::cancelled());
             }
+            self.show(InputState::Reading);
             match self.source.reopen(&position) {
                 Ok(()) => self.definitions = DefinitionTable::default(),
                 Err(error) if is_retryable(&error) => {}
@@ -175,7 +184,8 @@ impl InputWorker<'_> {
 
     fn read(&mut self) -> Result<(), PluginError> {
         loop {
-            if self.control.stop.is_requested() {
+            let stop = &self.control.stop;
+            if stop.is_requested() || (self.report.is_none() && stop.ends_between_reports()) {
                 // An input that waits for new reports ends without failure: a stop loses nothing then.
                 let waits = self.is_idle && self.report.is_none() && !self.control.has_failed();
                 return if waits { Ok(()) } else { Err(PluginError::cancelled()) };
@@ -191,6 +201,14 @@ impl InputWorker<'_> {
                 Event::Refused(refusal) => self.refuse(&refusal)?,
                 Event::Idle(wake_after) => {
                     self.require_no_report("returned \"idle\" inside a report")?;
+                    self.show(InputState::Idle);
+                    tracing::debug!(
+                        event = "idle",
+                        instance = self.summary.id,
+                        pause_ms = milliseconds(wake_after),
+                        "nothing to read; looking again in {} s",
+                        wake_after.as_secs()
+                    );
                     self.idle(wake_after);
                 }
                 Event::Mark => {

@@ -49,6 +49,50 @@ pub(super) struct OpenReport {
     pub(super) is_invalid: bool,
 }
 
+/// Counts of an output. They only grow.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LiveCounts {
+    pub(super) records: u64,
+    pub(super) filtered: u64,
+    pub(super) rejected: u64,
+    pub(super) undelivered: u64,
+    pub(super) retried: u64,
+    pub(super) derived: u64,
+    pub(super) bytes: u64,
+}
+
+impl LiveCounts {
+    /// Findings that the output has handled in any way.
+    pub(super) fn handled(&self) -> u64 {
+        self.records + self.filtered + self.rejected + self.undelivered
+    }
+
+    /// The higher one of each count: what an output rolls back was counted before.
+    pub(super) fn at_least(self, other: Self) -> Self {
+        Self {
+            records: self.records.max(other.records),
+            filtered: self.filtered.max(other.filtered),
+            rejected: self.rejected.max(other.rejected),
+            undelivered: self.undelivered.max(other.undelivered),
+            retried: self.retried.max(other.retried),
+            derived: self.derived.max(other.derived),
+            bytes: self.bytes.max(other.bytes),
+        }
+    }
+}
+
+impl Account {
+    /// Counts up to now; those of the open report are included.
+    pub(super) fn live_counts(&self, retried: u64) -> LiveCounts {
+        let mut summary = self.summary.clone();
+        if let Some(report) = &self.report {
+            report.add_to(&mut summary);
+        }
+        let OutputSummary { records, filtered, rejected, undelivered, derived, bytes, .. } = summary;
+        LiveCounts { records, filtered, rejected, undelivered, retried, derived, bytes }
+    }
+}
+
 impl OpenReport {
     /// Whether this is the given report, at any position.
     pub(super) fn is_report(&self, report: &ReportStart) -> bool {

@@ -9,7 +9,7 @@ use scanbridge_plugin_api::{
     CheckReport, CommitPoint, Committed, ErrorKind, OutputCapabilities, PluginError, Receipt, Resume, Verdict,
 };
 
-use super::account::{Account, Ended, OpenReport};
+use super::account::{Account, Ended, LiveCounts, OpenReport};
 use super::selection::Rows;
 use crate::config::Filter;
 use crate::pipeline::batch::SharedBatch;
@@ -271,6 +271,11 @@ impl Destination {
             self.discard_report("the output has been closed after a failure");
             self.drop_instance();
         }
+    }
+
+    /// Counts up to the last commit, for the watchers of the run.
+    pub(super) fn live_counts(&self) -> LiveCounts {
+        self.committed.live_counts(self.retried)
     }
 
     /// Counts up to the last commit; later findings count as undelivered. In a report that a later run resumes,

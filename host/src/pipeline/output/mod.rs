@@ -4,6 +4,7 @@ mod account;
 mod ahead;
 mod destination;
 mod failover;
+mod live;
 mod recover;
 mod rejections;
 mod reports;
@@ -14,4 +15,5 @@ mod write;
 
 pub(super) use account::Ended;
 pub(super) use destination::Destination;
+pub(super) use live::LiveOutput;
 pub(super) use worker::OutputWorker;

@@ -7,7 +7,7 @@ use scanbridge_plugin_api::{PluginError, Resume};
 use super::worker::OutputWorker;
 use crate::pipeline::clock::after;
 use crate::pipeline::item::Item;
-use crate::pipeline::retry::{Outage, is_retryable};
+use crate::pipeline::retry::{Outage, is_retryable, milliseconds};
 use crate::pipeline::stop::ABORT;
 
 impl OutputWorker {
@@ -29,6 +29,7 @@ impl OutputWorker {
             if switches && self.pair.can_fail_over() {
                 self.pair.fail_over(&error, now + policy.longest);
                 self.outage = None;
+                self.show();
             } else {
                 let Some(pause) = pause else { return Err(error) };
                 self.wait_before_the_next_attempt(&error, pause)?;
@@ -46,20 +47,34 @@ impl OutputWorker {
         error: &PluginError,
         pause: Duration,
     ) -> Result<(), PluginError> {
+        self.show();
         let failures = self.outage.as_ref().map_or(0, Outage::failures);
+        let (seconds, pause_ms) = (pause.as_secs_f64(), milliseconds(pause));
+        let opens = self.outage.as_ref().is_some_and(|outage| outage.failures() == outage.breaker_failures());
+        if opens {
+            tracing::warn!(
+                event = "circuit_open",
+                instance = self.active().id(),
+                "unavailable {failures} times in a row; only probed until it is available again"
+            );
+        }
         if failures == 1 {
             tracing::warn!(
+                event = "retry",
                 instance = self.active().id(),
-                "{error}; retry {failures} in {:.1} s",
-                pause.as_secs_f64()
+                attempt = failures,
+                pause_ms,
+                "{error}; retry {failures} in {seconds:.1} s"
             );
             self.queue.set_unavailable(true);
             self.exclude_from_checkpoints(error)?;
         } else {
             tracing::info!(
+                event = "retry",
                 instance = self.active().id(),
-                "{error}; retry {failures} in {:.1} s",
-                pause.as_secs_f64()
+                attempt = failures,
+                pause_ms,
+                "{error}; retry {failures} in {seconds:.1} s"
             );
         }
         self.active().drop_instance();

@@ -110,6 +110,8 @@ impl Destination {
                 "plugin bug: the output returned row results at the end of a report",
             ));
         }
+        let delivered = if deliver { report.records.total() } else { 0 };
+        report.begin.tally.set_delivered(self.id(), delivered);
         self.count_report(report, deliver, &written);
         Ok(())
     }

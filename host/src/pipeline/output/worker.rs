@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use scanbridge_observe::OutputState;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Resume};
 
 use super::account::Ended;
 use super::ahead::Ahead;
 use super::destination::{Destination, LateRetry};
 use super::failover::Pair;
+use super::live::LiveOutput;
 use super::retry_buffer::RetryBuffer;
 use crate::config::Delivery;
 use crate::pipeline::batch::SharedBatch;
@@ -17,7 +19,7 @@ use crate::pipeline::control::Control;
 use crate::pipeline::item::{Item, Mark, ReportBegin};
 use crate::pipeline::queue::Queue;
 use crate::pipeline::rate_limit::RateLimit;
-use crate::pipeline::retry::{Outage, is_retryable};
+use crate::pipeline::retry::{Outage, is_retryable, milliseconds};
 use crate::pipeline::summary::{Failure, OutputSummary};
 use crate::state::AheadReport;
 use crate::telemetry::without_controls;
@@ -30,6 +32,7 @@ pub(in crate::pipeline) struct OutputWorker {
     pub(super) required: bool,
     pub(super) delivery: Delivery,
     pub(super) queue: Arc<Queue>,
+    live: Arc<LiveOutput>,
     pub(super) control: Arc<Control>,
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) retry_buffer: RetryBuffer,
@@ -54,8 +57,15 @@ impl OutputWorker {
     ) -> Self {
         let OpenOutput { required, delivery, destination, open_error, .. } = output;
         let standby = standby.map(|standby| standby.destination);
-        let instances = [&destination].into_iter().chain(&standby).map(Destination::context).collect();
-        let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required, instances));
+        let watched: Vec<_> = [&destination]
+            .into_iter()
+            .chain(&standby)
+            .map(|destination| (destination.id().to_owned(), destination.context()))
+            .collect();
+        let instances = watched.iter().map(|(_, context)| *context).collect();
+        let stop = Arc::clone(&control.stop);
+        let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required, instances, stop));
+        let live = Arc::new(LiveOutput::new(watched, Arc::clone(&queue)));
         let resumes = destination.capabilities().resume != Resume::None;
         Self {
             number,
@@ -63,6 +73,7 @@ impl OutputWorker {
             required,
             delivery,
             queue,
+            live,
             control,
             checkpoints,
             retry_buffer: RetryBuffer::default(),
@@ -81,6 +92,22 @@ impl OutputWorker {
 
     pub(in crate::pipeline) fn queue(&self) -> &Arc<Queue> {
         &self.queue
+    }
+
+    /// What the outputs of this worker do at this moment.
+    pub(in crate::pipeline) fn live(&self) -> &Arc<LiveOutput> {
+        &self.live
+    }
+
+    /// Publishes the state of the outputs and their counts.
+    pub(super) fn show(&self) {
+        let circuit_open = self.outage.as_ref().is_some_and(Outage::breaker_is_open);
+        let state = match (self.pair.has_failed_over(), &self.outage) {
+            (true, _) => OutputState::Diverted,
+            (false, Some(_)) => OutputState::Retrying,
+            (false, None) => OutputState::Ok,
+        };
+        self.live.show(&self.pair, state, circuit_open || self.pair.has_failed_over());
     }
 
     /// Delivers until the queue is closed. Returns the summary of the output, then that of its failover output.
@@ -102,6 +129,10 @@ impl OutputWorker {
             self.control.output_failed(self.pair.primary.id(), self.required, &error);
         }
         self.queue.abandon();
+        match &outcome {
+            Ok(()) => self.show(),
+            Err(_) => self.live.show(&self.pair, OutputState::Failed, false),
+        }
         self.summaries(is_resumable)
     }
 
@@ -243,10 +274,18 @@ impl OutputWorker {
         self.checkpoints.published(self.number, mark.number);
         self.retry_buffer.items.clear();
         if let Some(outage) = self.outage.take() {
-            let time = self.control.stop.since(outage.started()).as_secs_f64();
-            tracing::info!(instance = self.active().id(), "delivery resumed after {time:.0} s");
+            let time = self.control.stop.since(outage.started());
+            tracing::info!(
+                event = "circuit_closed",
+                instance = self.active().id(),
+                pause_ms = milliseconds(time),
+                "delivery resumed after {:.0} s",
+                time.as_secs_f64()
+            );
             self.queue.set_unavailable(false);
         }
+        tracing::debug!(event = "commit", instance = self.active().id(), barrier = mark.number, "committed");
+        self.show();
         Ok(())
     }
 
@@ -281,6 +320,7 @@ impl OutputWorker {
             self.outage = None;
             self.queue.set_unavailable(false);
         }
+        self.show();
         returned
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use scanbridge_observe::{FailureEvent, RunEvent};
 use scanbridge_plugin_api::PluginError;
 use serde::Serialize;
 
@@ -47,6 +48,12 @@ impl Failure {
             hint: error.hint.clone(),
             exit_code: error.exit_code,
         }
+    }
+
+    /// The event for the watchers of the run.
+    pub(crate) fn event(&self) -> RunEvent {
+        let Self { instance, message, hint, exit_code } = self.clone();
+        RunEvent::Failure(FailureEvent { instance, message, hint, exit_code })
     }
 
     /// The lines of the text summary.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use scanbridge_observe::RunEvent;
 use scanbridge_plugin_api::ErrorKind;
 use serde::{Serialize, Serializer};
 
@@ -72,6 +73,12 @@ impl Summary {
             failures,
             elapsed: Duration::ZERO,
         }
+    }
+
+    /// The event for the watchers of the run.
+    pub(crate) fn event(&self) -> RunEvent {
+        let summary = serde_json::to_value(self).expect("a summary consists of strings and numbers");
+        RunEvent::Summary { summary }
     }
 
     /// Merges two summaries.

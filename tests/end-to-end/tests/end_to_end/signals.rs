@@ -328,3 +328,27 @@ fn optional_output_that_accepts_nothing_does_not_hold_up_the_others() {
     let shown = Outcome::of({ shown }.output().unwrap()).expect_code(0).stdout;
     assert!(shown.contains(&format!("siem: lacks {findings} findings of the report scan.xml")), "{shown}");
 }
+
+#[test]
+fn hup_and_usr1_do_not_end_a_run() {
+    let sandbox = Sandbox::new();
+    let host = busy_host(&sandbox);
+    sleep(Duration::from_millis(300));
+    signal(&host, Signal::HUP);
+    signal(&host, Signal::USR1);
+    let outcome = Outcome::of(host.wait_with_output().unwrap()).expect_code(0);
+    let ignored = outcome.stderr.matches("SIGHUP is ignored").count();
+    let statistics: Vec<_> = outcome.stderr.lines().filter(|line| line.contains(" reports read, ")).collect();
+    assert_eq!((ignored, statistics.len()), (1, 1), "{}", outcome.stderr);
+    assert!(statistics[0].contains("(reports reading "), "{statistics:?}");
+}
+
+#[test]
+fn requested_stop_is_no_error_in_the_log() {
+    let sandbox = Sandbox::new();
+    let host = busy_host(&sandbox);
+    sleep(Duration::from_millis(300));
+    signal(&host, Signal::TERM);
+    let outcome = Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
+    assert!(!outcome.stderr.contains("ERROR") && !outcome.stderr.contains("WARN"), "{}", outcome.stderr);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine_tests::{Driver, ManualClock};
 use scanbridge::config::{self, Pipeline};
-use scanbridge::pipeline::{Failure, Stop, Summary};
+use scanbridge::pipeline::{Failure, Stop, Summary, Watchers};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::replay::replay;
 use scanbridge::session::{self, RunOptions};
@@ -77,8 +77,8 @@ impl Case {
         let mut pipeline =
             config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
         change(&mut pipeline);
-        let options = RunOptions { bar: false, restart: false, wait: false };
-        session::run(&pipeline, &registry, self.folder.path(), options, stop)
+        let options = RunOptions { restart: false, wait: false };
+        session::run(&pipeline, &registry, self.folder.path(), options, stop, &Watchers::default())
     }
 
     /// The state directory of an instance.
