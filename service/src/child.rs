@@ -44,7 +44,7 @@ pub(crate) struct Start<'a> {
 const CHANNEL: i32 = 3;
 /// A run that does not read its requests must not block the service.
 const WRITE_LIMIT: Duration = Duration::from_millis(500);
-/// Longer log lines are cut.
+/// Longer log lines are truncated.
 const MAX_LOG_LINE: u64 = 64 * 1024;
 /// The default of 2 MiB is reserved for each thread only, but shows in the size of the process.
 const STACK: usize = 256 * 1024;
@@ -103,7 +103,7 @@ impl Run {
         self.number.store(number, Ordering::Relaxed);
     }
 
-    /// Sends a request. A run that cannot be reached is ended by the limits for its signs of life.
+    /// Sends a request. A run that cannot be reached is ended by the limit for its progress reports.
     pub(crate) fn send(&mut self, request: &ServiceRequest) {
         let _ = write_line(&mut self.requests, request);
     }

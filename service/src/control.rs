@@ -171,7 +171,7 @@ async fn ask(to: &Sender, request: Api) -> Response {
     let reply = match tokio::time::timeout(LIMIT, receiver).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => Reply::problem(503, "the service is stopping", ""),
-        Err(_) => Reply::problem(504, "the service did not answer in time", ""),
+        Err(_) => Reply::problem(504, "the service timed out", ""),
     };
     reply.into_response()
 }

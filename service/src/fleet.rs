@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use scanbridge_observe::StopAt;
 
-use crate::machine::{Action, Ending, Machine, Request, Settings, State};
+use crate::machine::{Action, Before, Ending, Machine, Request, Settings, State};
 use crate::schedule::{Clock, LONGEST_LOOK, Stored};
 
 /// What must be done with the process of a pipeline.
@@ -47,15 +47,15 @@ impl Fleet {
         self.pipelines.iter()
     }
 
-    /// Adds a pipeline, or accepts a changed version of one.
+    /// Adds a pipeline.
     pub(crate) fn load(
         &mut self,
         name: &str,
         settings: Settings,
         clock: Clock,
-        (stored, paused, interrupted): (Stored, bool, bool),
+        (stored, before): (Stored, Before),
     ) {
-        let machine = Machine::loaded(settings, clock, stored, paused, interrupted);
+        let machine = Machine::loaded(settings, clock, stored, before);
         self.pipelines.insert(name.to_owned(), machine);
     }
 

@@ -37,7 +37,7 @@ fn settings(keys: &ScheduleKeys, group: Option<&str>) -> Settings {
 
 fn fleet_with(keys: &ScheduleKeys) -> Fleet {
     let mut fleet = Fleet::new(4, BTreeMap::new(), clock(0));
-    fleet.load("p", settings(keys, None), clock(0), (Stored::default(), false, false));
+    fleet.load("p", settings(keys, None), clock(0), (Stored::default(), Before::Rest));
     fleet
 }
 
@@ -151,9 +151,9 @@ fn stop_and_pause_of_a_run() {
     let mut fleet = running();
     fleet.request("p", Request::Pause, clock(1)).expect("a running pipeline");
     assert_eq!(fleet.tick(clock(61)), [("p".to_owned(), Action::Stop(StopAt::Now))]);
-    assert_eq!(fleet.tick(clock(121)), [("p".to_owned(), Action::Terminate)]);
-    assert_eq!(fleet.tick(clock(131)), [("p".to_owned(), Action::Kill)]);
-    end(&mut fleet, None, 132);
+    assert_eq!(fleet.tick(clock(71)), [("p".to_owned(), Action::Terminate)]);
+    assert_eq!(fleet.tick(clock(81)), [("p".to_owned(), Action::Kill)]);
+    end(&mut fleet, None, 82);
     assert_eq!(state(&fleet), State::Paused);
     assert!(fleet.tick(clock(100_000)).is_empty());
     fleet.request("p", Request::Resume, clock(100_000)).expect("a paused pipeline");
@@ -214,13 +214,17 @@ fn regular_start_comes_before_a_retry() {
 }
 
 #[test]
-fn interrupted_pipeline_resumes_after_a_restart_and_a_paused_one_does_not() {
+fn interrupted_pipeline_resumes_after_a_restart_but_not_a_paused_or_held_one() {
     let mut fleet = Fleet::new(4, BTreeMap::new(), clock(0));
-    fleet.load("p", settings(&keys(3), None), clock(1), (Stored::default(), false, true));
-    fleet.load("q", settings(&keys(3), None), clock(1), (Stored::default(), true, true));
+    fleet.load("p", settings(&keys(3), None), clock(1), (Stored::default(), Before::Interrupted));
+    fleet.load("q", settings(&keys(3), None), clock(1), (Stored::default(), Before::Paused));
     let tasks = fleet.tick(clock(1));
     assert_eq!(tasks, [("p".to_owned(), Action::Start { trigger: Trigger::Resume, restart: false })]);
     assert_eq!(fleet.get("q").map(Machine::state), Some(State::Paused));
+    let held = Before::Held("login rejected".to_owned());
+    fleet.load("r", settings(&keys(3), None), clock(1), (Stored::default(), held));
+    assert!(fleet.tick(clock(100_000)).iter().all(|(name, _)| name == "p"));
+    assert!(fleet.get("r").is_some_and(|m| m.state() == State::Held && m.reason() == "login rejected"));
 }
 
 const NAMES: [&str; 5] = ["manual", "continuous", "every", "cron", "other"];
@@ -271,7 +275,7 @@ impl Processes {
                     assert!(!self.0.contains(&name), "two runs of {name}");
                     self.0.push(name);
                 }
-                Action::Forget => assert!(!self.0.contains(&name), "{name} was forgotten while it runs"),
+                Action::Forget => assert!(!self.0.contains(&name), "{name} was deleted while it runs"),
                 _ => assert!(self.0.contains(&name), "{action:?} without a process of {name}"),
             }
         }
@@ -283,7 +287,7 @@ fn group(at: usize) -> Option<&'static str> {
 }
 
 fn load(fleet: &mut Fleet, at: usize, now: Clock) {
-    fleet.load(NAMES[at], settings(&keys(at.min(3)), group(at)), now, (Stored::default(), false, false));
+    fleet.load(NAMES[at], settings(&keys(at.min(3)), group(at)), now, (Stored::default(), Before::Rest));
 }
 
 proptest! {

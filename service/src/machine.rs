@@ -1,128 +1,15 @@
 //! The state of one pipeline: (state, event, time) → (state, actions). Pure; the supervisor carries the actions out.
 
+mod kinds;
+mod requests;
+
 use std::time::Duration;
 
-use scanbridge_observe::{RestartKeys, StopAt};
-use serde::{Deserialize, Serialize};
+use scanbridge_observe::StopAt;
 
+use self::kinds::After;
+pub(crate) use self::kinds::{Action, Before, Ending, Request, Settings, State, Trigger};
 use crate::schedule::{Clock, Due, Schedule, Stored};
-
-/// What a pipeline does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum State {
-    /// Until its next regular start.
-    Waiting,
-    /// Due, but `max_running` or its group has no place.
-    Queued,
-    /// The process was started and has not reported yet.
-    Starting,
-    Running,
-    /// The run was asked to stop.
-    Stopping,
-    /// Its run failed and is repeated later.
-    Retrying,
-    /// Another process runs it; the start is repeated later.
-    Blocked,
-    /// A person must act.
-    Held,
-    /// By a person; kept over restarts.
-    Paused,
-    /// It has no schedule and runs on request.
-    Manual,
-    /// No version of its file was ever valid.
-    Invalid,
-}
-
-impl State {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Queued => "queued",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Stopping => "stopping",
-            Self::Retrying => "retrying",
-            Self::Blocked => "blocked",
-            Self::Held => "held",
-            Self::Paused => "paused",
-            Self::Manual => "manual",
-            Self::Invalid => "invalid",
-        }
-    }
-
-    /// Whether a process of this pipeline exists.
-    pub(crate) fn is_active(self) -> bool {
-        matches!(self, Self::Starting | Self::Running | Self::Stopping)
-    }
-}
-
-/// What the accepted version of a pipeline says about its runs.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) schedule: Schedule,
-    pub(crate) restart: RestartKeys,
-    pub(crate) group: Option<String>,
-    /// A run that reports nothing for this long, and a minute more, hangs.
-    pub(crate) hang: Duration,
-}
-
-/// Why a run is started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Trigger {
-    Schedule,
-    Manual,
-    Retry,
-    Reload,
-    /// An earlier run was interrupted.
-    Resume,
-}
-
-/// What a person can ask of a pipeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Request {
-    Run,
-    Pause,
-    Resume,
-    Stop,
-}
-
-/// What the supervisor must do with the process of the pipeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    Start {
-        trigger: Trigger,
-        restart: bool,
-    },
-    Stop(StopAt),
-    Terminate,
-    Kill,
-    /// The pipeline was removed, and its process has ended.
-    Forget,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ending {
-    /// Exit code; `None` if a signal ended it, or it could not be started.
-    pub(crate) code: Option<u8>,
-    /// The message of the run's failure, or of the failed start.
-    pub(crate) reason: String,
-}
-
-/// What follows when the run has stopped as asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
-    /// It was stopped by a person.
-    Stop,
-    Pause,
-    /// A changed pipeline starts again.
-    Again,
-    Removal,
-    /// The service ends.
-    Drain,
-}
 
 #[derive(Debug, Clone)]
 struct Run {
@@ -158,6 +45,8 @@ pub(crate) struct Machine {
 
 const HANG_GRACE: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_secs(60);
+/// After a request to stop at once.
+const NOW_GRACE: Duration = Duration::from_secs(10);
 const KILL_GRACE: Duration = Duration::from_secs(10);
 /// A run of this length ends a series of failures.
 const STABLE: Duration = Duration::from_secs(600);
@@ -185,24 +74,21 @@ impl Machine {
         }
     }
 
-    /// A pipeline that was loaded. `interrupted`: its last run did not end by itself.
-    pub(crate) fn loaded(
-        settings: Settings,
-        clock: Clock,
-        stored: Stored,
-        paused: bool,
-        interrupted: bool,
-    ) -> Self {
+    /// A pipeline that was loaded.
+    pub(crate) fn loaded(settings: Settings, clock: Clock, stored: Stored, before: Before) -> Self {
         let mut machine = Self::invalid(String::new());
-        machine.is_interrupted = interrupted;
         machine.settings = Some(settings);
-        if paused {
-            machine.enter(State::Paused, "paused by an operator".to_owned());
-        } else if interrupted {
-            machine.queue(Trigger::Resume, clock);
-            machine.due = machine.first(clock, stored);
-        } else {
-            machine.rest(clock, stored);
+        match before {
+            Before::Rest => machine.rest(clock, stored),
+            Before::Paused => {
+                machine.is_interrupted = true;
+                machine.enter(State::Paused, "paused by an operator".to_owned());
+            }
+            Before::Held(reason) => machine.hold(reason),
+            Before::Interrupted => {
+                machine.queue(Trigger::Resume, clock);
+                machine.due = machine.first(clock, Stored { started: Some(clock.wall), ..stored });
+            }
         }
         machine
     }
@@ -321,7 +207,8 @@ impl Machine {
         }
         let hang = run.sign + self.hang() + HANG_GRACE;
         match run.stop {
-            Some((StopAt::Asset | StopAt::Now, asked)) => hang.min(asked + STOP_GRACE),
+            Some((StopAt::Asset, asked)) => hang.min(asked + STOP_GRACE),
+            Some((StopAt::Now, asked)) => hang.min(asked + NOW_GRACE),
             _ => hang,
         }
     }
@@ -431,107 +318,6 @@ impl Machine {
         self.enter(if code == Some(75) { State::Blocked } else { State::Retrying }, reason);
     }
 
-    /// Carries a request out, or says why it makes no sense now.
-    pub(crate) fn request(&mut self, request: Request, clock: Clock) -> Result<Vec<Action>, String> {
-        let state = self.state;
-        match (request, state) {
-            (_, State::Invalid) => Err(format!("it is invalid: {}", self.reason)),
-            (Request::Run, State::Waiting | State::Manual | State::Retrying | State::Blocked) => {
-                self.queue(Trigger::Manual, clock);
-                Ok(Vec::new())
-            }
-            (Request::Run, State::Held | State::Paused) => {
-                Err(format!("it is {}; resume it first", state.word()))
-            }
-            (Request::Run, _) => Err(format!("it is already {}", state.word())),
-            (Request::Pause, State::Paused) => Err("it is already paused".to_owned()),
-            (Request::Pause, _) if state.is_active() => Ok(self.stop(StopAt::Asset, After::Pause, clock)),
-            (Request::Pause, _) => {
-                self.enter(State::Paused, "paused by an operator".to_owned());
-                Ok(Vec::new())
-            }
-            (Request::Resume, State::Paused) if !self.is_interrupted => {
-                self.rest(clock, Stored::default());
-                Ok(Vec::new())
-            }
-            (Request::Resume, State::Paused | State::Held) => {
-                (self.failures, self.bugs) = (0, 0);
-                self.queue(Trigger::Resume, clock);
-                self.due = self.first(clock, Stored { started: Some(clock.wall), next: None });
-                Ok(Vec::new())
-            }
-            (Request::Resume, _) => Err(format!("it is {}, not paused or held", state.word())),
-            (Request::Stop, State::Stopping) => {
-                let after = self.after.unwrap_or(After::Stop);
-                Ok(self.stop(StopAt::Now, after, clock))
-            }
-            (Request::Stop, _) if state.is_active() => Ok(self.stop(StopAt::Asset, After::Stop, clock)),
-            (Request::Stop, State::Queued) => {
-                self.rest(clock, Stored { started: Some(clock.wall), next: None });
-                Ok(Vec::new())
-            }
-            (Request::Stop, _) => Err(format!("it is {}, not running", state.word())),
-        }
-    }
-
-    /// A changed version was accepted. It applies when the run that is in progress has ended.
-    pub(crate) fn changed(&mut self, settings: Settings, is_now: bool, clock: Clock) -> Vec<Action> {
-        if self.state.is_active() {
-            self.pending = Some(settings);
-            self.starts_fresh |= is_now;
-            let after = self.after.filter(|after| *after != After::Removal).unwrap_or(After::Again);
-            return self.stop(if is_now { StopAt::Asset } else { StopAt::Report }, after, clock);
-        }
-        self.settings = Some(settings);
-        match self.state {
-            State::Queued | State::Paused => {}
-            State::Retrying | State::Blocked => {
-                self.due = self.first(clock, Stored { started: Some(clock.wall), next: None })
-            }
-            _ => {
-                (self.failures, self.bugs) = (0, 0);
-                self.rest(clock, Stored::default());
-            }
-        }
-        Vec::new()
-    }
-
-    /// The file was removed.
-    pub(crate) fn removed(&mut self, clock: Clock) -> Vec<Action> {
-        if self.state.is_active() {
-            self.stop(StopAt::Asset, After::Removal, clock)
-        } else {
-            vec![Action::Forget]
-        }
-    }
-
-    /// The service ends: at the next asset, or at once.
-    pub(crate) fn drain(&mut self, at: StopAt, clock: Clock) -> Vec<Action> {
-        if !self.state.is_active() {
-            return Vec::new();
-        }
-        let after = self.after.filter(|after| *after == After::Pause).unwrap_or(After::Drain);
-        self.stop(at, after, clock)
-    }
-
-    fn stop(&mut self, at: StopAt, after: After, clock: Clock) -> Vec<Action> {
-        let Some(run) = &mut self.run else { return Vec::new() };
-        self.after = Some(after);
-        self.state = State::Stopping;
-        self.reason = match (after, at) {
-            (After::Again, StopAt::Report) => {
-                "the changed pipeline starts at the end of the report".to_owned()
-            }
-            _ => String::new(),
-        };
-        let is_sooner = run.stop.is_none_or(|(known, _)| rank(at) > rank(known));
-        if !is_sooner {
-            return Vec::new();
-        }
-        run.stop = Some((at, clock.steady));
-        vec![Action::Stop(at)]
-    }
-
     fn rest(&mut self, clock: Clock, stored: Stored) {
         self.due = self.first(clock, stored);
         let is_manual = self.schedule().is_none_or(Schedule::is_manual);
@@ -573,14 +359,6 @@ impl Machine {
 
     fn hang(&self) -> Duration {
         self.settings.as_ref().map_or(Duration::from_secs(600), |settings| settings.hang)
-    }
-}
-
-fn rank(at: StopAt) -> u8 {
-    match at {
-        StopAt::Report => 0,
-        StopAt::Now => 2,
-        _ => 1,
     }
 }
 

@@ -13,9 +13,9 @@ use tokio::sync::oneshot;
 use crate::accepted::{Loaded, problem_in_words};
 use crate::api::Reply;
 use crate::log_sink::Level;
-use crate::machine::Settings;
+use crate::machine::{Before, Settings};
 use crate::schedule::{Schedule, Stored};
-use crate::store::is_name;
+use crate::store::{LastRun, is_name};
 use crate::supervisor::{Entry, Message, Supervisor};
 
 /// How a reload is applied.
@@ -200,7 +200,7 @@ impl Supervisor {
                 report.changed.push(name.clone());
             }
         } else {
-            self.load(&name, settings);
+            self.load(&bundle, settings);
             report.added.push(name.clone());
         }
         let entry = self.entries.entry(name.clone()).or_default();
@@ -214,16 +214,22 @@ impl Supervisor {
         Ok(())
     }
 
-    fn load(&mut self, name: &str, settings: Settings) {
+    fn load(&mut self, bundle: &Bundle, settings: Settings) {
+        let name = bundle.name.as_str();
         let record = self.records.get(name).cloned().unwrap_or_default();
         let is_same = record.schedule.as_ref() == Some(settings.schedule.keys());
         let stored = Stored {
             started: record.last_run.as_ref().map(|last| last.started),
             next: record.next.filter(|_| is_same),
         };
-        let is_interrupted = record.last_run.as_ref().is_some_and(|last| last.is_interrupted());
+        let before = match record.held {
+            _ if record.paused => Before::Paused,
+            Some(reason) if record.digest == bundle.digest => Before::Held(reason),
+            None if record.last_run.as_ref().is_some_and(LastRun::is_unfinished) => Before::Interrupted,
+            _ => Before::Rest,
+        };
         let clock = self.clock();
-        self.fleet.load(name, settings, clock, (stored, record.paused, is_interrupted));
+        self.fleet.load(name, settings, clock, (stored, before));
     }
 
     fn settings_of(&self, bundle: &Bundle) -> Result<Settings, String> {
@@ -266,7 +272,7 @@ impl Supervisor {
                     Level::Warn,
                     "the file has errors; the version that was accepted before is used",
                 );
-                self.load(&name, settings);
+                self.load(&bundle, settings);
                 (entry.digest, entry.keys) = (bundle.digest, bundle.service);
             }
             _ => {

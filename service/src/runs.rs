@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::child::{Run, Start, ending};
 use crate::fleet::Task;
 use crate::log_sink::{Level, printable};
-use crate::machine::{Action, Ending};
+use crate::machine::{Action, Ending, State};
 use crate::schedule::Clock;
 use crate::store::LastRun;
 use crate::supervisor::{Message, Supervisor};
@@ -201,7 +201,7 @@ impl Supervisor {
         self.log.about(name, level, &line);
         let tasks = self.fleet.ended(name, Ending { code, reason }, clock, fastrand::f64());
         if let Some(machine) = self.fleet.get(name)
-            && machine.state() == crate::machine::State::Held
+            && machine.state() == State::Held
         {
             let hint = format!(
                 "held: {}; correct the cause, then `scanbridge service resume {name}`",

@@ -23,6 +23,10 @@ pub(crate) struct Store {
 #[serde(default)]
 pub(crate) struct Record {
     pub(crate) paused: bool,
+    /// Why it is held. A changed file ends that.
+    pub(crate) held: Option<String>,
+    /// Digest of the version that is held.
+    pub(crate) digest: String,
     pub(crate) last_run: Option<LastRun>,
     /// The planned start, and the schedule by which it was planned.
     pub(crate) next: Option<Timestamp>,
@@ -48,9 +52,9 @@ pub(crate) struct LastRun {
 }
 
 impl LastRun {
-    /// Whether it neither delivered everything nor failed by itself.
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.ended.is_none() || self.exit_code == Some(130)
+    /// Whether the service should repeat it: it was interrupted, or it failed.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.ended.is_none() || matches!(self.status.as_str(), "interrupted" | "failed")
     }
 }
 

@@ -16,6 +16,7 @@ use crate::accepted::{Loaded, Sources};
 use crate::api::{Api, Reply};
 use crate::fleet::Fleet;
 use crate::log_sink::{Level, Log};
+use crate::machine::State;
 use crate::notify::Notify;
 use crate::reload::ReloadMode;
 use crate::runs::{Live, Process};
@@ -93,8 +94,8 @@ pub(crate) struct Supervisor {
 
 /// Messages that are handled before time is looked at again.
 const BURST: usize = 256;
-/// How long a stop of the service may take at most, which systemd is told.
-const DRAIN: Duration = Duration::from_secs(75);
+/// How long a stop of the service may take at most; systemd gets this limit.
+const DRAIN: Duration = Duration::from_secs(85);
 
 impl Supervisor {
     pub(crate) fn new(
@@ -211,7 +212,9 @@ impl Supervisor {
         for (name, entry) in &mut self.entries {
             let Some(machine) = self.fleet.get(name) else { continue };
             if let Some(schedule) = machine.schedule() {
-                entry.record.paused = machine.state() == crate::machine::State::Paused;
+                entry.record.paused = machine.state() == State::Paused;
+                entry.record.held = (machine.state() == State::Held).then(|| machine.reason().to_owned());
+                entry.record.digest.clone_from(&entry.digest);
                 let is_cron = matches!(schedule.keys(), scanbridge_observe::ScheduleKeys::Cron { .. });
                 entry.record.next = machine.planned(clock).filter(|_| is_cron);
                 entry.record.schedule = Some(schedule.keys().clone());

@@ -55,7 +55,11 @@ pub enum Command {
     #[command(after_help = EXIT_CODES)]
     Run {
         /// Pipeline file
-        file: PathBuf,
+        #[arg(required_unless_present = "bundle")]
+        file: Option<PathBuf>,
+        /// Run a version that `scanbridge config bundle` has printed
+        #[arg(long, hide = true, value_name = "FILE", conflicts_with = "file")]
+        bundle: Option<PathBuf>,
         /// Format of the summary printed to standard output at the end of the run
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         summary: Format,
@@ -100,6 +104,20 @@ pub enum Command {
     /// List, show, replay or purge rejected findings
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Run the pipelines of a directory as a service: schedules, restarts, reload. Options: scanbridge serve --help
+    #[command(disable_help_flag = true)]
+    Serve(ServiceArguments),
+    /// Control the service: status, run, pause, reload, install. Options: scanbridge service --help
+    #[command(disable_help_flag = true)]
+    Service(ServiceArguments),
+}
+
+/// Arguments that the service's own program reads.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ServiceArguments {
+    /// See --help
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub arguments: Vec<OsString>,
 }
 
 /// `scanbridge state …`
@@ -263,6 +281,21 @@ pub enum ConfigCommand {
         /// Accepted for compatibility; has no effect
         #[arg(long, hide = true)]
         effective: bool,
+    },
+    /// Validate a service file and print its effective settings
+    Service {
+        /// Service file
+        file: PathBuf,
+        /// Output format
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Validate pipeline files, and print each with its settings files as one JSON object per line, for the service
+    #[command(hide = true)]
+    Bundle {
+        /// Pipeline files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
     /// Print the JSON Schema of pipeline files for editors; covers the installed plugins
     Schema,
@@ -429,7 +462,8 @@ mod tests {
         assert_eq!(before.common.plugin_dirs, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(before.common.verbose, 1);
         let run = Command::Run {
-            file: "p.yaml".into(),
+            file: Some("p.yaml".into()),
+            bundle: None,
             summary: Format::Json,
             no_progress: false,
             restart: false,
@@ -448,6 +482,7 @@ mod tests {
             ("scanbridge run p.yaml --sumary json", 64),
             ("scanbridge check p.yaml --offline --probe", 64),
             ("scanbridge run p.yaml -v -q", 64),
+            ("scanbridge run p.yaml --bundle b.json", 64),
             ("scanbridge --help", 0),
             ("scanbridge help run", 0),
             ("scanbridge --version", 0),

@@ -6,6 +6,7 @@ mod new_plugin;
 mod plugin;
 mod preparation;
 mod run;
+mod service;
 mod settings;
 mod state;
 pub(crate) mod terminal;
@@ -22,7 +23,7 @@ use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
 use crate::session::RunOptions;
 use crate::telemetry;
-use preparation::registry;
+use preparation::{Source, registry};
 use run::Follow;
 pub(crate) use run::{Asked, default_state_folder, on_signal};
 use terminal::{print_error, stderr_is_terminal};
@@ -30,6 +31,9 @@ use terminal::{print_error, stderr_is_terminal};
 /// Executes a command and returns the exit code.
 #[must_use]
 pub fn execute(arguments: &Arguments) -> u8 {
+    if matches!(arguments.command, Command::Serve(_) | Command::Service(_)) {
+        return service::replace_process();
+    }
     let _guard = ExitGuard::arm();
     let common = &arguments.common;
     // A child of the exam prints nothing: what it prints comes from the plugin.
@@ -44,10 +48,11 @@ pub fn execute(arguments: &Arguments) -> u8 {
         signals::disable_core_dumps();
     }
     end_command(match &arguments.command {
-        Command::Run { file, summary, no_progress, restart, wait, supervised } => {
+        Command::Run { file, bundle, summary, no_progress, restart, wait, supervised } => {
             let options = RunOptions { restart: *restart, wait: *wait };
             let follow = Follow { bar: !no_progress && stderr_is_terminal(), supervised: *supervised };
-            run::run(file, *summary, options, follow, common)
+            let source = Source::of(file.as_deref(), bundle.as_deref());
+            run::run(&source, *summary, options, follow, common)
         }
         Command::Check { file, depth, format } => check::check(file, *depth, *format, common),
         Command::Plugin(PluginCommand::List { format }) => plugin::list(*format, &registry(common)),
@@ -69,6 +74,9 @@ pub fn execute(arguments: &Arguments) -> u8 {
         }
         Command::Plugin(PluginCommand::Examine { job }) => exam::serve(job),
         Command::Config(ConfigCommand::Show { file, format, .. }) => settings::show(file, *format, common),
+        Command::Config(ConfigCommand::Service { file, format }) => service::show_file(file, *format),
+        Command::Config(ConfigCommand::Bundle { files }) => service::bundle(files, &registry(common)),
+        Command::Serve(_) | Command::Service(_) => service::replace_process(),
         Command::Config(ConfigCommand::Schema) => settings::schema(&registry(common)),
         Command::State(command) => state::execute(command, common),
         Command::DeadLetters(command) => dead_letters::execute(command, common),

@@ -27,12 +27,42 @@ pub(super) fn registry(common: &CommonOptions) -> Registry {
 /// End of the last error line of a command that delivers findings.
 pub(super) const NOTHING_STARTED: &str = "; nothing was started";
 
+/// Where a pipeline is read from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// A pipeline file and its settings files.
+    File(&'a Path),
+    /// A version that the service has accepted.
+    Bundle(&'a Path),
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn of(file: Option<&'a Path>, bundle: Option<&'a Path>) -> Self {
+        bundle.map_or_else(|| Self::File(file.unwrap_or(Path::new(""))), Self::Bundle)
+    }
+
+    /// Like [`checked`].
+    pub(super) fn checked(self, registry: &Registry, outcome: &str) -> Result<Pipeline, u8> {
+        match self {
+            Self::File(file) => checked(file, registry, outcome),
+            Self::Bundle(file) => report(
+                config::read_bundle(file).and_then(|document| config::check(&document, registry)),
+                outcome,
+            ),
+        }
+    }
+}
+
 /// Reads and checks a pipeline file. Prints errors and warnings; `outcome` ends the line with their number.
 ///
 /// # Errors
 /// The exit code, when the file has errors.
 pub(super) fn checked(file: &Path, registry: &Registry, outcome: &str) -> Result<Pipeline, u8> {
-    let pipeline = config::read(file).and_then(|document| config::check(&document, registry));
+    report(config::read(file).and_then(|document| config::check(&document, registry)), outcome)
+}
+
+/// Prints the problems of a configuration.
+fn report(pipeline: Result<Pipeline, Problems>, outcome: &str) -> Result<Pipeline, u8> {
     match pipeline {
         Ok(pipeline) => {
             log_problems(&pipeline.warnings);

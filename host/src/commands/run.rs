@@ -1,7 +1,7 @@
 //! `scanbridge run`.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, io, thread};
@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::preparation::{NOTHING_STARTED, checked, registry};
+use super::preparation::{NOTHING_STARTED, Source, registry};
 use super::terminal::{print_error, print_notice, print_output, print_text, stderr_is_terminal};
 use crate::cli::{CommonOptions, Format};
 pub(crate) use crate::pipeline::Asked;
@@ -34,7 +34,7 @@ pub(super) struct Follow {
 }
 
 pub(super) fn run(
-    file: &Path,
+    source: &Source<'_>,
     format: Format,
     options: RunOptions,
     follow: Follow,
@@ -49,7 +49,7 @@ pub(super) fn run(
         }
     };
     let registry = registry(common);
-    let pipeline = match checked(file, &registry, NOTHING_STARTED) {
+    let pipeline = match source.checked(&registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
         Err(code) => return code,
     };
@@ -194,6 +194,8 @@ fn try_to_handle_signals(then: &'static str, apply: impl Fn(Asked) + Send + 'sta
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -26,6 +26,12 @@ pub fn bundle(file: &Path, catalogue: &dyn Catalogue) -> BundleResult {
         name = document.name();
         let mut checker = Checker::new(catalogue, Environment::of_process());
         let pipeline = check_with(&mut checker, &document)?;
+        if pipeline.writes_to_stdout() {
+            let mut collector = Collector::default();
+            let message = "an output writes to standard output, which a run of the service does not have";
+            collector.file_error("stdout", file, message.to_owned()).help("set a file as `path`");
+            return Err(collector.finish());
+        }
         Ok((pipeline, bundled(file, &document, &checker)))
     });
     match result {
@@ -65,7 +71,7 @@ fn bundled(file: &Path, document: &Document, checker: &Checker<'_>) -> Bundle {
 ///
 /// # Errors
 /// When the bundle cannot be read, or has another format, or the YAML in it is invalid.
-pub fn read_bundle(path: &Path) -> Result<(Document, String), Problems> {
+pub fn read_bundle(path: &Path) -> Result<Document, Problems> {
     let refuse = |message: String| {
         let mut collector = Collector::default();
         collector
@@ -84,5 +90,6 @@ pub fn read_bundle(path: &Path) -> Result<(Document, String), Problems> {
     let settings: HashMap<PathBuf, String> =
         bundle.settings.into_iter().map(|file| (PathBuf::from(file.path), file.text)).collect();
     document.settings = Some(settings);
-    Ok((document, bundle.digest))
+    document.digest = bundle.digest;
+    Ok(document)
 }

@@ -47,6 +47,7 @@ pub(super) fn check_with(checker: &mut Checker<'_>, document: &Document) -> Resu
     checker.bundled = document.settings.clone();
     let file = document.source.path();
     let mut pipeline = checker.pipeline(&document.root, file);
+    pipeline.digest.clone_from(&document.digest);
     if checker.collector.has_errors() {
         return Err(mem::take(&mut checker.collector).finish());
     }

@@ -17,6 +17,8 @@ pub struct Document {
     pub(super) root: Node,
     /// The texts of its settings files by path, if they come from a bundle; otherwise they are read.
     pub(super) settings: Option<HashMap<PathBuf, String>>,
+    /// Digest of the bundle; empty without one.
+    pub(super) digest: String,
 }
 
 impl fmt::Debug for Document {
@@ -83,7 +85,7 @@ pub fn read_text(path: &Path, text: &str) -> Result<Document, Problems> {
 
 fn from_source(source: Arc<Source>) -> Result<Document, Problems> {
     match tree::parse(&source) {
-        Ok(root) => Ok(Document { source, root, settings: None }),
+        Ok(root) => Ok(Document { source, root, settings: None, digest: String::new() }),
         Err(error) => {
             let mut collector = Collector::default();
             collector.syntax_error(error);

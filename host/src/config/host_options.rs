@@ -121,7 +121,7 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
     (
         RUN,
         OptionSpec::integer("restart.give_up_after", 0, 1000).default_integer(0).help(
-            "Consecutive failed runs after which the service holds the pipeline. With 0, it never does.",
+            "Consecutive failed runs after which the pipeline is held until an operator resumes it. With 0, it never is.",
         ),
     ),
     (

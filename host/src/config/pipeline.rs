@@ -23,6 +23,8 @@ pub struct Pipeline {
     pub name: String,
     /// Settings of the run.
     pub run: RunSettings,
+    /// Digest of the version that the service has accepted; empty when the files were read.
+    pub digest: String,
     /// The keys for the service, which a run ignores.
     pub service: ServiceKeys,
     /// The host's keys at the top level, for display.
@@ -50,6 +52,7 @@ impl Pipeline {
             file: file.to_owned(),
             name,
             run: RunSettings::default(),
+            digest: String::new(),
             service: ServiceKeys::default(),
             host: HostSettings::default(),
             inputs: Vec::new(),
