@@ -1,4 +1,4 @@
-//! Requests of the control socket, answered by the main loop.
+//! Answers requests of the control socket, and shows the state of the pipelines.
 
 use std::collections::BTreeMap;
 
@@ -8,48 +8,8 @@ use tokio::sync::oneshot;
 use crate::fleet::Refusal;
 use crate::log_sink::Level;
 use crate::machine::{Machine, Request, State};
-use crate::reload::ReloadMode;
+use crate::request::{Api, Reply};
 use crate::supervisor::{Entry, Supervisor};
-
-/// A request of the control socket.
-#[derive(Debug)]
-pub(crate) enum Api {
-    Live,
-    Ready,
-    Service,
-    Pipelines,
-    Pipeline(String),
-    Act(String, Request),
-    Reload(ReloadMode),
-    Statistics,
-    Log { pipeline: Option<String>, level: Level, since: u64 },
-}
-
-/// The response to a request.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) body: Value,
-}
-
-impl Reply {
-    fn ok(body: Value) -> Self {
-        Self { status: 200, body }
-    }
-
-    /// An error (RFC 9457).
-    pub(crate) fn problem(status: u16, title: &str, detail: &str) -> Self {
-        let exit_code = match status {
-            404 => 64,
-            403 => 77,
-            409 => 75,
-            422 => 78,
-            _ => 69,
-        };
-        let body = json!({ "title": title, "status": status, "detail": detail, "exit_code": exit_code });
-        Self { status, body }
-    }
-}
 
 impl Supervisor {
     pub(crate) fn answer(&mut self, request: Api, reply: oneshot::Sender<Reply>) {

@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_observe::{LineError, LineReader, RunEvent, ServiceRequest, write_line};
 
 use crate::log_sink::{Level, Log, Origin};
-use crate::supervisor::Message;
+use crate::message::Message;
 
 /// A run that is in progress.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ fn read_events(stream: UnixStream, process: u64, pipeline: &str, log: &Log, mess
             }
         }
     }
-    let _ = messages.send(Message::closed(pipeline, process));
+    let _ = messages.send(Message::Closed { pipeline: pipeline.to_owned(), process });
 }
 
 fn copy_log(stream: impl Read, log: &Log, pipeline: &str, number: &AtomicU64) {

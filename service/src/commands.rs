@@ -1,7 +1,6 @@
 //! `scanbridge service …`: sends requests to the service and prints its responses.
 
-use std::io::{Write, stderr, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::install::{install, uninstall};
 use crate::log_sink::printable;
 use crate::serve::{find_socket, is_json};
 use crate::table::status_table;
+use crate::terminal::{print, print_error};
 
 /// Executes a command and returns the exit code.
 pub(crate) fn execute(command: ServiceCommand, common: &Common) -> u8 {
@@ -255,18 +255,4 @@ fn local(time: &str) -> String {
 
 fn lines_of(list: &Value, line: impl Fn(&Value) -> String) -> String {
     list.as_array().into_iter().flatten().map(|entry| line(entry) + "\n").collect()
-}
-
-/// A closed pipe is not a failure.
-pub(crate) fn print(text: &str) {
-    let _ = stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush());
-}
-
-pub(crate) fn print_error(message: &str) {
-    let _ = writeln!(stderr(), "error: {message}");
-}
-
-/// The absolute form of a path below a root directory.
-pub(crate) fn below(root: &Path, path: &str) -> PathBuf {
-    root.join(path.trim_start_matches('/'))
 }

@@ -19,11 +19,10 @@ use serde::Deserialize;
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
-use crate::api::{Api, Reply};
 use crate::log_sink::Level;
 use crate::machine::Request;
-use crate::reload::ReloadMode;
-use crate::supervisor::Message;
+use crate::message::Message;
+use crate::request::{Api, ReloadMode, Reply};
 
 /// How long the main loop may take. A reload starts a process of the host.
 const LIMIT: Duration = Duration::from_secs(90);

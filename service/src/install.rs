@@ -8,7 +8,7 @@ use std::process::Command;
 
 use clap::Args;
 
-use crate::commands::{below, print, print_error};
+use crate::terminal::{print, print_error};
 
 const UNIT: &str = include_str!("../../dist/systemd/scanbridge.service");
 const TEMPLATE: &str = include_str!("../../dist/systemd/scanbridge@.service");
@@ -296,6 +296,11 @@ fn write(path: &Path, text: &str, done: &mut String) -> Result<(), Failure> {
         .map_err(failed)?;
     let _ = writeln!(done, "wrote {}", path.display());
     Ok(())
+}
+
+/// The absolute form of a path below a root directory.
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
 }
 
 fn call(program: &str, arguments: &[&str]) -> Result<(), Failure> {

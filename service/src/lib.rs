@@ -19,14 +19,19 @@ mod fleet;
 mod install;
 mod log_sink;
 mod machine;
+mod main_loop;
+mod message;
 mod notify;
+mod process;
 mod reload;
+mod request;
 mod runs;
 mod schedule;
 mod serve;
 mod store;
 mod supervisor;
 mod table;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -6,27 +6,18 @@ use std::thread;
 use std::time::Duration;
 
 use scanbridge_observe::{Bundle, BundleResult, ScheduleKeys};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::accepted::{Loaded, problem_in_words};
-use crate::api::Reply;
 use crate::log_sink::Level;
 use crate::machine::{Before, Settings};
+use crate::message::Message;
+use crate::request::{ReloadMode, Reply};
 use crate::schedule::{Schedule, Stored};
 use crate::store::{LastRun, is_name};
-use crate::supervisor::{Entry, Message, Supervisor};
-
-/// How a reload is applied.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(crate) struct ReloadMode {
-    /// Nothing is applied if one file is rejected.
-    pub(crate) all_or_nothing: bool,
-    /// A changed pipeline stops at the next asset and starts from the beginning.
-    pub(crate) now: bool,
-}
+use crate::supervisor::{Entry, Supervisor};
 
 /// The result of a reload.
 #[derive(Debug, Default, Serialize)]

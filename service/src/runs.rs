@@ -1,39 +1,19 @@
 //! Starts runs, follows them, and draws the conclusions from their end.
 
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use scanbridge_observe::{FailureEvent, Hello, RunEvent, ServiceRequest, Tick};
+use scanbridge_observe::{RunEvent, ServiceRequest};
 use serde_json::Value;
 
 use crate::child::{Run, Start, ending};
 use crate::fleet::Task;
 use crate::log_sink::{Level, printable};
 use crate::machine::{Action, Ending, State};
+use crate::process::{Live, Process};
 use crate::schedule::Clock;
 use crate::store::LastRun;
-use crate::supervisor::{Message, Supervisor};
-
-/// The process of a pipeline.
-#[derive(Debug)]
-pub(crate) struct Process {
-    pub(crate) run: Run,
-    /// Number among all processes; events of an earlier one are ignored.
-    number: u64,
-    exited: Option<(ExitStatus, Duration)>,
-    is_closed: bool,
-}
-
-/// What the run has reported.
-#[derive(Debug, Default)]
-pub(crate) struct Live {
-    pub(crate) hello: Option<Hello>,
-    pub(crate) tick: Tick,
-    pub(crate) reports: u64,
-    failure: Option<FailureEvent>,
-    summary: Option<Value>,
-}
+use crate::supervisor::Supervisor;
 
 /// A process that a plugin has left behind may keep the channel open; the end of the run does not wait for it.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -222,12 +202,5 @@ fn total(value: &Value) -> u64 {
     match value {
         Value::Object(kinds) => kinds.values().filter_map(Value::as_u64).fold(0, u64::saturating_add),
         other => other.as_u64().unwrap_or(0),
-    }
-}
-
-impl Message {
-    /// Sent when the channel of a run has ended.
-    pub(crate) fn closed(pipeline: &str, process: u64) -> Self {
-        Self::Closed { pipeline: pipeline.to_owned(), process }
     }
 }

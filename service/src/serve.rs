@@ -16,9 +16,10 @@ use crate::cli::{Common, Serve};
 use crate::control::Control;
 use crate::log_sink::{Level, Log, LogFormat};
 use crate::machine::State;
-use crate::reload::ReloadMode;
+use crate::message::Message;
+use crate::request::ReloadMode;
 use crate::store::{Occupied, Store};
-use crate::supervisor::{Message, Settings, Supervisor};
+use crate::supervisor::{Settings, Supervisor};
 
 /// Why the service does not start.
 pub(crate) struct Refusal {
