@@ -166,7 +166,9 @@ impl Supervisor {
         last.outputs = outputs
             .filter_map(|output| Some((output["id"].as_str()?.to_owned(), total(&output["records"]))))
             .collect();
+        // A run that reported its summary has logged its end itself.
         let level = match code {
+            _ if !summary.is_null() => Level::Debug,
             Some(0 | 130) => Level::Info,
             Some(65 | 66) => Level::Warn,
             _ => Level::Error,

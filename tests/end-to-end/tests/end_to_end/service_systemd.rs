@@ -28,7 +28,7 @@ fn has(messages: &[(Instant, String)], text: &str) -> bool {
 }
 
 #[test]
-fn systemd_is_told_of_start_status_reload_watchdog_and_stop() {
+fn systemd_gets_start_status_reload_watchdog_and_stop() {
     let sandbox = sandbox_with_report();
     write_pipeline(&sandbox, "nightly", &simple("nightly", "schedule: { cron: '0 0 29 2 *' }"));
     let path = sandbox.path("notify");
