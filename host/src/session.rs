@@ -139,7 +139,7 @@ pub fn lock(folder: &StateFolder, pipeline: &str, waits: bool, stop: &Stop) -> R
         if !std::mem::replace(&mut is_logged, true) {
             tracing::info!("waiting for another run of pipeline `{pipeline}` to finish: {occupied}");
         }
-        if stop.wait(LOCK_POLL) {
+        if stop.wait(LOCK_POLL) || stop.ends_between_reports() {
             return Err(vec![Failure::interrupted("interrupted while waiting for another run to finish")]);
         }
     }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use scanbridge_observe::{LineError, LineReader, MAX_LINE, RunEvent, ServiceRequest, StopAt, write_line};
 use serde_json::Value;
 
@@ -37,16 +36,9 @@ impl Supervisor {
     /// # Errors
     /// When it is not an open file descriptor.
     pub(crate) fn connect(number: i32, stop: &Arc<Stop>) -> io::Result<Arc<Self>> {
-        let parent = getppid();
         let channel = File::from(inherited::take(number)?);
         let requests = channel.try_clone()?;
-        let signal = set_parent_process_death_signal(Some(Signal::TERM));
-        if let Err(error) = signal {
-            tracing::warn!("cannot request a signal at the end of the service: {error}");
-        }
-        if getppid() != parent {
-            stop.raise(DRAIN); // The service has ended before the signal was requested.
-        }
+        end_with_parent(stop);
         let (events, waiting) = sync_channel(MAX_WAITING);
         let (at_end, written) = sync_channel(0);
         thread::Builder::new().name("events".to_owned()).spawn(move || {
@@ -81,6 +73,24 @@ impl Watcher for Supervisor {
         }
     }
 }
+
+/// Lets the end of the service stop this run, even if another process keeps the channel open. The signal follows the
+/// thread that has started this process.
+#[cfg(target_os = "linux")]
+fn end_with_parent(stop: &Stop) {
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+    let parent = getppid();
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
+        tracing::warn!("cannot request a signal at the end of the service: {error}");
+    }
+    if getppid() != parent {
+        stop.raise(DRAIN); // The service has ended before the signal was requested.
+    }
+}
+
+/// Only Linux has such a signal; elsewhere the end of the channel stops the run.
+#[cfg(not(target_os = "linux"))]
+fn end_with_parent(_: &Stop) {}
 
 /// Writes events until the last one, or until the service has closed its end: that does not end the run.
 fn write_events(mut channel: File, events: &Receiver<RunEvent>) {

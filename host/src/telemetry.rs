@@ -4,9 +4,9 @@
 mod layer;
 mod levels;
 mod line;
+mod printable;
 mod targets;
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, stderr};
 use std::path::PathBuf;
@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use scanbridge_plugin_api::abi::level_number;
-use scanbridge_plugin_api::is_printable;
 use serde_json::{Map, Value};
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,8 +21,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use levels::LevelRule;
 use levels::Levels;
-use line::{Line, RunName, Style};
+use line::{HOST, Line, RunName, Style};
 pub use line::{LogFormat, LogTime};
+pub(crate) use printable::without_controls;
 pub(crate) use targets::{LineTarget, LogFile, keep_clear_of};
 use targets::{Stderr, is_journal};
 
@@ -117,7 +117,7 @@ pub(crate) fn start_into(level: Level, lines: Box<dyn LineTarget>, syslog: Optio
 }
 
 fn begin(levels: Levels, outlets: Vec<(Style, Box<dyn LineTarget>)>) {
-    let layer = layer::Lines::new(levels.clone());
+    let layer = layer::Lines::new(levels.clone(), write);
     if LOG.set(Log { levels, outlets }).is_ok() {
         let _ = tracing_subscriber::registry().with(layer).try_init();
     }
@@ -165,7 +165,7 @@ pub(crate) fn event_with_text(
     text: &str,
     fields: Map<String, Value>,
 ) {
-    let target = "scanbridge";
+    let target = HOST;
     let message = if is_json() { message } else { text }.to_owned();
     write(&Line { level, target, message, event: Some(event), fields, plugin_fields: Map::new() });
 }
@@ -173,7 +173,7 @@ pub(crate) fn event_with_text(
 /// An error line as a JSON object, for an error before the log is started.
 pub(crate) fn json_error(event: &'static str, message: &str, hint: &str) -> String {
     let fields = Map::from_iter((!hint.is_empty()).then(|| ("hint".to_owned(), Value::from(hint))));
-    let (level, target, message) = (Level::ERROR, "scanbridge", message.to_owned());
+    let (level, target, message) = (Level::ERROR, HOST, message.to_owned());
     Line { level, target, message, event: Some(event), fields, plugin_fields: Map::new() }.json(None)
 }
 
@@ -214,28 +214,4 @@ pub(crate) fn plugin_line(instance: &str, level: u32, target: &str, message: &st
     let plugin_fields = serde_json::from_str(fields_json).unwrap_or_default();
     let message = without_controls(message).into_owned();
     log.write(&Line { level, target, message, event: None, fields, plugin_fields });
-}
-
-/// The text with line breaks, control characters and hidden characters escaped, so that it can neither forge a log line
-/// nor control the terminal. Unlike [`printable`](scanbridge_plugin_api::printable), it keeps the whole text and shows
-/// which characters it had.
-pub(crate) fn without_controls(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_printable) { text.into() } else { text.escape_debug().to_string().into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn line_breaks_and_hidden_characters_are_escaped_and_nothing_is_lost() {
-        for (text, shown) in [
-            ("Größe „1“ \\ \"x\"", "Größe „1“ \\ \"x\""),
-            ("a\nERROR b\u{1b}[2J", "a\\nERROR b\\u{1b}[2J"),
-            ("user\u{202E}nimda", "user\\u{202e}nimda"),
-            ("a\u{2028}b\u{FEFF}\u{200B}", "a\\u{2028}b\\u{feff}\\u{200b}"),
-        ] {
-            assert_eq!(without_controls(text), shown, "{text:?}");
-        }
-    }
 }

@@ -131,7 +131,7 @@ mod tests {
         assert!(matches!(reader.next::<RunEvent>(), Err(LineError::TooLong)));
         assert!(matches!(reader.next::<RunEvent>(), Err(LineError::Invalid(_))));
         assert_eq!(reader.next().unwrap(), Some(RunEvent::Tick(Tick::default())));
-        assert!(reader.next::<RunEvent>().unwrap().is_none(), "a truncated line is no event");
+        assert!(reader.next::<RunEvent>().unwrap().is_none(), "a truncated line is not an event");
     }
 
     proptest::proptest! {

@@ -1,4 +1,4 @@
-//! The events that a run sends to the service, one JSON object a line.
+//! The events that a run sends to the service, one JSON object per line.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use serde_json::Value;
 pub enum RunEvent {
     /// The first event: the run is about to open its plugins.
     Hello(Hello),
-    /// The state of all inputs and outputs: each second while counts change, otherwise each ten seconds. It is also the
-    /// sign of life of the run.
+    /// The state of all inputs and outputs: each second while counts change, otherwise each ten seconds. It also
+    /// shows that the run is alive.
     Tick(Tick),
     /// A report ended, and every output has committed it.
     Report(ReportEvent),
@@ -139,7 +139,7 @@ pub enum InputState {
     /// It reads a report.
     #[default]
     Reading,
-    /// It waits before a retry, or for its turn.
+    /// It waits before a retry, or for the report lock.
     Waiting,
     /// Its source has nothing new.
     Idle,

@@ -1,4 +1,4 @@
-//! The requests that the service sends to a run, one JSON object a line.
+//! The requests that the service sends to a run, one JSON object per line.
 
 use serde::{Deserialize, Serialize};
 

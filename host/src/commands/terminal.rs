@@ -39,7 +39,7 @@ pub(crate) fn print_error(text: &str) {
     print_message(Level::ERROR, text);
 }
 
-/// Prints a message that is no error, like [`print_error`].
+/// Prints information, like [`print_error`].
 pub(crate) fn print_notice(text: &str) {
     print_message(Level::INFO, text);
 }

@@ -45,6 +45,8 @@ pub(super) struct Pulse {
     /// The last tick, and when it was sent.
     last: Tick,
     sent: Instant,
+    /// When the next tick is due, if counts have changed.
+    next: Instant,
     /// The last values of metrics, by instance and name.
     gauges: BTreeMap<(String, String), f64>,
     /// Number of checkpoints of which the watchers know.
@@ -60,7 +62,7 @@ impl Pulse {
         control: Arc<Control>,
     ) -> Self {
         let (last, sent, gauges) = (Tick::default(), control.stop.now(), BTreeMap::new());
-        Self { inputs, outputs, absent, checkpoints, control, last, sent, gauges, written: 0 }
+        Self { inputs, outputs, absent, checkpoints, control, last, sent, next: sent, gauges, written: 0 }
     }
 
     /// Waits until `done` returns true. Also ends the drain time of a run that is being stopped.
@@ -101,12 +103,13 @@ impl Pulse {
             log_statistics(&tick);
             return self.send(tick);
         }
-        let elapsed = self.control.stop.since(self.sent);
-        if elapsed < BUSY {
+        let now = self.control.stop.now();
+        if now < self.next {
             return;
         }
+        self.next = now + BUSY;
         let tick = self.tick();
-        if tick != self.last || elapsed >= QUIET {
+        if tick != self.last || self.control.stop.since(self.sent) >= QUIET {
             self.send(tick);
         }
     }

@@ -44,7 +44,7 @@ struct State {
     has_gap: bool,
     /// Whether the current report is dropped completely.
     skipping: bool,
-    /// When the log said that the queue is full.
+    /// Time of the last log line about the full queue.
     logged_full: Option<Instant>,
 }
 

@@ -1,19 +1,19 @@
 //! The log of a run: what becomes of it, in lines for operators.
 
+mod lines;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use scanbridge_observe::{
-    Counts, Hello, InputState, InputTick, OutputState, OutputTick, ReportEvent, RunEvent, Tick,
-};
+use lines::{count, delivered, fields_of, head, reading, started, statistics};
+use scanbridge_observe::{InputState, RunEvent, Tick};
 use serde_json::{Map, Value, json};
 use tracing::Level;
 
-use super::summary::show_bytes;
 use super::watch::{Watcher, Watchers};
 use crate::exit_code::INTERRUPTED;
-use crate::telemetry::{self, without_controls};
+use crate::telemetry;
 
 /// Interval of the lines about a report that is being read.
 const READING_EVERY: Duration = Duration::from_secs(10);
@@ -58,7 +58,9 @@ impl RunLog {
         Self { has_bar, shown: Mutex::new(shown) }
     }
 
-    fn tick(&self, tick: &Tick, now: Instant) {
+    /// The lines that are due at this time: the event, the message and the fields of each.
+    fn due(&self, tick: &Tick, now: Instant) -> Vec<(&'static str, String, Map<String, Value>)> {
+        let mut lines = Vec::new();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = now.saturating_duration_since(shown.reading);
         if elapsed >= READING_EVERY {
@@ -67,9 +69,8 @@ impl RunLog {
                 let read = (input.report_bytes, count(&input.counts, "findings"));
                 let before = shown.read.insert(input.id.clone(), read);
                 let has_line = !self.has_bar || input.report_bytes_total == 0;
-                if let Some((message, fields)) = reading(input, before, elapsed).filter(|_| has_line) {
-                    telemetry::event(Level::INFO, "progress", &message, fields);
-                }
+                let line = reading(input, before, elapsed).filter(|_| has_line);
+                lines.extend(line.map(|(message, fields)| ("progress", message, fields)));
             }
         }
         let waits = tick.inputs.iter().any(|input| input.state == InputState::Idle);
@@ -77,10 +78,12 @@ impl RunLog {
         if now.saturating_duration_since(shown.watching) >= WATCHING_EVERY {
             shown.watching = now;
             if waits && delivered > shown.delivered {
-                log_statistics(tick);
                 shown.delivered = delivered;
+                let (message, fields) = statistics(tick);
+                lines.push(("statistics", message, fields));
             }
         }
+        lines
     }
 }
 
@@ -89,15 +92,18 @@ impl Watcher for RunLog {
         match event {
             RunEvent::Hello(hello) => {
                 telemetry::set_run(&hello.pipeline, hello.run);
-                let message = format!("run {} started", hello.run);
-                telemetry::event(Level::INFO, "run_started", &message, started(hello));
+                telemetry::event(Level::INFO, "run_started", "run started", started(hello));
             }
-            RunEvent::Tick(tick) => self.tick(tick, Instant::now()),
+            RunEvent::Tick(tick) => {
+                for (event, message, fields) in self.due(tick, Instant::now()) {
+                    telemetry::event(Level::INFO, event, &message, fields);
+                }
+            }
             RunEvent::Report(report) => {
                 telemetry::event(Level::INFO, "report_delivered", &delivered(report), fields_of(report));
             }
             RunEvent::Failure(failure) => {
-                // A stop that was requested is no error.
+                // A requested stop is not an error.
                 let level = if failure.exit_code == INTERRUPTED { Level::INFO } else { Level::ERROR };
                 let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
                 let text = format!("{}{hint}", failure.message);
@@ -121,175 +127,14 @@ impl Watcher for RunLog {
 
 /// Logs one line with the counts of the run.
 pub(super) fn log_statistics(tick: &Tick) {
-    let sum = |name: &str| tick.inputs.iter().map(|input| count(&input.counts, name)).sum::<u64>();
-    let (reports, findings, assets) = (sum("reports"), sum("findings"), sum("assets"));
-    let inputs: Vec<String> = tick.inputs.iter().map(input_state).collect();
-    let outputs: Vec<String> = tick.outputs.iter().map(output_state).collect();
-    let message = format!(
-        "{} reports read, {} findings of {} assets ({}) → {}",
-        number(reports),
-        number(findings),
-        number(assets),
-        inputs.join(", "),
-        outputs.join(", ")
-    );
-    let by_output = |value: fn(&OutputTick) -> u64| -> Map<String, Value> {
-        tick.outputs.iter().map(|output| (output.id.clone(), json!(value(output)))).collect()
-    };
-    let fields = Map::from_iter([
-        ("reports".to_owned(), json!(reports)),
-        ("findings".to_owned(), json!(findings)),
-        ("assets".to_owned(), json!(assets)),
-        ("outputs".to_owned(), by_output(|output| count(&output.counts, "records")).into()),
-        ("queued".to_owned(), by_output(|output| output.queue_findings).into()),
-    ]);
+    let (message, fields) = statistics(tick);
     telemetry::event(Level::INFO, "statistics", &message, fields);
-}
-
-fn input_state(input: &InputTick) -> String {
-    let report = input.report.as_deref().map(|report| format!(" {}", without_controls(report)));
-    let state = match input.state {
-        InputState::Reading => "reading",
-        InputState::Waiting => "waiting",
-        InputState::Idle => "idle",
-        _ => "ended",
-    };
-    format!("{} {state}{}", input.id, report.unwrap_or_default())
-}
-
-fn output_state(output: &OutputTick) -> String {
-    let state = match output.state {
-        OutputState::Retrying => " retrying",
-        OutputState::Diverted => " uses its failover",
-        OutputState::Slow => " slow",
-        OutputState::Failed => " failed",
-        _ => "",
-    };
-    let queue = match output.queue_findings {
-        0 => String::new(),
-        findings => format!(" with {} queued", number(findings)),
-    };
-    format!("{} {}{state}{queue}", output.id, number(count(&output.counts, "records")))
-}
-
-/// The line about a report that is being read, if bytes have moved since `before`.
-fn reading(
-    input: &InputTick,
-    before: Option<(u64, u64)>,
-    elapsed: Duration,
-) -> Option<(String, Map<String, Value>)> {
-    let report = input.report.as_ref()?;
-    let (read, total) = (input.report_bytes, input.report_bytes_total);
-    // Fewer bytes than before belong to another report.
-    let before = before.filter(|(bytes, _)| *bytes <= read);
-    let (bytes_before, findings_before) = before.unwrap_or_default();
-    let (bytes, findings) =
-        (read - bytes_before, count(&input.counts, "findings").saturating_sub(findings_before));
-    if bytes == 0 {
-        return None;
-    }
-    let seconds = elapsed.as_secs_f64().max(0.001);
-    let of_total = if total == 0 { String::new() } else { format!(" of {}", show_bytes(total.max(read))) };
-    let (bytes_per_sec, findings_per_sec) = (per_second(bytes, seconds), per_second(findings, seconds));
-    let message = format!(
-        "{} reads {}: {}{of_total}, {}/s, {} findings/s",
-        input.id,
-        without_controls(report),
-        show_bytes(read),
-        show_bytes(bytes_per_sec),
-        number(findings_per_sec)
-    );
-    let fields = Map::from_iter([
-        ("input".to_owned(), json!(input.id)),
-        ("report".to_owned(), json!(report)),
-        ("report_bytes".to_owned(), json!(read)),
-        ("report_bytes_total".to_owned(), json!(total)),
-        ("bytes_per_sec".to_owned(), json!(bytes_per_sec)),
-        ("findings_per_sec".to_owned(), json!(findings_per_sec)),
-    ]);
-    Some((message, fields))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a rate for people"
-)]
-fn per_second(count: u64, seconds: f64) -> u64 {
-    (count as f64 / seconds).round() as u64
-}
-
-/// The text about a delivered report.
-fn delivered(report: &ReportEvent) -> String {
-    let id = if report.report_id.is_empty() { &report.path } else { &report.report_id };
-    let name = match report.title.as_str() {
-        "" => id.clone(),
-        title if id.is_empty() => title.to_owned(),
-        title => format!("{title} ({id})"),
-    };
-    let incomplete = if report.complete { "" } else { " (incomplete)" };
-    let outputs: Vec<String> =
-        report.outputs.iter().map(|(id, findings)| format!("{id} {}", number(*findings))).collect();
-    let moved = report.moved_to.as_ref().map(|path| format!(", moved to {}", without_controls(path)));
-    #[expect(clippy::cast_precision_loss, reason = "it is shown with one decimal")]
-    let seconds = report.duration_ms as f64 / 1000.0;
-    format!(
-        "delivered {}{incomplete}: {} findings of {} assets → {}, {seconds:.1} s{}",
-        without_controls(&name),
-        number(report.findings),
-        number(report.assets),
-        outputs.join(", "),
-        moved.unwrap_or_default()
-    )
-}
-
-/// The fields about the start of a run: flat, and each with one type in all events.
-fn started(hello: &Hello) -> Map<String, Value> {
-    let inputs = hello.inputs.iter().map(|input| (&input.id, &input.plugin));
-    let outputs = hello.outputs.iter().map(|output| (&output.id, &output.plugin));
-    let plugins: Map<String, Value> =
-        inputs.chain(outputs).map(|(id, plugin)| (id.clone(), json!(plugin))).collect();
-    Map::from_iter([
-        ("pid".to_owned(), json!(hello.pid)),
-        ("version".to_owned(), json!(hello.version)),
-        ("plugins".to_owned(), plugins.into()),
-    ])
-}
-
-/// The values of a summary that are neither lists nor objects.
-fn head(summary: &Value) -> Map<String, Value> {
-    let values = summary.as_object().cloned().unwrap_or_default();
-    let is_flat = |value: &Value| !value.is_array() && !value.is_object() && !value.is_null();
-    values.into_iter().filter(|(_, value)| is_flat(value)).collect()
-}
-
-fn fields_of(event: &impl serde::Serialize) -> Map<String, Value> {
-    match serde_json::to_value(event) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    }
-}
-
-fn count(counts: &Counts, name: &str) -> u64 {
-    counts.get(name).copied().unwrap_or_default()
-}
-
-/// A number with separators between its thousands.
-fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
+    use scanbridge_observe::{Counts, InputTick, OutputState, OutputTick};
+
     use super::*;
 
     fn input(report_bytes: u64, total: u64, findings: u64) -> InputTick {
@@ -304,60 +149,55 @@ mod tests {
     }
 
     #[test]
-    fn line_while_reading_has_rates_and_appears_only_if_bytes_moved() {
-        let line = |input: &InputTick, before| {
-            reading(input, before, Duration::from_secs(10)).map(|(message, _)| message)
+    fn run_that_waits_has_a_line_a_minute_and_only_after_a_delivery() {
+        let log = RunLog::new(false);
+        let start = Instant::now();
+        let output = |records| OutputTick {
+            id: "siem".to_owned(),
+            counts: Counts::from([("records".to_owned(), records)]),
+            queue_findings: 20,
+            state: OutputState::Retrying,
+            ..OutputTick::default()
         };
+        let idle = InputTick { state: InputState::Idle, report: None, ..input(0, 0, 41_203) };
+        let reading = InputTick { state: InputState::Reading, ..idle.clone() };
+        let mut due = |second, input: &InputTick, records| {
+            let tick = Tick { inputs: vec![input.clone()], outputs: vec![output(records)] };
+            log.due(&tick, start + Duration::from_secs(second))
+                .into_iter()
+                .map(|line| line.1)
+                .collect::<Vec<_>>()
+        };
+        for (second, input, records, lines) in [
+            (30, &idle, 7, 0),
+            (61, &idle, 7, 1),
+            (62, &idle, 9, 0),
+            (125, &reading, 9, 0),
+            (190, &idle, 9, 1),
+            (260, &idle, 9, 0),
+            (9999, &idle, 9, 0),
+        ] {
+            let found = due(second, input, records);
+            assert_eq!(found.len(), lines, "{second}: {found:?}");
+        }
         assert_eq!(
-            line(&input(700_000, 3_000_000, 52_000), Some((0, 0))).unwrap(),
-            "scans reads Weekly EMEA: 683.6 KiB of 2.9 MiB, 68.4 KiB/s, 5,200 findings/s"
+            due(99_999, &idle, 12_000),
+            [
+                "0 reports read, 41,203 findings of 0 assets (scans idle) → siem 12,000 retrying with 20 queued"
+            ]
         );
-        assert_eq!(
-            line(&input(2048, 0, 10), Some((1024, 10))).unwrap(),
-            "scans reads Weekly EMEA: 2.0 KiB, 102 B/s, 0 findings/s"
-        );
-        assert_eq!(
-            line(&input(2048, 1024, 0), Some((9999, 0))).unwrap(),
-            "scans reads Weekly EMEA: 2.0 KiB of 2.0 KiB, 205 B/s, 0 findings/s",
-            "another report began"
-        );
-        assert_eq!(line(&input(2048, 4096, 10), Some((2048, 10))), None);
-        assert_eq!(line(&InputTick { report: None, ..input(2048, 0, 0) }, None), None);
     }
 
     #[test]
-    fn line_of_a_delivered_report() {
-        let report = ReportEvent {
-            input: "scans".to_owned(),
-            report_id: "scan/1790000000.00042".to_owned(),
-            title: "Weekly\nEMEA".to_owned(),
-            path: "one.xml".to_owned(),
-            complete: true,
-            findings: 41_203,
-            assets: 812,
-            duration_ms: 96_400,
-            outputs: Counts::from([("siem".to_owned(), 41_180), ("sheet".to_owned(), 1_041_203)]),
-            ..ReportEvent::default()
+    fn progress_bar_replaces_the_lines_about_reports_of_known_size() {
+        let lines = |has_bar, total| {
+            let log = RunLog::new(has_bar);
+            let tick = Tick { inputs: vec![input(700_000, total, 1)], outputs: Vec::new() };
+            let later = Instant::now() + READING_EVERY;
+            (log.due(&tick, later).len(), log.due(&tick, later + READING_EVERY).len())
         };
-        assert_eq!(
-            delivered(&report),
-            "delivered Weekly\\nEMEA (scan/1790000000.00042): 41,203 findings of 812 assets → sheet 1,041,203, siem \
-             41,180, 96.4 s"
-        );
-        let bare = ReportEvent {
-            report_id: String::new(),
-            title: String::new(),
-            complete: false,
-            moved_to: Some("done/one.xml".to_owned()),
-            ..report
-        };
-        assert!(delivered(&bare).starts_with("delivered one.xml (incomplete): "), "{}", delivered(&bare));
-        assert!(delivered(&bare).ends_with(", moved to done/one.xml"), "{}", delivered(&bare));
-    }
-
-    #[test]
-    fn numbers_have_separators() {
-        let shown: Vec<String> = [0, 999, 1000, 12_345, 1_234_567].map(number).into();
-        assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,234,567"]);
+        assert_eq!(lines(false, 3_000_000), (1, 0), "no bytes moved between the two");
+        assert_eq!(lines(true, 3_000_000), (0, 0));
+        assert_eq!(lines(true, 0), (1, 0));
     }
 }

@@ -213,6 +213,19 @@ mod tests {
     }
 
     #[test]
+    fn stop_at_the_end_of_a_report_ends_only_what_is_between_reports() {
+        let stop = Stop::default();
+        assert!(!stop.ends_between_reports());
+        stop.apply(Asked::StopAtReport);
+        assert!(stop.ends_between_reports() && !stop.is_requested());
+        assert!(stop.wait_interval(stop.now() + Duration::from_secs(3600), Duration::from_secs(3600)));
+        stop.apply(Asked::Statistics);
+        assert!(stop.take_statistics() && !stop.take_statistics());
+        stop.apply(Asked::Stop(DRAIN));
+        assert!(stop.is_requested());
+    }
+
+    #[test]
     fn level_only_rises() {
         let stop = Stop::default();
         assert_eq!(stop.wait_above(0, Duration::ZERO, || 2), 2, "a level of its own counts");

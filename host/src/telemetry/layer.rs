@@ -15,11 +15,12 @@ use super::line::Line;
 /// Writes each event of the host as a line.
 pub(super) struct Lines {
     levels: Levels,
+    write: fn(&Line<'_>),
 }
 
 impl Lines {
-    pub(super) fn new(levels: Levels) -> Self {
-        Self { levels }
+    pub(super) fn new(levels: Levels, write: fn(&Line<'_>)) -> Self {
+        Self { levels, write }
     }
 }
 
@@ -36,7 +37,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let Fields { message, event: word, values } = fields;
-        super::write(&Line {
+        (self.write)(&Line {
             level: *event.metadata().level(),
             target: event.metadata().target(),
             message,

@@ -7,7 +7,10 @@ use jiff::{Timestamp, Zoned};
 use serde_json::{Map, Value};
 use tracing::Level;
 
-use super::without_controls;
+use super::printable::without_controls;
+
+/// The target of lines of the host itself.
+pub(super) const HOST: &str = "scanbridge";
 
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +41,7 @@ pub(super) struct Style {
     /// Whether text lines begin with a priority for the journal: `<3>` to `<7>`.
     pub(super) has_priority: bool,
     pub(super) has_colors: bool,
-    /// Whether text lines name their target.
+    /// Whether text lines of plugins name their target.
     pub(super) has_target: bool,
 }
 
@@ -118,7 +121,8 @@ impl Line<'_> {
         for (name, value) in self.fields.iter().filter(|(name, _)| is_shown(name)) {
             let _ = write!(line, " {}", without_controls(&format!("{name}={value}")));
         }
-        if style.has_target {
+        let is_of_host = self.target == HOST || self.target.starts_with("scanbridge::");
+        if style.has_target && !is_of_host {
             let _ = write!(line, " target={}", without_controls(&Value::from(self.target).to_string()));
         }
         line + "\n"

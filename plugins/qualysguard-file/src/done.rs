@@ -55,7 +55,12 @@ impl OnDone {
             _ => {
                 let folder = self.folder_for(&path).unwrap_or_default();
                 let to = folder.display();
-                move_into(&path, &folder).map_err(|error| format!("move {shown} to {to}: {}", reason(&error)))
+                move_into(&path, &folder)
+                    .map(|moved_to| {
+                        let moved_to = moved_to.display();
+                        tracing::info!(path = %shown, moved_to = %moved_to, "moved the delivered file");
+                    })
+                    .map_err(|error| format!("move {shown} to {to}: {}", reason(&error)))
             }
         };
         done.map(|()| Disposition::Removed).map_err(|what| {
@@ -91,8 +96,8 @@ impl OnDone {
 /// The directory next to a file that it is moved to by default.
 pub(crate) const DONE: &str = "done";
 
-/// Moves the file under its own name or, if that exists, with a number appended.
-fn move_into(path: &Path, folder: &Path) -> io::Result<()> {
+/// Moves the file under its own name or, if that exists, with a number appended. Returns its new path.
+fn move_into(path: &Path, folder: &Path) -> io::Result<PathBuf> {
     fs::create_dir_all(folder)?;
     let target = reserve(path, folder)?;
     let moved = match fs::rename(path, &target) {
@@ -103,7 +108,8 @@ fn move_into(path: &Path, folder: &Path) -> io::Result<()> {
         let _ = fs::remove_file(&target); // Only the empty reservation.
     }
     moved?;
-    File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all()?;
+    Ok(target)
 }
 
 /// An empty file reserves the name: `rename` alone would replace an existing file.

@@ -30,7 +30,7 @@ pub(in crate::pipeline) struct EndedReport {
     pub(in crate::pipeline) sent: Option<SentReport>,
     /// Its findings in this run.
     pub(in crate::pipeline) tally: Arc<ReportTally>,
-    /// What the watchers are told when it is delivered.
+    /// What the watchers receive when it is delivered.
     pub(in crate::pipeline) event: ReportEvent,
     /// When this run began to read it.
     pub(in crate::pipeline) started: Instant,

@@ -72,7 +72,7 @@ pub(super) struct State {
     pub(super) notifications: Vec<Option<Stored>>,
     /// Stored reports that are not published yet, with the number of their barrier.
     pub(super) undelivered: VecDeque<(u64, Undelivered)>,
-    /// Reports that every counted output has published, and that the watchers have not been told of.
+    /// Reports that every counted output has published, and that the watchers have not received.
     pub(super) delivered: Vec<ReportEvent>,
     /// How many checkpoints the ledger has got, and when the last one.
     pub(super) written: (u64, String),

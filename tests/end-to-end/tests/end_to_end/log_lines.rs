@@ -125,7 +125,6 @@ fn scan() -> String {
 
 #[test]
 fn every_line_of_a_run_is_valid() {
-    let sandbox = Sandbox::new();
     let mut events = BTreeSet::new();
     let mut add = |lines: Vec<Map<String, Value>>| {
         events.extend(lines.iter().filter_map(|line| Some(line.get("event")?.as_str()?.to_owned())));
@@ -144,6 +143,7 @@ fn every_line_of_a_run_is_valid() {
         (pipeline(&scan(), &["{ id: sheet, plugin: CSV, with: { path: nowhere/a.csv } }"]), 73),
         (pipeline(&scan(), &["{ id: lines, plugin: JSON, with: { path: '-' } }"]), 0),
     ] {
+        let sandbox = Sandbox::new();
         let mut host = sandbox.host_running(&text);
         let outcome = Outcome::of(host.args(["--log-format", "json", "-vvv"]).output().unwrap());
         add(lines(&outcome.expect_code(code).stderr));
@@ -160,8 +160,12 @@ fn every_line_of_a_run_is_valid() {
     ] {
         add(lines(&run_rogue(input, output, &["-vvv"]).stderr));
     }
-    let usage = sandbox.host(&["run", "a.yaml", "--sumary", "json", "--log-format=json"]).output().unwrap();
+    let usage =
+        Sandbox::new().host(&["run", "a.yaml", "--sumary", "json", "--log-format=json"]).output().unwrap();
     add(lines(&Outcome::of(usage).expect_code(64).stderr));
+    let unknown =
+        Sandbox::new().host(&["plugin", "describe", "Nothing", "--log-format", "json"]).output().unwrap();
+    add(lines(&String::from_utf8(unknown.stderr).unwrap()));
     let known = schema();
     let known = known["properties"]["event"]["enum"].as_array().unwrap().iter();
     let missing: Vec<&str> = known.filter_map(Value::as_str).filter(|word| !events.contains(*word)).collect();
@@ -250,9 +254,11 @@ fn text_lines_of_a_run() {
 fn without_times(line: &str) -> String {
     let (time, rest) = line.split_at(line.find(' ').unwrap_or_default());
     let time = if time.len() == 24 && time.ends_with('Z') { "TIME" } else { time };
-    let seconds = rest.rfind(", ").filter(|_| rest.ends_with(" s"));
-    let rest = seconds.map_or(rest.to_owned(), |end| format!("{}, SECONDS s", &rest[..end]));
-    format!("{time}{rest}")
+    let parts = rest.split(", ").map(|part| match part.split_once(" s") {
+        Some((seconds, rest)) if seconds.parse::<f64>().is_ok() => format!("SECONDS s{rest}"),
+        _ => part.to_owned(),
+    });
+    time.to_owned() + &parts.collect::<Vec<_>>().join(", ")
 }
 
 #[test]

@@ -344,11 +344,48 @@ fn hup_and_usr1_do_not_end_a_run() {
 }
 
 #[test]
-fn requested_stop_is_no_error_in_the_log() {
+fn requested_stop_is_logged_as_information() {
     let sandbox = Sandbox::new();
     let host = busy_host(&sandbox);
     sleep(Duration::from_millis(300));
     signal(&host, Signal::TERM);
     let outcome = Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
     assert!(!outcome.stderr.contains("ERROR") && !outcome.stderr.contains("WARN"), "{}", outcome.stderr);
+}
+
+/// The terminal of a run is closed: SIGHUP stops it in order, although nothing can be written to standard error any more.
+#[test]
+fn closed_terminal_stops_a_run_in_order() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("in")).unwrap();
+    sandbox.write("pipeline.yaml", pipeline("path: in, watch: yes, settle_secs: 0", &[CSV]));
+    let host = crate::installation::host().display();
+    // Runs the host in a terminal of its own.
+    let mut script = sandbox.program(
+        std::path::Path::new("script"),
+        &["-qfc", &format!("exec {host} run pipeline.yaml --state-dir state -v"), "typescript"],
+    );
+    let mut terminal =
+        script.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let shown = || fs::read_to_string(sandbox.path("typescript")).unwrap_or_default();
+    let started = Instant::now();
+    while !shown().contains("nothing to read") {
+        assert!(started.elapsed() < Duration::from_secs(30), "{}", shown());
+        sleep(Duration::from_millis(20));
+    }
+    signal(&terminal, Signal::KILL);
+    terminal.wait().unwrap();
+    let stopped = Instant::now();
+    loop {
+        let export = ["state", "export", "pipeline.yaml", "--state-dir", "state"];
+        let known = Outcome::of(sandbox.host(&export).output().unwrap()).stdout;
+        let known: serde_json::Value = serde_json::from_str(&known).unwrap_or_default();
+        let run = &known["runs"][0];
+        if run["exit_code"].is_number() {
+            assert_eq!((&run["state"], &run["exit_code"]), (&"finished".into(), &0.into()), "{known:#}");
+            return;
+        }
+        assert!(stopped.elapsed() < Duration::from_secs(20), "the run has not ended: {known:#}");
+        sleep(Duration::from_millis(100));
+    }
 }

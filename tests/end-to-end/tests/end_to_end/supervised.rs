@@ -1,4 +1,4 @@
-//! A run that a service supervises: events and requests over a socket, one JSON object a line.
+//! A run that a service supervises: events and requests over a socket, one JSON object per line.
 
 use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -110,7 +110,7 @@ fn events_of_a_run_from_hello_to_summary() {
 
     let of = |word: &str| events.iter().filter(move |event| event["event"] == word).collect::<Vec<_>>();
     let findings = summary["outputs"][0]["records"].as_u64().unwrap();
-    assert!(findings > 100, "{summary}");
+    assert!(findings > 0, "{summary}");
     let [report] = of("report")[..] else { panic!("{events:?}") };
     assert_eq!(report["findings"], findings);
     assert_eq!(report["assets"], summary["inputs"][0]["assets"]);
@@ -164,7 +164,7 @@ fn run_that_cannot_write_to_the_channel_continues() {
 fn death_of_the_parent_process_stops_the_run() {
     let sandbox = Sandbox::new();
     write_watching_pipeline(&sandbox);
-    let (mut shell, mut service) = start_by(&sandbox, "\"$@\" 3<&0 0</dev/null & wait");
+    let (mut shell, mut service) = start_by(&sandbox, "exec 3<&0 0</dev/null; \"$@\" & wait");
     service.until(is_idle);
     kill_process(Pid::from_child(&shell), Signal::KILL).unwrap();
     let events = service.rest();
@@ -194,9 +194,9 @@ fn statistics_are_logged_and_sent_at_once() {
 fn stop_at_report_delivers_the_current_report_and_the_next_run_the_rest() {
     let sandbox = Sandbox::new();
     for name in ["a.xml", "b.xml", "c.xml"] {
-        write_scan(&sandbox, name, 3_000_000);
+        write_scan(&sandbox, name, 20_000_000);
     }
-    let lines = "{ id: lines, plugin: JSON, max_findings_per_sec: 4000, queue: { findings: 1000 }, \
+    let lines = "{ id: lines, plugin: JSON, max_findings_per_sec: 3000, queue: { findings: 100 }, \
                  with: { path: 'findings.ndjson', if_exists: append } }";
     sandbox.write("pipeline.yaml", pipeline("path: '*.xml', settle_secs: 0", &[lines]));
     let (child, mut service) = start(&sandbox);
@@ -204,15 +204,17 @@ fn stop_at_report_delivers_the_current_report_and_the_next_run_the_rest() {
     service.request(&json!({ "request": "stop", "at": "report" }));
     let events = service.rest();
     let first = outcome(child, 130).summary();
-    assert_eq!((&first["inputs"][0]["reports"], &first["inputs"][0]["unfinished"]), (&json!(1), &json!(0)));
-    let reports = events.iter().filter(|event| event["event"] == "report").count();
-    assert_eq!(reports, 1, "{events:?}");
+    let read = |summary: &Value| summary["inputs"][0]["reports"].as_u64().unwrap();
+    assert_eq!(first["inputs"][0]["unfinished"], 0, "{first}");
+    assert!((1..3).contains(&read(&first)), "{first}");
+    let reported = |events: &[Value]| events.iter().filter(|event| event["event"] == "report").count() as u64;
+    assert_eq!(reported(&events), read(&first), "{events:?}");
 
     let (child, mut service) = start(&sandbox);
     let rest = service.rest();
     let second = outcome(child, 0).summary();
-    assert_eq!(second["inputs"][0]["reports"], 2, "{second}");
-    assert_eq!(rest.iter().filter(|event| event["event"] == "report").count(), 2);
+    assert_eq!(read(&first) + read(&second), 3, "{second}");
+    assert_eq!(reported(&rest), read(&second));
     let delivered = |summary: &Value| summary["outputs"][0]["records"].as_u64().unwrap();
     let lines = sandbox.read("findings.ndjson").lines().count() as u64;
     assert_eq!(delivered(&first) + delivered(&second), lines);
