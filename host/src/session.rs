@@ -152,7 +152,7 @@ fn hello(pipeline: &Pipeline, run: u64, totals: Totals) -> RunEvent {
         run,
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        digest: String::new(),
+        digest: pipeline.digest.clone(),
         inputs: pipeline.inputs.iter().map(input).collect(),
         outputs: pipeline.outputs.iter().map(output).collect(),
         totals,

@@ -1,9 +1,12 @@
-//! What a run and the service tell each other. The host writes [`RunEvent`]s; the service reads them and writes
-//! [`ServiceRequest`]s. This crate depends on no other crate of the workspace, so that the service links neither a plugin
-//! nor the ABI.
+//! What a run and the service tell each other, and what is made of it: metrics and the report of a run. The host writes
+//! [`RunEvent`]s; the service reads them and writes [`ServiceRequest`]s. Also the accepted form of a pipeline, and the
+//! times of its schedule. This crate depends on no other crate of the workspace, so that the service links neither a
+//! plugin nor the ABI.
 
+mod bundle;
 mod channel;
 mod chart;
+mod cron;
 mod event;
 mod metrics;
 mod report;
@@ -12,7 +15,9 @@ mod summary;
 mod view;
 mod wording;
 
+pub use bundle::{Bundle, BundleResult, BundledFile, RestartKeys, ScheduleKeys, ServiceFile, ServiceKeys};
 pub use channel::{LineError, LineReader, MAX_LINE, write_line};
+pub use cron::{Cron, CronError};
 pub use event::{
     Counts, FailureEvent, Hello, InputState, InputTick, OutputReference, OutputState, OutputTick,
     PluginReference, ReportEvent, RunEvent, Tick,

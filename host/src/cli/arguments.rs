@@ -1,5 +1,6 @@
 //! Command-line arguments of `scanbridge`. Scripts depend on them: names and meanings must not change.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -54,7 +55,11 @@ pub enum Command {
     #[command(after_help = EXIT_CODES)]
     Run {
         /// Pipeline file
-        file: PathBuf,
+        #[arg(required_unless_present = "bundle")]
+        file: Option<PathBuf>,
+        /// Run a version that `scanbridge config bundle` has printed
+        #[arg(long, hide = true, value_name = "FILE", conflicts_with = "file")]
+        bundle: Option<PathBuf>,
         /// Format of the summary at the end of the run
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         summary: SummaryFormat,
@@ -138,6 +143,20 @@ pub enum Command {
     /// List, show, replay or purge rejected findings
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Run the pipelines of a directory as a service: schedules, restarts, reload. Options: scanbridge serve --help
+    #[command(disable_help_flag = true)]
+    Serve(ServiceArguments),
+    /// Control the service: status, run, pause, reload, install. Options: scanbridge service --help
+    #[command(disable_help_flag = true)]
+    Service(ServiceArguments),
+}
+
+/// Arguments that the service's own program reads.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ServiceArguments {
+    /// See --help
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub arguments: Vec<OsString>,
 }
 
 /// `scanbridge state …`
@@ -313,6 +332,21 @@ pub enum ConfigCommand {
         /// Accepted for compatibility; has no effect
         #[arg(long, hide = true)]
         effective: bool,
+    },
+    /// Validate a service file and print its effective settings
+    Service {
+        /// Service file
+        file: PathBuf,
+        /// Output format
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Validate pipeline files, and print each with its settings files as one JSON object per line, for the service
+    #[command(hide = true)]
+    Bundle {
+        /// Pipeline files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
     /// Print the JSON Schema of pipeline files for editors; covers the installed plugins
     Schema {

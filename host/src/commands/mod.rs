@@ -7,6 +7,7 @@ mod plugin;
 mod preparation;
 mod run;
 mod run_files;
+mod service;
 mod settings;
 mod state;
 mod summary;
@@ -30,7 +31,7 @@ use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
 use crate::session::RunOptions;
 use crate::telemetry;
-use preparation::{checked, registry};
+use preparation::{Source, checked, registry};
 use run::Follow;
 pub(crate) use run::{Asked, default_state_folder, on_signal};
 use terminal::{print_error, print_output, stderr_is_terminal};
@@ -39,6 +40,9 @@ pub use version::print_version;
 /// Executes a command and returns the exit code.
 #[must_use]
 pub fn execute(arguments: &Arguments) -> u8 {
+    if matches!(arguments.command, Command::Serve(_) | Command::Service(_)) {
+        return service::replace_process();
+    }
     let _guard = ExitGuard::arm();
     let common = &arguments.common;
     telemetry::choose_colors(match common.color {
@@ -60,6 +64,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
     end_command(match &arguments.command {
         Command::Run {
             file,
+            bundle,
             summary,
             no_progress,
             restart,
@@ -77,7 +82,8 @@ pub fn execute(arguments: &Arguments) -> u8 {
                 report: report.as_deref(),
                 metrics: metrics_file.as_deref(),
             };
-            run::run(file, *summary, options, follow, common)
+            let source = Source::of(file.as_deref(), bundle.as_deref());
+            run::run(&source, *summary, options, follow, common)
         }
         Command::Check { paths, depth, deny_warnings, format } => {
             let request = check::Request { depth: *depth, deny_warnings: *deny_warnings, format: *format };
@@ -110,6 +116,9 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Command::Config(ConfigCommand::Example { plugins, all }) => {
             settings::example(plugins, *all, &registry(common))
         }
+        Command::Config(ConfigCommand::Service { file, format }) => service::show_file(file, *format),
+        Command::Config(ConfigCommand::Bundle { files }) => service::bundle(files, &registry(common)),
+        Command::Serve(_) | Command::Service(_) => service::replace_process(),
         Command::State(command) => state::execute(command, common),
         Command::DeadLetters(command) => dead_letters::execute(command, common),
     })

@@ -27,6 +27,39 @@ pub(super) fn registry(common: &CommonOptions) -> Registry {
 /// End of the last error line of a command that delivers findings.
 pub(super) const NOTHING_STARTED: &str = "; nothing was started";
 
+/// Where a pipeline is read from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// A pipeline file and its settings files.
+    File(&'a Path),
+    /// A version that the service has accepted.
+    Bundle(&'a Path),
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn of(file: Option<&'a Path>, bundle: Option<&'a Path>) -> Self {
+        bundle.map_or_else(|| Self::File(file.unwrap_or(Path::new(""))), Self::Bundle)
+    }
+
+    /// The file with the text.
+    pub(super) fn path(self) -> &'a Path {
+        match self {
+            Self::File(file) | Self::Bundle(file) => file,
+        }
+    }
+
+    /// Like [`checked_or_problems`].
+    pub(super) fn checked(self, registry: &Registry, outcome: &str) -> Result<Pipeline, Problems> {
+        match self {
+            Self::File(file) => checked_or_problems(file, registry, outcome),
+            Self::Bundle(file) => report(
+                config::read_bundle(file).and_then(|document| config::check(&document, registry)),
+                outcome,
+            ),
+        }
+    }
+}
+
 /// Like [`checked_or_problems`].
 ///
 /// # Errors
@@ -45,6 +78,11 @@ pub(super) fn checked_or_problems(
     outcome: &str,
 ) -> Result<Pipeline, Problems> {
     let pipeline = config::read_for(file, registry).and_then(|document| config::check(&document, registry));
+    report(pipeline, outcome)
+}
+
+/// Prints the problems of a configuration.
+fn report(pipeline: Result<Pipeline, Problems>, outcome: &str) -> Result<Pipeline, Problems> {
     match pipeline {
         Ok(pipeline) => {
             log_problems(&pipeline.warnings);

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::preparation::{NOTHING_STARTED, checked_or_problems, registry};
+use super::preparation::{NOTHING_STARTED, Source, registry};
 use super::run_files::RunFiles;
 use super::summary::{failures_of, print_not_started, print_summary, summary_only};
 use super::terminal::{NOT_WRITTEN, print_error, print_text, stderr_is_terminal};
@@ -45,7 +45,7 @@ pub(super) struct Follow<'a> {
 }
 
 pub(super) fn run(
-    file: &Path,
+    source: &Source<'_>,
     format: SummaryFormat,
     options: RunOptions,
     follow: Follow<'_>,
@@ -67,9 +67,9 @@ pub(super) fn run(
         }
     };
     let registry = registry(common);
-    let pipeline = match checked_or_problems(file, &registry, NOTHING_STARTED) {
+    let pipeline = match source.checked(&registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
-        Err(problems) => return invalid_file(file, &problems, format, options.trigger),
+        Err(problems) => return invalid_file(source.path(), &problems, format, options.trigger),
     };
     let mut watchers = Watchers::default();
     watchers.add(Arc::new(RunLog::new(follow.bar)));
@@ -215,6 +215,8 @@ fn try_to_handle_signals(then: &'static str, apply: impl Fn(Asked) + Send + 'sta
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

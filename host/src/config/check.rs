@@ -1,5 +1,6 @@
 //! Checks a pipeline file and reports all problems at once.
 
+use std::mem;
 use std::path::Path;
 
 use scanbridge_plugin_api::{Descriptor, PluginKind};
@@ -38,18 +39,24 @@ pub fn check_in(
     catalogue: &dyn Catalogue,
     environment: Environment<'_>,
 ) -> Result<Pipeline, Problems> {
-    let mut checker = Checker::new(catalogue, environment);
+    check_with(&mut Checker::new(catalogue, environment), document)
+}
+
+/// Checks a document; the checker has its settings files afterwards.
+pub(super) fn check_with(checker: &mut Checker<'_>, document: &Document) -> Result<Pipeline, Problems> {
+    checker.bundled = document.settings.clone();
     if checker.other_file(document) {
-        return Err(checker.collector.finish());
+        return Err(mem::take(&mut checker.collector).finish());
     }
     checker.writable_by_all(document);
     let file = document.source.path();
     let mut pipeline = checker.pipeline(&document.root, file);
+    pipeline.digest.clone_from(&document.digest);
     if checker.collector.has_errors() {
-        return Err(checker.collector.finish());
+        return Err(mem::take(&mut checker.collector).finish());
     }
     pipeline.locations.hidden = checker.collector.redactions();
-    pipeline.warnings = checker.collector.finish().list;
+    pipeline.warnings = mem::take(&mut checker.collector).finish().list;
     Ok(pipeline)
 }
 
@@ -84,6 +91,7 @@ impl Checker<'_> {
             pipeline.name = self.name(node, "name", name.to_owned()).unwrap_or(pipeline.name);
         }
         pipeline.run = RunSettings::of(&pipeline.host);
+        pipeline.service = self.service_keys(&fields, &pipeline.host);
         let shared = fields.get("filter").map(|node| self.filter(node));
         let mut ids = Ids::new();
         for (number, node) in self.instances(root, &fields, PluginKind::Input) {
@@ -108,6 +116,9 @@ impl Checker<'_> {
         self.collector.instance = None;
         self.failovers(&pipeline.outputs, &nodes);
         self.same_paths(&pipeline.outputs, &nodes);
+        let hangs = pipeline.inputs.iter().map(|input| input.hang);
+        let hangs = hangs.chain(pipeline.outputs.iter().map(|output| output.delivery.hang));
+        pipeline.service.hang_secs = hangs.max().unwrap_or_default().as_secs();
         pipeline
     }
 
@@ -188,7 +199,7 @@ impl Checker<'_> {
     }
 
     /// An `id` or `name`, which becomes the name of a directory.
-    fn name(&mut self, node: &Node, key: &str, name: String) -> Option<String> {
+    pub(super) fn name(&mut self, node: &Node, key: &str, name: String) -> Option<String> {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.bytes().all(good) {
             self.collector.error("bad-value", &node.span, format!("invalid {key} `{name}`")).help(format!(

@@ -1,13 +1,14 @@
 //! Context of the check: the problems found so far, the plugins and the environment.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::catalogue::Catalogue;
 use super::collector::{Collector, hide_mappings};
 use super::document::may_be_secret;
 use super::reference::{Environment, Resolved, resolve};
-use super::source::{Source, Span};
+use super::source::{Source, Span, Unreadable};
 use super::tree::{self, Content, Node};
 
 pub(super) struct Checker<'a> {
@@ -15,9 +16,11 @@ pub(super) struct Checker<'a> {
     pub(super) catalogue: &'a dyn Catalogue,
     pub(super) environment: Environment<'a>,
     /// Settings files read so far, so that a file shared by two instances is read and reported once.
-    settings_files: HashMap<PathBuf, Option<Node>>,
+    settings_files: HashMap<PathBuf, Option<(Arc<Source>, Node)>>,
     /// Files with secrets that have been reported because other users can read or change them.
     pub(super) open_files: Vec<PathBuf>,
+    /// The texts of all settings files, if they come from a bundle.
+    pub(super) bundled: Option<HashMap<PathBuf, String>>,
 }
 
 impl<'a> Checker<'a> {
@@ -28,6 +31,7 @@ impl<'a> Checker<'a> {
             environment,
             settings_files: HashMap::new(),
             open_files: Vec::new(),
+            bundled: None,
         }
     }
 
@@ -96,13 +100,20 @@ impl<'a> Checker<'a> {
     /// The settings file that is set at `at`; `None` when it cannot be read. The error has then been reported.
     pub(super) fn settings_file(&mut self, path: PathBuf, at: &Span) -> Option<Node> {
         if let Some(known) = self.settings_files.get(&path) {
-            return known.clone();
+            return known.as_ref().map(|(_, root)| root.clone());
         }
-        let root = match Source::open(&path) {
+        let source = match &self.bundled {
+            Some(texts) => match texts.get(&path) {
+                Some(text) => Ok(Source::new(&path, text.clone())),
+                None => Err(Unreadable::NotBundled),
+            },
+            None => Source::open(&path),
+        };
+        let read = match source {
             Ok(source) => {
                 let (collector, catalogue) = (&mut self.collector, self.catalogue);
                 let report = |error| collector.syntax_error(error, |key| may_be_secret(catalogue, key));
-                tree::parse(&source).map_err(report).ok()
+                tree::parse(&source).map_err(report).ok().map(|root| (source, root))
             }
             Err(error) => {
                 self.collector
@@ -114,8 +125,16 @@ impl<'a> Checker<'a> {
                 None
             }
         };
-        self.settings_files.insert(path, root.clone());
+        let root = read.as_ref().map(|(_, root)| root.clone());
+        self.settings_files.insert(path, read);
         root
+    }
+
+    /// Path and text of each settings file that was read.
+    pub(super) fn settings_texts(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.settings_files
+            .iter()
+            .filter_map(|(path, read)| read.as_ref().map(|(source, _)| (path.as_path(), source.text())))
     }
 }
 

@@ -1,7 +1,8 @@
 //! A pipeline file that has been parsed as YAML, but not checked.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use scanbridge_plugin_api::PluginKind;
@@ -18,6 +19,10 @@ use super::tree::{self, Content, Node};
 pub struct Document {
     pub(super) source: Arc<Source>,
     pub(super) root: Node,
+    /// The texts of its settings files by path, if they come from a bundle; otherwise they are read.
+    pub(super) settings: Option<HashMap<PathBuf, String>>,
+    /// Digest of the bundle; empty without one.
+    pub(super) digest: String,
 }
 
 impl fmt::Debug for Document {
@@ -107,7 +112,7 @@ fn from_text(path: &Path, text: &str, is_secret: impl Fn(&str) -> bool) -> Resul
 
 fn from_source(source: Arc<Source>, is_secret: impl Fn(&str) -> bool) -> Result<Document, Problems> {
     match tree::parse(&source) {
-        Ok(root) => Ok(Document { source, root }),
+        Ok(root) => Ok(Document { source, root, settings: None, digest: String::new() }),
         Err(error) => {
             let mut collector = Collector::default();
             collector.syntax_error(error, is_secret);

@@ -12,6 +12,7 @@ use super::checker::Checker;
 use super::fields::Fields;
 use super::option_schema::describe;
 use super::origin::Origin;
+use super::tree::{Content, Node};
 
 /// The mapping of a pipeline in which a key is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,69 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
         OptionSpec::flag("compare").default_flag(true).help(
             "Count the findings that are new, gone or the same since the last run, for the summary and the report of the \
              run. Stores 16 bytes per finding in the state directory.",
+        ),
+    ),
+    (
+        RUN,
+        OptionSpec::choice("schedule", &["manual", "continuous"]).default_text("manual").help(
+            "When the service runs the pipeline: `manual` only on request, `continuous` always, or a mapping with \
+             `every_minutes` or `cron`. Only for the service.",
+        ),
+    ),
+    (
+        RUN,
+        OptionSpec::text("schedule.cron").help(
+            "Start times as a cron pattern of five fields, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.",
+        ),
+    ),
+    (
+        RUN,
+        OptionSpec::text("schedule.timezone").help(
+            "Time zone of `schedule.cron`, for example Europe/Berlin. Default: that of the machine.",
+        ),
+    ),
+    (
+        RUN,
+        OptionSpec::flag("schedule.catch_up").default_flag(true).help(
+            "Start once if a time of `schedule.cron` passed while the service was stopped.",
+        ),
+    ),
+    (
+        RUN,
+        OptionSpec::integer("schedule.every_minutes", 1, 366 * 1440).help(
+            "Interval between starts, in minutes, counted from the start of the last run.",
+        ),
+    ),
+    (
+        RUN,
+        OptionSpec::integer("schedule.jitter_secs", 0, DAY).default_integer(0).help(
+            "Maximum delay of a start, in seconds. The delay is fixed for each machine and pipeline.",
+        ),
+    ),
+    (
+        RUN,
+        OptionSpec::integer("restart.initial_secs", 1, DAY).default_integer(30).help(
+            "First pause before the service repeats a failed run, in seconds. Doubles up to `restart.max_secs`; half \
+             of each pause is random.",
+        ),
+    ),
+    (
+        RUN,
+        OptionSpec::integer("restart.max_secs", 1, DAY)
+            .default_integer(900)
+            .help("Longest pause before the service repeats a failed run, in seconds."),
+    ),
+    (
+        RUN,
+        OptionSpec::integer("restart.give_up_after", 0, 1000).default_integer(0).help(
+            "Consecutive failed runs after which the pipeline is held until an operator resumes it. With 0, it never is.",
+        ),
+    ),
+    (
+        RUN,
+        OptionSpec::text("group").help(
+            "Group of pipelines that share the number of simultaneous runs that the service file sets for it. \
+             Default: none.",
         ),
     ),
     (
@@ -218,7 +282,7 @@ const KINDS: &[&str] = &["vulnerability", "potential", "information", "service"]
 const STATUSES: &[&str] = &["New", "Active", "Re-Opened", "Fixed", "Ignored", "Disabled"];
 
 /// Keys that contain other keys.
-const SECTIONS: [(&str, &str); 4] = [
+const SECTIONS: [(&str, &str); 6] = [
     (
         "checkpoint",
         "Interval between checkpoints, from which an interrupted run resumes. A checkpoint is made when \
@@ -227,6 +291,8 @@ const SECTIONS: [(&str, &str); 4] = [
     ("exclude", "Findings that match any of these conditions are not delivered."),
     ("queue", "Limits of this output's queue. One batch is always accepted."),
     ("retry", "Retries when the source or destination is unavailable."),
+    ("schedule", "Start times of the pipeline in the service. Either `cron` or `every_minutes`."),
+    ("restart", "Pauses before the service repeats a failed run."),
 ];
 
 static DESCRIPTORS: LazyLock<Vec<(&[Scope], OptionDescriptor)>> =
@@ -267,13 +333,14 @@ pub(super) fn keys_of_section(scope: Scope, section: &str) -> Vec<&'static str> 
 /// The JSON Schema of the keys of a scope.
 pub(super) fn properties(scope: Scope) -> Map<String, Value> {
     let mut properties = Map::new();
+    let mut sections = Map::new();
     for option in in_scope(scope) {
         match path(option) {
             ("", key) => {
                 properties.insert(key.to_owned(), describe(option));
             }
             (section, key) => {
-                let entry = properties.entry(section).or_insert_with(|| {
+                let entry = sections.entry(section).or_insert_with(|| {
                     let description = SECTIONS.iter().find(|(name, _)| *name == section);
                     json!({
                         "type": ["object", "null"],
@@ -285,6 +352,14 @@ pub(super) fn properties(scope: Scope) -> Map<String, Value> {
                 entry["properties"][key] = describe(option);
             }
         }
+    }
+    for (name, section) in sections {
+        // A key with two forms: one word, or a mapping.
+        let section = match properties.remove(&name) {
+            Some(word) => json!({ "anyOf": [word, section] }),
+            None => section,
+        };
+        properties.insert(name, section);
     }
     properties
 }
@@ -321,6 +396,11 @@ impl HostSettings {
         self.value(name)?.as_str()
     }
 
+    /// Whether a key is set, as opposed to its default.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     pub(super) fn flag(&self, name: &str) -> bool {
         self.value(name).and_then(Value::as_bool).unwrap_or_default()
     }
@@ -350,7 +430,7 @@ impl Checker<'_> {
     pub(super) fn host_settings(&mut self, fields: &Fields<'_>, scope: Scope) -> HostSettings {
         let mut sections = Vec::new();
         for (section, _) in SECTIONS {
-            if let Some(node) = fields.get(section) {
+            if let Some(node) = fields.get(section).filter(|node| !is_word(section, node)) {
                 let known = keys_of_section(scope, section);
                 let owner = format!("`{section}`");
                 sections.push((section, Fields::read(&mut self.collector, node, &owner, &known, |_| None)));
@@ -359,7 +439,7 @@ impl Checker<'_> {
         let mut settings = HostSettings::default();
         for option in in_scope(scope) {
             let node = match path(option) {
-                ("", key) => fields.get(key),
+                ("", key) => fields.get(key).filter(|node| !is_section(key) || is_word(key, node)),
                 (section, key) => {
                     sections.iter().find(|(name, _)| *name == section).and_then(|(_, fields)| fields.get(key))
                 }
@@ -378,6 +458,16 @@ impl Checker<'_> {
         }
         settings
     }
+}
+
+fn is_section(key: &str) -> bool {
+    SECTIONS.iter().any(|(section, _)| *section == key)
+}
+
+/// Whether the value of a section is its short form, one word.
+fn is_word(section: &str, node: &Node) -> bool {
+    let has_short_form = DESCRIPTORS.iter().any(|(_, option)| option.name == section);
+    has_short_form && matches!(node.content, Content::Scalar(_))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! problems are reported at once. This module starts nothing, and messages never contain secrets.
 
 mod broken_line;
+mod bundle;
 mod catalogue;
 mod check;
 mod checker;
@@ -33,13 +34,16 @@ mod reference;
 mod report;
 mod same_path;
 mod scalar_traps;
+mod schedule;
 mod schema;
+mod service_file;
 mod settings;
 mod source;
 mod suggestion;
 mod syntax;
 mod tree;
 
+pub use bundle::{bundle, read_bundle};
 pub use catalogue::Catalogue;
 pub use check::{check, check_in};
 pub use codes::CODES;
@@ -63,5 +67,6 @@ pub(crate) use report::counted;
 pub use report::{RenderStyle, problem_to_json, render_all};
 pub(crate) use same_path::same_files;
 pub use schema::schema;
+pub use service_file::read_service_file;
 pub(crate) use settings::PLACEHOLDER;
 pub(crate) use suggestion::nearest;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use scanbridge_observe::ServiceKeys;
 use serde_json::{Map, Value};
 
 use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
@@ -24,6 +25,10 @@ pub struct Pipeline {
     pub name: String,
     /// Settings of the run.
     pub run: RunSettings,
+    /// Digest of the version that the service has accepted; empty when the files were read.
+    pub digest: String,
+    /// The keys for the service, which a run ignores.
+    pub service: ServiceKeys,
     /// The host's keys at the top level, for display.
     pub host: HostSettings,
     /// Inputs, at least one.
@@ -121,6 +126,8 @@ impl Pipeline {
             file: file.to_owned(),
             name,
             run: RunSettings::default(),
+            digest: String::new(),
+            service: ServiceKeys::default(),
             host: HostSettings::default(),
             inputs: Vec::new(),
             outputs: Vec::new(),

@@ -79,6 +79,8 @@ pub(super) enum Unreadable {
     Utf16,
     #[error("is not valid UTF-8: invalid bytes on line {line}")]
     NotText { line: usize },
+    #[error("is not part of the bundle")]
+    NotBundled,
 }
 
 impl Unreadable {
@@ -87,7 +89,7 @@ impl Unreadable {
         match self {
             Self::Utf16 => "save the file as UTF-8; on a command line: iconv -f UTF-16 -t UTF-8 FILE",
             Self::NotText { .. } => "save the file as UTF-8",
-            Self::Io(_) | Self::TooLarge => "",
+            Self::Io(_) | Self::TooLarge | Self::NotBundled => "",
         }
     }
 }

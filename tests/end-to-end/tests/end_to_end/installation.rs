@@ -28,6 +28,7 @@ fn install() -> PathBuf {
     for (name, built) in [
         ("scanbridge", env!("CARGO_BIN_EXE_scanbridge-under-test")),
         ("qualys_connector", env!("CARGO_BIN_EXE_qualys-connector-under-test")),
+        ("scanbridge-service", env!("CARGO_BIN_EXE_scanbridge-service-under-test")),
         ("process_multiple", env!("CARGO_BIN_EXE_process-multiple-under-test")),
     ] {
         fs::hard_link(built, folder.join(name)).unwrap();

@@ -1,0 +1,135 @@
+//! The service file: limits of the service that apply to all pipelines.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use scanbridge_observe::ServiceFile;
+use scanbridge_plugin_api::{Descriptor, PluginKind};
+
+use super::catalogue::Catalogue;
+use super::checker::Checker;
+use super::fields::Fields;
+use super::problem::Problems;
+use super::reference::Environment;
+use super::source::Source;
+use super::document::may_be_secret;
+use super::suggestion::nearest;
+use super::tree::{self, Content, Node};
+
+const KEYS: [&str; 5] = ["service", "pipelines", "max_running", "groups", "log"];
+const LEVELS: [&str; 4] = ["error", "warn", "info", "debug"];
+
+/// Reads and checks a service file. Paths in it are relative to its directory.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn read_service_file(path: &Path) -> Result<ServiceFile, Problems> {
+    let mut checker = Checker::new(&NoPlugins, Environment::of_process());
+    let mut file = ServiceFile::default();
+    match Source::open(path) {
+        Err(error) => {
+            checker.collector.file_error("unreadable", path, format!("the service file {error}"));
+        }
+        Ok(source) => match tree::parse(&source) {
+            Ok(root) => file = checker.service_file(&root, source.folder()),
+            Err(error) => checker.collector.syntax_error(error, |key| may_be_secret(&NoPlugins, key)),
+        },
+    }
+    if checker.collector.has_errors() { Err(checker.collector.finish()) } else { Ok(file) }
+}
+
+struct NoPlugins;
+
+impl Catalogue for NoPlugins {
+    fn find(&self, _: PluginKind, _: &str) -> Option<&Descriptor> {
+        None
+    }
+
+    fn refusal(&self, _: PluginKind, _: &str) -> Option<String> {
+        None
+    }
+
+    fn names(&self, _: PluginKind) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Checker<'_> {
+    fn service_file(&mut self, root: &Node, folder: &Path) -> ServiceFile {
+        let mut file = ServiceFile::default();
+        let fields = Fields::read(&mut self.collector, root, "the service file", &KEYS, |_| None);
+        match fields.get("service") {
+            Some(node) => {
+                if let Some(version) = self.text(node, "service").filter(|version| version.text != "1") {
+                    let message = format!("`service` must be 1, found `{}`", version.text);
+                    self.collector.error("bad-value", &node.span, message);
+                }
+            }
+            None if fields.is_misspelled("service") || self.collector.has_errors() => {}
+            None => {
+                self.collector
+                    .error("missing-key", &root.span, "`service` is missing".to_owned())
+                    .help("add `service: 1` as the first line");
+            }
+        }
+        if let Some(node) = fields.get("pipelines") {
+            let nodes: Vec<&Node> = match &node.content {
+                Content::Sequence(items) => items.iter().collect(),
+                _ => vec![node],
+            };
+            let texts = nodes.into_iter().filter_map(|node| self.text(node, "pipelines"));
+            file.pipelines = texts.map(|path| folder.join(path.text).display().to_string()).collect();
+        }
+        if let Some(node) = fields.get("max_running") {
+            file.max_running = self.places(node, "max_running").unwrap_or(file.max_running);
+        }
+        if let Some(node) = fields.get("groups") {
+            file.groups = self.groups(node);
+        }
+        if let Some(node) = fields.get("log") {
+            let log = Fields::read(&mut self.collector, node, "`log`", &["level"], |_| None);
+            if let Some(node) = log.get("level")
+                && let Some(level) = self.text(node, "level")
+            {
+                if !LEVELS.contains(&level.text.as_str()) {
+                    let near = nearest(&level.text, LEVELS).map(|word| format!("did you mean `{word}`?"));
+                    self.collector
+                        .error(
+                            "bad-value",
+                            &node.span,
+                            format!("`level` must be one of {}", LEVELS.join(", ")),
+                        )
+                        .label(near.unwrap_or_default());
+                }
+                file.log_level = level.text;
+            }
+        }
+        file
+    }
+
+    fn groups(&mut self, node: &Node) -> BTreeMap<String, u64> {
+        if !matches!(node.content, Content::Mapping(_)) && !node.is_null() {
+            let message = format!("`groups` must be a mapping, found {}", node.form());
+            self.collector
+                .error("wrong-form", &node.span, message)
+                .help("example: `groups: { qualys-emea: 1 }`");
+        }
+        let mut groups = BTreeMap::new();
+        for entry in node.entries() {
+            if let Some(places) = self.places(&entry.value, &entry.key.text) {
+                groups.insert(entry.key.text.clone(), places);
+            }
+        }
+        groups
+    }
+
+    fn places(&mut self, node: &Node, key: &str) -> Option<u64> {
+        let text = self.text(node, key)?.text;
+        let places = text.parse().ok().filter(|places| (1..=1000).contains(places));
+        if places.is_none() {
+            let message = format!("`{key}` must be a number from 1 to 1000, found `{text}`");
+            self.collector.error("bad-value", &node.span, message);
+        }
+        places
+    }
+}

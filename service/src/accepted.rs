@@ -1,0 +1,165 @@
+//! Reads the service file and all pipeline files, with the host: this process parses no YAML.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use scanbridge_observe::{BundleResult, ServiceFile};
+use serde_json::Value;
+
+use crate::ask::ask;
+
+/// Where the configuration is.
+#[derive(Debug, Clone)]
+pub(crate) struct Sources {
+    /// The host's program.
+    pub(crate) program: PathBuf,
+    /// `--config`; without it the default file, which may be missing.
+    pub(crate) config: Option<PathBuf>,
+    /// Folders and files of the command line.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Options of every host command, such as `--plugin-dir`.
+    pub(crate) common: Vec<OsString>,
+}
+
+/// All configuration as it is on the disk now.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) service: ServiceFile,
+    pub(crate) results: Vec<BundleResult>,
+}
+
+const SERVICE_FILE: &str = "/etc/scanbridge/service.yaml";
+const PIPELINES: &str = "/etc/scanbridge/pipelines";
+
+impl Sources {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// When the service file is invalid, or a folder or the host cannot be used. Nothing may change then.
+    pub(crate) fn load(&self) -> Result<Loaded, String> {
+        let service = self.service_file()?;
+        let paths: Vec<PathBuf> = match (self.paths.is_empty(), service.pipelines.is_empty()) {
+            (false, _) => self.paths.clone(),
+            (true, false) => service.pipelines.iter().map(PathBuf::from).collect(),
+            (true, true) => vec![PathBuf::from(PIPELINES)],
+        };
+        let files = list_files(&paths)?;
+        let results = if files.is_empty() { Vec::new() } else { self.bundle(&files)? };
+        if results.len() != files.len() {
+            return Err(format!("the host answered for {} of {} pipeline files", results.len(), files.len()));
+        }
+        Ok(Loaded { service, results })
+    }
+
+    fn service_file(&self) -> Result<ServiceFile, String> {
+        let file = match &self.config {
+            Some(file) => file.clone(),
+            None if Path::new(SERVICE_FILE).exists() => PathBuf::from(SERVICE_FILE),
+            None => return Ok(ServiceFile::default()),
+        };
+        let mut command = self.command();
+        let answer = ask({
+            command.args(["config", "service"]).arg(&file).args(["--format", "json"]);
+            command
+        })?;
+        if answer.code != Some(0) {
+            return Err(format!(
+                "the service file {} is invalid\n{}",
+                file.display(),
+                answer.stderr.trim_end()
+            ));
+        }
+        serde_json::from_slice(&answer.stdout)
+            .map_err(|error| format!("unexpected answer of the host: {error}"))
+    }
+
+    fn bundle(&self, files: &[PathBuf]) -> Result<Vec<BundleResult>, String> {
+        let mut command = self.command();
+        command.args(["config", "bundle"]).args(files);
+        let answer = ask(command)?;
+        let lines = answer.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines
+            .map(serde_json::from_slice)
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("unexpected answer of the host: {error}; {}", answer.stderr.trim_end()))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.common).arg("-q");
+        command
+    }
+}
+
+/// The pipeline files, each once, by absolute path.
+fn list_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    for path in paths {
+        let refuse = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+        if fs::metadata(path).map_err(refuse)?.is_dir() {
+            let folder = path.canonicalize().map_err(refuse)?;
+            let mut names = Vec::new();
+            for entry in fs::read_dir(&folder).map_err(refuse)? {
+                names.push(entry.map_err(refuse)?.file_name());
+            }
+            names.sort();
+            files.extend(
+                names.iter().filter(|name| is_pipeline(Path::new(name))).map(|name| folder.join(name)),
+            );
+        } else {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize().map_err(refuse)?;
+            files.extend(path.file_name().map(|name| folder.join(name)));
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    Ok(files)
+}
+
+/// Names with a leading `.` or `_` are skipped: editors' files, and parts that operators keep next to their pipelines.
+fn is_pipeline(name: &Path) -> bool {
+    let text = name.to_string_lossy();
+    let is_yaml = name.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    is_yaml && !text.starts_with(['.', '_'])
+}
+
+/// A problem as one line: place, message and help.
+pub(crate) fn problem_in_words(problem: &Value) -> String {
+    let text = |name: &str| problem[name].as_str().unwrap_or_default();
+    let mut line = text("file").to_owned();
+    for name in ["line", "column"] {
+        if let Some(number) = problem[name].as_u64() {
+            line.push_str(&format!(":{number}"));
+        }
+    }
+    line.push_str(&format!(": {}", text("message")));
+    for name in ["hint"] {
+        if !text(name).is_empty() {
+            line.push_str(&format!("; {}", text(name)));
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_listed_without_hidden_files_and_subfolders() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.yaml", "a.yml", ".c.yaml", "_d.yaml", "e.yaml~", "f.txt"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        fs::create_dir(folder.path().join("deeper")).unwrap();
+        fs::write(folder.path().join("deeper/g.yaml"), "").unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        let twice = [folder.path().to_owned(), folder.path().join("b.yaml")];
+        assert_eq!(list_files(&twice).unwrap(), [real.join("a.yml"), real.join("b.yaml")]);
+        assert!(list_files(&[folder.path().join("absent")]).unwrap_err().contains("absent"));
+    }
+}

@@ -1,0 +1,166 @@
+//! Command-line arguments of the service. Scripts depend on them: names and meanings must not change.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::install::Install;
+use crate::log_sink::LogFormat;
+
+/// Run and control many pipelines
+#[derive(Debug, Parser)]
+#[command(
+    name = "scanbridge",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const SERVE_CODES: &str = "\
+Exit codes: 0 stopped in order, 64 usage error, 73 cannot create socket or file, 75 another service uses the state
+directory, 78 invalid service file or no valid pipeline. A pipeline that fails never ends the service.";
+
+const SERVICE_CODES: &str = "\
+Exit codes: 0 done, 64 unknown pipeline, 65 `status`: a pipeline is held, invalid or has failed, 69 no service at this
+socket, 75 not possible in this state, or a reload is pending, 77 permission denied, 78 a file was rejected. `run --wait`
+ends with the code of the run.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the pipelines of a directory by their schedules, until SIGTERM or Ctrl-C
+    #[command(after_help = SERVE_CODES)]
+    Serve(Serve),
+    /// Control a running service
+    #[command(subcommand, after_help = SERVICE_CODES)]
+    Service(ServiceCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Pipeline file, or directory with pipeline files (*.yaml, *.yml) [default: `pipelines` of the service file, else
+    /// /etc/scanbridge/pipelines]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Service file [default: /etc/scanbridge/service.yaml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Validate all files and start nothing
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Refuse to start if one pipeline is invalid
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Append the log to this file; SIGHUP opens it again after a rotation [default: standard error]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServiceCommand {
+    /// Show the state of all pipelines, or of one
+    Status {
+        /// Pipeline
+        name: Option<String>,
+        /// Show it again each two seconds
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Run a pipeline now
+    Run {
+        /// Pipeline
+        name: String,
+        /// Wait for the end of the run
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Stop a pipeline at its next checkpoint, and start it no more until `resume`
+    Pause {
+        /// Pipeline
+        name: String,
+    },
+    /// Continue a paused pipeline, or one that is held
+    Resume {
+        /// Pipeline
+        name: String,
+    },
+    /// Stop a run at its next checkpoint; again: at once
+    Stop {
+        /// Pipeline
+        name: String,
+    },
+    /// Read all files again; a file with errors keeps its accepted version
+    Reload {
+        /// Apply nothing if a file is rejected
+        #[arg(long)]
+        all_or_nothing: bool,
+        /// Stop runs of changed pipelines at the next checkpoint, and start them from the beginning
+        #[arg(long)]
+        now: bool,
+        /// Wait until no change is pending
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Log one line of counts for each pipeline and run, and print them
+    Statistics,
+    /// Show the last warnings and errors of a pipeline
+    Log {
+        /// Pipeline
+        name: String,
+        /// Number of lines
+        #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+        lines: usize,
+        /// Show further lines as they come
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Install the systemd unit of the service
+    Install(Install),
+    /// Remove the systemd unit; state and configuration are kept
+    Uninstall {
+        /// Name of the unit
+        #[arg(long, default_value = "scanbridge")]
+        name: String,
+        /// Root directory, for packaging
+        #[arg(long, default_value = "/", value_name = "DIR")]
+        root: PathBuf,
+    },
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Common {
+    /// Additional plugin directory; can be repeated
+    #[arg(long = "plugin-dir", global = true, value_name = "DIR")]
+    pub(crate) plugin_dirs: Vec<PathBuf>,
+    /// Load plugins even if any local user can modify them (unsafe)
+    #[arg(long, global = true)]
+    pub(crate) allow_world_writable_plugins: bool,
+    /// Allow core dumps (Linux). They contain the passwords of the runs
+    #[arg(long, global = true)]
+    pub(crate) allow_core_dumps: bool,
+    /// Directory for saved progress, run history and dead letters [default: as for `scanbridge run`]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Control socket [default: $RUNTIME_DIRECTORY/control.sock, else control.sock in the state directory]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Output format of `scanbridge service …`
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "FORMAT")]
+    pub(crate) format: LogFormat,
+    /// Format of log lines
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+    /// More log output: -v debug, -vv trace
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: u8,
+    /// Less log output: -q warnings and errors, -qq errors only
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub(crate) quiet: u8,
+}

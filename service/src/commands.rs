@@ -1,0 +1,258 @@
+//! `scanbridge service …`: sends requests to the service and prints its responses.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use hyper::Method;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use serde_json::Value;
+
+use crate::accepted::problem_in_words;
+use crate::cli::{Common, ServiceCommand};
+use crate::client::{ClientError, Response, request};
+use crate::install::{install, uninstall};
+use crate::log_sink::printable;
+use crate::serve::{find_socket, is_json};
+use crate::table::status_table;
+use crate::terminal::{print, print_error};
+
+/// Executes a command and returns the exit code.
+pub(crate) fn execute(command: ServiceCommand, common: &Common) -> u8 {
+    let command = match command {
+        ServiceCommand::Install(options) => return install(&options),
+        ServiceCommand::Uninstall { name, root } => return uninstall(&name, &root),
+        command => command,
+    };
+    let socket = match find_socket(common) {
+        Ok(socket) => socket,
+        Err(refusal) => return refusal.print(),
+    };
+    let client = Client { socket, is_json: is_json(common) };
+    client.execute(command).unwrap_or_else(|error| {
+        print_error(&error.message);
+        error.exit_code
+    })
+}
+
+struct Client {
+    socket: PathBuf,
+    is_json: bool,
+}
+
+/// Pause between two looks at the state.
+const POLL: Duration = Duration::from_millis(250);
+const WATCH: Duration = Duration::from_secs(2);
+const FAILED: u8 = 65;
+const PENDING: u8 = 75;
+const REJECTED: u8 = 78;
+
+impl Client {
+    fn execute(&self, command: ServiceCommand) -> Result<u8, ClientError> {
+        match command {
+            ServiceCommand::Status { name, watch } => self.status(name.as_deref(), watch),
+            ServiceCommand::Run { name, wait } => self.run(&name, wait),
+            ServiceCommand::Pause { name } => self.act(&name, "pause"),
+            ServiceCommand::Resume { name } => self.act(&name, "resume"),
+            ServiceCommand::Stop { name } => self.act(&name, "stop"),
+            ServiceCommand::Reload { all_or_nothing, now, wait } => self.reload(all_or_nothing, now, wait),
+            ServiceCommand::Statistics => {
+                let lines = self.post("/api/v1/statistics")?.body;
+                self.print(&lines, || lines_of(&lines, |line| line.as_str().unwrap_or_default().to_owned()));
+                Ok(0)
+            }
+            ServiceCommand::Log { name, lines, follow } => self.log(&name, lines, follow),
+            ServiceCommand::Install(_) | ServiceCommand::Uninstall { .. } => Ok(0),
+        }
+    }
+
+    fn status(&self, name: Option<&str>, watch: bool) -> Result<u8, ClientError> {
+        loop {
+            let service = self.get("/api/v1/service")?.body;
+            let pipelines = match name {
+                Some(name) => Value::Array(vec![self.get(&path(name, ""))?.body]),
+                None => self.get("/api/v1/pipelines")?.body,
+            };
+            let both = serde_json::json!({ "service": service, "pipelines": pipelines });
+            self.print(&both, || status_table(&both, &Zoned::now()));
+            if !watch {
+                let is_failed = |pipeline: &Value| {
+                    let is_bad = matches!(pipeline["state"].as_str(), Some("held" | "invalid"));
+                    is_bad || (pipeline["run"].is_null() && pipeline["last_run"]["status"] == "failed")
+                };
+                let is_any_failed = pipelines.as_array().is_some_and(|all| all.iter().any(is_failed));
+                return Ok(if is_any_failed { FAILED } else { 0 });
+            }
+            thread::sleep(WATCH);
+        }
+    }
+
+    fn run(&self, name: &str, wait: bool) -> Result<u8, ClientError> {
+        let before = self.get(&path(name, ""))?.body["last_run"]["started"].clone();
+        let view = self.post(&path(name, "run"))?.body;
+        if !wait {
+            self.print_state(&view);
+            return Ok(0);
+        }
+        loop {
+            let view = self.get(&path(name, ""))?.body;
+            let last = &view["last_run"];
+            if last["started"] != before && !last["ended"].is_null() {
+                self.print_state(&view);
+                // A process that a signal ended has no exit code; that counts as a bug.
+                return Ok(last["exit_code"].as_u64().and_then(|code| u8::try_from(code).ok()).unwrap_or(70));
+            }
+            if matches!(view["state"].as_str(), Some("paused" | "held" | "invalid")) {
+                self.print_state(&view);
+                return Ok(PENDING);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn act(&self, name: &str, action: &str) -> Result<u8, ClientError> {
+        let view = self.post(&path(name, action))?.body;
+        self.print_state(&view);
+        Ok(0)
+    }
+
+    fn reload(&self, all_or_nothing: bool, now: bool, wait: bool) -> Result<u8, ClientError> {
+        let route = format!("/api/v1/reload?all_or_nothing={all_or_nothing}&now={now}");
+        let report = self.post(&route)?.body;
+        self.print(&report, || reload_in_words(&report));
+        if report["rejected"].as_array().is_some_and(|list| !list.is_empty()) {
+            return Ok(REJECTED);
+        }
+        loop {
+            let pipelines = self.get("/api/v1/pipelines")?.body;
+            let is_pending =
+                pipelines.as_array().is_some_and(|all| all.iter().any(|one| one["pending"] == true));
+            if !is_pending {
+                return Ok(0);
+            }
+            if !wait {
+                return Ok(PENDING);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn log(&self, name: &str, lines: usize, follow: bool) -> Result<u8, ClientError> {
+        let route = |since: u64| format!("/api/v1/log?pipeline={}&since={since}", encoded(name));
+        let mut since = 0;
+        let skip = |all: &[Value]| all.len().saturating_sub(lines);
+        loop {
+            let kept = self.get(&route(since))?.body;
+            let all = kept.as_array().map_or(&[][..], Vec::as_slice);
+            let first = if since == 0 { skip(all) } else { 0 };
+            let shown = Value::Array(all[first..].to_vec());
+            since = all.last().and_then(|line| line["number"].as_u64()).unwrap_or(since);
+            if self.is_json {
+                print(&lines_of(&shown, ToString::to_string));
+            } else {
+                print(&lines_of(&shown, log_line));
+            }
+            if !follow {
+                return Ok(0);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn get(&self, path: &str) -> Result<Response, ClientError> {
+        checked(request(&self.socket, &Method::GET, path)?)
+    }
+
+    fn post(&self, path: &str) -> Result<Response, ClientError> {
+        checked(request(&self.socket, &Method::POST, path)?)
+    }
+
+    fn print(&self, json: &Value, text: impl FnOnce() -> String) {
+        print(&if self.is_json { format!("{json}\n") } else { text() });
+    }
+
+    fn print_state(&self, view: &Value) {
+        self.print(view, || {
+            let text = |name: &str| printable(view[name].as_str().unwrap_or_default());
+            let reason = text("reason");
+            let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+            format!("{}: {}{reason}\n", text("name"), text("state"))
+        });
+    }
+}
+
+/// The response, or its error (RFC 9457).
+fn checked(response: Response) -> Result<Response, ClientError> {
+    if response.status < 400 {
+        return Ok(response);
+    }
+    let text = |name: &str| printable(response.body[name].as_str().unwrap_or_default());
+    let detail = text("detail");
+    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+    let exit_code =
+        response.body["exit_code"].as_u64().and_then(|code| u8::try_from(code).ok()).unwrap_or(69);
+    Err(ClientError { message: format!("{}{detail}", text("title")), exit_code })
+}
+
+fn path(name: &str, action: &str) -> String {
+    let name = encoded(name);
+    if action.is_empty() {
+        format!("/api/v1/pipelines/{name}")
+    } else {
+        format!("/api/v1/pipelines/{name}/{action}")
+    }
+}
+
+/// Percent encoding of all bytes that names of pipelines do not have.
+fn encoded(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => text.push(char::from(byte)),
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+fn reload_in_words(report: &Value) -> String {
+    let mut text = String::new();
+    for what in ["added", "changed", "removed", "unchanged"] {
+        let names: Vec<&str> =
+            report[what].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !names.is_empty() {
+            text.push_str(&format!("{what}: {}\n", names.join(", ")));
+        }
+    }
+    for pending in report["pending"].as_array().into_iter().flatten() {
+        let field = |name: &str| pending[name].as_str().unwrap_or_default();
+        text.push_str(&format!("pending: {} ({})\n", field("pipeline"), field("reason")));
+    }
+    for rejected in report["rejected"].as_array().into_iter().flatten() {
+        text.push_str(&format!("rejected: {}\n", rejected["file"].as_str().unwrap_or_default()));
+        for problem in rejected["problems"].as_array().into_iter().flatten() {
+            text.push_str(&format!("  {}\n", printable(&problem_in_words(problem))));
+        }
+    }
+    if text.is_empty() { "nothing to reload\n".to_owned() } else { text }
+}
+
+fn log_line(line: &Value) -> String {
+    let text = |name: &str| printable(line[name].as_str().unwrap_or_default());
+    let instance = text("instance");
+    let instance = if instance.is_empty() { instance } else { format!("{instance}: ") };
+    let run = line["run"].as_u64().map(|run| format!("#{run}")).unwrap_or_default();
+    let level = text("level").to_uppercase();
+    format!("{} {level:>5} {}{run} {instance}{}", local(&text("time")), text("pipeline"), text("message"))
+}
+
+/// The time by the clock of the machine.
+fn local(time: &str) -> String {
+    let shown = |time: Timestamp| time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+    time.parse().map_or_else(|_| time.to_owned(), shown)
+}
+
+fn lines_of(list: &Value, line: impl Fn(&Value) -> String) -> String {
+    list.as_array().into_iter().flatten().map(|entry| line(entry) + "\n").collect()
+}

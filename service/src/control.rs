@@ -1,0 +1,188 @@
+//! HTTP on the control socket. The file permissions of the socket decide who may connect, the user of the other process
+//! decides what it may do.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+use std::{fs, thread};
+
+use axum::Router;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Path as UrlPath, Query, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
+use serde::Deserialize;
+use tokio::net::UnixListener;
+use tokio::sync::oneshot;
+
+use crate::log_sink::Level;
+use crate::machine::Request;
+use crate::message::Message;
+use crate::request::{Api, ReloadMode, Reply};
+
+/// How long the main loop may take. A reload starts a process of the host.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// A control socket that accepts connections.
+pub(crate) struct Control {
+    listener: std::os::unix::net::UnixListener,
+}
+
+impl Control {
+    /// Replaces a socket that a killed service has left. The caller holds the lock of the state directory.
+    ///
+    /// # Errors
+    /// When the socket cannot be created.
+    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = std::os::unix::net::UnixListener::bind(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener })
+    }
+
+    /// Answers requests in a thread of its own.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(crate) fn serve(self, sender: SyncSender<Message>) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let serve = move || {
+            runtime.block_on(async {
+                if let Ok(listener) = UnixListener::from_std(self.listener) {
+                    let router = router(sender).into_make_service_with_connect_info::<Peer>();
+                    let _ = axum::serve(listener, router).await;
+                }
+            });
+        };
+        thread::Builder::new().name("control".to_owned()).spawn(serve)?;
+        Ok(())
+    }
+}
+
+/// The user of the process at the other end.
+#[derive(Debug, Clone, Copy)]
+struct Peer(Option<u32>);
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self(stream.io().peer_cred().ok().map(|peer| peer.uid()))
+    }
+}
+
+impl Peer {
+    /// Root and the user of the service may change things; members of its group may read.
+    fn may_operate(self) -> bool {
+        self.0.is_some_and(|user| user == 0 || user == rustix::process::geteuid().as_raw())
+    }
+}
+
+type Sender = SyncSender<Message>;
+
+fn router(sender: Sender) -> Router {
+    Router::new()
+        .route("/health/live", get(async |State(to): State<Sender>| ask(&to, Api::Live).await))
+        .route("/health/ready", get(async |State(to): State<Sender>| ask(&to, Api::Ready).await))
+        .route("/api/v1/service", get(async |State(to): State<Sender>| ask(&to, Api::Service).await))
+        .route("/api/v1/pipelines", get(async |State(to): State<Sender>| ask(&to, Api::Pipelines).await))
+        .route("/api/v1/pipelines/{name}", get(pipeline))
+        .route("/api/v1/pipelines/{name}/{action}", post(act))
+        .route("/api/v1/reload", post(reload))
+        .route("/api/v1/statistics", post(statistics))
+        .route("/api/v1/log", get(log))
+        .fallback(async |uri: Uri| {
+            Reply::problem(404, &format!("no route {}", uri.path()), "").into_response()
+        })
+        .with_state(sender)
+}
+
+async fn pipeline(State(to): State<Sender>, UrlPath(name): UrlPath<String>) -> Response {
+    ask(&to, Api::Pipeline(name)).await
+}
+
+async fn act(
+    State(to): State<Sender>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    UrlPath((name, action)): UrlPath<(String, String)>,
+) -> Response {
+    let request = match action.as_str() {
+        "run" => Request::Run,
+        "pause" => Request::Pause,
+        "resume" => Request::Resume,
+        "stop" => Request::Stop,
+        other => return Reply::problem(404, &format!("no action `{other}`"), "").into_response(),
+    };
+    change(&to, peer, Api::Act(name, request)).await
+}
+
+async fn reload(
+    State(to): State<Sender>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(mode): Query<ReloadMode>,
+) -> Response {
+    change(&to, peer, Api::Reload(mode)).await
+}
+
+async fn statistics(State(to): State<Sender>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    change(&to, peer, Api::Statistics).await
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct LogQuery {
+    pipeline: Option<String>,
+    level: Option<String>,
+    since: u64,
+}
+
+async fn log(State(to): State<Sender>, Query(query): Query<LogQuery>) -> Response {
+    let level = query.level.map_or(Level::Warn, |level| Level::read(&level));
+    ask(&to, Api::Log { pipeline: query.pipeline, level, since: query.since }).await
+}
+
+async fn change(to: &Sender, peer: Peer, request: Api) -> Response {
+    if !peer.may_operate() {
+        let detail = "only root and the user of the service may change things";
+        return Reply::problem(403, "permission denied", detail).into_response();
+    }
+    ask(to, request).await
+}
+
+/// Passes a request to the main loop and waits for its reply.
+async fn ask(to: &Sender, request: Api) -> Response {
+    let (sender, receiver) = oneshot::channel();
+    match to.try_send(Message::Api(request, sender)) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_)) => {
+            return Reply::problem(503, "the service is busy", "try again").into_response();
+        }
+        Err(TrySendError::Disconnected(_)) => {
+            return Reply::problem(503, "the service is stopping", "").into_response();
+        }
+    }
+    let reply = match tokio::time::timeout(LIMIT, receiver).await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(_)) => Reply::problem(503, "the service is stopping", ""),
+        Err(_) => Reply::problem(504, "the service timed out", ""),
+    };
+    reply.into_response()
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let kind = if self.status < 400 || self.body.get("title").is_none() {
+            "application/json"
+        } else {
+            "application/problem+json"
+        };
+        (status, [(header::CONTENT_TYPE, kind)], self.body.to_string()).into_response()
+    }
+}

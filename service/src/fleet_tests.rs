@@ -1,0 +1,396 @@
+//! The table of endings, and any order of events.
+
+use proptest::prelude::*;
+use scanbridge_observe::{RestartKeys, ScheduleKeys};
+
+use super::*;
+use crate::machine::Trigger;
+use crate::schedule::Schedule;
+
+fn clock(secs: u64) -> Clock {
+    let begin: jiff::Timestamp = "2026-11-30T00:00:00Z".parse().expect("a time");
+    Clock { wall: begin + Duration::from_secs(secs), steady: Duration::from_secs(1000 + secs) }
+}
+
+fn keys(number: usize) -> ScheduleKeys {
+    match number {
+        0 => ScheduleKeys::Manual,
+        1 => ScheduleKeys::Continuous,
+        2 => ScheduleKeys::Every { minutes: 10, jitter_secs: 0 },
+        _ => ScheduleKeys::Cron {
+            pattern: "*/5 * * * *".to_owned(),
+            timezone: Some("UTC".to_owned()),
+            jitter_secs: 20,
+            catch_up: true,
+        },
+    }
+}
+
+fn settings(keys: &ScheduleKeys, group: Option<&str>) -> Settings {
+    Settings {
+        schedule: Schedule::new(keys, "machine", "p").expect("a valid schedule"),
+        restart: RestartKeys { initial_secs: 30, max_secs: 900, give_up_after: 0 },
+        group: group.map(str::to_owned),
+        hang: Duration::from_secs(600),
+    }
+}
+
+fn fleet_with(keys: &ScheduleKeys) -> Fleet {
+    let mut fleet = Fleet::new(4, BTreeMap::new(), clock(0));
+    fleet.load("p", settings(keys, None), clock(0), (Stored::default(), Before::Rest));
+    fleet
+}
+
+fn state(fleet: &Fleet) -> State {
+    fleet.get("p").map(Machine::state).expect("a pipeline")
+}
+
+fn end(fleet: &mut Fleet, code: Option<u8>, secs: u64) -> Vec<Task> {
+    fleet.ended("p", Ending { code, reason: "reason".to_owned() }, clock(secs), 1.0)
+}
+
+/// A continuous pipeline that has been started at second 0 and has reported.
+fn running() -> Fleet {
+    let mut fleet = fleet_with(&ScheduleKeys::Continuous);
+    let started = vec![("p".to_owned(), Action::Start { trigger: Trigger::Schedule, restart: false })];
+    assert_eq!(fleet.tick(clock(0)), started);
+    assert_eq!(state(&fleet), State::Starting);
+    fleet.sign("p", clock(0));
+    assert_eq!(state(&fleet), State::Running);
+    fleet
+}
+
+#[test]
+fn exit_code_decides_what_follows() {
+    for (code, expected) in [
+        (Some(0), State::Waiting),
+        (Some(65), State::Waiting),
+        (Some(66), State::Waiting),
+        (Some(69), State::Retrying),
+        (Some(70), State::Retrying),
+        (Some(73), State::Retrying),
+        (Some(74), State::Retrying),
+        (Some(75), State::Blocked),
+        (Some(76), State::Retrying),
+        (Some(130), State::Retrying),
+        (Some(101), State::Retrying),
+        (None, State::Retrying),
+        (Some(64), State::Held),
+        (Some(77), State::Held),
+        (Some(78), State::Held),
+    ] {
+        let mut fleet = running();
+        end(&mut fleet, code, 5);
+        assert_eq!(state(&fleet), expected, "{code:?}");
+        // A continuous pipeline and one that failed start again after the first pause; a held one never.
+        assert!(fleet.tick(clock(34)).is_empty(), "{code:?}");
+        assert_eq!(fleet.tick(clock(35)).len(), usize::from(expected != State::Held), "{code:?}");
+        assert_eq!(fleet.tick(clock(600)).len(), 0, "{code:?}");
+    }
+}
+
+#[test]
+fn pauses_double_up_to_the_longest_and_a_stable_run_resets_them() {
+    let mut fleet = running();
+    let mut at = 5;
+    for pause in [30, 60, 120, 240, 480, 900, 900] {
+        end(&mut fleet, Some(69), at);
+        assert!(fleet.tick(clock(at + pause - 1)).is_empty());
+        assert_eq!(fleet.tick(clock(at + pause)).len(), 1, "a pause of {pause} s");
+        at += pause + 1;
+    }
+    end(&mut fleet, Some(69), at + 700);
+    assert_eq!(fleet.tick(clock(at + 730)).len(), 1, "the run was stable");
+}
+
+#[test]
+fn five_bugs_in_a_row_hold_the_pipeline() {
+    let mut fleet = running();
+    let mut at = 1;
+    for _ in 0..4 {
+        end(&mut fleet, Some(70), at);
+        assert_eq!(state(&fleet), State::Retrying);
+        at += 900;
+        assert_eq!(fleet.tick(clock(at)).len(), 1);
+    }
+    end(&mut fleet, Some(70), at + 1);
+    assert_eq!(state(&fleet), State::Held);
+    assert!(fleet.tick(clock(at + 100_000)).is_empty());
+    fleet.request("p", Request::Resume, clock(at + 100_000)).expect("a held pipeline can be resumed");
+    assert_eq!(fleet.tick(clock(at + 100_000)).len(), 1);
+}
+
+#[test]
+fn run_that_hangs_is_terminated_then_killed_and_counts_as_a_bug() {
+    let mut fleet = running();
+    assert!(fleet.tick(clock(659)).is_empty());
+    assert_eq!(fleet.tick(clock(660)), [("p".to_owned(), Action::Terminate)]);
+    assert!(fleet.tick(clock(669)).is_empty());
+    assert_eq!(fleet.tick(clock(670)), [("p".to_owned(), Action::Kill)]);
+    assert!(fleet.tick(clock(900)).is_empty());
+    end(&mut fleet, None, 901);
+    assert!(fleet.get("p").is_some_and(|machine| machine.reason().contains("exit code 70")));
+}
+
+#[test]
+fn stop_and_pause_of_a_run() {
+    for (request, code, expected) in [
+        (Request::Stop, 130, State::Paused),
+        (Request::Stop, 0, State::Waiting),
+        (Request::Pause, 130, State::Paused),
+        (Request::Pause, 0, State::Paused),
+        (Request::Stop, 77, State::Held),
+    ] {
+        let mut fleet = running();
+        let tasks = fleet.request("p", request, clock(1)).expect("a running pipeline");
+        assert_eq!(tasks, [("p".to_owned(), Action::Stop(StopAt::Asset))]);
+        assert_eq!(state(&fleet), State::Stopping);
+        end(&mut fleet, Some(code), 2);
+        assert_eq!(state(&fleet), expected, "{request:?} {code}");
+    }
+    let mut fleet = running();
+    fleet.request("p", Request::Pause, clock(1)).expect("a running pipeline");
+    assert_eq!(fleet.tick(clock(61)), [("p".to_owned(), Action::Stop(StopAt::Now))]);
+    assert_eq!(fleet.tick(clock(71)), [("p".to_owned(), Action::Terminate)]);
+    assert_eq!(fleet.tick(clock(81)), [("p".to_owned(), Action::Kill)]);
+    end(&mut fleet, None, 82);
+    assert_eq!(state(&fleet), State::Paused);
+    assert!(fleet.tick(clock(100_000)).is_empty());
+    fleet.request("p", Request::Resume, clock(100_000)).expect("a paused pipeline");
+    assert_eq!(fleet.tick(clock(100_000)).len(), 1, "the interrupted run is resumed at once");
+}
+
+#[test]
+fn change_waits_for_the_end_of_the_report_and_removal_for_the_asset() {
+    let mut fleet = running();
+    let tasks = fleet.change("p", settings(&ScheduleKeys::Manual, None), false, clock(1));
+    assert_eq!(tasks, [("p".to_owned(), Action::Stop(StopAt::Report))]);
+    assert!(fleet.get("p").is_some_and(Machine::is_pending));
+    end(&mut fleet, Some(130), 2);
+    assert!(fleet.get("p").is_some_and(|machine| !machine.is_pending()));
+    let again = vec![("p".to_owned(), Action::Start { trigger: Trigger::Reload, restart: false })];
+    assert_eq!(fleet.tick(clock(2)), again);
+
+    let mut fleet = running();
+    fleet.change("p", settings(&ScheduleKeys::Continuous, None), true, clock(1));
+    end(&mut fleet, Some(130), 2);
+    let again = vec![("p".to_owned(), Action::Start { trigger: Trigger::Reload, restart: true })];
+    assert_eq!(fleet.tick(clock(2)), again);
+
+    let tasks = fleet.remove("p", clock(3));
+    assert_eq!(tasks, [("p".to_owned(), Action::Stop(StopAt::Asset))]);
+    assert_eq!(end(&mut fleet, Some(130), 4), [("p".to_owned(), Action::Forget)]);
+    assert!(fleet.get("p").is_none());
+}
+
+#[test]
+fn regular_start_during_a_run_is_skipped_and_counted() {
+    let mut fleet = fleet_with(&ScheduleKeys::Every { minutes: 10, jitter_secs: 0 });
+    assert_eq!(fleet.tick(clock(0)).len(), 1);
+    fleet.sign("p", clock(0));
+    for minute in 1..=25 {
+        fleet.sign("p", clock(minute * 60));
+        assert!(fleet.tick(clock(minute * 60)).is_empty());
+    }
+    assert_eq!(fleet.get("p").map(|machine| machine.skipped), Some(2));
+    end(&mut fleet, Some(0), 25 * 60);
+    assert!(fleet.tick(clock(30 * 60 - 1)).is_empty());
+    assert_eq!(fleet.tick(clock(30 * 60)).len(), 1, "a multiple of the interval after the last start");
+}
+
+#[test]
+fn regular_start_comes_before_a_retry() {
+    let mut fleet = fleet_with(&keys(3));
+    fleet.tick(clock(400));
+    fleet.ended("p", Ending { code: Some(69), reason: String::new() }, clock(401), 1.0);
+    let mut started = 401;
+    for _ in 0..6 {
+        while fleet.tick(clock(started)).is_empty() {
+            started += 1;
+        }
+        fleet.ended("p", Ending { code: Some(69), reason: String::new() }, clock(started), 1.0);
+    }
+    assert!(started <= 400 + 6 * 320, "a pause was longer than the schedule: {started}");
+}
+
+#[test]
+fn interrupted_pipeline_resumes_after_a_restart_but_not_a_paused_or_held_one() {
+    let mut fleet = Fleet::new(4, BTreeMap::new(), clock(0));
+    fleet.load("p", settings(&keys(3), None), clock(1), (Stored::default(), Before::Interrupted));
+    fleet.load("q", settings(&keys(3), None), clock(1), (Stored::default(), Before::Paused));
+    let tasks = fleet.tick(clock(1));
+    assert_eq!(tasks, [("p".to_owned(), Action::Start { trigger: Trigger::Resume, restart: false })]);
+    assert_eq!(fleet.get("q").map(Machine::state), Some(State::Paused));
+    let held = Before::Held("login rejected".to_owned());
+    fleet.load("r", settings(&keys(3), None), clock(1), (Stored::default(), held));
+    assert!(fleet.tick(clock(100_000)).iter().all(|(name, _)| name == "p"));
+    assert!(fleet.get("r").is_some_and(|m| m.state() == State::Held && m.reason() == "login rejected"));
+}
+
+const NAMES: [&str; 5] = ["manual", "continuous", "every", "cron", "other"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Advance(u64),
+    SetBack(u64),
+    Ask(usize, Request),
+    End(usize, Option<u8>, f64),
+    Sign(usize),
+    Change(usize, bool),
+    Replace(usize),
+    Invalid(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let pipeline = || 0..NAMES.len();
+    let request =
+        prop_oneof![Just(Request::Run), Just(Request::Pause), Just(Request::Resume), Just(Request::Stop)];
+    let code = prop_oneof![
+        Just(None),
+        proptest::sample::select(vec![0, 64, 65, 66, 69, 70, 73, 74, 75, 76, 77, 78, 101, 130])
+            .prop_map(Some)
+    ];
+    let step = prop_oneof![
+        4 => (0_u64..1500).prop_map(Step::Advance),
+        1 => (0_u64..200_000).prop_map(Step::SetBack),
+        3 => (pipeline(), request).prop_map(|(at, request)| Step::Ask(at, request)),
+        4 => (pipeline(), code, 0.0..=1.0_f64).prop_map(|(at, code, random)| Step::End(at, code, random)),
+        3 => pipeline().prop_map(Step::Sign),
+        1 => (pipeline(), any::<bool>()).prop_map(|(at, is_now)| Step::Change(at, is_now)),
+        1 => pipeline().prop_map(Step::Replace),
+        1 => pipeline().prop_map(Step::Invalid),
+    ];
+    proptest::collection::vec(step, 1..80)
+}
+
+/// The processes as the supervisor would have them.
+#[derive(Default)]
+struct Processes(Vec<String>);
+
+impl Processes {
+    fn carry_out(&mut self, tasks: Vec<Task>) {
+        for (name, action) in tasks {
+            match action {
+                Action::Start { .. } => {
+                    assert!(!self.0.contains(&name), "two runs of {name}");
+                    self.0.push(name);
+                }
+                Action::Forget => assert!(!self.0.contains(&name), "{name} was deleted while it runs"),
+                _ => assert!(self.0.contains(&name), "{action:?} without a process of {name}"),
+            }
+        }
+    }
+}
+
+fn group(at: usize) -> Option<&'static str> {
+    (at >= 3).then_some("shared")
+}
+
+fn load(fleet: &mut Fleet, at: usize, now: Clock) {
+    fleet.load(NAMES[at], settings(&keys(at.min(3)), group(at)), now, (Stored::default(), Before::Rest));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn any_order_of_events_keeps_the_rules(steps in steps()) {
+        let mut now = clock(0);
+        let mut fleet = Fleet::new(2, BTreeMap::from([("shared".to_owned(), 1)]), now);
+        (0..NAMES.len()).for_each(|at| load(&mut fleet, at, now));
+        let mut processes = Processes::default();
+        for step in steps {
+            let held: Vec<&str> =
+                NAMES.into_iter().filter(|name| fleet.get(name).is_some_and(|m| m.state() == State::Held)).collect();
+            let mut freed = None;
+            match step {
+                Step::Advance(secs) => {
+                    now.wall += Duration::from_secs(secs);
+                    now.steady += Duration::from_secs(secs);
+                }
+                Step::SetBack(secs) => now.wall -= Duration::from_secs(secs),
+                Step::Ask(at, request) => {
+                    freed = (request != Request::Run && request != Request::Stop).then_some(NAMES[at]);
+                    if let Ok(tasks) = fleet.request(NAMES[at], request, now) {
+                        processes.carry_out(tasks);
+                    }
+                }
+                Step::End(at, code, random) => {
+                    if processes.0.iter().any(|name| name == NAMES[at]) {
+                        processes.0.retain(|name| name != NAMES[at]);
+                        let tasks = fleet.ended(NAMES[at], Ending { code, reason: String::new() }, now, random);
+                        processes.carry_out(tasks);
+                        if let Some(machine) = fleet.get(NAMES[at])
+                            && matches!(machine.state(), State::Retrying | State::Blocked)
+                        {
+                            let pause = machine.next(now);
+                            prop_assert!(!pause.is_reached(now) || at == 3 || at == 4, "no pause");
+                            let longest = Clock { wall: now.wall, steady: now.steady + Duration::from_secs(900) };
+                            prop_assert!(machine.next(now) != crate::schedule::Due::Never);
+                            prop_assert!(matches!(machine.next(now), crate::schedule::Due::Wall(_)) || pause.is_reached(longest));
+                        }
+                    }
+                }
+                Step::Sign(at) => fleet.sign(NAMES[at], now),
+                Step::Change(at, is_now) => {
+                    freed = Some(NAMES[at]);
+                    processes.carry_out(fleet.change(NAMES[at], settings(&keys(at.min(3)), group(at)), is_now, now));
+                }
+                Step::Replace(at) => {
+                    freed = Some(NAMES[at]);
+                    processes.carry_out(fleet.remove(NAMES[at], now));
+                    if fleet.get(NAMES[at]).is_none() {
+                        load(&mut fleet, at, now);
+                    }
+                }
+                Step::Invalid(at) => {
+                    if !processes.0.iter().any(|name| name == NAMES[at]) {
+                        freed = Some(NAMES[at]);
+                        fleet.invalid(NAMES[at], "faulty".to_owned());
+                    }
+                }
+            }
+            processes.carry_out(fleet.tick(now));
+            prop_assert!(processes.0.len() <= 2, "more runs than places: {:?}", processes.0);
+            prop_assert!(processes.0.iter().filter(|name| *name == "cron" || *name == "other").count() <= 1);
+            for (name, machine) in fleet.iter() {
+                prop_assert_eq!(machine.state().is_active(), processes.0.contains(name), "{}: {:?}", name, machine.state());
+            }
+            for name in held.into_iter().filter(|name| freed != Some(*name)) {
+                prop_assert_eq!(fleet.get(name).map(Machine::state), Some(State::Held), "{} left `held` by itself", name);
+            }
+        }
+        // Every state can be left: all pipelines can be brought to a new run.
+        for at in 0..NAMES.len() {
+            let name = NAMES[at];
+            for other in std::mem::take(&mut processes.0) {
+                let tasks = fleet.ended(&other, Ending { code: Some(0), reason: String::new() }, now, 0.5);
+                processes.carry_out(tasks);
+                if fleet.get(&other).is_some_and(|m| m.state() == State::Waiting) {
+                    let _ = fleet.request(&other, Request::Pause, now);
+                }
+            }
+            if fleet.get(name).is_none() {
+                load(&mut fleet, at, now);
+            }
+            if fleet.get(name).is_some_and(|m| m.state() == State::Invalid) {
+                processes.carry_out(fleet.change(name, settings(&keys(at.min(3)), group(at)), false, now));
+            }
+            for request in [Request::Resume, Request::Run] {
+                if let Ok(tasks) = fleet.request(name, request, now) {
+                    processes.carry_out(tasks);
+                }
+            }
+            for _ in 0..NAMES.len() {
+                processes.carry_out(fleet.tick(now));
+                if processes.0.iter().any(|running| running == name) {
+                    break;
+                }
+                for other in std::mem::take(&mut processes.0) {
+                    let tasks = fleet.ended(&other, Ending { code: Some(64), reason: String::new() }, now, 0.5);
+                    processes.carry_out(tasks);
+                }
+            }
+            prop_assert!(processes.0.iter().any(|running| running == name), "{name} stays {:?}", fleet.get(name).map(Machine::state));
+        }
+    }
+}

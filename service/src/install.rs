@@ -1,0 +1,319 @@
+//! `scanbridge service install|uninstall`: account, directories and systemd unit. The texts are those of `dist/systemd`.
+
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+
+use crate::terminal::{print, print_error};
+
+const UNIT: &str = include_str!("../../dist/systemd/scanbridge.service");
+const TEMPLATE: &str = include_str!("../../dist/systemd/scanbridge@.service");
+const TIMER: &str = include_str!("../../dist/systemd/scanbridge@.timer");
+const SYSUSERS: &str = include_str!("../../dist/systemd/scanbridge.sysusers");
+
+const USAGE: u8 = 64;
+const SYSTEMD: u8 = 69;
+const CANNOT_CREATE: u8 = 73;
+const NOT_ROOT: u8 = 77;
+
+/// Options of `install`.
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// Name of the unit, and of its directories below /etc, /var/lib, /run and /var/log
+    #[arg(long, default_value = "scanbridge")]
+    name: String,
+    /// Description of the unit
+    #[arg(long, default_value = "Scanbridge")]
+    description: String,
+    /// Account of the service; it is created if it does not exist
+    #[arg(long, default_value = "scanbridge")]
+    account: String,
+    /// Directory with the pipeline files [default: /etc/NAME/pipelines]
+    #[arg(long, value_name = "DIR")]
+    pipelines: Option<PathBuf>,
+    /// Credential for `${credential:NAME}` and its file; can be repeated
+    #[arg(long = "credential", value_name = "NAME=PATH")]
+    credentials: Vec<String>,
+    /// Directory in which pipelines write files; can be repeated
+    #[arg(long = "path-write", value_name = "DIR")]
+    paths_write: Vec<PathBuf>,
+    /// Directory that pipelines read although the unit hides it, such as one below /home; can be repeated
+    #[arg(long = "path-read", value_name = "DIR")]
+    paths_read: Vec<PathBuf>,
+    /// Start the service at boot
+    #[arg(long, overrides_with = "no_enable")]
+    enable: bool,
+    /// Do not start the service at boot (default)
+    #[arg(long)]
+    no_enable: bool,
+    /// Start the service now
+    #[arg(long, overrides_with = "no_start")]
+    start: bool,
+    /// Do not start the service now (default)
+    #[arg(long)]
+    no_start: bool,
+    /// Also install a timer that runs one pipeline without the service, for example `Mon..Fri 05:00` emea
+    #[arg(long, num_args = 2, value_names = ["CALENDAR", "PIPELINE"])]
+    timer: Vec<String>,
+    /// Print the files instead of writing them
+    #[arg(long)]
+    print: bool,
+    /// Root directory, for packaging: write files only
+    #[arg(long, default_value = "/", value_name = "DIR")]
+    root: PathBuf,
+}
+
+type Failure = (u8, String);
+
+/// Installs or updates the unit. Returns the exit code.
+pub(crate) fn install(options: &Install) -> u8 {
+    conclude(try_to_install(options))
+}
+
+/// Stops and removes the unit. Returns the exit code.
+pub(crate) fn uninstall(name: &str, root: &Path) -> u8 {
+    conclude(try_to_uninstall(name, root))
+}
+
+fn conclude(result: Result<String, Failure>) -> u8 {
+    match result {
+        Ok(done) => {
+            print(&done);
+            0
+        }
+        Err((code, message)) => {
+            print_error(&message);
+            code
+        }
+    }
+}
+
+fn try_to_install(options: &Install) -> Result<String, Failure> {
+    let files = files(options)?;
+    if options.print {
+        let show = |(path, text): &(String, String)| format!("# {path}\n{text}\n");
+        return Ok(files.iter().map(show).collect());
+    }
+    let is_system = options.root == Path::new("/");
+    require_root(is_system)?;
+    let mut done = String::new();
+    let pipelines = pipelines(options);
+    let folders = [(pipelines.as_str(), 0o755), (&format!("/etc/{}/credentials", options.name), 0o700)];
+    for (folder, mode) in folders {
+        let path = below(&options.root, folder);
+        let made = DirBuilder::new().recursive(true).mode(mode).create(&path);
+        made.map_err(|error| (CANNOT_CREATE, format!("cannot create {}: {error}", path.display())))?;
+    }
+    for (path, text) in &files {
+        write(&below(&options.root, path), text, &mut done)?;
+    }
+    let name = &options.name;
+    if is_system {
+        call("systemd-sysusers", &[&format!("/etc/sysusers.d/{name}.conf")])?;
+        call("systemd-analyze", &["verify", &format!("/etc/systemd/system/{name}.service")])?;
+        call("systemctl", &["daemon-reload"])?;
+        for (is_wanted, verb) in [(options.enable, "enable"), (options.start, "restart")] {
+            if is_wanted {
+                call("systemctl", &[verb, &format!("{name}.service")])?;
+                let _ = writeln!(done, "systemctl {verb} {name}");
+            }
+        }
+        if let [_, pipeline] = options.timer.as_slice() {
+            call("systemctl", &["enable", "--now", &format!("{name}@{pipeline}.timer")])?;
+        }
+    }
+    let _ = writeln!(done, "pipelines: {pipelines}\nlog: journalctl -u {name}");
+    Ok(done)
+}
+
+fn try_to_uninstall(name: &str, root: &Path) -> Result<String, Failure> {
+    let is_system = root == Path::new("/");
+    check_name(name)?;
+    require_root(is_system)?;
+    let mut done = String::new();
+    if is_system {
+        call("systemctl", &["disable", "--now", &format!("{name}.service")])?;
+    }
+    let folder = below(root, "/etc/systemd/system");
+    for file in [
+        format!("{name}.service"),
+        format!("{name}.service.d/10-site.conf"),
+        format!("{name}@.service"),
+        format!("{name}@.timer"),
+    ] {
+        let path = folder.join(file);
+        match fs::remove_file(&path) {
+            Ok(()) => {
+                let _ = writeln!(done, "removed {}", path.display());
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err((CANNOT_CREATE, format!("cannot remove {}: {error}", path.display()))),
+        }
+    }
+    let _ = fs::remove_dir(folder.join(format!("{name}.service.d")));
+    if is_system {
+        call("systemctl", &["daemon-reload"])?;
+    }
+    let _ = writeln!(done, "kept: /etc/{name}, /var/lib/{name} and the account");
+    Ok(done)
+}
+
+fn require_root(is_system: bool) -> Result<(), Failure> {
+    if is_system && !rustix::process::geteuid().is_root() {
+        return Err((NOT_ROOT, "permission denied; run as root, or use --print or --root DIR".to_owned()));
+    }
+    Ok(())
+}
+
+/// All files with their texts.
+fn files(options: &Install) -> Result<Vec<(String, String)>, Failure> {
+    for name in [&options.name, &options.account].into_iter().chain(options.timer.get(1)) {
+        check_name(name)?;
+    }
+    let is_one_line = |text: &str| !text.contains(['\n', '\r']);
+    if !is_one_line(&options.description) || !options.timer.iter().all(|text| is_one_line(text)) {
+        return Err((USAGE, "a description and a calendar must be one line".to_owned()));
+    }
+    let units = format!("/etc/systemd/system/{}", options.name);
+    let mut files = vec![
+        (format!("/etc/sysusers.d/{}.conf", options.name), sysusers(options)),
+        (format!("{units}.service"), unit(options, UNIT)),
+    ];
+    if let Some(site) = site(options)? {
+        files.push((format!("{units}.service.d/10-site.conf"), site));
+    }
+    if let [calendar, pipeline] = options.timer.as_slice() {
+        files.push((format!("{units}@.service"), unit(options, TEMPLATE)));
+        files.push((format!("{units}@.timer"), TIMER.to_owned()));
+        let text = format!("[Timer]\nOnCalendar=\nOnCalendar={calendar}\n");
+        files.push((format!("{units}@{pipeline}.timer.d/10-site.conf"), text));
+    }
+    Ok(files)
+}
+
+/// The shipped unit with the names of this installation.
+fn unit(options: &Install, shipped: &str) -> String {
+    let line = |line: &str| match line.split_once('=') {
+        Some(("Description", "Scanbridge")) => {
+            format!("Description={}", options.description.replace('%', "%%"))
+        }
+        Some((key @ ("User" | "Group"), _)) => format!("{key}={}", options.account),
+        Some((key, value)) if key.ends_with("Directory") => {
+            format!("{key}={}", value.replace("scanbridge", &options.name))
+        }
+        Some(("ExecStart", "/usr/bin/scanbridge serve"))
+            if pipelines(options) != "/etc/scanbridge/pipelines" =>
+        {
+            format!("ExecStart=/usr/bin/scanbridge serve {}", pipelines(options))
+        }
+        Some(("ExecStart", value)) => {
+            format!("ExecStart={}", value.replace("/etc/scanbridge/pipelines", &pipelines(options)))
+        }
+        _ => line.to_owned(),
+    };
+    shipped.lines().map(|text| line(text) + "\n").collect()
+}
+
+fn sysusers(options: &Install) -> String {
+    let home = format!("/var/lib/{}", options.name);
+    SYSUSERS
+        .replace("u scanbridge ", &format!("u {} ", options.account))
+        .replace("/var/lib/scanbridge", &home)
+}
+
+fn pipelines(options: &Install) -> String {
+    let default = || format!("/etc/{}/pipelines", options.name);
+    options.pipelines.as_ref().map_or_else(default, |path| path.display().to_string())
+}
+
+/// The drop-in with credentials and further directories; `None` without any.
+fn site(options: &Install) -> Result<Option<String>, Failure> {
+    let mut text = "[Service]\n".to_owned();
+    for credential in &options.credentials {
+        let Some((name, path)) = credential.split_once('=').filter(|(_, path)| path.starts_with('/')) else {
+            return Err((USAGE, format!("--credential {credential} must be NAME=/PATH")));
+        };
+        check_name(name)?;
+        check_path(Path::new(path))?;
+        let _ = writeln!(text, "LoadCredential={name}:{path}");
+    }
+    for (key, paths) in [("ReadWritePaths", &options.paths_write), ("BindReadOnlyPaths", &options.paths_read)]
+    {
+        for path in paths {
+            check_path(path)?;
+            let _ = writeln!(text, "{key}={}", path.display());
+        }
+    }
+    if let Some(path) = &options.pipelines {
+        check_path(path)?;
+    }
+    Ok((text.lines().count() > 1).then_some(text))
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || name.starts_with(['.', '-']) || !name.bytes().all(is_valid) {
+        return Err((USAGE, format!("invalid name `{name}` (letters, digits, `-`, `_`, `.`)")));
+    }
+    Ok(())
+}
+
+/// A path in a unit: systemd splits at spaces, and `%` and quotes have a meaning.
+fn check_path(path: &Path) -> Result<(), Failure> {
+    let text = path.to_string_lossy();
+    if !path.is_absolute() || text.contains([' ', '\t', '\n', '\r', '%', '"', '\'', '\\', ':', '$']) {
+        return Err((
+            USAGE,
+            format!("{text} must be an absolute path without spaces, quotes, `%`, `:`, `$` and `\\`"),
+        ));
+    }
+    Ok(())
+}
+
+/// Writes a file. One that differs is kept with the extension `.old`: an operator may have changed it.
+fn write(path: &Path, text: &str, done: &mut String) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| (CANNOT_CREATE, format!("cannot write {}: {error}", path.display()));
+    let known = fs::read_to_string(path).ok();
+    if known.as_deref() == Some(text) {
+        let _ = writeln!(done, "unchanged {}", path.display());
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    if known.is_some() {
+        let mut old = path.as_os_str().to_owned();
+        old.push(".old");
+        fs::rename(path, &old).map_err(failed)?;
+        let _ = writeln!(done, "kept the earlier file as {}", Path::new(&old).display());
+    }
+    fs::write(path, text)
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o644)))
+        .map_err(failed)?;
+    let _ = writeln!(done, "wrote {}", path.display());
+    Ok(())
+}
+
+/// The absolute form of a path below a root directory.
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+fn call(program: &str, arguments: &[&str]) -> Result<(), Failure> {
+    let output = Command::new(program).args(arguments).output();
+    let output = output
+        .map_err(|error| (SYSTEMD, format!("cannot run {program}: {error}; use --print or --root DIR")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err((SYSTEMD, format!("{program} {} failed: {why}", arguments.join(" "))))
+}
+
+#[cfg(test)]
+#[path = "install_tests.rs"]
+mod tests;

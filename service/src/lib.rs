@@ -1,0 +1,58 @@
+//! The service for many pipelines: it starts runs of `scanbridge run` by their schedules, supervises them and answers on
+//! a control socket. It loads no plugin and reads no pipeline file.
+//!
+//! ```text
+//! control (HTTP) ──┐
+//! signals ─────────┼─► supervisor ─► fleet, machine, schedule (pure) ─► child (scanbridge run)
+//! events of runs ──┘
+//! ```
+
+mod accepted;
+mod api;
+mod ask;
+mod child;
+mod cli;
+mod client;
+mod commands;
+mod control;
+mod fleet;
+mod install;
+mod log_sink;
+mod machine;
+mod main_loop;
+mod message;
+mod notify;
+mod process;
+mod reload;
+mod request;
+mod runs;
+mod schedule;
+mod serve;
+mod store;
+mod supervisor;
+mod table;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::cli::{Arguments, Command};
+
+/// Runs the command of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(usage) => {
+            let _ = usage.print();
+            let is_wanted = matches!(usage.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return ExitCode::from(if is_wanted { 0 } else { 64 });
+        }
+    };
+    ExitCode::from(match arguments.command {
+        Command::Serve(options) => serve::serve(options, &arguments.common),
+        Command::Service(command) => commands::execute(command, &arguments.common),
+    })
+}

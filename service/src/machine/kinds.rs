@@ -1,0 +1,136 @@
+//! States, events and actions.
+
+use std::time::Duration;
+
+use scanbridge_observe::{RestartKeys, StopAt};
+use serde::{Deserialize, Serialize};
+
+use crate::schedule::Schedule;
+
+/// What a pipeline does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// Until its next regular start.
+    Waiting,
+    /// Due, but `max_running` or its group has no place.
+    Queued,
+    /// The process was started and has not reported yet.
+    Starting,
+    Running,
+    /// The run was asked to stop.
+    Stopping,
+    /// Its run failed and is repeated later.
+    Retrying,
+    /// Another process runs it; the start is repeated later.
+    Blocked,
+    /// A person must act.
+    Held,
+    /// By a person; kept over restarts.
+    Paused,
+    /// It has no schedule and runs on request.
+    Manual,
+    /// No version of its file was ever valid.
+    Invalid,
+}
+
+impl State {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Queued => "queued",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Retrying => "retrying",
+            Self::Blocked => "blocked",
+            Self::Held => "held",
+            Self::Paused => "paused",
+            Self::Manual => "manual",
+            Self::Invalid => "invalid",
+        }
+    }
+
+    /// Whether a process of this pipeline exists.
+    pub(crate) fn is_active(self) -> bool {
+        matches!(self, Self::Starting | Self::Running | Self::Stopping)
+    }
+}
+
+/// What the accepted version of a pipeline says about its runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) schedule: Schedule,
+    pub(crate) restart: RestartKeys,
+    pub(crate) group: Option<String>,
+    /// A run that reports nothing for this long, and a minute more, hangs.
+    pub(crate) hang: Duration,
+}
+
+/// What a pipeline did when the service ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Its last run, if any, ended by itself.
+    Rest,
+    Paused,
+    Held(String),
+    /// Its last run was interrupted, or failed and was to be repeated.
+    Interrupted,
+}
+
+/// Why a run is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Trigger {
+    Schedule,
+    Manual,
+    Retry,
+    Reload,
+    /// An earlier run was interrupted.
+    Resume,
+}
+
+/// What a person can ask of a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Request {
+    Run,
+    Pause,
+    Resume,
+    Stop,
+}
+
+/// What the supervisor must do with the process of the pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Start {
+        trigger: Trigger,
+        restart: bool,
+    },
+    Stop(StopAt),
+    Terminate,
+    Kill,
+    /// The pipeline was removed, and its process has ended.
+    Forget,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// Exit code; `None` if a signal ended it, or it could not be started.
+    pub(crate) code: Option<u8>,
+    /// The message of the run's failure, or of the failed start.
+    pub(crate) reason: String,
+}
+
+/// What follows when the run has stopped as asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// It was stopped by a person.
+    Stop,
+    Pause,
+    /// A changed pipeline starts again.
+    Again,
+    Removal,
+    /// The service ends.
+    Drain,
+}

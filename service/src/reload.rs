@@ -1,0 +1,294 @@
+//! Applies the configuration of the disk: at the start, and at each reload. A file with errors keeps its accepted version.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use scanbridge_observe::{Bundle, BundleResult, ScheduleKeys};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::accepted::{Loaded, problem_in_words};
+use crate::log_sink::Level;
+use crate::machine::{Before, Settings};
+use crate::message::Message;
+use crate::request::{ReloadMode, Reply};
+use crate::schedule::{Schedule, Stored};
+use crate::store::{LastRun, is_name};
+use crate::supervisor::{Entry, Supervisor};
+
+/// The result of a reload.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct ReloadReport {
+    pub(crate) added: Vec<String>,
+    pub(crate) changed: Vec<String>,
+    pub(crate) unchanged: Vec<String>,
+    pub(crate) removed: Vec<String>,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) rejected: Vec<Rejected>,
+    pub(crate) needs_restart: Vec<String>,
+}
+
+/// An accepted change that waits.
+#[derive(Debug, Serialize)]
+pub(crate) struct Pending {
+    pipeline: String,
+    reason: String,
+}
+
+/// A file that was not accepted.
+#[derive(Debug, Serialize)]
+pub(crate) struct Rejected {
+    pipeline: String,
+    file: String,
+    problems: Vec<Value>,
+}
+
+impl Supervisor {
+    /// Reads all files in another thread; [`Message::Loaded`] follows.
+    pub(crate) fn begin_reload(&mut self, mode: ReloadMode, reply: Option<oneshot::Sender<Reply>>) {
+        if let Some((known, waiting)) = &mut self.reload {
+            match reply {
+                // The files may have been read before they were changed.
+                None => self.reload_again = true,
+                Some(reply) if *known == mode => waiting.push(reply),
+                Some(reply) => {
+                    let _ = reply.send(Reply::problem(
+                        409,
+                        "a reload is in progress",
+                        "try again when it has ended",
+                    ));
+                }
+            }
+            return;
+        }
+        self.notify.reloading();
+        self.log.service(Level::Info, "reloading");
+        self.reload = Some((mode, reply.into_iter().collect()));
+        let (sources, sender) = (self.settings.sources.clone(), self.sender.clone());
+        let load = move || {
+            let _ = sender.send(Message::Loaded(sources.load()));
+        };
+        if let Err(error) = thread::Builder::new().name("reload".to_owned()).spawn(load) {
+            self.finish_reload(Err(format!("cannot start a thread: {error}")));
+        }
+    }
+
+    pub(crate) fn finish_reload(&mut self, loaded: Result<Loaded, String>) {
+        let Some((mode, waiting)) = self.reload.take() else { return };
+        let result = loaded.map(|loaded| self.apply(loaded, mode));
+        let is_ok = result.as_ref().is_ok_and(|report| report.rejected.is_empty());
+        self.last_reload = Some((jiff::Timestamp::now(), is_ok));
+        let reply = match &result {
+            Ok(report) => Reply { status: 200, body: json!(report) },
+            Err(error) => {
+                self.log.service(Level::Error, &format!("the reload failed, nothing was changed: {error}"));
+                Reply::problem(422, "the reload failed, nothing was changed", error)
+            }
+        };
+        for sender in waiting {
+            let _ = sender.send(reply.clone());
+        }
+        self.notify.ready();
+        if std::mem::take(&mut self.reload_again) {
+            self.begin_reload(ReloadMode::default(), None);
+        }
+    }
+
+    /// Applies what was read.
+    pub(crate) fn apply(&mut self, loaded: Loaded, mode: ReloadMode) -> ReloadReport {
+        let mut report = ReloadReport::default();
+        let is_faulty = loaded.results.iter().any(|result| matches!(result, BundleResult::Rejected { .. }));
+        let is_refused = mode.all_or_nothing && is_faulty;
+        if !is_refused {
+            self.fleet.limits(loaded.service.max_running, loaded.service.groups.clone());
+            if self.settings.level.is_none() {
+                self.log.set_level(Level::read(&loaded.service.log_level));
+            }
+        }
+        let mut present = BTreeSet::new();
+        // Valid files first: a faulty copy of a file must not take the name of the original.
+        let (accepted, rejected): (Vec<_>, Vec<_>) =
+            loaded.results.into_iter().partition(|result| matches!(result, BundleResult::Accepted(_)));
+        for result in accepted.into_iter().chain(rejected) {
+            match result {
+                BundleResult::Accepted(_) if is_refused => {}
+                BundleResult::Accepted(bundle)
+                    if present.contains(&bundle.name) || !is_name(&bundle.name) =>
+                {
+                    let message = format!("another file has the pipeline name `{}`", bundle.name);
+                    let file = bundle.pipeline.path;
+                    let problems =
+                        vec![json!({ "file": file, "message": message, "hint": "set another `name:`" })];
+                    report.rejected.push(Rejected { pipeline: bundle.name, file, problems });
+                }
+                BundleResult::Accepted(bundle) => {
+                    let (name, file) = (bundle.name.clone(), bundle.pipeline.path.clone());
+                    match self.accept(bundle, mode.now, &mut report) {
+                        Ok(()) => {
+                            present.insert(name);
+                        }
+                        Err(message) => {
+                            let problems = vec![json!({ "file": file, "message": message })];
+                            present.extend(self.reject(&name, &file, &problems));
+                            report.rejected.push(Rejected { pipeline: name, file, problems });
+                        }
+                    }
+                }
+                BundleResult::Rejected { file, name, problems } => {
+                    let pipeline =
+                        if is_refused { name } else { self.reject(&name, &file, &problems).unwrap_or(name) };
+                    present.insert(pipeline.clone());
+                    report.rejected.push(Rejected { pipeline, file, problems });
+                }
+            }
+        }
+        for rejected in &report.rejected {
+            for problem in rejected.problems.iter().filter(|problem| problem["severity"] != "warning") {
+                self.log.about(
+                    &rejected.pipeline,
+                    Level::Error,
+                    &format!("rejected: {}", problem_in_words(problem)),
+                );
+            }
+        }
+        if !is_refused {
+            self.remove_all_but(&present, &mut report);
+        }
+        report
+    }
+
+    fn accept(&mut self, bundle: Bundle, is_now: bool, report: &mut ReloadReport) -> Result<(), String> {
+        let name = bundle.name.clone();
+        let settings = self.settings_of(&bundle)?;
+        let is_leaving = self.fleet.get(&name).is_some_and(|machine| machine.is_leaving());
+        if let Some(entry) = self.entries.get_mut(&name)
+            && !is_leaving
+            && entry.digest == bundle.digest
+            && entry.file == bundle.pipeline.path
+        {
+            entry.rejected.clear();
+            report.unchanged.push(name);
+            return Ok(());
+        }
+        self.store.accept(&bundle).map_err(|error| format!("cannot store the accepted version: {error}"))?;
+        for warning in &bundle.warnings {
+            self.log.about(&name, Level::Warn, &problem_in_words(warning));
+        }
+        if bundle.service.schedule == ScheduleKeys::Manual {
+            self.log.about(&name, Level::Info, "the pipeline has no schedule; it runs only on request");
+        }
+        let clock = self.clock();
+        if self.fleet.get(&name).is_some() {
+            let tasks = self.fleet.change(&name, settings, is_now, clock);
+            self.carry_out(tasks);
+            if self.fleet.get(&name).is_some_and(|machine| machine.is_pending()) {
+                let reason = if is_now { "until the run has stopped" } else { "until the end of the report" };
+                report.pending.push(Pending { pipeline: name.clone(), reason: reason.to_owned() });
+            } else {
+                report.changed.push(name.clone());
+            }
+        } else {
+            self.load(&bundle, settings);
+            report.added.push(name.clone());
+        }
+        let entry = self.entries.entry(name.clone()).or_default();
+        if entry.record == Default::default() {
+            entry.record = self.records.get(&name).cloned().unwrap_or_default();
+        }
+        entry.file = bundle.pipeline.path;
+        entry.digest = bundle.digest;
+        entry.keys = bundle.service;
+        entry.rejected.clear();
+        Ok(())
+    }
+
+    fn load(&mut self, bundle: &Bundle, settings: Settings) {
+        let name = bundle.name.as_str();
+        let record = self.records.get(name).cloned().unwrap_or_default();
+        let is_same = record.schedule.as_ref() == Some(settings.schedule.keys());
+        let stored = Stored {
+            started: record.last_run.as_ref().map(|last| last.started),
+            next: record.next.filter(|_| is_same),
+        };
+        let before = match record.held {
+            _ if record.paused => Before::Paused,
+            Some(reason) if record.digest == bundle.digest => Before::Held(reason),
+            None if record.last_run.as_ref().is_some_and(LastRun::is_unfinished) => Before::Interrupted,
+            _ => Before::Rest,
+        };
+        let clock = self.clock();
+        self.fleet.load(name, settings, clock, (stored, before));
+    }
+
+    fn settings_of(&self, bundle: &Bundle) -> Result<Settings, String> {
+        let schedule = Schedule::new(&bundle.service.schedule, &self.settings.machine, &bundle.name);
+        Ok(Settings {
+            schedule: schedule.map_err(|error| error.to_string())?,
+            restart: bundle.service.restart.clone(),
+            group: bundle.service.group.clone(),
+            hang: Duration::from_secs(bundle.service.hang_secs.max(1)),
+        })
+    }
+
+    /// A faulty file. Returns the pipeline that it belongs to: by its file, else by its name.
+    fn reject(&mut self, name: &str, file: &str, problems: &[Value]) -> Option<String> {
+        let by_file = self.entries.iter().find(|(_, entry)| entry.file == file).map(|(name, _)| name.clone());
+        if let Some(known) = by_file {
+            if let Some(entry) = self.entries.get_mut(&known) {
+                entry.rejected = problems.to_vec();
+            }
+            return Some(known);
+        }
+        let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let name = [Some(name.to_owned()), stem].into_iter().flatten().find(|name| is_name(name))?;
+        if self.entries.contains_key(&name) {
+            return None;
+        }
+        // After a restart of the service: the version that was accepted before.
+        let accepted = self.store.read_accepted(&name).filter(|bundle| bundle.pipeline.path == file);
+        let settings = accepted.as_ref().and_then(|bundle| self.settings_of(bundle).ok());
+        let mut entry = Entry {
+            file: file.to_owned(),
+            rejected: problems.to_vec(),
+            record: self.records.get(&name).cloned().unwrap_or_default(),
+            ..Entry::default()
+        };
+        match (accepted, settings) {
+            (Some(bundle), Some(settings)) => {
+                self.log.about(
+                    &name,
+                    Level::Warn,
+                    "the file has errors; the version that was accepted before is used",
+                );
+                self.load(&bundle, settings);
+                (entry.digest, entry.keys) = (bundle.digest, bundle.service);
+            }
+            _ => {
+                let first =
+                    problems.iter().find(|problem| problem["severity"] != "warning").or(problems.first());
+                self.fleet.invalid(&name, first.map(problem_in_words).unwrap_or_default());
+            }
+        }
+        self.entries.insert(name.clone(), entry);
+        Some(name)
+    }
+
+    fn remove_all_but(&mut self, present: &BTreeSet<String>, report: &mut ReloadReport) {
+        let gone: Vec<String> =
+            self.entries.keys().filter(|name| !present.contains(*name)).cloned().collect();
+        for name in gone {
+            self.log.about(
+                &name,
+                Level::Info,
+                "the file was removed; the pipeline stops, and its state stays",
+            );
+            let clock = self.clock();
+            let tasks = self.fleet.remove(&name, clock);
+            self.carry_out(tasks);
+            report.removed.push(name);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Starts runs, follows them, and draws the conclusions from their end.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use scanbridge_observe::{RunEvent, ServiceRequest};
+use serde_json::Value;
+
+use crate::child::{Run, Start, ending};
+use crate::fleet::Task;
+use crate::log_sink::{Level, printable};
+use crate::machine::{Action, Ending, State};
+use crate::process::{Live, Process};
+use crate::schedule::Clock;
+use crate::store::LastRun;
+use crate::supervisor::Supervisor;
+
+/// A process that a plugin has left behind may keep the channel open; the end of the run does not wait for it.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+impl Supervisor {
+    pub(crate) fn carry_out(&mut self, tasks: Vec<Task>) {
+        for (name, action) in tasks {
+            match action {
+                Action::Start { trigger, restart } => {
+                    self.log.about(&name, Level::Debug, &format!("starting a run (trigger: {trigger:?})"));
+                    self.start_run(&name, restart);
+                }
+                Action::Stop(at) => self.with_run(&name, |run| run.send(&ServiceRequest::Stop { at })),
+                Action::Terminate => {
+                    self.log.about(&name, Level::Error, "the run does not respond; sending SIGTERM");
+                    self.with_run(&name, |run| run.signal(Signal::TERM));
+                }
+                Action::Kill => {
+                    self.log.about(&name, Level::Error, "the run does not end after SIGTERM; killing it");
+                    self.with_run(&name, |run| run.signal(Signal::KILL));
+                }
+                Action::Forget => self.forget(&name),
+            }
+        }
+    }
+
+    fn with_run(&mut self, name: &str, act: impl FnOnce(&mut Run)) {
+        if let Some(process) = self.entries.get_mut(name).and_then(|entry| entry.process.as_mut()) {
+            act(&mut process.run);
+        }
+    }
+
+    /// A removed pipeline. Its state stays.
+    fn forget(&mut self, name: &str) {
+        self.entries.remove(name);
+        self.records.remove(name);
+        self.store.forget(name);
+        self.log.forget(name);
+    }
+
+    fn start_run(&mut self, name: &str, restart: bool) {
+        self.processes += 1;
+        let bundle = self.store.accepted(name);
+        let start = Start {
+            program: &self.settings.sources.program,
+            arguments: &self.settings.run_arguments,
+            bundle: &bundle,
+            pipeline: name,
+            process: self.processes,
+            restart,
+        };
+        let started = Run::start(start, &self.log, &self.sender);
+        let clock = self.clock();
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.live = Live::default();
+        entry.record.last_run = Some(LastRun { started: clock.wall, ..LastRun::default() });
+        match started {
+            Ok(run) => {
+                entry.process = Some(Process { run, number: self.processes, exited: None, is_closed: false });
+            }
+            Err(error) => {
+                let reason = format!("cannot start the run: {error}");
+                self.conclude(name, (None, reason), clock);
+            }
+        }
+    }
+
+    pub(crate) fn event(&mut self, name: &str, process: u64, event: RunEvent) {
+        let clock = self.clock();
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let Some(current) = entry.process.as_mut().filter(|current| current.number == process) else {
+            return;
+        };
+        match event {
+            RunEvent::Hello(hello) => {
+                current.run.set_number(hello.run);
+                if let Some(last) = &mut entry.record.last_run {
+                    last.run = hello.run;
+                }
+                entry.live.hello = Some(hello);
+            }
+            RunEvent::Tick(tick) => entry.live.tick = tick,
+            RunEvent::Report(_) => entry.live.reports += 1,
+            // The first failure is the cause of the others.
+            RunEvent::Failure(failure) => {
+                entry.live.failure.get_or_insert(failure);
+            }
+            RunEvent::Summary { summary } => entry.live.summary = Some(summary),
+            _ => {}
+        }
+        self.fleet.sign(name, clock);
+    }
+
+    pub(crate) fn closed(&mut self, name: &str, process: u64) {
+        let current = self.entries.get_mut(name).and_then(|entry| entry.process.as_mut());
+        if let Some(current) = current.filter(|current| current.number == process) {
+            current.is_closed = true;
+        }
+    }
+
+    /// Concludes the runs that have ended. Returns how long the caller may sleep.
+    pub(crate) fn settle(&mut self) -> Duration {
+        let clock = self.clock();
+        let mut ended = Vec::new();
+        let mut sleep = Duration::MAX;
+        for (name, entry) in &mut self.entries {
+            let Some(process) = &mut entry.process else { continue };
+            if process.exited.is_none() {
+                process.exited = process.run.ended().map(|status| (status, clock.steady));
+            }
+            let Some((status, at)) = process.exited else {
+                if process.is_closed {
+                    // It ends now: SIGCHLD follows, but may have been merged with that of another process.
+                    sleep = sleep.min(Duration::from_millis(50));
+                }
+                continue;
+            };
+            if process.is_closed || at + CLOSE_LIMIT <= clock.steady {
+                ended.push((name.clone(), status));
+            } else {
+                sleep = sleep.min(Duration::from_millis(100));
+            }
+        }
+        for (name, status) in &ended {
+            self.conclude(name, ending(*status), clock);
+        }
+        if ended.is_empty() { sleep } else { Duration::ZERO }
+    }
+
+    fn conclude(&mut self, name: &str, (code, how): (Option<u8>, String), clock: Clock) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.process = None;
+        let summary = entry.live.summary.take().unwrap_or_default();
+        let failure = entry.live.failure.take();
+        let reason = failure.map_or(how, |failure| format!("{}: {}", failure.instance, failure.message));
+        let reason: String = printable(&reason).chars().take(300).collect();
+        let mut last = entry.record.last_run.take().unwrap_or_default();
+        last.ended = Some(clock.wall);
+        last.exit_code = code;
+        last.status = match code {
+            Some(0) => "ok",
+            Some(65 | 66) => "partial",
+            Some(130) => "interrupted",
+            _ => "failed",
+        }
+        .to_owned();
+        last.reason.clone_from(&reason);
+        last.findings = list(&summary["inputs"]).iter().map(|input| total(&input["findings"])).sum();
+        let outputs = list(&summary["outputs"]).iter();
+        last.outputs = outputs
+            .filter_map(|output| Some((output["id"].as_str()?.to_owned(), total(&output["records"]))))
+            .collect();
+        // A run that reported its summary has logged its end itself.
+        let level = match code {
+            _ if !summary.is_null() => Level::Debug,
+            Some(0 | 130) => Level::Info,
+            Some(65 | 66) => Level::Warn,
+            _ => Level::Error,
+        };
+        let code_in_words = code.map_or(String::new(), |code| format!(", exit code {code}"));
+        let why = if code == Some(0) || reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let line = format!(
+            "run {} ended: {}{code_in_words}, {} findings{why}",
+            last.run, last.status, last.findings
+        );
+        entry.record.last_run = Some(last);
+        self.log.about(name, level, &line);
+        let tasks = self.fleet.ended(name, Ending { code, reason }, clock, fastrand::f64());
+        if let Some(machine) = self.fleet.get(name)
+            && machine.state() == State::Held
+        {
+            let hint = format!(
+                "held: {}; correct the cause, then `scanbridge service resume {name}`",
+                machine.reason()
+            );
+            self.log.about(name, Level::Error, &hint);
+        }
+        self.carry_out(tasks);
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A number, or the sum of the numbers by kind.
+fn total(value: &Value) -> u64 {
+    match value {
+        Value::Object(kinds) => kinds.values().filter_map(Value::as_u64).fold(0, u64::saturating_add),
+        other => other.as_u64().unwrap_or(0),
+    }
+}

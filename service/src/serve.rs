@@ -1,0 +1,234 @@
+//! `scanbridge serve`: from the command line to the main loop, and back to an exit code.
+
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write, stderr, stdout};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::{env, fs, io, thread};
+
+use scanbridge_observe::BundleResult;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+use crate::accepted::{Loaded, Sources, problem_in_words};
+use crate::cli::{Common, Serve};
+use crate::control::Control;
+use crate::log_sink::{Level, Log, LogFormat};
+use crate::machine::State;
+use crate::message::Message;
+use crate::request::ReloadMode;
+use crate::store::{Occupied, Store};
+use crate::supervisor::{Settings, Supervisor};
+
+/// Why the service does not start.
+pub(crate) struct Refusal {
+    code: u8,
+    message: String,
+}
+
+fn refuse(code: u8, message: impl Into<String>) -> Refusal {
+    Refusal { code, message: message.into() }
+}
+
+const MISSING: u8 = 69;
+const CANNOT_CREATE: u8 = 73;
+const OCCUPIED: u8 = 75;
+const CONFIG: u8 = 78;
+
+/// Messages that may wait for the main loop. Runs that report more wait themselves.
+const QUEUE: usize = 1024;
+
+/// Runs the service. Returns the exit code.
+pub(crate) fn serve(arguments: Serve, common: &Common) -> u8 {
+    match try_to_serve(arguments, common) {
+        Ok(code) => code,
+        Err(refusal) => {
+            let _ = writeln!(stderr(), "error: {}", refusal.message);
+            refusal.code
+        }
+    }
+}
+
+fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
+    let sources = Sources {
+        program: host_program()?,
+        config: arguments.config.clone(),
+        paths: arguments.paths.clone(),
+        common: host_arguments(common),
+    };
+    if arguments.check {
+        return check(&sources);
+    }
+    let state = absolute(&state_folder(common)?);
+    let level = match i16::from(common.verbose) - i16::from(common.quiet) {
+        ..=-2 => Some(Level::Error),
+        -1 => Some(Level::Warn),
+        0 => None,
+        1 => Some(Level::Debug),
+        2.. => Some(Level::Trace),
+    };
+    let log = Log::open(arguments.log_file.clone(), common.log_format, level.unwrap_or(Level::Info));
+    let log =
+        Arc::new(log.map_err(|error| refuse(CANNOT_CREATE, format!("cannot open the log file: {error}")))?);
+    let cannot =
+        |what: &str, error: &io::Error| refuse(CANNOT_CREATE, format!("cannot create {what}: {error}"));
+    let store = Store::open(&state).map_err(|error| cannot(&state.display().to_string(), &error))?;
+    let _lock =
+        match Store::lock(&state).map_err(|error| cannot("the lock of the state directory", &error))? {
+            Ok(lock) => lock,
+            Err(Occupied) => {
+                let message = format!("another service uses the state directory {}", state.display());
+                return Err(refuse(OCCUPIED, message));
+            }
+        };
+    let records = store.records().map_err(|error| refuse(CANNOT_CREATE, error))?;
+    let socket = common.socket.clone().map_or_else(|| default_socket(&state), |path| absolute(&path));
+    let control = Control::bind(&socket).map_err(|error| {
+        let hint =
+            if error.kind() == ErrorKind::InvalidInput { "; set a shorter path with --socket" } else { "" };
+        refuse(CANNOT_CREATE, format!("cannot create the control socket {}: {error}{hint}", socket.display()))
+    })?;
+    let (sender, receiver) = sync_channel(QUEUE);
+    forward_signals(sender.clone())
+        .map_err(|error| refuse(70, format!("cannot install signal handlers: {error}")))?;
+    let loaded = sources.load().map_err(|error| refuse(CONFIG, error))?;
+    let run_arguments = run_arguments(common, &state);
+    let settings =
+        Settings { sources, state, socket: socket.clone(), run_arguments, machine: machine_id(), level };
+    let mut supervisor =
+        Supervisor::new(settings, Arc::clone(&log), store, records, (sender.clone(), receiver));
+    let report = supervisor.apply(loaded, ReloadMode::default());
+    if arguments.strict && !report.rejected.is_empty() {
+        return Err(refuse(CONFIG, format!("--strict: {} of the files are invalid", report.rejected.len())));
+    }
+    if !supervisor.fleet.iter().any(|(_, machine)| machine.state() != State::Invalid) {
+        return Err(refuse(CONFIG, "no valid pipeline"));
+    }
+    control.serve(sender).map_err(|error| cannot("the thread of the control socket", &error))?;
+    log.service(Level::Info, &format!("the service has started: {}", supervisor.status_line()));
+    supervisor.run();
+    let _ = fs::remove_file(&socket);
+    log.service(Level::Info, "the service has stopped");
+    Ok(0)
+}
+
+/// `--check`: prints all problems.
+fn check(sources: &Sources) -> Result<u8, Refusal> {
+    let Loaded { results, .. } = sources.load().map_err(|error| refuse(CONFIG, error))?;
+    let mut text = String::new();
+    let mut is_valid = !results.is_empty();
+    for result in &results {
+        let (line, problems) = match result {
+            BundleResult::Accepted(bundle) => {
+                (format!("{} is valid (pipeline {})", bundle.pipeline.path, bundle.name), &bundle.warnings)
+            }
+            BundleResult::Rejected { file, problems, .. } => {
+                is_valid = false;
+                (format!("{file} is invalid"), problems)
+            }
+        };
+        text.push_str(&format!("{line}\n"));
+        problems.iter().for_each(|problem| text.push_str(&format!("  {}\n", problem_in_words(problem))));
+    }
+    let _ = stdout().write_all(text.as_bytes());
+    if results.is_empty() {
+        return Err(refuse(CONFIG, "no pipeline files found"));
+    }
+    Ok(if is_valid { 0 } else { CONFIG })
+}
+
+/// The host, from the same directory as this program.
+pub(crate) fn host_program() -> Result<PathBuf, Refusal> {
+    let own =
+        env::current_exe().map_err(|error| refuse(MISSING, format!("cannot find this program: {error}")))?;
+    let program = own.with_file_name("scanbridge");
+    if program.exists() {
+        Ok(program)
+    } else {
+        Err(refuse(MISSING, format!("{} is missing", program.display())))
+    }
+}
+
+/// Options that every host command gets.
+fn host_arguments(common: &Common) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    for folder in &common.plugin_dirs {
+        arguments.extend([OsString::from("--plugin-dir"), absolute(folder).into_os_string()]);
+    }
+    if common.allow_world_writable_plugins {
+        arguments.push("--allow-world-writable-plugins".into());
+    }
+    if common.allow_core_dumps {
+        arguments.push("--allow-core-dumps".into());
+    }
+    arguments
+}
+
+fn run_arguments(common: &Common, state: &Path) -> Vec<OsString> {
+    let mut arguments = host_arguments(common);
+    arguments.extend([OsString::from("--state-dir"), state.as_os_str().to_owned()]);
+    arguments.extend((0..common.verbose).map(|_| OsString::from("-v")));
+    arguments.extend((0..common.quiet).map(|_| OsString::from("-q")));
+    arguments
+}
+
+/// The state directory: `scanbridge serve` sets the default that `scanbridge run` has.
+pub(crate) fn state_folder(common: &Common) -> Result<PathBuf, Refusal> {
+    let folder = common.state_dir.clone().or_else(|| env::var_os("SCANBRIDGE_STATE_DIR").map(PathBuf::from));
+    folder.ok_or_else(|| refuse(64, "--state-dir is missing; start the service with `scanbridge serve`"))
+}
+
+fn default_socket(state: &Path) -> PathBuf {
+    let runtime = env::var_os("RUNTIME_DIRECTORY").and_then(|paths| env::split_paths(&paths).next());
+    let folder = runtime.filter(|path| path.is_absolute());
+    folder.unwrap_or_else(|| state.to_owned()).join("control.sock")
+}
+
+/// Where a command finds the socket of the service.
+pub(crate) fn find_socket(common: &Common) -> Result<PathBuf, Refusal> {
+    if let Some(socket) = &common.socket {
+        return Ok(socket.clone());
+    }
+    let of_unit = Path::new("/run/scanbridge/control.sock");
+    if common.state_dir.is_none() && env::var_os("RUNTIME_DIRECTORY").is_none() && of_unit.exists() {
+        return Ok(of_unit.to_owned());
+    }
+    Ok(default_socket(&state_folder(common)?))
+}
+
+impl Refusal {
+    pub(crate) fn print(&self) -> u8 {
+        let _ = writeln!(stderr(), "error: {}", self.message);
+        self.code
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn machine_id() -> String {
+    ["/etc/machine-id", "/etc/hostname"]
+        .iter()
+        .find_map(|file| fs::read_to_string(file).ok())
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn forward_signals(sender: SyncSender<Message>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD])?;
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            if sender.send(Message::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether JSON was asked for.
+pub(crate) fn is_json(common: &Common) -> bool {
+    common.format == LogFormat::Json
+}

@@ -1,0 +1,201 @@
+//! What the service keeps between restarts: accepted versions, and the last run of each pipeline.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use scanbridge_observe::{Bundle, ScheduleKeys};
+use serde::{Deserialize, Serialize};
+
+/// The directory `service` in the state directory.
+#[derive(Debug)]
+pub(crate) struct Store {
+    folder: PathBuf,
+    /// The content of the file as it was written last.
+    written: Vec<u8>,
+}
+
+/// What is kept of one pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Record {
+    pub(crate) paused: bool,
+    /// Why it is held. A changed file ends that.
+    pub(crate) held: Option<String>,
+    /// Digest of the version that is held.
+    pub(crate) digest: String,
+    pub(crate) last_run: Option<LastRun>,
+    /// The planned start, and the schedule by which it was planned.
+    pub(crate) next: Option<Timestamp>,
+    pub(crate) schedule: Option<ScheduleKeys>,
+}
+
+/// The last run of a pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct LastRun {
+    /// Number in the ledger; 0 until the run has reported it.
+    pub(crate) run: u64,
+    pub(crate) started: Timestamp,
+    /// `None` while it runs, and when the service ended before it.
+    pub(crate) ended: Option<Timestamp>,
+    /// `None` if a signal ended it.
+    pub(crate) exit_code: Option<u8>,
+    /// `ok`, `partial`, `failed` or `interrupted`.
+    pub(crate) status: String,
+    pub(crate) reason: String,
+    pub(crate) findings: u64,
+    pub(crate) outputs: BTreeMap<String, u64>,
+}
+
+impl LastRun {
+    /// Whether the service should repeat it: it was interrupted, or it failed.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.ended.is_none() || matches!(self.status.as_str(), "interrupted" | "failed")
+    }
+}
+
+/// Another service uses the state directory.
+#[derive(Debug)]
+pub(crate) struct Occupied;
+
+impl Store {
+    /// Creates the directories.
+    ///
+    /// # Errors
+    /// When they cannot be created.
+    pub(crate) fn open(state: &Path) -> io::Result<Self> {
+        let folder = state.join("service");
+        DirBuilder::new().recursive(true).mode(0o700).create(folder.join("accepted"))?;
+        Ok(Self { folder, written: Vec::new() })
+    }
+
+    /// Locks the state directory for this service. The operating system releases the lock however the process ends.
+    ///
+    /// # Errors
+    /// When the lock file cannot be used.
+    pub(crate) fn lock(state: &Path) -> io::Result<Result<File, Occupied>> {
+        let path = state.join("service.lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Ok(file)),
+            Err(TryLockError::WouldBlock) => Ok(Err(Occupied)),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// The records of all pipelines. A missing file is the first start.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn records(&self) -> Result<BTreeMap<String, Record>, String> {
+        let path = self.folder.join("pipelines.json");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+        };
+        serde_json::from_slice(&bytes).map_err(|error| format!("{} is invalid: {error}", path.display()))
+    }
+
+    /// Stores the records, if they have changed.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn save(&mut self, records: &BTreeMap<String, Record>) -> io::Result<()> {
+        let bytes = serde_json::to_vec(records)?;
+        if bytes != self.written {
+            replace(&self.folder.join("pipelines.json"), &bytes)?;
+            self.written = bytes;
+        }
+        Ok(())
+    }
+
+    /// The file of the accepted version of a pipeline. The name is valid: the host has checked it.
+    pub(crate) fn accepted(&self, name: &str) -> PathBuf {
+        self.folder.join("accepted").join(format!("{name}.json"))
+    }
+
+    /// Stores an accepted version.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn accept(&self, bundle: &Bundle) -> io::Result<()> {
+        replace(&self.accepted(&bundle.name), &serde_json::to_vec(bundle)?)
+    }
+
+    /// The accepted version of a pipeline, if there is one.
+    pub(crate) fn read_accepted(&self, name: &str) -> Option<Bundle> {
+        let bundle: Bundle = serde_json::from_slice(&fs::read(self.accepted(name)).ok()?).ok()?;
+        (bundle.format == Bundle::FORMAT && bundle.name == name).then_some(bundle)
+    }
+
+    /// Deletes the accepted version of a removed pipeline.
+    pub(crate) fn forget(&self, name: &str) {
+        let _ = fs::remove_file(self.accepted(name));
+    }
+}
+
+/// Whether the text can be the name of a pipeline, and so of a file.
+pub(crate) fn is_name(text: &str) -> bool {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !text.is_empty() && text.len() <= 64 && !text.starts_with('.') && text.bytes().all(is_valid)
+}
+
+/// Replaces a file in one step, readable by its owner only: the texts of pipelines can contain passwords.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn records_and_versions_are_private_and_survive() {
+        let state = tempfile::tempdir().unwrap();
+        let mut store = Store::open(state.path()).unwrap();
+        assert_eq!(store.records().unwrap(), BTreeMap::new());
+        let record = Record { paused: true, next: Some(Timestamp::UNIX_EPOCH), ..Record::default() };
+        let records = BTreeMap::from([("p".to_owned(), record)]);
+        store.save(&records).unwrap();
+        let bundle = Bundle { format: Bundle::FORMAT, name: "p".to_owned(), ..Bundle::default() };
+        store.accept(&bundle).unwrap();
+        let store = Store::open(state.path()).unwrap();
+        assert_eq!(store.records().unwrap(), records);
+        assert_eq!(store.read_accepted("p"), Some(bundle));
+        assert_eq!(fs::metadata(store.accepted("p")).unwrap().mode() & 0o777, 0o600);
+        store.forget("p");
+        assert_eq!(store.read_accepted("p"), None);
+        fs::write(state.path().join("service/pipelines.json"), "{").unwrap();
+        assert!(store.records().unwrap_err().contains("pipelines.json is invalid"));
+    }
+
+    #[test]
+    fn one_service_for_each_state_directory() {
+        let state = tempfile::tempdir().unwrap();
+        let first = Store::lock(state.path()).unwrap().unwrap();
+        assert!(Store::lock(state.path()).unwrap().is_err());
+        drop(first);
+        assert!(Store::lock(state.path()).unwrap().is_ok());
+    }
+
+    #[test]
+    fn names_cannot_leave_the_directory() {
+        for (name, is_valid) in
+            [("emea", true), ("a.b-c_1", true), ("..", false), (".a", false), ("a/b", false), ("", false)]
+        {
+            assert_eq!(is_name(name), is_valid, "{name}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The state of the service.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use scanbridge_observe::{ServiceFile, ServiceKeys};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::accepted::Sources;
+use crate::fleet::Fleet;
+use crate::log_sink::{Level, Log};
+use crate::message::Message;
+use crate::notify::Notify;
+use crate::process::{Live, Process};
+use crate::request::{ReloadMode, Reply};
+use crate::schedule::Clock;
+use crate::store::{Record, Store};
+
+/// A pipeline that the service knows.
+#[derive(Debug, Default)]
+pub(crate) struct Entry {
+    /// The pipeline file.
+    pub(crate) file: String,
+    /// Digest of the accepted version; empty if there is none.
+    pub(crate) digest: String,
+    pub(crate) keys: ServiceKeys,
+    pub(crate) record: Record,
+    pub(crate) process: Option<Process>,
+    pub(crate) live: Live,
+    /// Problems of the file as it is now; the accepted version stays in use.
+    pub(crate) rejected: Vec<Value>,
+}
+
+/// What the service was started with.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) sources: Sources,
+    pub(crate) state: PathBuf,
+    pub(crate) socket: PathBuf,
+    /// Options for each run.
+    pub(crate) run_arguments: Vec<std::ffi::OsString>,
+    pub(crate) machine: String,
+    /// The log level of the command line; it overrides that of the service file.
+    pub(crate) level: Option<Level>,
+}
+
+/// The state of the service.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    pub(crate) settings: Settings,
+    pub(crate) log: Arc<Log>,
+    pub(crate) store: Store,
+    pub(crate) records: BTreeMap<String, Record>,
+    pub(crate) fleet: Fleet,
+    pub(crate) entries: BTreeMap<String, Entry>,
+    pub(crate) sender: SyncSender<Message>,
+    pub(crate) notify: Notify,
+    pub(crate) started: Timestamp,
+    /// A reload that reads the files now, with those who wait for its result.
+    pub(crate) reload: Option<(ReloadMode, Vec<oneshot::Sender<Reply>>)>,
+    /// Another reload was asked for meanwhile.
+    pub(crate) reload_again: bool,
+    pub(crate) last_reload: Option<(Timestamp, bool)>,
+    pub(crate) processes: u64,
+    begin: Instant,
+    pub(crate) receiver: Receiver<Message>,
+    /// The state could not be stored; reported once.
+    pub(crate) is_store_faulty: bool,
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        settings: Settings,
+        log: Arc<Log>,
+        store: Store,
+        records: BTreeMap<String, Record>,
+        (sender, receiver): (SyncSender<Message>, Receiver<Message>),
+    ) -> Self {
+        let begin = Instant::now();
+        let clock = Clock { wall: Timestamp::now(), steady: Duration::ZERO };
+        Self {
+            settings,
+            log,
+            store,
+            records,
+            fleet: Fleet::new(ServiceFile::default().max_running, BTreeMap::new(), clock),
+            entries: BTreeMap::new(),
+            sender,
+            notify: Notify::new(),
+            started: clock.wall,
+            reload: None,
+            reload_again: false,
+            last_reload: None,
+            processes: 0,
+            begin,
+            receiver,
+            is_store_faulty: false,
+        }
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        Clock { wall: Timestamp::now(), steady: self.begin.elapsed() }
+    }
+}
