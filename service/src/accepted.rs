@@ -136,10 +136,8 @@ pub(crate) fn problem_in_words(problem: &Value) -> String {
         }
     }
     line.push_str(&format!(": {}", text("message")));
-    for name in ["hint"] {
-        if !text(name).is_empty() {
-            line.push_str(&format!("; {}", text(name)));
-        }
+    if !text("hint").is_empty() {
+        line.push_str(&format!("; {}", text("hint")));
     }
     line
 }

@@ -105,11 +105,8 @@ fn log_problems(problems: &[Problem]) {
             ProblemLevel::Warning => Level::WARN,
         };
         let Value::Object(mut fields) = config::problem_to_json(problem) else { continue };
-        // Here the name is that of the log: `level` and `message` are those of the line.
-        fields.retain(|name, value| !matches!(name.as_str(), "level" | "message") && !is_empty(value));
-        if let Some(help) = fields.remove("help") {
-            fields.insert("hint".to_owned(), help);
-        }
+        // The line has its own `level` and `message`.
+        fields.retain(|name, value| !matches!(name.as_str(), "severity" | "message") && !is_empty(value));
         let file = problem.location.file.display();
         let line = problem.location.excerpt.as_ref().map(|excerpt| format!(":{}", excerpt.line));
         let text = format!("{file}{}: {}", line.unwrap_or_default(), problem.message);
