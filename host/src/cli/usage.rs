@@ -35,7 +35,7 @@ where
         .map_err(|error| Usage { error: with_suggestion(error), verbose })
 }
 
-/// Adds the most similar command if clap knows none, for example for two letters that are swapped.
+/// Adds the most similar command if clap knows none, for example for two characters that are swapped.
 fn with_suggestion(mut error: clap::Error) -> clap::Error {
     let suggestion = match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(typed)) if error.get(ContextKind::SuggestedSubcommand).is_none() => {
