@@ -154,10 +154,8 @@ fn open_permissions_are_warnings() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let check = |modes: [u32; 3], password: &str| {
-        let text = format!(
-            "version: 1\ninputs:\n- id: a\n  plugin: QualysGuard\n  config: settings.yaml\n  with: {{ username: u }}\n\
-             outputs: [ {{ id: b, plugin: CSV, with: {{ path: b.csv }} }} ]\n"
-        );
+        let text = "version: 1\ninputs:\n- id: a\n  plugin: QualysGuard\n  config: settings.yaml\n  with: { username: u }\n\
+                    outputs: [ { id: b, plugin: CSV, with: { path: b.csv } } ]\n";
         fs::write(path("p.yaml"), text).unwrap();
         fs::write(path("settings.yaml"), format!("password: {password}\n")).unwrap();
         fs::write(path("password"), "hunter2\n").unwrap();

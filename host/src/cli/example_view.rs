@@ -94,7 +94,7 @@ fn default(option: &OptionDescriptor) -> String {
     }
 }
 
-/// A text as YAML: in quotes unless it consists of letters, digits and signs without a meaning.
+/// A text as YAML: in quotes unless it consists of digits, ASCII characters of words, and characters without a meaning.
 fn quoted(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:-".contains(&byte);
     let begins_plain = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'/');

@@ -22,7 +22,7 @@ pub fn command() -> Command {
 #[must_use]
 pub fn options_of_every_command() -> String {
     let command = CommonOptions::augment_args(Command::new("scanbridge"));
-    let command = command.disable_help_flag(true).max_term_width(100).help_template("{options}");
+    let command = command.disable_help_flag(true).term_width(80).help_template("{options}");
     let command = command.mut_args(|argument| argument.global(false));
     format!("Options of every command:\n{}", command.clone().render_long_help())
 }

@@ -48,7 +48,7 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
     pairs || arguments.iter().any(|argument| argument == "--log-format=json")
 }
 
-/// Adds the most similar command if clap knows none, for example for two letters that are swapped.
+/// Adds the most similar command if clap knows none, for example for two characters that are swapped.
 fn with_suggestion(mut error: clap::Error) -> clap::Error {
     let suggestion = match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(typed)) if error.get(ContextKind::SuggestedSubcommand).is_none() => {

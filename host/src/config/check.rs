@@ -17,9 +17,8 @@ use super::origin::Origin;
 use super::pipeline::{InputInstance, Instance, OptionLocations, OutputInstance, Pipeline};
 use super::problem::Problems;
 use super::reference::Environment;
-use super::settings::{PLACEHOLDER, Settings};
+use super::settings::Settings;
 use super::source::Span;
-use super::suggestion::nearest;
 use super::tree::{Content, Node};
 
 /// Checks a pipeline file and its settings files. Starts nothing.
@@ -286,60 +285,6 @@ impl Checker<'_> {
         Some(id)
     }
 
-    fn plugin(
-        &mut self,
-        node: &Node,
-        fields: &Fields<'_>,
-        owner: &str,
-        kind: PluginKind,
-    ) -> Option<Descriptor> {
-        let known = self.catalogue.names(kind);
-        let word = kind.word();
-        let listing = match known.as_slice() {
-            [] => format!(
-                "no {word} plugin found; set the plugin directory with --plugin-dir or SCANBRIDGE_PLUGIN_DIR"
-            ),
-            names => format!("available {word} plugins: {}", names.join(", ")),
-        };
-        let Some(value) = fields.get("plugin") else {
-            self.collector
-                .error("missing-key", &start(node), format!("{owner} has no `plugin`"))
-                .help(format!("add `plugin: NAME`; {listing}"));
-            return None;
-        };
-        let name = self.text(value, "plugin")?.text;
-        if name == PLACEHOLDER {
-            self.collector
-                .error("placeholder", &value.span, format!("{owner} still has a placeholder"))
-                .help(listing);
-            return None;
-        }
-        if let Some(found) = self.catalogue.find(kind, &name) {
-            return Some(found.clone());
-        }
-        if let Some(reason) = self.catalogue.refusal(kind, &name) {
-            self.collector.error("refused-plugin", &value.span, reason);
-            return None;
-        }
-        let other = if kind == PluginKind::Input { PluginKind::Output } else { PluginKind::Input };
-        let label = match self.catalogue.find(other, &name) {
-            Some(found) => format!("`{}` is an {} plugin; move it under `{1}s:`", found.name, other.word()),
-            None => nearest(&name, known.iter().map(String::as_str))
-                .map(|nearest_word| format!("did you mean `{nearest_word}`?"))
-                .unwrap_or_default(),
-        };
-        let refused = self.catalogue.refused();
-        let refused = match refused.as_slice() {
-            [] => String::new(),
-            refused => format!("; libraries that could not be loaded: {}", refused.join("; ")),
-        };
-        self.collector
-            .error("unknown-plugin", &value.span, format!("unknown {word} plugin `{name}`"))
-            .label(label)
-            .help(format!("{listing}{refused}"));
-        None
-    }
-
     /// Reads the options of the settings file, then those under `with:`, which override them, and reports
     /// missing ones.
     fn settings(&mut self, node: &Node, fields: &Fields<'_>, plugin: &Descriptor, owner: &str) -> Settings {
@@ -415,7 +360,7 @@ pub(super) fn belongs_next_to_plugin(key: &str, kind: PluginKind) -> bool {
 }
 
 /// Location of a node for messages: its first key, because marking a complete block is of no help.
-fn start(node: &Node) -> Span {
+pub(super) fn start(node: &Node) -> Span {
     match &node.content {
         Content::Mapping(entries) => {
             entries.first().map_or_else(|| node.span.clone(), |e| e.key.span.clone())

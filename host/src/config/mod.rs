@@ -28,6 +28,7 @@ mod origin;
 mod other_file;
 mod permissions;
 mod pipeline;
+mod plugin_name;
 mod problem;
 mod ranges;
 mod reference;

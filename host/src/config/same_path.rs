@@ -79,15 +79,14 @@ pub(crate) fn same_files(pipeline: &Pipeline, catalogue: &dyn Catalogue) -> Vec<
 }
 
 /// Whether an output needs exclusive access to its `path`. Its option table declares a path, and the path is
-/// neither standard output nor an existing pipe or device, nor appended to.
+/// neither standard output nor an existing pipe or device.
 fn owns_file(catalogue: &dyn Catalogue, output: &OutputInstance) -> bool {
     let instance = &output.instance;
     let plugin = catalogue.find(PluginKind::Output, &instance.plugin);
     let is_path = plugin.and_then(|plugin| plugin.option(PATH)).map(|option| &option.kind);
     let path = instance.path().unwrap_or_default();
     let is_special = path == "-" || fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    let appends = instance.options.get("if_exists").is_some_and(|value| value == "append");
-    matches!(is_path, Some(OptionKind::Path)) && !is_special && !appends
+    matches!(is_path, Some(OptionKind::Path)) && !is_special
 }
 
 fn path(output: &OutputInstance) -> Option<&str> {

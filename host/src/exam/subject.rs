@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use scanbridge_plugin_api::{Descriptor, PluginKind, Purpose, ReportKey};
+use scanbridge_plugin_api::{Descriptor, LocalCheck, PluginKind, Purpose, ReportKey};
 use serde_json::{Map, Value};
 
 use super::job::{Call, Instance, Job, Kill, Step};
@@ -49,6 +49,17 @@ pub(super) struct Subject<'a> {
     pub(super) descriptor: &'a Descriptor,
     pub(super) exam: &'a ExamPlugin,
     pub(super) seen: Seen,
+}
+
+impl Subject<'_> {
+    /// Whether the host calls `check` of an instance that is opened for `check`.
+    pub(super) fn checks_locally(&self) -> bool {
+        let local_check = match self.kind {
+            PluginKind::Input => self.descriptor.input_capabilities().local_check,
+            PluginKind::Output => self.descriptor.output_capabilities().local_check,
+        };
+        local_check == LocalCheck::Yes
+    }
 }
 
 /// What was seen in any child of a plugin.

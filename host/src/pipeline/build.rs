@@ -40,7 +40,7 @@ pub(super) struct AbsentOutput {
     /// The `id` of its failover output.
     pub(super) failover: Option<String>,
     pub(super) failure: Failure,
-    pub(super) cause: Option<PluginError>,
+    pub(super) cause: Option<Box<PluginError>>,
 }
 
 /// An instance that could not be opened.
@@ -49,7 +49,7 @@ pub(crate) struct OpenError {
     /// For the summary.
     pub(crate) failure: Failure,
     /// The error of the plugin, with the option that it is about. `None` if the saved state cannot be used.
-    pub(crate) cause: Option<PluginError>,
+    pub(crate) cause: Option<Box<PluginError>>,
 }
 
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl OpenPipeline {
         let unavailable = self.outputs.iter().filter_map(|output| {
             let error = output.open_error.clone()?;
             let failure = Failure::new(output.destination.id(), &error);
-            Some(OpenError { failure, cause: Some(error) })
+            Some(OpenError { failure, cause: Some(Box::new(error)) })
         });
         let inputs = self.inputs.iter().filter_map(|input| input.source.context());
         let contexts = inputs.chain(self.outputs.iter().map(|output| output.destination.context()));
@@ -284,7 +284,7 @@ fn open_error(instance: &Instance, mut error: PluginError) -> OpenError {
     if let (ErrorKind::Config, Some(origin)) = (error.kind, origin) {
         located.message = format!("{} ({}, line {})", error.message, origin.file.display(), origin.line);
     }
-    OpenError { failure: Failure::new(&instance.id, &located), cause: Some(error) }
+    OpenError { failure: Failure::new(&instance.id, &located), cause: Some(Box::new(error)) }
 }
 
 fn not_available(error: impl std::fmt::Display) -> PluginError {

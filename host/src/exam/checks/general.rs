@@ -115,7 +115,8 @@ fn reads_only(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
         let space = exam.fresh(subject)?;
         let before = tree(&space);
         let mut steps = vec![Step::Open(Resume::Fresh)];
-        steps.extend((purpose == Purpose::Probe).then_some(Step::Check));
+        let is_checked = purpose == Purpose::Probe || (purpose == Purpose::Check && subject.checks_locally());
+        steps.extend(is_checked.then_some(Step::Check));
         steps.push(Step::Close);
         let trace = exam.run(subject, &space, calls(steps), Setup { purpose, ..Setup::default() })?;
         if let Some(error) = trace.first_error() {

@@ -156,7 +156,7 @@ fn client_certificate_is_judged_without_a_connection() {
     let encrypted =
         authority.issue(&Request::client("p12")).write_pkcs12(&folder, "c.p12", "right", Pkcs12::Modern);
     if encrypted.is_some() {
-        let options = "      tls_certificate: c.p12\n      tls_password: wrong\n".to_owned();
+        let options = "      tls_certificate: c.p12\n      tls_password: other\n".to_owned();
         cases.push((options, &["error access-denied"], 77, "wrong password for c.p12"));
     }
     for (options, kinds, code, part) in cases {

@@ -122,7 +122,7 @@ fn settings_file_of_a_plugin_is_checked_as_such() {
     sandbox.write("QualysGuard.yaml", "user_id: u\npassword: hunter2\npage_sise: 0\ntemplate_id: 1\n");
     let outcome = check(&sandbox, &["QualysGuard.yaml"]).expect_code(78);
     assert!(outcome.stderr.contains("did you mean `page_size`?"), "{}", outcome.stderr);
-    // Everybody can read the file.
+    // All users can read the file.
     assert!(outcome.stderr.ends_with("\n1 error and 1 warning\n"), "{}", outcome.stderr);
     // A run needs a pipeline.
     let outcome = Outcome::of(sandbox.host(&["run", "QualysGuard.yaml"]).output().unwrap()).expect_code(78);
