@@ -55,7 +55,6 @@ pub(crate) use opener::new_frame;
 pub use run::{RunResult, run};
 pub use settings::Settings;
 pub use stop::{ABORT, DRAIN, Stop};
-pub(crate) use summary::to_state_error;
 pub use summary::{
     Failure, Head, InputSummary, ListedReport, OutputSummary, ReportResult, RunStatus, SeverityCounts,
     Summary, Trigger, summary_schema,
