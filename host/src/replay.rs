@@ -14,10 +14,13 @@ use crate::config::Pipeline;
 use crate::pipeline::{self, Failure, Head, OpenPipeline, RunResult, Settings, Stop, Summary, log_only};
 use crate::plugins::Registry;
 use crate::session;
-use crate::state::{DeadLetterReader, Ledger, Lock, MissedReport, Stage, StateError, StateFolder};
+use crate::state::{
+    DeadLetterReader, Ledger, LetterFilter, Lock, MissedReport, Stage, StateError, StateFolder,
+};
 use crate::telemetry::without_controls;
 
-/// Replays the dead letters of all outputs, or of the output `only`. `None` when there are none.
+/// Replays the dead letters of all outputs, or of the output `only`, that meet the conditions. `None` when there are none.
+/// Missed reports are sent only without conditions.
 ///
 /// # Errors
 /// When nothing was sent: the pipeline is in use or was interrupted, or its state cannot be used.
@@ -26,6 +29,7 @@ pub fn replay(
     registry: &Registry,
     folder: StateFolder,
     only: Option<&str>,
+    filter: &LetterFilter,
     stop: &Arc<Stop>,
 ) -> Result<Option<Summary>, Vec<Failure>> {
     let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
@@ -46,7 +50,8 @@ pub fn replay(
             queue.letters
         );
     }
-    let missed: Vec<_> = missed.into_iter().filter(|missed| missed.output != missed.report.input).collect();
+    let is_replayed = |missed: &MissedReport| filter.is_empty() && missed.output != missed.report.input;
+    let missed: Vec<_> = missed.into_iter().filter(is_replayed).collect();
     let ids: BTreeSet<&str> = queues
         .iter()
         .map(|queue| queue.stage.instance())
@@ -64,7 +69,7 @@ pub fn replay(
         let filters = std::mem::take(&mut output.filters);
         replay.pipeline.outputs = vec![output];
         if queues.iter().any(|queue| queue.stage.instance() == id && queue.letters > 0) {
-            replay.dead_letters(&id);
+            replay.dead_letters(&id, filter);
         }
         replay.pipeline.outputs[0].filters = filters;
         for input in &inputs {
@@ -84,8 +89,7 @@ pub fn replay(
 /// # Errors
 /// When the pipeline is in use or was interrupted, or the ledger cannot be opened.
 pub fn open_ledger(folder: &StateFolder, name: &str, file: &Path) -> Result<(Lock, Ledger), StateError> {
-    let locked = session::lock(folder, name, false, &Stop::default());
-    let lock = locked.map_err(|failures| pipeline::to_state_error(&failures))?;
+    let lock = session::lock_now(folder, name)?;
     let ledger = Ledger::open(&folder.ledger(), file)?;
     if ledger.checkpoint()?.is_some() {
         return Err(StateError {
@@ -113,8 +117,12 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    fn dead_letters(&mut self, id: &str) {
+    fn dead_letters(&mut self, id: &str, filter: &LetterFilter) {
         let result = DeadLetterReader::new(&self.ledger, id).map_err(|error| of_state(id, &error));
+        let result = result.map(|letters| letters.with_filter(filter.clone()));
+        if result.as_ref().is_ok_and(|letters| letters.clone().all(|letter| letter.is_err())) {
+            return;
+        }
         let result = result.and_then(|dead_letters| {
             self.run(Purpose::Replay, None, |pipeline, registry, settings, stop| {
                 let schema = pipeline::schema_of_dead_letters(dead_letters.clone());

@@ -194,6 +194,17 @@ pub fn lock(folder: &StateFolder, pipeline: &str, waits: bool, stop: &Stop) -> R
     }
 }
 
+/// Locks the pipeline for a command that does not wait.
+///
+/// # Errors
+/// When a run holds the lock, or the lock file cannot be used.
+pub(crate) fn lock_now(folder: &StateFolder, pipeline: &str) -> Result<Lock, StateError> {
+    Lock::take(folder)?.map_err(|occupied| StateError {
+        hint: Some("stop that run or wait until it has finished, then repeat this command".to_owned()),
+        ..occupied.error(pipeline)
+    })
+}
+
 /// Interval between attempts to acquire the lock.
 const LOCK_POLL: Duration = Duration::from_millis(250);
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::state_arguments::{DeadLettersCommand, StateCommand};
 use crate::pipeline::Trigger;
 use crate::telemetry::{LevelRule, LogFormat, LogOptions, LogTime};
 
@@ -157,88 +158,6 @@ pub struct ServiceArguments {
     /// See --help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub arguments: Vec<OsString>,
-}
-
-/// `scanbridge state …`
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum StateCommand {
-    /// List the pipelines with saved state: file, last run, dead letters, owner, size
-    List {
-        /// Output format
-        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-        format: Format,
-    },
-    /// Show where the next run resumes, and the latest runs and reports
-    Show {
-        /// Pipeline file
-        file: PathBuf,
-        /// Output format
-        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-        format: Format,
-    },
-    /// Print the complete saved state as JSON
-    Export {
-        /// Pipeline file
-        file: PathBuf,
-    },
-    /// Discard an interrupted run: the next run starts from the beginning. Everything else is kept, also the list of
-    /// delivered files
-    Discard {
-        /// Pipeline file
-        file: PathBuf,
-    },
-    /// Archive the saved state (dead letters are kept); the next run starts from the beginning
-    Reset {
-        /// Pipeline file
-        file: PathBuf,
-        /// Reset only the private data of the input or output with this `id`, such as its list of delivered
-        /// files. An interrupted run can still be resumed
-        #[arg(long, value_name = "ID")]
-        instance: Option<String>,
-    },
-}
-
-/// `scanbridge dead-letters …`
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum DeadLettersCommand {
-    /// Count rejected findings, by output or input
-    List {
-        /// Pipeline file
-        file: PathBuf,
-        /// Output format
-        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-        format: Format,
-    },
-    /// Print rejected findings with their rejection reasons
-    Show {
-        /// Pipeline file
-        file: PathBuf,
-        /// Only dead letters of this output or input
-        #[arg(long, value_name = "ID")]
-        output: Option<String>,
-        /// Output format; json prints one stored record per line
-        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-        format: Format,
-    },
-    /// Send rejected findings to their outputs again; accepted ones are removed from the dead letters
-    Replay {
-        /// Pipeline file
-        file: PathBuf,
-        /// Only dead letters of this output
-        #[arg(long, value_name = "ID")]
-        output: Option<String>,
-        /// Format of the summary at the end
-        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-        summary: SummaryFormat,
-    },
-    /// Delete rejected findings
-    Purge {
-        /// Pipeline file
-        file: PathBuf,
-        /// Only dead letters of this output or input
-        #[arg(long, value_name = "ID")]
-        output: Option<String>,
-    },
 }
 
 /// Extent of `check`: by default plugins are opened, but no peer is contacted.

@@ -2,43 +2,71 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::arguments::Format;
 use super::plugin_view::pretty;
-use super::table::render;
-use crate::state::{DeadLetter, DeadLetterCount, Missed, MissedReport, Stage};
+use super::state_view::minutes;
+use super::table::{Columns, render_columns};
+use crate::pipeline::{grouped, show_bytes};
+use crate::state::{DeadLetter, DeadLetterCount, LetterGroup, Missed, MissedReport, Stage};
 use crate::telemetry::without_controls;
 
-/// The counts, one line per output. Text is wrapped to `width` columns.
+/// The dead letters of one output or input, by reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupedLetters {
+    /// The output or input, and its counts.
+    #[serde(flatten)]
+    pub count: DeadLetterCount,
+    /// Number of dead letters that cannot be read.
+    pub corrupt: u64,
+    /// The others by reason, the largest group first.
+    pub reasons: Vec<LetterGroup>,
+}
+
+/// Maximum number of reasons of an output in text output.
+const SHOWN: usize = 20;
+
+/// The dead letters by output and reason. Text is wrapped to `width` columns.
 #[must_use]
-pub fn list_dead_letter_counts(
-    folder: &Path,
-    counts: &[DeadLetterCount],
-    format: Format,
-    width: usize,
-) -> String {
+pub fn list_dead_letters(folder: &Path, lists: &[GroupedLetters], format: Format, width: usize) -> String {
     if format == Format::Json {
-        return pretty(&json!(counts));
+        return pretty(&json!(lists));
     }
-    if counts.is_empty() {
+    if lists.is_empty() {
         return no_dead_letters(None, folder);
     }
-    let rows = counts.iter().map(|count| {
-        [
-            match &count.stage {
-                Stage::Input { input } => format!("{input} (invalid rows)"),
-                Stage::Output { output } => output.clone(),
-            },
-            count.letters.to_string(),
-            count.bytes.to_string(),
-            count.oldest.clone(),
-            count.newest.clone(),
-            count.missed_reports.to_string(),
-        ]
-    });
-    let table = render(["INSTANCE", "LETTERS", "BYTES", "OLDEST", "NEWEST", "MISSED REPORTS"], rows, width);
-    format!("state directory: {}\n\n{table}", folder.display())
+    let mut text = format!("state directory: {}\n", folder.display());
+    for GroupedLetters { count, corrupt, reasons } in lists {
+        let DeadLetterCount { stage, letters, bytes, missed_reports, .. } = count;
+        let what = match stage {
+            Stage::Input { input } => format!("{input} (invalid rows)"),
+            Stage::Output { output } => output.clone(),
+        };
+        text.push_str(&format!("\n{what}: {} dead letters, {}", grouped(*letters), show_bytes(*bytes)));
+        if *missed_reports > 0 {
+            text.push_str(&format!(", lacks findings of {} reports", grouped(*missed_reports)));
+        }
+        if *corrupt > 0 {
+            text.push_str(&format!(", {} CORRUPT", grouped(*corrupt)));
+        }
+        text.push('\n');
+        if reasons.is_empty() {
+            continue;
+        }
+        let rows = reasons.iter().take(SHOWN).map(|group| {
+            let LetterGroup { reason, letters, first, last, attempts } = group;
+            let reason = without_controls(reason).into_owned();
+            [grouped(*letters), minutes(first), minutes(last), attempts.to_string(), reason]
+        });
+        let header = ["LETTERS", "FIRST", "LAST", "ATTEMPTS", "REASON"];
+        text.push_str(&render_columns(header, rows, width, Columns::WRAP_LAST));
+        if reasons.len() > SHOWN {
+            text.push_str(&format!("and {} more reasons; --format json lists them\n", reasons.len() - SHOWN));
+        }
+    }
+    text
 }
 
 /// Message for an empty list, optionally of one output or input.
@@ -62,11 +90,14 @@ pub fn show_missed_report(missed: &MissedReport, format: Format) -> String {
     format!("{time} {output}: lacks {findings} of the report {path} (run {run}, input {input}): {reason}\n")
 }
 
-/// One dead letter: time, output or input, finding, rejection reason, run, attempts and report.
+/// The dead letter with this number: times, output or input, finding, rejection reason, run, attempts, report and ID.
 #[must_use]
-pub fn show_dead_letter(letter: &DeadLetter, format: Format) -> String {
+pub fn show_dead_letter(number: u64, letter: &DeadLetter, format: Format) -> String {
     if format == Format::Json {
-        return serde_json::to_string(letter).expect("a dead letter consists of strings and numbers") + "\n";
+        let mut line = json!(letter);
+        line["id"] = json!(letter.id(number));
+        line["first"] = json!(letter.first());
+        return line.to_string() + "\n";
     }
     let field = |fields: &std::collections::BTreeMap<String, String>, name: &str| {
         let text = fields.get(name).map_or("-", String::as_str);
@@ -75,7 +106,7 @@ pub fn show_dead_letter(letter: &DeadLetter, format: Format) -> String {
     let record = &letter.record;
     let scheme = record.definition.get("scheme").unwrap_or(&letter.report.source.scheme);
     format!(
-        "{} {}: {} {} {} port {}: {} (run {}, attempts {}, report {})\n",
+        "{} {}: {} {} {} port {}: {} (run {}, attempts {}, first {}, report {}, id {})\n",
         letter.time,
         letter.stage.instance(),
         field(&record.asset, "address"),
@@ -85,7 +116,9 @@ pub fn show_dead_letter(letter: &DeadLetter, format: Format) -> String {
         without_controls(&letter.reason),
         letter.run,
         letter.attempts,
+        letter.first(),
         without_controls(&letter.report.path),
+        letter.id(number),
     )
 }
 

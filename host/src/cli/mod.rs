@@ -8,16 +8,19 @@ mod graph_view;
 mod help;
 mod plugin_view;
 mod settings_view;
+mod state_arguments;
 mod state_list_view;
 mod state_view;
 mod table;
 mod usage;
 
 pub use arguments::{
-    Arguments, CheckDepth, ColorChoice, Command, CommonOptions, ConfigCommand, DeadLettersCommand, Format,
-    GraphFormat, NewKind, PluginCommand, StateCommand, SummaryFormat, Zone,
+    Arguments, CheckDepth, ColorChoice, Command, CommonOptions, ConfigCommand, Format, GraphFormat, NewKind,
+    PluginCommand, SummaryFormat, Zone,
 };
-pub use dead_letters_view::{list_dead_letter_counts, no_dead_letters, show_dead_letter, show_missed_report};
+pub use dead_letters_view::{
+    GroupedLetters, list_dead_letters, no_dead_letters, show_dead_letter, show_missed_report,
+};
 pub use example_view::show_example;
 pub use graph_view::show_graph;
 pub use help::{command, options_of_every_command};
@@ -25,6 +28,7 @@ pub use help::{command, options_of_every_command};
 pub(crate) use plugin_view::value_in_words;
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 pub use settings_view::{RunLocations, show_settings};
+pub use state_arguments::{DeadLettersCommand, LetterSelection, StateCommand};
 pub use state_list_view::{ListedState, export_states, list_states};
 pub use state_view::{KnownState, export_state, show_state};
 pub use usage::{Usage, parse};

@@ -121,7 +121,8 @@ mod tests {
         assert_eq!(before.common.plugin_dirs, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(before.common.verbose, 1);
         let run = Command::Run {
-            file: "p.yaml".into(),
+            file: Some("p.yaml".into()),
+            bundle: None,
             summary: SummaryFormat::Json,
             no_progress: false,
             restart: false,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use scanbridge_plugin_api::Outcome;
+use serde_json::json;
 
 use super::preparation::{NOTHING_STARTED, checked_or_problems, registry};
 use super::run::{invalid_file, state_folder, stoppable};
@@ -11,72 +12,142 @@ use super::state::{known_id, print_text, require_state, with_folder};
 use super::summary::{print_not_started, print_summary};
 use super::terminal::{print_output, width};
 use crate::cli::{
-    CommonOptions, DeadLettersCommand, Format, SummaryFormat, list_dead_letter_counts, no_dead_letters,
-    show_dead_letter, show_missed_report,
+    CommonOptions, DeadLettersCommand, Format, GroupedLetters, LetterSelection, SummaryFormat,
+    list_dead_letters, no_dead_letters, show_dead_letter, show_missed_report,
 };
 use crate::config::Document;
 use crate::pipeline::{Failure, Head, Summary, Trigger};
 use crate::replay;
-use crate::state::{DeadLetterCount, DeadLetterReader, Ledger, StateError, StateFolder};
+use crate::state::{
+    self, DeadLetterCount, DeadLetterReader, Ledger, LetterFilter, LetterGroups, StateError, StateFolder,
+};
 
 pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u8 {
     match command {
         DeadLettersCommand::List { file, format } => with_folder(file, common, |document, folder| {
             require_state(&document.name(), folder)?;
-            let (_, counts) = read(folder)?;
-            print_text(&list_dead_letter_counts(folder.path(), &counts, *format, width()))
-        }),
-        DeadLettersCommand::Show { file, output, format } => with_folder(file, common, |document, folder| {
             let (ledger, counts) = read(folder)?;
-            let counts = selected(document, counts, output.as_deref())?;
-            require_state(&document.name(), folder)?;
-            if counts.is_empty() && *format == Format::Text {
-                return print_text(&no_dead_letters(output.as_deref(), folder.path()));
-            }
-            for (count, ledger) in counts.iter().zip(ledger.iter().cycle()) {
-                for letter in DeadLetterReader::new(ledger, count.stage.instance())? {
-                    print_text(&show_dead_letter(&letter?.1, *format))?;
-                }
-                for missed in ledger.missed()?.iter().filter(|missed| missed.output == count.stage.instance())
-                {
-                    print_text(&show_missed_report(missed, *format))?;
-                }
-            }
-            Ok(())
+            let lists =
+                counts.into_iter().zip(ledger.iter().cycle()).map(|(count, ledger)| group(ledger, count));
+            let lists: Vec<GroupedLetters> = lists.collect::<Result<_, _>>()?;
+            print_text(&list_dead_letters(folder.path(), &lists, *format, width()))
         }),
-        DeadLettersCommand::Replay { file, output, summary } => {
-            replay(file, output.as_deref(), *summary, common)
+        DeadLettersCommand::Show { file, selection, format } => {
+            with_folder(file, common, |document, folder| show(document, folder, selection, *format))
         }
-        DeadLettersCommand::Purge { file, output } => with_folder(file, common, |document, folder| {
-            let (_, counts) = read(folder)?;
-            selected(document, counts, output.as_deref())?;
-            require_state(&document.name(), folder)?;
-            let (_lock, ledger) = replay::open_ledger(folder, &document.name(), file)?;
-            let counts = selected(document, ledger.dead_letter_counts()?, output.as_deref())?;
-            if counts.is_empty() {
-                return print_text(&no_dead_letters(output.as_deref(), folder.path()));
-            }
-            let missed = ledger.missed()?;
-            for DeadLetterCount { stage, missed_reports, .. } in counts {
-                let output = stage.instance();
-                let removed = ledger.remove_dead_letters(output, u64::MAX, 0)?;
-                print_text(&format!("{output}: removed {removed} dead letters\n"))?;
-                if missed_reports > 0 {
-                    let of_output = missed.iter().filter(|missed| missed.output == output);
-                    let reports: Vec<_> = of_output.map(|missed| missed.report.clone()).collect();
-                    ledger.settle_missed(output, &reports, Outcome::Waived)?;
-                    print_text(&format!(
-                        "{output}: abandoned the missing findings of {missed_reports} reports\n"
-                    ))?;
-                }
-            }
-            ledger.close();
-            Ok(())
-        }),
+        DeadLettersCommand::Replay { file, selection, summary } => replay(file, selection, *summary, common),
+        DeadLettersCommand::Purge { file, selection, format } => {
+            with_folder(file, common, |document, folder| purge(file, document, folder, selection, *format))
+        }
     }
 }
 
-fn replay(file: &Path, output: Option<&str>, format: SummaryFormat, common: &CommonOptions) -> u8 {
+/// The dead letters of an output by reason. A corrupt one does not hide the others.
+fn group(ledger: &Arc<Ledger>, mut count: DeadLetterCount) -> Result<GroupedLetters, StateError> {
+    let (mut groups, mut corrupt) = (LetterGroups::default(), 0);
+    for letter in DeadLetterReader::new(ledger, count.stage.instance())? {
+        match letter {
+            Ok((_, letter)) => {
+                count.stage = letter.stage.clone();
+                groups.add(&letter);
+            }
+            Err(_) => corrupt += 1,
+        }
+    }
+    let reasons = groups.finish();
+    if let Some(first) = reasons.iter().map(|group| &group.first).min() {
+        count.oldest.clone_from(first);
+    }
+    Ok(GroupedLetters { count, corrupt, reasons })
+}
+
+fn show(
+    document: &Document,
+    folder: &StateFolder,
+    selection: &LetterSelection,
+    format: Format,
+) -> Result<(), StateError> {
+    let (ledger, counts) = read(folder)?;
+    let output = selection.output.as_deref();
+    let counts = selected(document, counts, output)?;
+    require_state(&document.name(), folder)?;
+    let filter = filter(selection);
+    let (mut shown, mut corrupt) = (0_u64, None);
+    for (count, ledger) in counts.iter().zip(ledger.iter().cycle()) {
+        let id = count.stage.instance();
+        for letter in DeadLetterReader::new(ledger, id)?.with_filter(filter.clone()) {
+            match letter {
+                Ok((number, letter)) => {
+                    shown += 1;
+                    print_text(&show_dead_letter(number, &letter, format))?;
+                }
+                // The others are shown, too.
+                Err(error) => {
+                    tracing::warn!("{error}; it is skipped");
+                    corrupt = Some(error);
+                }
+            }
+        }
+        let missed = ledger.missed()?.into_iter();
+        for missed in missed.filter(|missed| filter.is_empty() && missed.output == id) {
+            shown += 1;
+            print_text(&show_missed_report(&missed, format))?;
+        }
+    }
+    if shown == 0 && format == Format::Text {
+        print_text(&no_dead_letters(output, folder.path()))?;
+    }
+    corrupt.map_or(Ok(()), Err)
+}
+
+fn purge(
+    file: &Path,
+    document: &Document,
+    folder: &StateFolder,
+    selection: &LetterSelection,
+    format: Format,
+) -> Result<(), StateError> {
+    let output = selection.output.as_deref();
+    let (_, counts) = read(folder)?;
+    selected(document, counts, output)?;
+    require_state(&document.name(), folder)?;
+    let (_lock, ledger) = replay::open_ledger(folder, &document.name(), file)?;
+    let counts = selected(document, ledger.dead_letter_counts()?, output)?;
+    let (filter, missed) = (filter(selection), ledger.missed()?);
+    let mut purged = Vec::new();
+    for DeadLetterCount { stage, .. } in counts {
+        let id = stage.instance();
+        let removed = ledger.remove_dead_letters(id, u64::MAX, 0, &filter)?;
+        let of_output = missed.iter().filter(|missed| filter.is_empty() && missed.output == id);
+        let reports: Vec<_> = of_output.map(|missed| missed.report.clone()).collect();
+        ledger.settle_missed(id, &reports, Outcome::Waived)?;
+        purged.push((id.to_owned(), removed, reports.len()));
+    }
+    ledger.close();
+    purged.retain(|(_, removed, abandoned)| *removed > 0 || *abandoned > 0);
+    if format == Format::Json {
+        let entry = |(id, removed, abandoned): &(String, u64, usize)| json!({ "instance": id, "removed": removed, "abandoned_reports": abandoned });
+        return print_text(&format!("{:#}\n", json!(purged.iter().map(entry).collect::<Vec<_>>())));
+    }
+    if purged.is_empty() {
+        return print_text(&no_dead_letters(output, folder.path()));
+    }
+    for (id, removed, abandoned) in purged {
+        print_text(&format!("{id}: removed {removed} dead letters from {}\n", folder.path().display()))?;
+        if abandoned > 0 {
+            print_text(&format!("{id}: abandoned the missing findings of {abandoned} reports\n"))?;
+        }
+    }
+    Ok(())
+}
+
+fn filter(selection: &LetterSelection) -> LetterFilter {
+    let LetterSelection { reason, definition, id, older_than, output: _ } = selection.clone();
+    LetterFilter { reason, definition, id, before: older_than.map(state::time_ago) }
+}
+
+fn replay(file: &Path, selection: &LetterSelection, format: SummaryFormat, common: &CommonOptions) -> u8 {
+    let output = selection.output.as_deref();
     let registry = registry(common);
     let pipeline = match checked_or_problems(file, &registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
@@ -95,7 +166,7 @@ fn replay(file: &Path, output: Option<&str>, format: SummaryFormat, common: &Com
     }
     let stdout_has_data = pipeline.writes_to_stdout();
     let nothing = format!("nothing to replay in {}\n", folder.path().display());
-    match replay::replay(pipeline, &registry, folder, output, &stoppable("")) {
+    match replay::replay(pipeline, &registry, folder, output, &filter(selection), &stoppable("")) {
         Ok(None) if format == SummaryFormat::Text => print_output(&nothing, 0),
         Ok(None) => print_summary(&Summary::without_instances(head, Vec::new()), format, false),
         Ok(Some(summary)) => {

@@ -13,7 +13,7 @@ use crate::cli::{
     show_state,
 };
 use crate::config::{self, Document};
-use crate::pipeline::{self, Failure, Stop};
+use crate::pipeline::Failure;
 use crate::plugins::CallRecorder;
 use crate::session;
 use crate::state::{Ledger, Lock, StateError, StateFolder, user_name};
@@ -36,8 +36,7 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
         StateCommand::Discard { file } => with_folder(file, common, |document, folder| {
             let name = document.name();
             require_state(&name, folder)?;
-            let held = session::lock(folder, &name, false, &Stop::default());
-            let _lock = held.map_err(|failures| pipeline::to_state_error(&failures))?;
+            let _lock = session::lock_now(folder, &name)?;
             let ledger = Ledger::open(&folder.ledger(), file)?;
             let effect = match ledger.discard_checkpoint()? {
                 true => "the interrupted run was discarded: the next run starts from the beginning",
@@ -195,8 +194,7 @@ fn reset(
     if !folder.path().exists() {
         return Err(no_state(&format!("of pipeline {name} "), folder.path()));
     }
-    let held = session::lock(folder, name, false, &Stop::default());
-    let _lock = held.map_err(|failures| pipeline::to_state_error(&failures))?;
+    let _lock = session::lock_now(folder, name)?;
     match data {
         None => reset_all(file, name, folder),
         Some((id, data)) => reset_instance(file, name, folder, id, &data),

@@ -8,11 +8,11 @@ use scanbridge_plugin_api::{Descriptor, PluginKind};
 
 use super::catalogue::Catalogue;
 use super::checker::Checker;
+use super::document::may_be_secret;
 use super::fields::Fields;
 use super::problem::Problems;
 use super::reference::Environment;
 use super::source::Source;
-use super::document::may_be_secret;
 use super::suggestion::nearest;
 use super::tree::{self, Content, Node};
 

@@ -14,13 +14,12 @@ use super::KindCounts;
 use super::input::InputCounts;
 use super::row_faults::ReportTally;
 use super::validate::{ValidRows, check_rows};
-use crate::state::DeadLetterHistory;
 
 /// A batch that several outputs read.
 #[derive(Debug)]
 pub(super) struct SharedBatch {
-    /// The batch before validation, and the history of its dead letters by row.
-    unvalidated: Mutex<(RawBatch2, ResolvedDefinitions, Vec<DeadLetterHistory>)>,
+    /// The batch before validation.
+    unvalidated: Mutex<(RawBatch2, ResolvedDefinitions)>,
     validated: OnceLock<Result<ValidatedBatch, PluginError>>,
     origin: BatchOrigin,
     recycle: Sender<RawBatch2>,
@@ -35,7 +34,6 @@ pub(super) struct ValidatedBatch {
     /// Its valid findings.
     pub(super) findings: KindCounts,
     valid: Option<ValidRows>,
-    history: Vec<DeadLetterHistory>,
 }
 
 /// Where a batch comes from.
@@ -54,11 +52,10 @@ impl SharedBatch {
         raw: RawBatch2,
         size: (u64, u64),
         definitions: ResolvedDefinitions,
-        history: Vec<DeadLetterHistory>,
         origin: BatchOrigin,
         recycle: Sender<RawBatch2>,
     ) -> Self {
-        let (unvalidated, validated) = (Mutex::new((raw, definitions, history)), OnceLock::new());
+        let (unvalidated, validated) = (Mutex::new((raw, definitions)), OnceLock::new());
         Self { unvalidated, validated, origin, recycle, size }
     }
 
@@ -88,7 +85,7 @@ impl SharedBatch {
     fn validate_once(&self) -> Result<ValidatedBatch, PluginError> {
         let BatchOrigin { columns, counts, tally, after } = &self.origin;
         let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
-        let (raw, definitions, history) = std::mem::take(&mut *unvalidated);
+        let (raw, definitions) = std::mem::take(&mut *unvalidated);
         let batch = ValidBatch::new(raw, definitions, Arc::clone(columns));
         let batch = batch.map_err(|bad| malformed(&tally.report().path, &bad))?;
         let mut first = None;
@@ -101,7 +98,7 @@ impl SharedBatch {
         }
         counts.add(&report);
         tally.add(&report);
-        let validated = ValidatedBatch { batch, findings: report.findings, valid: report.valid, history };
+        let validated = ValidatedBatch { batch, findings: report.findings, valid: report.valid };
         if let Some(compared) = tally.compared() {
             if report.invalid.total() > 0 {
                 compared.has_gap();
@@ -121,11 +118,6 @@ impl ValidatedBatch {
     /// Whether a row is invalid.
     pub(super) fn has_invalid_rows(&self) -> bool {
         self.valid.is_some()
-    }
-
-    /// History of the finding in this row, if it is a dead letter.
-    pub(super) fn history(&self, row: u32) -> Option<DeadLetterHistory> {
-        self.history.get(usize::try_from(row).ok()?).copied()
     }
 }
 

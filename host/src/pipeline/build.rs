@@ -84,7 +84,7 @@ impl OpenPipeline {
             let panics = context.panics().into_iter();
             panics.map(|panic| OpenError {
                 failure: Failure::new(context.instance(), &panic),
-                cause: Some(panic),
+                cause: Some(Box::new(panic)),
             })
         });
         let absent = self

@@ -61,7 +61,6 @@ pub use run::{RunResult, run};
 pub use run_log::{RunLog, log_only};
 pub use settings::Settings;
 pub use stop::{ABORT, Asked, DRAIN, Stop};
-pub(crate) use summary::to_state_error;
 pub use summary::{
     Failure, Head, InputSummary, KindSeverityCounts, ListedReport, OutputSummary, ReportResult, RunStatus,
     SeverityCounts, Summary, Trigger, summary_schema,

@@ -163,6 +163,7 @@ impl RowFaults {
         let letter = DeadLetter {
             stage: Stage::Input { input: self.input.clone() },
             run: self.run,
+            first: String::new(),
             time: crate::state::now(),
             reason: row.fault.to_string(),
             attempts: 0,

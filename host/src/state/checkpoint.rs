@@ -88,13 +88,13 @@ impl OutputCounts {
 }
 
 impl Checkpoint {
-    /// Whether no output has committed anything. Then nothing is lost if the run is not resumed.
+    /// Whether no output has committed a finding. Then nothing is lost if the run is not resumed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.outputs.values().all(|output| {
-            let OutputState { receipt, report, ahead, counts, .. } = output;
-            let has_reports = report.is_some() || !ahead.is_empty();
-            receipt.is_none() && !has_reports && *counts == OutputCounts::default()
+            // An output has a receipt already at the first checkpoint, before the first report.
+            let OutputState { report, ahead, counts, .. } = output;
+            report.is_none() && ahead.is_empty() && *counts == OutputCounts::default()
         })
     }
 }

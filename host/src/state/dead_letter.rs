@@ -8,6 +8,7 @@ use scanbridge_plugin_api::batch::{AssetView, Column, ColumnType, Columns, Findi
 use scanbridge_plugin_api::model::ReportStart;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xxhash_rust::xxh3::Xxh3;
 
 /// A finding that was rejected. As JSON, one line of `dead-letters show --format json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub struct DeadLetter {
     pub stage: Stage,
     /// The ledger's number of the run that first moved it to the dead letters.
     pub run: u64,
+    /// When it was rejected first, in UTC. Older releases did not store it.
+    #[serde(default)]
+    pub first: String,
     /// When the last delivery attempt failed, in UTC.
     pub time: String,
     /// Why it was rejected.
@@ -35,7 +39,52 @@ impl DeadLetter {
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("plain data can be serialized")
     }
+
+    /// Identifies the finding: one output has one dead letter for it, however often it rejects it. `None` for an invalid
+    /// row, which may lack what identifies a finding.
+    #[must_use]
+    pub fn key(&self) -> Option<u128> {
+        let Stage::Output { .. } = self.stage else { return None };
+        let Record { asset, definition, finding, .. } = &self.record;
+        let mut hash = Xxh3::new();
+        let mut add = |fields: &BTreeMap<String, String>, names: &[&str]| {
+            for name in names {
+                hash.update(fields.get(*name).map_or("", String::as_str).as_bytes());
+                hash.update(&[0]);
+            }
+        };
+        // Names and addresses of an asset change more often than the ID that its scanner gave it.
+        let has_id = ASSET_IDS.iter().any(|name| asset.contains_key(*name));
+        add(asset, if has_id { &ASSET_IDS } else { &ASSET_NAMES });
+        add(definition, &["scheme", "id"]);
+        add(finding, &["kind", "port", "protocol", "ssl", "service", "fqdn", "instance"]);
+        hash.update(self.report.source.scheme.as_bytes());
+        Some(hash.digest128())
+    }
+
+    /// The ID of the dead letter on the command line. It does not change when the finding is rejected again.
+    #[must_use]
+    pub fn id(&self, number: u64) -> String {
+        self.key().map_or_else(|| number.to_string(), |key| format!("{:016x}", key >> 64))
+    }
+
+    /// When it was rejected first, in UTC.
+    #[must_use]
+    pub fn first(&self) -> &str {
+        if self.first.is_empty() { &self.time } else { &self.first }
+    }
+
+    /// The same finding was rejected before.
+    pub(super) fn add_earlier(&mut self, earlier: &Self) {
+        earlier.first().clone_into(&mut self.first);
+        self.run = earlier.run;
+        self.attempts = self.attempts.saturating_add(earlier.attempts);
+    }
 }
+
+const ASSET_IDS: [&str; 4] = ["id", "asset_id", "agent_id", "cloud_id"];
+const ASSET_NAMES: [&str; 8] =
+    ["network", "network_id", "address", "ipv6", "dns", "netbios", "fqdn", "hostname"];
 
 /// Where a finding was rejected, with the `id:` of the input or output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,15 +110,6 @@ impl Stage {
             Self::Input { input: id } | Self::Output { output: id } => id,
         }
     }
-}
-
-/// Previous delivery attempts of a replayed dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeadLetterHistory {
-    /// As in [`DeadLetter::run`].
-    pub run: u64,
-    /// As in [`DeadLetter::attempts`].
-    pub attempts: u32,
 }
 
 /// What the state stores of a report: its start without the columns, since a stored finding names its own. Cheap to

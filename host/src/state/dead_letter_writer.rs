@@ -55,7 +55,13 @@ impl DeadLetterWriter {
     /// Adds a dead letter, or counts it as lost if the maximum size is reached.
     pub fn add(&mut self, dead_letter: &DeadLetter) {
         let letter = dead_letter.to_json();
-        if self.end.bytes.saturating_add(letter.len() as u64) > self.max_bytes {
+        // The dead letter of the same finding is replaced.
+        let earlier = match (&self.ledger, dead_letter.key()) {
+            (Some(ledger), Some(key)) => ledger.size_of_letter(&self.output, key).unwrap_or_default(),
+            _ => 0,
+        };
+        let growth = (letter.len() as u64).saturating_sub(earlier);
+        if growth > 0 && self.end.bytes.saturating_add(growth) > self.max_bytes {
             self.lost += 1;
             if self.lost == 1 {
                 tracing::error!(
@@ -68,7 +74,7 @@ impl DeadLetterWriter {
             return;
         }
         self.end.number += 1;
-        self.end.bytes += letter.len() as u64;
+        self.end.bytes += growth;
         self.buffered_bytes += letter.len();
         self.buffer.push(letter);
     }
@@ -139,17 +145,22 @@ mod tests {
     use super::super::checkpoint::{Checkpoint, OutputState, SinceCheckpoint};
     use super::super::dead_letter::{Record, ReportRecord, Stage};
     use super::super::ledger::DeadLetterReader;
+    use super::super::letter_filter::LetterFilter;
     use super::*;
 
     fn dead_letter(number: usize) -> DeadLetter {
         DeadLetter {
             stage: Stage::Output { output: "siem".to_owned() },
             run: 1,
+            first: String::new(),
             time: "2026-01-31T12:00:00Z".to_owned(),
             reason: number.to_string(),
             attempts: 1,
             report: ReportRecord::default(),
-            record: Record::default(),
+            record: Record {
+                definition: [("id".to_owned(), number.to_string())].into(),
+                ..Record::default()
+            },
         }
     }
 
@@ -218,7 +229,7 @@ mod tests {
         let counts = open.dead_letter_counts().unwrap();
         let [count] = counts.as_slice() else { panic!("{counts:?}") };
         assert_eq!((count.letters, count.bytes), (1_234, end.bytes));
-        assert_eq!(open.remove_dead_letters("siem", 1_000, 0).unwrap(), 1_000);
+        assert_eq!(open.remove_dead_letters("siem", 1_000, 0, &LetterFilter::default()).unwrap(), 1_000);
         assert_eq!(reasons(&open).first().map(String::as_str), Some("1000"));
         assert_eq!(writer(&open, u64::MAX).end().bytes, open.dead_letter_counts().unwrap()[0].bytes);
     }
@@ -245,11 +256,64 @@ mod tests {
     fn corrupt_dead_letter_affects_only_itself() {
         let folder = tempfile::tempdir().unwrap();
         let open = ledger(folder.path());
-        let good = dead_letter(1).to_json();
-        open.write_dead_letters("siem", 1, &[good.clone(), b"{".to_vec(), good]).unwrap();
+        let good = [1, 2].map(|number| dead_letter(number).to_json());
+        open.write_dead_letters("siem", 1, &[good[0].clone(), b"{".to_vec(), good[1].clone()]).unwrap();
         store(&open, DeadLetterEnd { number: 3, bytes: 0 });
         let read: Vec<_> = DeadLetterReader::new(&open, "siem").unwrap().collect();
         assert_eq!(read.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
         assert!(read[1].as_ref().unwrap_err().message.starts_with("dead letter 2 of siem is corrupt"));
+    }
+
+    /// A finding that is rejected in each run has one dead letter, also when they have reached their maximum size.
+    #[test]
+    fn finding_has_one_dead_letter_however_often_it_is_rejected() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = ledger(folder.path());
+        for run in 1..=4 {
+            let mut letters = writer(&open, 1_500);
+            for number in 0..3 {
+                let time = format!("2026-01-0{run}T12:00:00Z");
+                letters.add(&DeadLetter { run, time, ..dead_letter(number) });
+            }
+            store(&open, letters.commit().unwrap());
+            assert_eq!(letters.lost(), 0, "run {run}");
+            let reader = DeadLetterReader::new(&open, "siem").unwrap();
+            let letters: Vec<_> = reader.map(|letter| letter.unwrap().1).collect();
+            assert_eq!(letters.len(), 3, "run {run}");
+            for letter in letters {
+                assert_eq!((u64::from(letter.attempts), letter.run), (run, 1));
+                assert_eq!(letter.first(), "2026-01-01T12:00:00Z");
+                assert_eq!(letter.time, format!("2026-01-0{run}T12:00:00Z"));
+            }
+            let [count] = open.dead_letter_counts().unwrap().try_into().unwrap();
+            assert_eq!(open.dead_letter_end("siem").unwrap().bytes, count.bytes);
+        }
+        // A removed dead letter is forgotten.
+        open.remove_dead_letters("siem", u64::MAX, 0, &LetterFilter::default()).unwrap();
+        let mut letters = writer(&open, 1_500);
+        letters.add(&dead_letter(0));
+        store(&open, letters.commit().unwrap());
+        let [letter] = DeadLetterReader::new(&open, "siem").unwrap().collect::<Vec<_>>().try_into().unwrap();
+        assert_eq!(letter.unwrap().1.attempts, 1);
+    }
+
+    /// Dead letters that are rolled back have not been merged with those that count.
+    #[test]
+    fn rolled_back_dead_letters_leave_earlier_ones_unchanged() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = ledger(folder.path());
+        let mut letters = writer(&open, u64::MAX);
+        letters.add(&dead_letter(0));
+        let end = letters.commit().unwrap();
+        store(&open, end);
+        letters.add(&dead_letter(0));
+        letters.commit().unwrap();
+        letters.roll_back_to(end).unwrap();
+        let [letter] = DeadLetterReader::new(&open, "siem").unwrap().collect::<Vec<_>>().try_into().unwrap();
+        assert_eq!(letter.unwrap().1.attempts, 1);
+        letters.add(&dead_letter(0));
+        store(&open, letters.commit().unwrap());
+        let [letter] = DeadLetterReader::new(&open, "siem").unwrap().collect::<Vec<_>>().try_into().unwrap();
+        assert_eq!(letter.unwrap().1.attempts, 2);
     }
 }

@@ -10,24 +10,27 @@ use std::time::Duration;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageBackend,
-    StorageError, WriteTransaction,
+    StorageError, TableHandle, WriteTransaction,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use dead_letters::{DeadLetterCount, DeadLetterReader};
 pub use history::DayCounts;
+pub use letter_groups::{LetterGroup, LetterGroups};
 use tables::{
-    ABOUT, Bytes, DEAD_LETTER_ENDS, DEAD_LETTERS, KEYS, List, MISSED, OUTPUTS, POSITIONS, RECEIPTS, REPORTS,
-    RUNS, UNCONFIRMED, put,
+    ABOUT, Bytes, DEAD_LETTER_ENDS, DEAD_LETTER_KEYS, DEAD_LETTERS, KEYS, List, MISSED, OUTPUTS, POSITIONS,
+    RECEIPTS, REPORTS, RUNS, UNCONFIRMED, put,
 };
 
 use super::error::StateError;
 use super::owner::cannot_read;
 
+mod counting;
 mod dead_letters;
 mod history;
 mod keys;
+mod letter_groups;
 mod missed;
 mod tables;
 mod transaction;
@@ -73,6 +76,9 @@ impl Ledger {
             return Self::create(path, pipeline);
         }
         let ledger = Self::open_existing(path)?;
+        if !ledger.has_table(DEAD_LETTER_KEYS.name())? {
+            ledger.merge_earlier_letters()?;
+        }
         let owner = ledger.about()?.pipeline;
         if is_same_file(&owner, &pipeline) {
             return Ok(ledger);
@@ -198,6 +204,7 @@ impl Ledger {
                 transaction.open_table(table)?;
             }
             transaction.open_table(DEAD_LETTERS)?;
+            transaction.open_table(DEAD_LETTER_KEYS)?;
             transaction.open_table(KEYS)?;
             transaction.open_table(REPORTS)?;
             transaction.open_table(RUNS)?;

@@ -6,6 +6,8 @@
 //!               /instances/ID/   private data of a plugin
 //! ```
 
+use std::time::Duration;
+
 mod checkpoint;
 mod dead_letter;
 mod dead_letter_writer;
@@ -14,6 +16,7 @@ mod fingerprint;
 mod folder;
 mod instance_keys;
 mod ledger;
+mod letter_filter;
 mod lock;
 mod owner;
 mod record;
@@ -22,14 +25,15 @@ pub use checkpoint::{
     AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, InvalidOfReport, KeyChanges, Missed, MissedChange,
     MissedReport, OutputCounts, OutputState, SentReport, SinceCheckpoint,
 };
-pub use dead_letter::{DeadLetter, DeadLetterHistory, Record, ReportRecord, Stage};
+pub use dead_letter::{DeadLetter, Record, ReportRecord, Stage};
 pub use dead_letter_writer::DeadLetterWriter;
 pub use error::StateError;
 pub use fingerprint::{Change, ChangedOptions, Fingerprint};
 pub use folder::StateFolder;
 pub use instance_keys::InstanceKeys;
 pub use ledger::DayCounts;
-pub use ledger::{DeadLetterCount, DeadLetterReader, Ledger};
+pub use ledger::{DeadLetterCount, DeadLetterReader, Ledger, LetterGroup, LetterGroups};
+pub use letter_filter::LetterFilter;
 pub use lock::{Lock, Occupied};
 pub use owner::user_name;
 pub use record::{RunRecord, RunState};
@@ -37,5 +41,12 @@ pub use record::{RunRecord, RunState};
 /// The current time in UTC, in the format of the state.
 #[must_use]
 pub fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    time_ago(Duration::ZERO)
+}
+
+/// The time that was this long ago, in UTC, in the format of the state.
+#[must_use]
+pub fn time_ago(age: Duration) -> String {
+    let now = jiff::Timestamp::now();
+    now.checked_sub(age).unwrap_or(now).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

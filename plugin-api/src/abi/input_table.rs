@@ -112,6 +112,8 @@ struct RefusalMark {
     incomplete: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     known: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    missing: bool,
 }
 
 impl From<Step> for StepFrame {
@@ -140,6 +142,7 @@ impl From<Step> for StepFrame {
                     hint: refusal.error.hint,
                     incomplete: refusal.incomplete,
                     known: refusal.known,
+                    missing: refusal.missing,
                 });
                 StepKind::Refused
             }
@@ -195,6 +198,7 @@ impl TryFrom<StepFrame> for Step {
                     error,
                     incomplete: mark.incomplete,
                     known: mark.known,
+                    missing: mark.missing,
                 })
             }
             kind if kind == StepKind::Idle as u32 => {

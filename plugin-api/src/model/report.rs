@@ -216,17 +216,19 @@ pub struct Refusal {
     pub incomplete: bool,
     /// Whether an earlier run refused it and it has not changed. The host then counts it, but reports no failure.
     pub known: bool,
+    /// Whether there is no such report, or nothing where reports are expected.
+    pub missing: bool,
 }
 
 impl Refusal {
     /// The path or URL, and the reason.
     pub fn new(path: impl Into<String>, error: crate::PluginError) -> Self {
-        Self { path: path.into(), error, incomplete: false, known: false }
+        Self { path: path.into(), error, incomplete: false, known: false, missing: false }
     }
 }
 
 setters!(Refusal {
-    values: with_incomplete(incomplete: bool), with_known(known: bool);
+    values: with_incomplete(incomplete: bool), with_known(known: bool), with_missing(missing: bool);
 });
 
 #[cfg(test)]

@@ -176,8 +176,12 @@ impl QualysGuardFile {
 
     fn begin(&mut self, candidate: Candidate) -> Result<Option<Step>> {
         let (name, ready) = match candidate {
-            Candidate::Missing(path, error) | Candidate::Empty(path, error) => {
-                return Ok(Some(Step::refused(refusal(&path, error, false))));
+            Candidate::Missing(path, error) => {
+                let is_missing = matches!(fs::exists(&path), Ok(false));
+                return Ok(Some(Step::refused(refusal(&path, error, false).with_missing(is_missing))));
+            }
+            Candidate::Empty(path, error) => {
+                return Ok(Some(Step::refused(refusal(&path, error, false).with_missing(true))));
             }
             Candidate::StandardInput => {
                 let name = "standard input".to_owned();

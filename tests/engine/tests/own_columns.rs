@@ -9,7 +9,7 @@ use scanbridge::pipeline::{Stop, Summary, Watchers};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::replay;
 use scanbridge::session::{self, RunOptions};
-use scanbridge::state::StateFolder;
+use scanbridge::state::{LetterFilter, StateFolder};
 use serde_json::{Value, json};
 
 /// The directory of the libraries that Cargo has built next to this test.
@@ -116,8 +116,15 @@ fn replayed_dead_letters_have_their_own_columns() {
     assert_eq!(summary.outputs[0].rejected, 9, "{summary:?}");
     let (pipeline, registry) = pipeline("own-columns", &json_output(folder.path()));
     let state = StateFolder::of(&folder.path().join("state"), &pipeline.name);
-    let replayed = replay::replay(pipeline, &registry, state, None, &Arc::new(Stop::default()))
-        .unwrap_or_else(|failures| panic!("{failures:?}"));
+    let replayed = replay::replay(
+        pipeline,
+        &registry,
+        state,
+        None,
+        &LetterFilter::default(),
+        &Arc::new(Stop::default()),
+    )
+    .unwrap_or_else(|failures| panic!("{failures:?}"));
     assert_eq!(replayed.expect("there are dead letters").outputs[0].records, 9);
     let lines = json_lines(folder.path());
     assert_eq!(lines.len(), 9);

@@ -171,7 +171,8 @@ fn run(
         let number = usize::from(*schedule.next().unwrap());
         let number = if files[number].next < steps.len() { number } else { 1 - number };
         if step_count.fetch_add(1, Ordering::Relaxed) == crash_at {
-            return Err(crate::pipeline::to_state_error(&[])); // The process dies between two steps.
+            // The process dies between two steps.
+            return Err(StateError { message: "killed".to_owned(), hint: None, exit_code: 70 });
         }
         let file = &mut files[number];
         let step = steps[file.next].clone();

@@ -7,11 +7,9 @@ use scanbridge_plugin_api::batch::{
     AssetRow, BatchBuilder, ColumnType, DefinitionRow, FindingRow, RawBatch2, Row, Schema,
 };
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, ReportEnd};
-use scanbridge_plugin_api::{ErrorKind, PluginError, Position, Step, Stored};
+use scanbridge_plugin_api::{PluginError, Position, Step, Stored};
 
-use crate::state::{
-    DeadLetter, DeadLetterEnd, DeadLetterHistory, DeadLetterReader, Record, ReportRecord, StateError,
-};
+use crate::state::{DeadLetter, DeadLetterEnd, DeadLetterReader, Record, ReportRecord, StateError};
 
 /// Builds reports from dead letters. They are partial and never complete, so outputs do not replace or remove
 /// anything because of them. Dead letters that the output has accepted, or has rejected again, are removed when that
@@ -23,8 +21,6 @@ pub(in crate::pipeline) struct DeadLetterSource {
     last: u64,
     schema: Schema,
     report: Option<ReportRecord>,
-    /// History of the findings of the last batch, by row.
-    history: Vec<DeadLetterHistory>,
 }
 
 impl std::fmt::Debug for DeadLetterSource {
@@ -39,28 +35,17 @@ impl DeadLetterSource {
 
     /// `schema` is that of [`schema_of`] these dead letters.
     pub(in crate::pipeline) fn new(reader: DeadLetterReader, schema: Schema) -> Self {
-        Self {
-            dead_letters: reader.clone().peekable(),
-            reader,
-            last: 0,
-            schema,
-            report: None,
-            history: Vec::new(),
-        }
+        Self { dead_letters: reader.clone().peekable(), reader, last: 0, schema, report: None }
     }
 
     pub(super) fn schema(&self) -> &Schema {
         &self.schema
     }
 
-    /// History of the findings of the last batch, by row.
-    pub(super) fn take_history(&mut self) -> Vec<DeadLetterHistory> {
-        std::mem::take(&mut self.history)
-    }
-
     pub(super) fn next(&mut self, recycled: RawBatch2) -> Result<Step, PluginError> {
-        if let Some(Err(error)) = self.dead_letters.peek() {
-            return Err(PluginError::new(ErrorKind::BadData, error.message.clone()));
+        // A corrupt dead letter stays, and must not keep the others back.
+        while let Some(Err(error)) = self.dead_letters.next_if(Result::is_err) {
+            tracing::warn!("{error}; it is skipped");
         }
         let next_report = self
             .dead_letters
@@ -111,7 +96,6 @@ impl DeadLetterSource {
         while !batch.is_full() {
             let Some(Ok((number, dead_letter))) = self.dead_letters.next_if(is_next) else { break };
             self.last = number;
-            self.history.push(DeadLetterHistory { run: dead_letter.run, attempts: dead_letter.attempts });
             let Record { asset: fields, definition, finding, .. } = dead_letter.record;
             let row = match &asset {
                 Some((previous, row)) if *previous == fields => *row,

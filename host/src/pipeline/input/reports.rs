@@ -121,8 +121,7 @@ impl<'a> InputWorker<'a> {
         let definitions = self.definitions.resolve(&mut raw, self.columns.schema());
         let definitions = definitions
             .map_err(|bad| PluginError::bug(format!("plugin bug: the input sent an invalid batch: {bad}")))?;
-        let history = self.source.take_history();
-        let batch = SharedBatch::new(raw, size, definitions, history, origin, self.recycle.clone());
+        let batch = SharedBatch::new(raw, size, definitions, origin, self.recycle.clone());
         let item = Item::Batch(Arc::new(batch));
         self.since_mark.bytes += item.size().0;
         self.send(&item);
@@ -250,10 +249,10 @@ impl<'a> InputWorker<'a> {
             return Ok(());
         }
         // Each report is counted once.
-        let (count, result) = match refusal.error.kind {
-            _ if refusal.incomplete => (&mut self.summary.incomplete, ReportResult::Incomplete),
-            ErrorKind::NoInput => (&mut self.summary.not_found, ReportResult::NotFound),
-            _ => (&mut self.summary.refused, ReportResult::Refused),
+        let (count, result) = match (refusal.incomplete, refusal.missing) {
+            (true, _) => (&mut self.summary.incomplete, ReportResult::Incomplete),
+            (false, true) => (&mut self.summary.not_found, ReportResult::NotFound),
+            (false, false) => (&mut self.summary.refused, ReportResult::Refused),
         };
         *count += 1;
         let listed = ListedReport {

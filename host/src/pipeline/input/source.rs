@@ -13,7 +13,7 @@ use super::dead_letter_source::DeadLetterSource;
 use crate::pipeline::opener::{InputOpener, too_long};
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
-use crate::state::{DeadLetterEnd, DeadLetterHistory};
+use crate::state::DeadLetterEnd;
 
 /// One input of a run.
 #[derive(Debug)]
@@ -116,14 +116,6 @@ impl Source {
     /// Whether the source reads reports again. Then the input is not informed: another output may still miss them.
     pub(super) fn rereads(&self) -> bool {
         matches!(self, Self::Plugin(plugin) if plugin.opener.rereads())
-    }
-
-    /// History of the findings of the last batch, by row; empty for new findings.
-    pub(super) fn take_history(&mut self) -> Vec<DeadLetterHistory> {
-        match self {
-            Self::Plugin(_) => Vec::new(),
-            Self::DeadLetters(dead_letters) => dead_letters.take_history(),
-        }
     }
 
     pub(super) fn schema(&self) -> &Schema {

@@ -9,7 +9,7 @@ use scanbridge_plugin_api::{LateRow, PluginError, Rejection, Written};
 use super::destination::{Destination, LateRetry};
 use crate::pipeline::KindCounts;
 use crate::pipeline::batch::ValidatedBatch;
-use crate::state::{DeadLetter, DeadLetterHistory, Record, ReportRecord, Stage};
+use crate::state::{DeadLetter, Record, ReportRecord, Stage};
 use crate::telemetry::without_controls;
 
 /// Maximum number of rejected findings in the log; the summary counts all.
@@ -75,14 +75,14 @@ impl Destination {
             for (row, reason) in rows {
                 let Some(finding) = view.finding(row) else { continue };
                 rejected.add(finding.kind(), 1);
-                let DeadLetterHistory { run, attempts: earlier } =
-                    batch.history(row).unwrap_or(DeadLetterHistory { run: self.run, attempts: 0 });
+                let now = crate::state::now();
                 self.dead_letters.add(&DeadLetter {
                     stage: Stage::Output { output: self.opener.id().to_owned() },
-                    run,
-                    time: crate::state::now(),
+                    run: self.run,
+                    first: now.clone(),
+                    time: now,
                     reason: without_controls(reason).into_owned(),
-                    attempts: earlier.saturating_add(attempts),
+                    attempts,
                     report: ReportRecord::clone(&report),
                     record: Record::of(finding, view.columns()),
                 });

@@ -86,17 +86,6 @@ pub(in crate::pipeline) fn message_with_line(error: &PluginError) -> Cow<'_, str
     }
 }
 
-/// The first of these failures, for a command on the saved state.
-#[must_use]
-pub(crate) fn to_state_error(failures: &[Failure]) -> StateError {
-    let first = failures.first();
-    StateError {
-        message: first.map(|failure| failure.message.clone()).unwrap_or_default(),
-        hint: first.and_then(|failure| failure.hint.clone()),
-        exit_code: first.map_or(70, |failure| failure.exit_code),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

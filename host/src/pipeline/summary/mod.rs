@@ -12,7 +12,6 @@ mod wording;
 
 pub use failure::Failure;
 pub(super) use failure::message_with_line;
-pub(crate) use failure::to_state_error;
 pub use head::{Head, Trigger};
 pub use input::InputSummary;
 pub use output::OutputSummary;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use redb::{Durability, ReadableDatabase, ReadableTable};
 use serde::{Deserialize, Serialize};
 
-use super::tables::{DEAD_LETTER_ENDS, DEAD_LETTERS, put_ends};
+use super::counting::{count_letters, put_end};
+use super::tables::{DEAD_LETTER_ENDS, DEAD_LETTER_KEYS, DEAD_LETTERS};
 use super::{Ledger, StateError};
 use crate::state::checkpoint::{DeadLetterEnd, MissedReport};
 use crate::state::dead_letter::{DeadLetter, Stage};
+use crate::state::letter_filter::LetterFilter;
 
 /// The dead letters of one output, or of the invalid rows of one input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,28 +91,43 @@ impl Ledger {
         })
     }
 
-    /// Removes the dead letters of an output up to this number, for example after a replay. In the same transaction,
-    /// those up to `last` count. Returns the number of removed ones.
+    /// Removes the dead letters of an output up to this number that meet the conditions, for example after a replay. In
+    /// the same transaction, those up to `last` count. Returns the number of removed ones.
     ///
     /// # Errors
     /// When the ledger cannot be written. Then nothing has changed.
-    pub fn remove_dead_letters(&self, output: &str, up_to: u64, last: u64) -> Result<u64, StateError> {
-        let before = self.dead_letter_end(output)?;
-        let last = last.max(before.number);
-        let (mut removed, mut removed_bytes, mut added_bytes) = (0, 0, 0);
+    pub fn remove_dead_letters(
+        &self,
+        output: &str,
+        up_to: u64,
+        last: u64,
+        filter: &LetterFilter,
+    ) -> Result<u64, StateError> {
+        let mut removed = 0;
         self.change(|transaction| {
-            let mut table = transaction.open_table(DEAD_LETTERS)?;
-            for entry in table.range((output, before.number + 1)..=(output, last))? {
-                added_bytes += entry?.1.value().len() as u64;
+            let mut end = count_letters(transaction, output, last)?;
+            let mut keys_of_removed = Vec::new();
+            transaction.open_table(DEAD_LETTERS)?.retain_in(
+                (output, 0)..=(output, up_to),
+                |(_, number), letter| {
+                    if !filter.matches_json(number, letter) {
+                        return true;
+                    }
+                    removed += 1;
+                    end.bytes = end.bytes.saturating_sub(letter.len() as u64);
+                    let letter = serde_json::from_slice::<DeadLetter>(letter).ok();
+                    keys_of_removed.extend(letter.and_then(|letter| letter.key()).map(|key| (key, number)));
+                    false
+                },
+            )?;
+            let mut keys = transaction.open_table(DEAD_LETTER_KEYS)?;
+            for (key, number) in keys_of_removed {
+                let is_its_own = keys.get((output, key))?.is_some_and(|known| known.value() == number);
+                if is_its_own {
+                    keys.remove((output, key))?;
+                }
             }
-            table.retain_in((output, 0)..=(output, up_to), |_, letter| {
-                removed += 1;
-                removed_bytes += letter.len() as u64;
-                false
-            })?;
-            drop(table);
-            let bytes = (before.bytes + added_bytes).saturating_sub(removed_bytes);
-            put_ends(transaction, [(output, DeadLetterEnd { number: last, bytes })])
+            put_end(transaction, output, end)
         })?;
         Ok(removed)
     }
@@ -153,10 +170,13 @@ impl Ledger {
                 Ok(first_and_last)
             };
             let known = read().map_err(|error| self.failed(&error))?;
-            let known: Result<Vec<StageAndTime>, _> = known.iter().map(|letter| self.parse(letter)).collect();
-            let known = known?;
+            // A corrupt dead letter must not hide the others.
+            let known = known.iter().filter_map(|letter| serde_json::from_slice::<StageAndTime>(letter).ok());
+            let known: Vec<StageAndTime> = known.collect();
             let of_letters = known.first().map(|letter| (letter.stage.clone(), 0));
-            let Some((stage, missed_reports)) = stages.remove(&id).or(of_letters) else { continue };
+            let corrupt = (letters > 0).then(|| (Stage::Output { output: id.clone() }, 0));
+            let stage = stages.remove(&id).or(of_letters).or(corrupt);
+            let Some((stage, missed_reports)) = stage else { continue };
             let time =
                 |letter: Option<&StageAndTime>| letter.map_or_else(String::new, |letter| letter.time.clone());
             let (oldest, newest) = (time(known.first()), time(known.last()));
@@ -170,7 +190,9 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written. Then nothing has changed.
     pub fn count_dead_letters(&self, ends: &BTreeMap<String, DeadLetterEnd>) -> Result<(), StateError> {
-        self.change(|transaction| put_ends(transaction, ends.iter().map(|(id, end)| (id.as_str(), *end))))
+        self.change(|transaction| {
+            ends.iter().try_for_each(|(id, end)| count_letters(transaction, id, end.number).map(|_| ()))
+        })
     }
 
     /// Copies the dead letters of another ledger into this one, which has none.
@@ -182,14 +204,17 @@ impl Ledger {
             let mut next = 0;
             loop {
                 let chunk = from.read_dead_letters(&output, next, end.number)?;
-                let (Some((first, _)), Some((last, _))) = (chunk.front(), chunk.back()) else { break };
-                let first = *first;
+                let Some((last, _)) = chunk.back() else { break };
                 next = last + 1;
-                // Their numbers have no gaps: dead letters are removed only at the two ends.
-                let letters: Vec<Vec<u8>> = chunk.into_iter().map(|(_, letter)| letter).collect();
-                self.write_dead_letters(&output, first, &letters)?;
+                self.change_with(Durability::None, |transaction| {
+                    let mut table = transaction.open_table(DEAD_LETTERS)?;
+                    for (number, letter) in &chunk {
+                        table.insert((output.as_str(), *number), letter.as_slice())?;
+                    }
+                    Ok(())
+                })?;
             }
-            self.change(|transaction| put_ends(transaction, [(output.as_str(), end)]))?;
+            self.change(|transaction| count_letters(transaction, &output, end.number).map(|_| ()))?;
         }
         Ok(())
     }
@@ -223,6 +248,7 @@ pub struct DeadLetterReader {
     next: u64,
     last: u64,
     chunk: VecDeque<(u64, Vec<u8>)>,
+    filter: LetterFilter,
 }
 
 impl DeadLetterReader {
@@ -233,15 +259,22 @@ impl DeadLetterReader {
     pub fn new(ledger: &Arc<Ledger>, output: &str) -> Result<Self, StateError> {
         let last = ledger.dead_letter_end(output)?.number;
         let output = output.to_owned();
-        Ok(Self { ledger: Arc::clone(ledger), output, next: 0, last, chunk: VecDeque::new() })
+        let (ledger, filter) = (Arc::clone(ledger), LetterFilter::default());
+        Ok(Self { ledger, output, next: 0, last, chunk: VecDeque::new(), filter })
     }
 
-    /// Removes the dead letters up to this number. In the same transaction, those up to `last` count.
+    /// Only the dead letters that meet these conditions. Corrupt ones are returned, too.
+    #[must_use]
+    pub fn with_filter(self, filter: LetterFilter) -> Self {
+        Self { filter, ..self }
+    }
+
+    /// Removes the dead letters of this reader up to this number. In the same transaction, those up to `last` count.
     ///
     /// # Errors
     /// When the ledger cannot be written. Then nothing has changed.
     pub fn remove_up_to(&self, number: u64, last: u64) -> Result<(), StateError> {
-        self.ledger.remove_dead_letters(&self.output, number.min(self.last), last).map(|_| ())
+        self.ledger.remove_dead_letters(&self.output, number.min(self.last), last, &self.filter).map(|_| ())
     }
 
     /// The `id:` of the output.
@@ -255,6 +288,22 @@ impl Iterator for DeadLetterReader {
     type Item = Result<(u64, DeadLetter), StateError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (number, letter) = match self.next_stored()? {
+                Ok(stored) => stored,
+                Err(error) => return Some(Err(error)),
+            };
+            match serde_json::from_slice::<DeadLetter>(&letter) {
+                Ok(letter) if self.filter.matches(number, &letter) => return Some(Ok((number, letter))),
+                Ok(_) => {}
+                Err(error) => return Some(Err(self.corrupt(number, &error))),
+            }
+        }
+    }
+}
+
+impl DeadLetterReader {
+    fn next_stored(&mut self) -> Option<Result<(u64, Vec<u8>), StateError>> {
         if self.chunk.is_empty() && self.next <= self.last {
             match self.ledger.read_dead_letters(&self.output, self.next, self.last) {
                 Ok(chunk) => self.chunk = chunk,
@@ -264,16 +313,16 @@ impl Iterator for DeadLetterReader {
                 }
             }
         }
-        let Some((number, letter)) = self.chunk.pop_front() else {
-            self.next = u64::MAX;
-            return None;
-        };
-        self.next = number.saturating_add(1);
-        let letter = serde_json::from_slice(&letter);
-        Some(letter.map(|letter| (number, letter)).map_err(|error| StateError {
+        let stored = self.chunk.pop_front();
+        self.next = stored.as_ref().map_or(u64::MAX, |(number, _)| number.saturating_add(1));
+        stored.map(Ok)
+    }
+
+    fn corrupt(&self, number: u64, error: &serde_json::Error) -> StateError {
+        StateError {
             message: format!("dead letter {number} of {} is corrupt: {error}", self.output),
             hint: Some("remove these dead letters with `scanbridge dead-letters purge`".to_owned()),
             exit_code: 65,
-        }))
+        }
     }
 }

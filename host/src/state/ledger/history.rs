@@ -110,7 +110,7 @@ impl Ledger {
         self.all(DAYS)?.into_iter().map(|(day, counts)| Ok((day, self.parse(&counts)?))).collect()
     }
 
-    fn has_table(&self, name: &str) -> Result<bool, StateError> {
+    pub(super) fn has_table(&self, name: &str) -> Result<bool, StateError> {
         let read = || -> Result<bool, redb::Error> {
             Ok(self.database.begin_read()?.list_tables()?.any(|table| table.name() == name))
         };

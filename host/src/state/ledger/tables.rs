@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::{TableDefinition, WriteTransaction};
 use scanbridge_plugin_api::{ReportKey, StoredReport};
 use serde::Serialize;
 
-use crate::state::checkpoint::{DeadLetterEnd, KeyChanges, MissedChange};
+use super::counting::{count_letters, end_of};
+use crate::state::checkpoint::{KeyChanges, MissedChange};
 
 /// A table of bytes by name.
 pub(super) type Bytes = TableDefinition<'static, &'static str, &'static [u8]>;
@@ -38,6 +39,10 @@ pub(super) const KEYS: TableDefinition<'static, (&'static str, &'static str), &'
 /// Dead letters as JSON, by output or input and ascending number.
 pub(super) const DEAD_LETTERS: TableDefinition<'static, (&'static str, u64), &'static [u8]> =
     TableDefinition::new("dead_letters");
+/// The numbers of the dead letters that count, by output and [`DeadLetter::key`](crate::state::DeadLetter::key). Added
+/// later: [`Ledger::open`](super::Ledger::open) adds it to older ledgers.
+pub(super) const DEAD_LETTER_KEYS: TableDefinition<'static, (&'static str, u128), u64> =
+    TableDefinition::new("dead_letter_keys");
 /// The last dead letter of each output or input that counts.
 pub(super) const DEAD_LETTER_ENDS: Bytes = TableDefinition::new("dead_letter_ends");
 /// Missed reports as JSON, by output and report.
@@ -74,36 +79,20 @@ pub(super) fn apply_keys(
     Ok(())
 }
 
-/// Stores which dead letters count, as part of a transaction.
-pub(super) fn put_ends<'a>(
-    transaction: &WriteTransaction,
-    ends: impl IntoIterator<Item = (&'a str, DeadLetterEnd)>,
-) -> Result<(), redb::Error> {
-    let mut table = transaction.open_table(DEAD_LETTER_ENDS)?;
-    for (output, end) in ends {
-        table.insert(output, to_json(&end).as_slice())?;
-    }
-    Ok(())
-}
-
 /// Adds dead letters of invalid rows, as part of a transaction. They count with it.
 pub(super) fn append_invalid_rows(
     transaction: &WriteTransaction,
     letters: &[(String, Vec<Vec<u8>>)],
 ) -> Result<(), redb::Error> {
     for (input, letters) in letters {
+        let mut number = end_of(transaction, input)?.number;
         let mut table = transaction.open_table(DEAD_LETTERS)?;
-        let ends = transaction.open_table(DEAD_LETTER_ENDS)?;
-        let end = ends.get(input.as_str())?.map(|end| serde_json::from_slice(end.value()));
-        let end = end.transpose().map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-        let mut end: DeadLetterEnd = end.unwrap_or_default();
         for letter in letters {
-            end.number += 1;
-            end.bytes += letter.len() as u64;
-            table.insert((input.as_str(), end.number), letter.as_slice())?;
+            number += 1;
+            table.insert((input.as_str(), number), letter.as_slice())?;
         }
-        drop((table, ends));
-        put_ends(transaction, [(input.as_str(), end)])?;
+        drop(table);
+        count_letters(transaction, input, number)?;
     }
     Ok(())
 }

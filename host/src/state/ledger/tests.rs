@@ -7,8 +7,8 @@ use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
 use super::history::MAX_RUNS;
 use super::*;
 use crate::state::{
-    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, Fingerprint, InvalidOfReport, Missed, OutputCounts,
-    OutputState, ReportRecord, RunRecord, RunState, SentReport, SinceCheckpoint,
+    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, Fingerprint, InvalidOfReport, LetterFilter, Missed,
+    OutputCounts, OutputState, ReportRecord, RunRecord, RunState, SentReport, SinceCheckpoint,
 };
 
 fn run(number: u64, state: RunState) -> RunRecord {
@@ -290,7 +290,7 @@ fn dead_letters_of_invalid_rows_are_stored_with_the_checkpoint() {
         ledger.store(&checkpoint(step), &since).unwrap();
     }
     assert_eq!(ledger.dead_letter_end("scans").unwrap(), DeadLetterEnd { number: 4, bytes: 36 });
-    assert_eq!(ledger.remove_dead_letters("scans", u64::MAX, 0).unwrap(), 4);
+    assert_eq!(ledger.remove_dead_letters("scans", u64::MAX, 0, &LetterFilter::default()).unwrap(), 4);
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn ledger_with_much_free_space_is_made_smaller() {
     let full = size();
     assert!(full > 100 << 20, "{full}");
     assert_eq!(ledger.dead_letter_end("siem").unwrap().number, 1);
-    ledger.remove_dead_letters("siem", u64::MAX, 100).unwrap();
+    ledger.remove_dead_letters("siem", u64::MAX, 100, &LetterFilter::default()).unwrap();
     ledger.close();
     assert!(size() < 4 << 20, "{}", size());
     let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();

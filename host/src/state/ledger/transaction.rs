@@ -6,10 +6,11 @@ use redb::WriteTransaction;
 use scanbridge_plugin_api::StoredReport;
 use serde::{Deserialize, Serialize};
 
+use super::counting::count_letters;
 use super::history::{append_reports, append_run, append_summary};
 use super::tables::{
     ABOUT, OUTPUTS, POSITIONS, RECEIPTS, UNCONFIRMED, append_invalid_rows, apply_keys, apply_missed, put,
-    put_ends, put_unconfirmed,
+    put_unconfirmed,
 };
 use super::{Ledger, StateError};
 use crate::state::checkpoint::{
@@ -123,8 +124,9 @@ impl Ledger {
                 let row = OutputRow { has_gap, has_invalid_rows, rejected, report, ahead, counts };
                 put(transaction, OUTPUTS, output, &row)?;
             }
-            let ends = checkpoint.outputs.iter().map(|(output, state)| (output.as_str(), state.dead_letters));
-            put_ends(transaction, ends)?;
+            for (output, state) in &checkpoint.outputs {
+                count_letters(transaction, output, state.dead_letters.number)?;
+            }
             put_unconfirmed(transaction, &checkpoint.unconfirmed)?;
             apply(transaction, since)
         })
@@ -138,7 +140,9 @@ impl Ledger {
         self.change(|transaction| {
             append_run(transaction, run)?;
             put_unconfirmed(transaction, &end.unconfirmed)?;
-            put_ends(transaction, end.dead_letters.iter().map(|(id, end)| (id.as_str(), *end)))?;
+            for (id, end) in &end.dead_letters {
+                count_letters(transaction, id, end.number)?;
+            }
             apply(transaction, &end.since)?;
             if let Some((summary, counts)) = &end.summary {
                 append_summary(transaction, run, summary, counts)?;

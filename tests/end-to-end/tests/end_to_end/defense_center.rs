@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use scanbridge::state::Ledger;
+use scanbridge::state::{Ledger, LetterFilter};
 use scanbridge_bench::generator::{Extent, Format, Shape};
 use scanbridge_doubles::certificates::Pkcs12;
 use scanbridge_doubles::fake_defense_center::{FakeDefenseCenter, UnknownAssets};
@@ -263,5 +263,5 @@ fn keep_last_dead_letter(sandbox: &Sandbox) {
     let ledger = pipelines.next().unwrap().unwrap().path().join("ledger.redb");
     let ledger = Ledger::open(&ledger, &sandbox.path("pipeline.yaml")).unwrap();
     let last = ledger.dead_letter_end("center").unwrap().number;
-    assert!(ledger.remove_dead_letters("center", last - 1, 0).unwrap() > 0);
+    assert!(ledger.remove_dead_letters("center", last - 1, 0, &LetterFilter::default()).unwrap() > 0);
 }

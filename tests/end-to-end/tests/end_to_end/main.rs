@@ -11,6 +11,7 @@ mod counts;
 mod crashing_plugins;
 mod csv;
 mod damage;
+mod dead_letters;
 mod defense_center;
 mod describe;
 mod disk_order;

@@ -68,7 +68,7 @@ fn missed_reports_are_shown_and_sent_by_a_replay() {
     assert_eq!(sandbox.read("findings.csv"), table, "only the output that lacked them receives the reports");
     assert_eq!(sandbox.read("later/findings.ndjson").lines().count(), 32);
     assert_eq!(in_folder(&sandbox), ["a.xml", "b.xml"], "the input is informed by the next run");
-    assert_eq!(command(&sandbox, &["dead-letters", "show"]).stdout, "no dead letters\n");
+    assert_eq!(command(&sandbox, &["dead-letters", "show"]).stdout, "no dead letters in state/pipeline\n");
 
     sandbox.run(&text).expect_code(0);
     assert_eq!(in_folder(&sandbox), ["done"]);
@@ -79,7 +79,7 @@ fn missed_reports_are_abandoned_by_a_purge() {
     let (sandbox, text) = after_a_run();
     let purged = command(&sandbox, &["dead-letters", "purge"]).expect_code(0).stdout;
     assert!(purged.contains("lines: abandoned the missing findings of 2 reports"), "{purged}");
-    assert_eq!(command(&sandbox, &["dead-letters", "show"]).stdout, "no dead letters\n");
+    assert_eq!(command(&sandbox, &["dead-letters", "show"]).stdout, "no dead letters in state/pipeline\n");
     fs::create_dir(sandbox.path("later")).unwrap();
     sandbox.run(&text).expect_code(0);
     assert_eq!(in_folder(&sandbox), ["done"]);
@@ -108,6 +108,6 @@ fn later_run_of_the_same_report_settles_it() {
     let (sandbox, text) = after_a_run();
     fs::create_dir(sandbox.path("later")).unwrap();
     sandbox.run(&text).expect_code(0);
-    assert_eq!(command(&sandbox, &["dead-letters", "show"]).stdout, "no dead letters\n");
+    assert_eq!(command(&sandbox, &["dead-letters", "show"]).stdout, "no dead letters in state/pipeline\n");
     assert_eq!(in_folder(&sandbox), ["done"]);
 }

@@ -85,9 +85,13 @@ fn truncated_missing_and_foreign_files_are_in_one_class_each() {
     write_cut_report(&sandbox, "cut.xml");
     sandbox.write("foreign.xml", "<?xml version=\"1.0\"?><MAP value=\"x\"></MAP>");
     let schema = schema();
-    for (path, class, code) in
-        [("cut.xml", "incomplete", 65), ("none.xml", "not_found", 66), ("foreign.xml", "refused", 65)]
-    {
+    sandbox.write("empty.xml", "");
+    for (path, class, code) in [
+        ("empty.xml", "refused", 66),
+        ("cut.xml", "incomplete", 65),
+        ("none.xml", "not_found", 66),
+        ("foreign.xml", "refused", 65),
+    ] {
         let text = pipeline(&format!("path: {path}, settle_secs: 0"), &[CSV]);
         let summary = sandbox.run(&text).expect_code(code).summary();
         assert_valid(&summary, &schema);

@@ -9,7 +9,7 @@ use scanbridge::pipeline::{Failure, Stop, Summary, Watchers};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::replay::replay;
 use scanbridge::session::{self, RunOptions};
-use scanbridge::state::{DeadLetter, DeadLetterReader, Ledger, StateFolder};
+use scanbridge::state::{DeadLetter, DeadLetterReader, Ledger, LetterFilter, StateFolder};
 use tempfile::TempDir;
 
 /// A pipeline of rogue plugins with a directory for its state and logs.
@@ -104,7 +104,7 @@ impl Case {
         let last = ledger.dead_letter_end(id).unwrap().number;
         let letters: Vec<_> = letters.iter().map(|letter| serde_json::to_vec(letter).unwrap()).collect();
         ledger.write_dead_letters(id, last + 1, &letters).unwrap();
-        ledger.remove_dead_letters(id, 0, last + letters.len() as u64).unwrap();
+        ledger.remove_dead_letters(id, 0, last + letters.len() as u64, &LetterFilter::default()).unwrap();
     }
 
     /// Replays the dead letters to the outputs of the current pipeline text.
@@ -114,7 +114,8 @@ impl Case {
         let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
         let folder = StateFolder::of(self.folder.path(), "rogue");
         let (stop, _driver) = self.driven();
-        replay(pipeline, &registry, folder, None, &stop).unwrap_or_else(|failures| panic!("{failures:?}"))
+        replay(pipeline, &registry, folder, None, &LetterFilter::default(), &stop)
+            .unwrap_or_else(|failures| panic!("{failures:?}"))
     }
 
     pub(crate) fn dead_letters(&self) -> usize {

@@ -237,6 +237,8 @@ fn accepted_dead_letters_are_not_replayed_twice() {
     for letter in &mut second {
         let report = ReportStart::from(letter.report.clone()).with_path("second.xml");
         letter.report = ReportRecord::from(&report);
+        // Another finding: the same one has one dead letter.
+        letter.record.finding.insert("instance".to_owned(), "second".to_owned());
     }
     case.add_dead_letters("strict", &second);
 
