@@ -226,7 +226,6 @@ mod tests {
             interval_seconds: Some(3600.0),
             next_run: Some(3000.0),
             resident_bytes: Some(12_000_000),
-            cpu_seconds: 1.5,
         }
     }
 

@@ -22,6 +22,7 @@ impl Supervisor {
             Api::Pipeline(name) => unknown(&name),
             Api::Act(name, request) => self.act(&name, request),
             Api::Reload(mode) => return self.begin_reload(mode, Some(reply)),
+            Api::Metrics(format) => Reply::ok(json!(self.metrics(format))),
             Api::Statistics => Reply::ok(json!(self.statistics())),
             Api::Log { pipeline: Some(name), .. } if !self.entries.contains_key(&name) => unknown(&name),
             Api::Log { pipeline, level, since } => {

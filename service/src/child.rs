@@ -37,6 +37,8 @@ pub(crate) struct Start<'a> {
     pub(crate) pipeline: &'a str,
     /// Number of this process among all that the service has started.
     pub(crate) process: u64,
+    /// What starts it.
+    pub(crate) trigger: &'a str,
     pub(crate) restart: bool,
 }
 
@@ -72,6 +74,7 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        command.args(["--trigger", start.trigger]);
         if start.restart {
             command.arg("--restart");
         }

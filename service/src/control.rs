@@ -11,11 +11,13 @@ use std::{fs, thread};
 use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Path as UrlPath, Query, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
+use scanbridge_observe::MetricsFormat;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
@@ -90,6 +92,7 @@ fn router(sender: Sender) -> Router {
     Router::new()
         .route("/health/live", get(async |State(to): State<Sender>| ask(&to, Api::Live).await))
         .route("/health/ready", get(async |State(to): State<Sender>| ask(&to, Api::Ready).await))
+        .route("/metrics", get(metrics))
         .route("/api/v1/service", get(async |State(to): State<Sender>| ask(&to, Api::Service).await))
         .route("/api/v1/pipelines", get(async |State(to): State<Sender>| ask(&to, Api::Pipelines).await))
         .route("/api/v1/pipelines/{name}", get(pipeline))
@@ -101,6 +104,18 @@ fn router(sender: Sender) -> Router {
             Reply::problem(404, &format!("no route {}", uri.path()), "").into_response()
         })
         .with_state(sender)
+}
+
+/// The metrics in the format that the client asks for.
+async fn metrics(State(to): State<Sender>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = MetricsFormat::accepted(accept);
+    match reply(&to, Api::Metrics(format)).await {
+        Reply { body: Value::String(text), .. } => {
+            ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
+        }
+        problem => problem.into_response(),
+    }
 }
 
 async fn pipeline(State(to): State<Sender>, UrlPath(name): UrlPath<String>) -> Response {
@@ -155,24 +170,27 @@ async fn change(to: &Sender, peer: Peer, request: Api) -> Response {
     ask(to, request).await
 }
 
-/// Passes a request to the main loop and waits for its reply.
 async fn ask(to: &Sender, request: Api) -> Response {
+    reply(to, request).await.into_response()
+}
+
+/// Passes a request to the main loop and waits for its reply.
+async fn reply(to: &Sender, request: Api) -> Reply {
     let (sender, receiver) = oneshot::channel();
     match to.try_send(Message::Api(request, sender)) {
         Ok(()) => {}
         Err(TrySendError::Full(_)) => {
-            return Reply::problem(503, "the service is busy", "try again").into_response();
+            return Reply::problem(503, "the service is busy", "try again");
         }
         Err(TrySendError::Disconnected(_)) => {
-            return Reply::problem(503, "the service is stopping", "").into_response();
+            return Reply::problem(503, "the service is stopping", "");
         }
     }
-    let reply = match tokio::time::timeout(LIMIT, receiver).await {
+    match tokio::time::timeout(LIMIT, receiver).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => Reply::problem(503, "the service is stopping", ""),
         Err(_) => Reply::problem(504, "the service timed out", ""),
-    };
-    reply.into_response()
+    }
 }
 
 impl IntoResponse for Reply {

@@ -21,6 +21,7 @@ mod log_sink;
 mod machine;
 mod main_loop;
 mod message;
+mod metrics;
 mod notify;
 mod process;
 mod reload;

@@ -80,7 +80,9 @@ impl Supervisor {
         let Some((mode, waiting)) = self.reload.take() else { return };
         let result = loaded.map(|loaded| self.apply(loaded, mode));
         let is_ok = result.as_ref().is_ok_and(|report| report.rejected.is_empty());
-        self.last_reload = Some((jiff::Timestamp::now(), is_ok));
+        let now = jiff::Timestamp::now();
+        self.last_reload = Some((now, is_ok));
+        self.last_success = Some(now).filter(|_| is_ok).or(self.last_success);
         let reply = match &result {
             Ok(report) => Reply { status: 200, body: json!(report) },
             Err(error) => {
@@ -196,7 +198,7 @@ impl Supervisor {
         }
         let entry = self.entries.entry(name.clone()).or_default();
         if entry.record == Default::default() {
-            entry.record = self.records.get(&name).cloned().unwrap_or_default();
+            entry.restore(&name, &self.records);
         }
         entry.file = bundle.pipeline.path;
         entry.digest = bundle.digest;
@@ -250,12 +252,8 @@ impl Supervisor {
         // After a restart of the service: the version that was accepted before.
         let accepted = self.store.read_accepted(&name).filter(|bundle| bundle.pipeline.path == file);
         let settings = accepted.as_ref().and_then(|bundle| self.settings_of(bundle).ok());
-        let mut entry = Entry {
-            file: file.to_owned(),
-            rejected: problems.to_vec(),
-            record: self.records.get(&name).cloned().unwrap_or_default(),
-            ..Entry::default()
-        };
+        let mut entry = Entry { file: file.to_owned(), rejected: problems.to_vec(), ..Entry::default() };
+        entry.restore(&name, &self.records);
         match (accepted, settings) {
             (Some(bundle), Some(settings)) => {
                 self.log.about(

@@ -1,5 +1,6 @@
 //! Requests of the control socket, and their responses.
 
+use scanbridge_observe::MetricsFormat;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ pub(crate) enum Api {
     Act(String, Request),
     Reload(ReloadMode),
     Statistics,
+    Metrics(MetricsFormat),
     Log { pipeline: Option<String>, level: Level, since: u64 },
 }
 

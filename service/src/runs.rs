@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::child::{Run, Start, ending};
 use crate::fleet::Task;
 use crate::log_sink::{Level, printable};
-use crate::machine::{Action, Ending, State};
+use crate::machine::{Action, Ending, State, Trigger};
 use crate::process::{Live, Process};
 use crate::schedule::Clock;
 use crate::store::LastRun;
@@ -24,7 +24,7 @@ impl Supervisor {
             match action {
                 Action::Start { trigger, restart } => {
                     self.log.about(&name, Level::Debug, &format!("starting a run (trigger: {trigger:?})"));
-                    self.start_run(&name, restart);
+                    self.start_run(&name, trigger, restart);
                 }
                 Action::Stop(at) => self.with_run(&name, |run| run.send(&ServiceRequest::Stop { at })),
                 Action::Terminate => {
@@ -54,7 +54,7 @@ impl Supervisor {
         self.log.forget(name);
     }
 
-    fn start_run(&mut self, name: &str, restart: bool) {
+    fn start_run(&mut self, name: &str, trigger: Trigger, restart: bool) {
         self.processes += 1;
         let bundle = self.store.accepted(name);
         let start = Start {
@@ -63,12 +63,14 @@ impl Supervisor {
             bundle: &bundle,
             pipeline: name,
             process: self.processes,
+            trigger: trigger.word(),
             restart,
         };
         let started = Run::start(start, &self.log, &self.sender);
         let clock = self.clock();
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.live = Live::default();
+        entry.restarts += u64::from(trigger == Trigger::Retry);
         entry.record.last_run = Some(LastRun { started: clock.wall, ..LastRun::default() });
         match started {
             Ok(run) => {
@@ -87,6 +89,7 @@ impl Supervisor {
         let Some(current) = entry.process.as_mut().filter(|current| current.number == process) else {
             return;
         };
+        entry.view.apply(&event, clock.wall.as_duration().as_secs_f64());
         match event {
             RunEvent::Hello(hello) => {
                 current.run.set_number(hello.run);
@@ -146,6 +149,8 @@ impl Supervisor {
     fn conclude(&mut self, name: &str, (code, how): (Option<u8>, String), clock: Clock) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.process = None;
+        entry.view.process_ended(code.unwrap_or(u8::MAX), clock.wall.as_duration().as_secs_f64());
+        entry.record.totals.clone_from(&entry.view.totals);
         let summary = entry.live.summary.take().unwrap_or_default();
         let failure = entry.live.failure.take();
         let reason = failure.map_or(how, |failure| format!("{}: {}", failure.instance, failure.message));

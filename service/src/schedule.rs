@@ -60,6 +60,9 @@ const PLAUSIBLE_STEP: SignedDuration = SignedDuration::from_hours(24);
 /// Without `catch_up`, a start that is late by more than this is left out.
 const LATE: SignedDuration = SignedDuration::from_mins(5);
 
+/// Starts of a cron pattern that tell its longest gap: more than a week of an hourly one.
+const LOOKED_AT: usize = 200;
+
 /// What is known about a pipeline from before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Stored {
@@ -99,6 +102,20 @@ impl Schedule {
 
     pub(crate) fn is_continuous(&self) -> bool {
         self.keys == ScheduleKeys::Continuous
+    }
+
+    /// The longest time between two of the next starts, in seconds; `None` without regular starts.
+    pub(crate) fn longest_gap(&self, now: Timestamp) -> Option<f64> {
+        match &self.keys {
+            ScheduleKeys::Manual | ScheduleKeys::Continuous => None,
+            ScheduleKeys::Every { minutes, .. } => Some(interval(*minutes).as_secs_f64()),
+            ScheduleKeys::Cron { .. } => {
+                let times: Vec<Timestamp> =
+                    self.cron.as_ref()?.times(now).take(LOOKED_AT).map(|time| time.timestamp()).collect();
+                let gaps = times.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs_f64());
+                gaps.reduce(f64::max)
+            }
+        }
     }
 
     pub(crate) fn keys(&self) -> &ScheduleKeys {

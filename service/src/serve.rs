@@ -99,6 +99,7 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
     let mut supervisor =
         Supervisor::new(settings, Arc::clone(&log), store, records, (sender.clone(), receiver));
     let report = supervisor.apply(loaded, ReloadMode::default());
+    supervisor.last_success = Some(jiff::Timestamp::now()).filter(|_| report.rejected.is_empty());
     if arguments.strict && !report.rejected.is_empty() {
         return Err(refuse(CONFIG, format!("--strict: {} of the files are invalid", report.rejected.len())));
     }

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use scanbridge_observe::{Bundle, ScheduleKeys};
+use scanbridge_observe::{Bundle, ScheduleKeys, Totals};
 use serde::{Deserialize, Serialize};
 
 /// The directory `service` in the state directory.
@@ -31,6 +31,8 @@ pub(crate) struct Record {
     /// The planned start, and the schedule by which it was planned.
     pub(crate) next: Option<Timestamp>,
     pub(crate) schedule: Option<ScheduleKeys>,
+    /// The sums over all runs, for metrics.
+    pub(crate) totals: Totals,
 }
 
 /// The last run of a pipeline.

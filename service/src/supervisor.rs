@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use scanbridge_observe::{ServiceFile, ServiceKeys};
+use scanbridge_observe::{PipelineView, ServiceFile, ServiceKeys};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -32,8 +32,20 @@ pub(crate) struct Entry {
     pub(crate) record: Record,
     pub(crate) process: Option<Process>,
     pub(crate) live: Live,
+    /// What its runs have told, for metrics.
+    pub(crate) view: PipelineView,
+    /// Starts after a failed run, since the service has started.
+    pub(crate) restarts: u64,
     /// Problems of the file as it is now; the accepted version stays in use.
     pub(crate) rejected: Vec<Value>,
+}
+
+impl Entry {
+    /// Takes over what is kept of the pipeline with this name.
+    pub(crate) fn restore(&mut self, name: &str, records: &BTreeMap<String, Record>) {
+        self.record = records.get(name).cloned().unwrap_or_default();
+        self.view = PipelineView::new(name, self.record.totals.clone());
+    }
 }
 
 /// What the service was started with.
@@ -66,6 +78,8 @@ pub(crate) struct Supervisor {
     /// Another reload was asked for meanwhile.
     pub(crate) reload_again: bool,
     pub(crate) last_reload: Option<(Timestamp, bool)>,
+    /// When a reload, or the start, last accepted every file.
+    pub(crate) last_success: Option<Timestamp>,
     pub(crate) processes: u64,
     begin: Instant,
     pub(crate) receiver: Receiver<Message>,
@@ -96,6 +110,7 @@ impl Supervisor {
             reload: None,
             reload_again: false,
             last_reload: None,
+            last_success: None,
             processes: 0,
             begin,
             receiver,

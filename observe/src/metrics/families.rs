@@ -20,8 +20,6 @@ pub struct PipelineState {
     pub interval_seconds: Option<f64>,
     /// Memory of the run under way in bytes.
     pub resident_bytes: Option<u64>,
-    /// Processor time of all runs in seconds.
-    pub cpu_seconds: f64,
 }
 
 /// What a service knows about itself.
@@ -160,7 +158,6 @@ pub(super) fn of_states(
     );
     let mut resident =
         Family::gauge("scanbridge_run_resident_memory_bytes", "Memory of the run under way in bytes");
-    let mut cpu = Family::counter("scanbridge_run_cpu_seconds", "Processor time of all runs in seconds");
     for (view, known) in pipelines {
         let pipeline = ("pipeline", view.name.as_str());
         for word in service.states {
@@ -170,12 +167,11 @@ pub(super) fn of_states(
             skipped.add(&[pipeline, ("reason", reason)], number(*runs));
         }
         restarts.add(&[pipeline], number(known.restarts));
-        cpu.add(&[pipeline], known.cpu_seconds);
         known.next_run.iter().for_each(|at| next.add(&[pipeline], *at));
         known.interval_seconds.iter().for_each(|seconds| interval.add(&[pipeline], *seconds));
         known.resident_bytes.iter().for_each(|bytes| resident.add(&[pipeline], number(*bytes)));
     }
-    vec![state, skipped, restarts, next, interval, resident, cpu]
+    vec![state, skipped, restarts, next, interval, resident]
 }
 
 /// What is known of each pipeline from the events of its runs. Every series is there from the start, with 0.

@@ -35,20 +35,14 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// The words of all states.
+    pub(crate) const WORDS: [&str; 11] = [
+        "waiting", "queued", "starting", "running", "stopping", "retrying", "blocked", "held", "paused",
+        "manual", "invalid",
+    ];
+
     pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Queued => "queued",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Stopping => "stopping",
-            Self::Retrying => "retrying",
-            Self::Blocked => "blocked",
-            Self::Held => "held",
-            Self::Paused => "paused",
-            Self::Manual => "manual",
-            Self::Invalid => "invalid",
-        }
+        Self::WORDS[self as usize]
     }
 
     /// Whether a process of this pipeline exists.
@@ -88,6 +82,17 @@ pub(crate) enum Trigger {
     Reload,
     /// An earlier run was interrupted.
     Resume,
+}
+
+impl Trigger {
+    /// The word for `scanbridge run --trigger`: what the summary of the run names as its start.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Schedule | Self::Retry | Self::Resume => "schedule",
+            Self::Manual => "manual",
+            Self::Reload => "reload",
+        }
+    }
 }
 
 /// What a person can ask of a pipeline.

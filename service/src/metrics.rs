@@ -1,0 +1,75 @@
+//! The metrics of the service and its pipelines.
+
+use std::fs;
+
+use jiff::Timestamp;
+use scanbridge_observe::{MetricsFormat, PipelineState, PipelineView, ServiceMetrics, metrics_of_service};
+
+use crate::machine::{Machine, State};
+use crate::supervisor::{Entry, Supervisor};
+
+impl Supervisor {
+    /// All metrics, as text.
+    pub(crate) fn metrics(&self, format: MetricsFormat) -> String {
+        let states: Vec<(&PipelineView, PipelineState)> = self
+            .fleet
+            .iter()
+            .filter_map(|(name, machine)| {
+                let entry = self.entries.get(name)?;
+                Some((&entry.view, self.state(entry, machine)))
+            })
+            .collect();
+        let pipelines: Vec<(&PipelineView, &PipelineState)> =
+            states.iter().map(|(view, state)| (*view, state)).collect();
+        metrics_of_service(&self.own_metrics(), &pipelines, format)
+    }
+
+    fn state(&self, entry: &Entry, machine: &Machine) -> PipelineState {
+        let clock = self.clock();
+        let next = if machine.state().is_active() { None } else { machine.next(clock).wall(clock) };
+        let process = entry.process.as_ref();
+        PipelineState {
+            state: machine.state().word(),
+            restarts: entry.restarts,
+            skipped: vec![("still_running", machine.skipped)],
+            next_run: next.map(seconds),
+            interval_seconds: machine.schedule().and_then(|schedule| schedule.longest_gap(clock.wall)),
+            resident_bytes: process.and_then(|process| resident_bytes(&process.run.id().to_string())),
+        }
+    }
+
+    fn own_metrics(&self) -> ServiceMetrics {
+        ServiceMetrics {
+            states: &State::WORDS,
+            reload_successful: self.last_reload.map_or(self.last_success.is_some(), |(_, is_ok)| is_ok),
+            reload_success: self.last_success.map(seconds),
+            cpu_seconds: cpu_seconds(),
+            resident_bytes: resident_bytes("self").unwrap_or_default(),
+            started: seconds(self.started),
+            open_files: fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64),
+        }
+    }
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.as_duration().as_secs_f64()
+}
+
+/// Resident memory of a process; `None` if the system does not tell.
+fn resident_bytes(process: &str) -> Option<u64> {
+    let pages = fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
+    let pages: u64 = pages.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages.saturating_mul(rustix::param::page_size() as u64))
+}
+
+/// Processor time of this process in seconds.
+fn cpu_seconds() -> f64 {
+    let Ok(stat) = fs::read_to_string("/proc/self/stat") else { return 0.0 };
+    // The name of the program is in parentheses and may contain spaces.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 =
+        fields.split_whitespace().skip(11).take(2).filter_map(|part| part.parse::<u64>().ok()).sum();
+    #[expect(clippy::cast_precision_loss, reason = "ticks are far below 2^53")]
+    let seconds = ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
+    seconds
+}
