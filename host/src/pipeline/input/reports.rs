@@ -38,6 +38,8 @@ impl<'a> InputWorker<'a> {
         if let Some(fault) = start.source.fault() {
             return Err(PluginError::bug(format!("plugin bug: the input started a report without {fault}")));
         }
+        // Before it has its columns, which a tally does not need.
+        let tally = Arc::new(ReportTally::new((&start).into()));
         start.schema = self.columns.schema().clone();
         self.columns = Arc::new(Columns::of_report(&start));
         if !continued {
@@ -51,7 +53,6 @@ impl<'a> InputWorker<'a> {
                 .with_time(start.time.clone())
                 .with_revision(start.revision.clone()),
         );
-        let tally = Arc::new(ReportTally::new((&start).into()));
         let (report, partial) = (Arc::new(start), self.source.is_replay());
         let begin = ReportBegin { report, key, continued, partial, tally };
         self.report = Some(OpenReport { begin: begin.clone(), report_lock, has_sent: false });
