@@ -132,15 +132,19 @@ struct Time {
 impl Time {
     /// Parses a time. All bytes are compared with the form at once, because inputs and the host do this for each finding.
     fn parse(text: &[u8]) -> Option<Self> {
-        const FORM: &[u8; 19] = b"0000-00-00T00:00:00";
-        let (time, rest) = text.split_first_chunk::<19>()?;
-        let has_form = time.iter().zip(FORM).fold(true, |has_form, (byte, form)| {
-            has_form & (byte.wrapping_sub(*form) <= if *form == b'0' { 9 } else { 0 })
-        });
+        const FORM: [u8; 16] = *b"0000-00-00T00:00";
+        /// How much larger a byte may be than that of the form.
+        const RANGE: [u8; 16] = [9, 9, 9, 9, 0, 9, 9, 0, 9, 9, 0, 9, 9, 0, 9, 9];
+        let (time, rest) = text.split_first_chunk::<16>()?;
+        let mut has_form = true;
+        for ((byte, form), range) in time.iter().zip(FORM).zip(RANGE) {
+            has_form &= byte.wrapping_sub(form) <= range;
+        }
+        let [b':', tens @ b'0'..=b'6', ones @ b'0'..=b'9', fraction @ ..] = rest else { return None };
         if !has_form {
             return None;
         }
-        let millis = match *rest {
+        let millis = match *fraction {
             [b'Z'] => 0,
             [b'.', ref digits @ .., b'Z'] if matches!(digits.len(), 1..=3) && is_digits(digits) => {
                 digits.iter().zip([100, 10, 1]).map(|(digit, weight)| weight * i64::from(digit - b'0')).sum()
@@ -149,7 +153,8 @@ impl Time {
         };
         let pair = |at: usize| 10 * i64::from(time[at] - b'0') + i64::from(time[at + 1] - b'0');
         let (year, month, day) = (100 * pair(0) + pair(2), pair(5), pair(8));
-        let (hour, minute, second) = (pair(11), pair(14), pair(17));
+        let (hour, minute) = (pair(11), pair(14));
+        let second = 10 * i64::from(tens - b'0') + i64::from(ones - b'0');
         // Second 60 is a leap second.
         let is_valid = (1..=12).contains(&month)
             && (1..=days_in(year, month)).contains(&day)

@@ -19,9 +19,19 @@ fn is_replaced(c: char) -> bool {
 /// Whether a byte is such a character or may be the first of one. This is done for every cell: a chunk is examined without
 /// early exit, so that the compiler uses vector instructions.
 fn may_have_controls(bytes: &[u8]) -> bool {
-    let has_stop = |chunk: &[u8]| chunk.iter().fold(false, |found, byte| found | is_stop(*byte));
-    let (chunks, rest) = bytes.as_chunks::<16>();
-    chunks.iter().any(|chunk| has_stop(chunk)) || has_stop(rest)
+    let (chunks, rest) = bytes.as_chunks();
+    let mut last = [b' '; CHUNK];
+    last[..rest.len()].copy_from_slice(rest);
+    chunks.iter().chain([&last]).any(|chunk| {
+        // One comparison is enough for most cells: printable ASCII on one line.
+        has(chunk, |byte| byte.wrapping_sub(b' ') > b'~' - b' ') && has(chunk, is_stop)
+    })
+}
+
+const CHUNK: usize = 16;
+
+fn has(chunk: &[u8; CHUNK], is_searched: impl Fn(u8) -> bool) -> bool {
+    chunk.iter().fold(false, |found, byte| found | is_searched(*byte))
 }
 
 fn is_stop(byte: u8) -> bool {

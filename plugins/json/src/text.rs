@@ -32,10 +32,22 @@ pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
 /// The position of the next byte at which the copying of a text stops. A chunk is examined without early exit, so that the
 /// compiler uses vector instructions: most texts have few stops.
 fn next_stop(bytes: &[u8]) -> Option<usize> {
-    let (chunks, _) = bytes.as_chunks::<16>();
-    let has_stop = |chunk: &[u8; 16]| chunk.iter().fold(false, |found, byte| found | is_stop(*byte));
-    let before = 16 * chunks.iter().position(has_stop).unwrap_or(chunks.len());
+    let (chunks, rest) = bytes.as_chunks();
+    let before = match chunks.iter().position(has_stop) {
+        Some(chunk) => CHUNK * chunk,
+        None => {
+            let mut last = [b' '; CHUNK];
+            last[..rest.len()].copy_from_slice(rest);
+            has_stop(&last).then_some(CHUNK * chunks.len())?
+        }
+    };
     bytes[before..].iter().position(|byte| is_stop(*byte)).map(|at| before + at)
+}
+
+const CHUNK: usize = 16;
+
+fn has_stop(chunk: &[u8; CHUNK]) -> bool {
+    chunk.iter().fold(false, |found, byte| found | is_stop(*byte))
 }
 
 /// Whether a byte is escaped, or is the first byte of longer characters of which some are escaped.

@@ -174,8 +174,8 @@ pub(crate) fn seconds(text: &str) -> Option<u64> {
 
 /// A time from 1970 to 9999, in UTC.
 pub(crate) fn time<'a>(text: &'a str, scratch: &'a mut String) -> Option<&'a str> {
-    if let Some(time) = Cell::new(text).time() {
-        return (time >= 0).then_some(text);
+    if !text.is_empty() && Cell::new(text).has_type(ColumnType::Time) {
+        return (text >= "1970").then_some(text);
     }
     other_time(text, scratch)
 }
