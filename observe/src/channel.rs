@@ -118,8 +118,7 @@ mod tests {
         assert_eq!(reader.next::<RunEvent>().unwrap(), Some(RunEvent::Unknown));
         assert_eq!(reader.next().unwrap(), Some(RunEvent::Checkpoint { at: "x".to_owned() }));
         assert_eq!(reader.next().unwrap(), Some(RunEvent::Tick(Tick::default())));
-        let request =
-            serde_json::from_str::<ServiceRequest>("{\"request\":\"stop\",\"at\":\"soon\"}").unwrap();
+        let request = serde_json::from_str::<ServiceRequest>("{\"request\":\"stop\",\"at\":\"soon\"}").unwrap();
         assert_eq!(request, ServiceRequest::Stop { at: StopAt::Unknown });
     }
 
