@@ -120,7 +120,9 @@ impl From<Step> for StepFrame {
     fn from(step: Step) -> Self {
         let mut frame = Self { size: size_of::<Self>() as u32, ..Self::default() };
         let kind = match step.event {
-            Event::ReportStart { start, continued } => {
+            Event::ReportStart { mut start, continued } => {
+                // The host puts the columns that `open` returned into each report.
+                start.schema = Schema::empty();
                 frame.mark = to_json(&start);
                 frame.flags |= if continued { CONTINUED } else { 0 };
                 StepKind::ReportStart
@@ -336,7 +338,7 @@ impl InputHandle {
         let resume = resume.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let status = (table.open)(to_json(frame)[..].into(), resume, host, &mut answer, &mut handle);
         Result::from(status)?;
-        let mut opened = Self { table, handle, schema: Schema::default(), capabilities: None };
+        let mut opened = Self { table, handle, schema: Schema::empty(), capabilities: None };
         let answer: Answer<InputCapabilities> = from_json(&answer)?;
         opened.capabilities = answer.capabilities;
         opened.schema = answer.schema.unwrap_or_default();

@@ -8,7 +8,7 @@ use super::host_table::{HostHandle, HostTable2};
 use super::memory::{Bytes, BytesRef, Words, WordsRef};
 use super::shim::{Instance, guard};
 use super::status::{Status, from_json, to_json};
-use crate::batch::{Batch, Columns, Selection, ValidBatch};
+use crate::batch::{Batch, Columns, Schema, Selection, ValidBatch};
 use crate::capabilities::OutputCapabilities;
 use crate::check::CheckReport;
 use crate::descriptor::PluginKind;
@@ -242,7 +242,7 @@ extern "C" fn open<T: Output>(
             T::open(open, receipt.as_ref())
         })?;
         *answer = to_json(&Answer::of(opened.capabilities, None));
-        let state = PluginState { plugin: opened.plugin, columns: Columns::of(Default::default()) };
+        let state = PluginState { plugin: opened.plugin, columns: Columns::of(Schema::empty()) };
         *handle = Instance::into_handle(state, host);
         Ok(())
     })

@@ -65,7 +65,7 @@ impl<'a> Cell<'a> {
     #[must_use]
     pub fn integer(self) -> Option<i64> {
         let digits = self.0.strip_prefix('-').unwrap_or(self.0);
-        is_digits(digits).then(|| self.0.parse().ok()).flatten()
+        is_digits(digits.as_bytes()).then(|| self.0.parse().ok()).flatten()
     }
 
     /// The decimal number; `None` for an empty or odd cell.
@@ -73,35 +73,16 @@ impl<'a> Cell<'a> {
     pub fn decimal(self) -> Option<f64> {
         let digits = self.0.strip_prefix('-').unwrap_or(self.0);
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-        (is_digits(whole) && is_digits(fraction)).then(|| self.0.parse().ok()).flatten()
+        let is_number = [whole, fraction].iter().all(|part| is_digits(part.as_bytes()));
+        is_number.then(|| self.0.parse().ok()).flatten()
     }
 
     /// The time, in milliseconds since 1970-01-01T00:00:00Z; `None` for an empty or odd cell.
     #[must_use]
     pub fn time(self) -> Option<i64> {
-        let (time, rest) = self.0.as_bytes().split_first_chunk::<19>()?;
-        let [y1, y2, y3, y4, b'-', o1, o2, b'-', d1, d2, b'T', h1, h2, b':', m1, m2, b':', s1, s2] = *time
-        else {
-            return None;
-        };
-        let fraction = match *rest {
-            [b'Z'] => 0,
-            [b'.', tenths, b'Z'] => 100 * value_of([tenths])?,
-            [b'.', f1, f2, b'Z'] => 10 * value_of([f1, f2])?,
-            [b'.', f1, f2, f3, b'Z'] => value_of([f1, f2, f3])?,
-            _ => return None,
-        };
-        let (year, month, day) = (value_of([y1, y2, y3, y4])?, value_of([o1, o2])?, value_of([d1, d2])?);
-        let (hour, minute, second) = (value_of([h1, h2])?, value_of([m1, m2])?, value_of([s1, s2])?);
-        // Second 60 is a leap second.
-        if !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
-            return None;
-        }
-        if hour > 23 || minute > 59 || second > 60 {
-            return None;
-        }
+        let Time { year, month, day, hour, minute, second, millis } = Time::parse(self.0.as_bytes())?;
         let seconds = ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
-        Some(seconds * 1000 + fraction)
+        Some(seconds * 1000 + millis)
     }
 
     /// The flag; `None` for an empty or odd cell.
@@ -127,27 +108,61 @@ impl<'a> Cell<'a> {
                 ColumnType::Text | ColumnType::List => true,
                 ColumnType::Integer => self.integer().is_some(),
                 ColumnType::Decimal => self.decimal().is_some(),
-                ColumnType::Time => self.time().is_some(),
+                ColumnType::Time => Time::parse(self.0.as_bytes()).is_some(),
                 ColumnType::Flag => self.flag().is_some(),
             }
     }
 }
 
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+fn is_digits(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
-/// The number that these digits are; `None` if one is not a digit.
-fn value_of<const N: usize>(digits: [u8; N]) -> Option<i64> {
-    let mut value = 0;
-    for digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
+/// A valid time in UTC.
+struct Time {
+    year: i64,
+    month: i64,
+    day: i64,
+    hour: i64,
+    minute: i64,
+    second: i64,
+    millis: i64,
+}
+
+impl Time {
+    /// Parses a time. All bytes are compared with the form at once, because inputs and the host do this for each finding.
+    fn parse(text: &[u8]) -> Option<Self> {
+        const FORM: [u8; 16] = *b"0000-00-00T00:00";
+        /// How much larger a byte may be than that of the form.
+        const RANGE: [u8; 16] = [9, 9, 9, 9, 0, 9, 9, 0, 9, 9, 0, 9, 9, 0, 9, 9];
+        let (time, rest) = text.split_first_chunk::<16>()?;
+        let mut has_form = true;
+        for ((byte, form), range) in time.iter().zip(FORM).zip(RANGE) {
+            has_form &= byte.wrapping_sub(form) <= range;
+        }
+        let [b':', tens @ b'0'..=b'6', ones @ b'0'..=b'9', fraction @ ..] = rest else { return None };
+        if !has_form {
             return None;
         }
-        value = value * 10 + i64::from(digit);
+        let millis = match *fraction {
+            [b'Z'] => 0,
+            [b'.', ref digits @ .., b'Z'] if matches!(digits.len(), 1..=3) && is_digits(digits) => {
+                digits.iter().zip([100, 10, 1]).map(|(digit, weight)| weight * i64::from(digit - b'0')).sum()
+            }
+            _ => return None,
+        };
+        let pair = |at: usize| 10 * i64::from(time[at] - b'0') + i64::from(time[at + 1] - b'0');
+        let (year, month, day) = (100 * pair(0) + pair(2), pair(5), pair(8));
+        let (hour, minute) = (pair(11), pair(14));
+        let second = 10 * i64::from(tens - b'0') + i64::from(ones - b'0');
+        // Second 60 is a leap second.
+        let is_valid = (1..=12).contains(&month)
+            && (1..=days_in(year, month)).contains(&day)
+            && hour <= 23
+            && minute <= 59
+            && second <= 60;
+        is_valid.then_some(Self { year, month, day, hour, minute, second, millis })
     }
-    Some(value)
 }
 
 fn is_leap(year: i64) -> bool {

@@ -2,9 +2,11 @@
 
 use std::marker::PhantomData;
 
+use serde::{Deserialize, Deserializer};
+
 use super::cell::ColumnType;
 use super::schema::{Column, Schema, bad_name, is_own_name};
-use crate::error::{PluginError, Result};
+use crate::error::PluginError;
 use crate::model::{AssetField, DefinitionField, Field, FindingField, ReportStart};
 
 impl Default for Schema {
@@ -15,6 +17,24 @@ impl Default for Schema {
             definitions: model_columns::<DefinitionField>(),
             findings: model_columns::<FindingField>(),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Schema {
+    /// A table that is missing has the fields of this version's model.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Not with the default of the whole schema: it would be made each time, and dropped.
+        #[derive(Deserialize)]
+        struct Tables {
+            #[serde(default = "model_columns::<AssetField>")]
+            assets: Vec<Column>,
+            #[serde(default = "model_columns::<DefinitionField>")]
+            definitions: Vec<Column>,
+            #[serde(default = "model_columns::<FindingField>")]
+            findings: Vec<Column>,
+        }
+        let Tables { assets, definitions, findings } = Tables::deserialize(deserializer)?;
+        Ok(Self { assets, definitions, findings })
     }
 }
 
@@ -44,7 +64,7 @@ impl Schema {
         name: &str,
         column_type: ColumnType,
         title: &str,
-    ) -> Result<OwnColumn<F>> {
+    ) -> crate::Result<OwnColumn<F>> {
         if !is_own_name(name) {
             return Err(PluginError::bug(bad_name(name)));
         }
@@ -162,7 +182,13 @@ impl Columns {
 }
 
 fn positions<F: Field>(columns: &[Column]) -> Vec<Option<usize>> {
-    F::NAMES.iter().map(|name| columns.iter().position(|column| column.name == *name)).collect()
+    // Nearly always a column is where it is in the model of this version.
+    let is_at = |index: usize, name: &str| columns.get(index).is_some_and(|column| column.name == name);
+    let position = |(index, name): (usize, &&str)| match is_at(index, name) {
+        true => Some(index),
+        false => columns.iter().position(|column| column.name == *name),
+    };
+    F::NAMES.iter().enumerate().map(position).collect()
 }
 
 /// How the cells of a row become the columns of a schema.
@@ -180,11 +206,14 @@ impl RowLayout {
     pub(super) fn of<F: Field>(schema: &Schema) -> Self {
         let columns = F::columns(schema);
         let mut own = F::NAMES.len()..;
-        let cell = |column: &Column| {
+        let cell = |(index, column): (usize, &Column)| {
+            if F::NAMES.get(index).is_some_and(|name| *name == column.name) {
+                return index;
+            }
             let field = F::NAMES.iter().position(|name| *name == column.name);
             field.or_else(|| own.next()).unwrap_or_default()
         };
-        let order: Box<[usize]> = columns.iter().map(cell).collect();
+        let order: Box<[usize]> = columns.iter().enumerate().map(cell).collect();
         let is_model_first = order.len() >= F::NAMES.len() && order.iter().copied().eq(0..order.len());
         Self { columns: columns.len(), cells: own.start, order: (!is_model_first).then_some(order) }
     }

@@ -12,7 +12,7 @@ use crate::model::{
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Row<F: Field> {
-    bytes: Vec<u8>,
+    text: String,
     spans: Vec<(u32, u32)>,
     /// The cells that were set since the row was cleared: most cells of a row are empty.
     touched: Touched,
@@ -30,7 +30,7 @@ pub type FindingRow = Row<FindingField>;
 impl<F: Field> Default for Row<F> {
     fn default() -> Self {
         Self {
-            bytes: Vec::new(),
+            text: String::new(),
             spans: vec![(0, 0); F::NAMES.len()],
             touched: Touched::default(),
             open: None,
@@ -43,8 +43,8 @@ impl<F: Field> Row<F> {
     /// Empties every cell, removes every code, and keeps the memory.
     pub fn clear(&mut self) {
         self.codes = F::Codes::default();
-        self.bytes.clear();
-        self.touched.cells().for_each(|index| self.spans[index] = (0, 0));
+        self.text.clear();
+        self.spans.fill((0, 0));
         self.touched = Touched::default();
         self.open = None;
     }
@@ -61,7 +61,7 @@ impl<F: Field> Row<F> {
     }
 
     fn set_at(&mut self, index: usize, text: &str) {
-        let end = offset(self.bytes.len());
+        let end = offset(self.text.len());
         self.spans[index] = (end, end);
         self.touched.add(index);
         self.open = Some(index);
@@ -95,14 +95,14 @@ impl<F: Field> Row<F> {
     fn append_at(&mut self, index: usize, text: &str) {
         if self.open != Some(index) {
             let (start, end) = self.spans[index];
-            let moved = offset(self.bytes.len());
-            self.bytes.extend_from_within(start as usize..end as usize);
+            let moved = offset(self.text.len());
+            self.text.extend_from_within(start as usize..end as usize);
             self.spans[index].0 = moved;
             self.touched.add(index);
             self.open = Some(index);
         }
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.spans[index].1 = offset(self.bytes.len());
+        self.text.push_str(text);
+        self.spans[index].1 = offset(self.text.len());
     }
 
     /// Adds an item to a list cell.
@@ -116,14 +116,14 @@ impl<F: Field> Row<F> {
     /// The text of a cell so far.
     #[must_use]
     pub fn get(&self, field: F) -> &str {
-        // The bytes were appended as `str`s, so no cell can end inside a character.
-        simdutf8::basic::from_utf8(self.cell(field.index())).unwrap_or_default()
+        self.cell(field.index())
     }
 
     /// The length of a cell so far, in bytes.
     #[must_use]
     pub fn cell_len(&self, field: F) -> usize {
-        self.cell(field.index()).len()
+        let (start, end) = self.spans[field.index()];
+        (end - start) as usize
     }
 
     /// Whether no cell has text.
@@ -138,14 +138,14 @@ impl<F: Field> Row<F> {
         self.spans.iter().map(|(start, end)| (end - start) as usize).sum()
     }
 
-    fn cell(&self, index: usize) -> &[u8] {
+    fn cell(&self, index: usize) -> &str {
         let (start, end) = self.spans[index];
-        &self.bytes[start as usize..end as usize]
+        &self.text[start as usize..end as usize]
     }
 
     /// The bytes that were added.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.text.as_bytes()
     }
 
     /// The cells that were set: their indexes, in order, and their positions in the bytes.
@@ -165,7 +165,7 @@ impl<F: Field> Row<F> {
         let start = table.len();
         let mut write = |(start, end): (u32, u32)| {
             if start < end {
-                bytes.extend_from_slice(&self.bytes[start as usize..end as usize]);
+                bytes.extend_from_slice(&self.text.as_bytes()[start as usize..end as usize]);
                 position = offset(bytes.len());
             }
             position
@@ -173,13 +173,17 @@ impl<F: Field> Row<F> {
         match &layout.order {
             None => {
                 let mut last = table[start - 1];
+                table.resize(start + layout.columns, last);
+                let ends = &mut table[start..];
+                let mut written = 0;
                 for index in self.touched.cells() {
                     // The cells before it are empty: each ends where the last one ended.
-                    table.resize(start + index, last);
+                    ends[written..index].fill(last);
                     last = write(self.spans[index]);
-                    table.push(last);
+                    ends[index] = last;
+                    written = index + 1;
                 }
-                table.resize(start + layout.columns, last);
+                ends[written..].fill(last);
             }
             Some(order) => {
                 let span = |index: &usize| self.spans.get(*index).copied().unwrap_or_default();

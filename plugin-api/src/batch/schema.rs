@@ -1,5 +1,7 @@
 //! The columns of a batch.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::cell::ColumnType;
@@ -49,8 +51,7 @@ impl Column {
 ///
 /// The input returns the schema from `open` ([`Opened::with_schema`](crate::Opened::with_schema)). It applies to all
 /// reports of the instance: the host puts it into each [`ReportStart`](crate::model::ReportStart).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Schema {
     /// The columns of the table of assets.
@@ -65,6 +66,11 @@ impl Schema {
     /// The maximum number of own columns of a table.
     pub const MAX_OWN_COLUMNS: usize = 64;
 
+    /// A schema without columns, where the columns are not known yet.
+    pub(crate) fn empty() -> Self {
+        Self { assets: Vec::new(), definitions: Vec::new(), findings: Vec::new() }
+    }
+
     /// What is wrong with the columns, as a sentence; `None` for a valid schema. Names without a colon that this version
     /// does not know are valid: they can be fields of a later model.
     #[must_use]
@@ -72,8 +78,9 @@ impl Schema {
         let mut own: Vec<&str> = Vec::new();
         for columns in [&self.assets, &self.definitions, &self.findings] {
             let names = || columns.iter().map(|column| column.name.as_str());
-            if let Some(name) = names().enumerate().find(|(i, name)| names().take(*i).any(|n| n == *name)) {
-                return Some(format!("the schema contains the column `{}` twice in a table", name.1));
+            let mut known = HashSet::with_capacity(columns.len());
+            if let Some(name) = names().find(|name| !known.insert(*name)) {
+                return Some(format!("the schema contains the column `{name}` twice in a table"));
             }
             let own_before = own.len();
             for name in names().filter(|name| name.contains(':')) {

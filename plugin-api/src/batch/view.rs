@@ -166,6 +166,7 @@ impl<'a> Batch<'a> {
 }
 
 impl<'a> Tables<'a> {
+    #[inline]
     fn cell(self, table: &'a [u32], base: usize, column: Option<usize>) -> &'a str {
         cell(self.text, table, base, column)
     }
@@ -187,6 +188,7 @@ impl<'a> Tables<'a> {
     }
 }
 
+#[inline]
 fn cell<'a>(text: &'a str, table: &[u32], base: usize, column: Option<usize>) -> &'a str {
     match column {
         Some(column) => &text[table[base + column] as usize..table[base + column + 1] as usize],
@@ -228,6 +230,7 @@ impl<'a> AssetView<'a> {
 
     /// The text of a cell; empty if the scanner did not report the value.
     #[must_use]
+    #[inline]
     pub fn get(&self, field: AssetField) -> &'a str {
         self.column(self.tables.columns.asset(field))
     }
@@ -240,6 +243,7 @@ impl<'a> AssetView<'a> {
 
     /// The text of a column of the batch's schema, also of one that the model does not know.
     #[must_use]
+    #[inline]
     pub fn column(&self, column: Option<usize>) -> &'a str {
         self.tables.cell(self.tables.assets, self.base(), column)
     }
@@ -310,6 +314,7 @@ impl<'a> DefinitionView<'a> {
 
     /// The text of a cell; empty if the scanner did not report the value.
     #[must_use]
+    #[inline]
     pub fn get(&self, field: DefinitionField) -> &'a str {
         self.column(self.columns.definition(field))
     }
@@ -322,6 +327,7 @@ impl<'a> DefinitionView<'a> {
 
     /// The text of a column of the batch's schema, also of one that the model does not know.
     #[must_use]
+    #[inline]
     pub fn column(&self, column: Option<usize>) -> &'a str {
         cell(self.text, self.table, 0, column)
     }
@@ -355,6 +361,7 @@ impl<'a> FindingView<'a> {
 
     /// The text of a cell; empty if the scanner did not report the value.
     #[must_use]
+    #[inline]
     pub fn get(&self, field: FindingField) -> &'a str {
         self.column(self.tables.columns.finding(field))
     }
@@ -367,12 +374,14 @@ impl<'a> FindingView<'a> {
 
     /// The text of a column of the batch's schema, also of one that the model does not know.
     #[must_use]
+    #[inline]
     pub fn column(&self, column: Option<usize>) -> &'a str {
         self.tables.cell(self.tables.findings, self.base(), column)
     }
 
     /// A cell of the finding, of its definition or of its asset, for a column that [`Batch::column`] has found.
     #[must_use]
+    #[inline]
     pub fn cell(&self, column: TableColumn) -> Cell<'a> {
         Cell::new(match column {
             TableColumn::Asset(column) => self.asset().column(Some(column)),

@@ -31,8 +31,8 @@ pub(crate) struct Encoder {
     settings: EventSettings,
     cache: FragmentCache,
     report: ReportPart,
-    schema: Schema,
-    source: ReportSource,
+    /// The columns and the source of the last report.
+    last: Option<(Schema, ReportSource)>,
     /// The vendor in class IDs.
     vendor: String,
     additional: AdditionalFields,
@@ -83,8 +83,7 @@ impl Encoder {
             settings,
             cache: FragmentCache::new(FragmentCache::MAX_BYTES),
             report: ReportPart::default(),
-            schema: Schema::default(),
-            source: ReportSource::default(),
+            last: None,
             vendor: String::new(),
             additional: AdditionalFields::default(),
             asset: CurrentAsset::default(),
@@ -100,9 +99,12 @@ impl Encoder {
     /// Begins a report.
     pub(crate) fn begin(&mut self, report: &ReportStart) {
         self.additional = AdditionalFields::of(&self.settings.additional, self.settings.dotted_keys, report);
-        if self.schema != report.schema || self.source != report.source {
-            self.schema.clone_from(&report.schema);
-            self.source.clone_from(&report.source);
+        if self
+            .last
+            .as_ref()
+            .is_none_or(|(schema, source)| (schema, source) != (&report.schema, &report.source))
+        {
+            self.last = Some((report.schema.clone(), report.source.clone()));
             self.vendor.clear();
             self.vendor.push_str(match report.source.vendor.trim() {
                 "" => "unknown",

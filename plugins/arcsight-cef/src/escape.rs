@@ -34,6 +34,10 @@ pub(crate) fn extension(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeRe
 /// The text without what shows nothing at its ends; empty if all of it shows nothing. CEF has its own rules, because a
 /// receiver decodes them again; texts for messages use [`scanbridge_plugin_api::printable`].
 pub(crate) fn trimmed(text: &str) -> &str {
+    let shows = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    if shows(text.as_bytes().first()) && shows(text.as_bytes().last()) {
+        return text; // Nearly all texts.
+    }
     let text = text.trim_matches(is_margin);
     if text.chars().all(is_blank) { "" } else { text }
 }

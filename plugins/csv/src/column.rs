@@ -1,6 +1,6 @@
 //! Columns: their names in the options, and the position of their cells in the batches of a report.
 
-use scanbridge_columns::{CellForm, REPORT_COLUMNS, ReportColumn, Table};
+use scanbridge_columns::{ALL_NAMES, CellForm, REPORT_COLUMNS, ReportColumn, Table};
 use scanbridge_plugin_api::batch::{Column as SchemaColumn, Columns, FindingColumn, FindingView, Schema};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, ReportStart, list_items};
 use scanbridge_plugin_api::{PluginError, Result};
@@ -108,7 +108,7 @@ impl ColumnName {
         match self.table {
             Table::Asset => AssetField::NAMES.contains(&name),
             Table::Definition => name == "qid" || DefinitionField::NAMES.contains(&name),
-            Table::Finding => Columns::of(Schema::default()).finding_column(name).is_some(),
+            Table::Finding => ALL_NAMES.iter().any(|known| known.strip_prefix("finding.") == Some(name)),
             Table::Report => ReportColumn::find(name).is_some(),
         }
     }

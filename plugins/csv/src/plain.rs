@@ -16,20 +16,29 @@ fn is_replaced(c: char) -> bool {
     (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Whether a byte is such a character or may be the first of one. Without early exit, so that the compiler can compare many
-/// bytes at a time: this is done for every cell.
+/// Whether a byte is such a character or may be the first of one. This is done for every cell: a chunk is examined without
+/// early exit, so that the compiler uses vector instructions.
 fn may_have_controls(bytes: &[u8]) -> bool {
-    let is = u8::from;
-    let is_stop = |byte: u8| {
-        (is(byte < b' ') & is(byte != b'\t') & is(byte != b'\n') & is(byte != b'\r'))
-            | is(byte == 0x7f)
-            | is(byte == 0xc2)
-            | is(byte == 0xe2)
-    };
-    // One comparison is enough for most cells: printable ASCII on one line.
-    let is_other = |byte: u8| is(byte.wrapping_sub(b' ') > b'~' - b' ');
-    bytes.iter().fold(0, |found, byte| found | is_other(*byte)) != 0
-        && bytes.iter().fold(0, |found, byte| found | is_stop(*byte)) != 0
+    let (chunks, rest) = bytes.as_chunks();
+    let mut last = [b' '; CHUNK];
+    last[..rest.len()].copy_from_slice(rest);
+    chunks.iter().chain([&last]).any(|chunk| {
+        // One comparison is enough for most cells: printable ASCII on one line.
+        has(chunk, |byte| byte.wrapping_sub(b' ') > b'~' - b' ') && has(chunk, is_stop)
+    })
+}
+
+const CHUNK: usize = 16;
+
+fn has(chunk: &[u8; CHUNK], is_searched: impl Fn(u8) -> bool) -> bool {
+    chunk.iter().fold(false, |found, byte| found | is_searched(*byte))
+}
+
+fn is_stop(byte: u8) -> bool {
+    ((byte < b' ') & (byte != b'\t') & (byte != b'\n') & (byte != b'\r'))
+        | (byte == 0x7f)
+        | (byte == 0xc2)
+        | (byte == 0xe2)
 }
 
 /// Whether a file that begins with this cell may be read as another format: `ID` is the beginning of a SYLK file, the others

@@ -6,6 +6,7 @@
 
 #![doc = include_str!("../README.md")]
 
+mod cached;
 mod ecs;
 mod form;
 mod identity;

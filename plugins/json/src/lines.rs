@@ -1,4 +1,4 @@
-//! Turns rows of a batch into lines of JSON. What depends on a definition alone is encoded once and cached.
+//! Turns rows of a batch into lines of JSON. What depends on a definition or an asset alone is encoded once and cached.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,12 @@ use scanbridge_columns::{REPORT_COLUMNS, ReportColumn, Table};
 use scanbridge_plugin_api::batch::{AssetView, Columns, DefinitionView, FindingView};
 use scanbridge_plugin_api::model::{FindingKind, ReportStart};
 
+use crate::cached::{Cached, Parts};
 use crate::form::Form;
 use crate::mapping::Mapping;
 use crate::options::LineOptions;
 use crate::source::{Names, QID, Record, When};
-use crate::tree::{DefinitionParts, Scratch, Step, Tree, steps};
+use crate::tree::{Scratch, Step, Tree, steps};
 
 /// Encodes the lines of one report at a time.
 #[derive(Debug)]
@@ -22,8 +23,11 @@ pub(crate) struct Lines {
     asset: Tree,
     scratch: Scratch,
     /// Parts of lines by the content key of their definition.
-    definitions: HashMap<u128, DefinitionParts, foldhash::fast::RandomState>,
+    definitions: HashMap<u128, Parts, foldhash::fast::RandomState>,
     definition_bytes: usize,
+    /// Parts of lines of the last asset, and its row in the current batch.
+    asset_parts: Parts,
+    asset_row: Option<u32>,
 }
 
 /// Size limit of the cached definitions, in bytes. A full cache is cleared and filled again.
@@ -41,6 +45,8 @@ impl Lines {
             scratch: Scratch::default(),
             definitions: HashMap::default(),
             definition_bytes: 0,
+            asset_parts: Parts::default(),
+            asset_row: None,
         }
     }
 
@@ -58,6 +64,11 @@ impl Lines {
         self.definition_bytes = 0;
     }
 
+    /// Begins another batch: rows have another meaning.
+    pub(crate) fn begin_batch(&mut self) {
+        self.asset_row = None;
+    }
+
     /// Whether the format can express this kind of findings.
     pub(crate) fn accepts(&self, kind: FindingKind) -> bool {
         let is_vulnerability = matches!(kind, FindingKind::Vulnerability | FindingKind::Potential);
@@ -71,14 +82,22 @@ impl Lines {
         if !self.definitions.contains_key(&key) {
             self.add_definition(finding.definition());
         }
-        let Self { finding: tree, definitions, scratch, .. } = self;
-        tree.write(out, &record, &definitions[&key], scratch);
+        let Self { finding: tree, definitions, scratch, asset_parts, asset_row, .. } = self;
+        let row = finding.asset().row();
+        if asset_row.replace(row) != Some(row) {
+            tree.asset_parts(asset_parts, &record, scratch);
+        }
+        tree.write(out, &record, Cached { definition: &definitions[&key], asset: asset_parts }, scratch);
         out.push(b'\n');
     }
 
     /// Appends the separate line of an asset (option `assets`).
     pub(crate) fn asset(&mut self, out: &mut Vec<u8>, asset: AssetView<'_>) {
-        self.asset.write(out, &Record::of_asset(asset), &DefinitionParts::default(), &mut self.scratch);
+        let Self { asset: tree, scratch, asset_parts, .. } = self;
+        self.asset_row = None;
+        let record = Record::of_asset(asset);
+        tree.asset_parts(asset_parts, &record, scratch);
+        tree.write(out, &record, Cached { definition: &Parts::default(), asset: asset_parts }, scratch);
         out.push(b'\n');
     }
 

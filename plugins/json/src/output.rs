@@ -71,6 +71,7 @@ impl Output for Json {
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
         let mut written = Written::default();
+        self.lines.begin_batch();
         if self.assets {
             for asset in batch.assets().filter(|asset| !asset.is_continued()) {
                 self.lines.asset(&mut self.buffer, asset);

@@ -165,6 +165,11 @@ impl Source {
             || matches!(self, Self::Definition(..) | Self::Qid | Self::OtherId | Self::OtherScheme)
     }
 
+    /// Whether the value is the same in all lines about one asset.
+    pub(crate) fn is_of_asset(&self) -> bool {
+        self.is_fixed() || matches!(self, Self::Asset(..))
+    }
+
     /// Whether the value is the same in all lines of the report.
     pub(crate) fn is_fixed(&self) -> bool {
         matches!(self, Self::Fixed(..))

@@ -2,6 +2,7 @@
 
 use scanbridge_plugin_api::model::list_items;
 
+use crate::cached::{Cached, Owner, Parts};
 use crate::form::{Form, Value};
 use crate::source::{Names, Record, Source, When};
 use crate::text::push_text;
@@ -11,7 +12,7 @@ use crate::value::push_parts;
 #[derive(Debug)]
 pub(crate) struct Node {
     name: String,
-    /// `"name":`
+    /// `,"name":`
     key: Vec<u8>,
     content: Content,
     /// Whether the object around it is written only with this value or another one that is needed.
@@ -27,8 +28,8 @@ enum Content {
     List(Vec<Rule>),
     /// The text of key and value, or nothing.
     Fixed(Vec<u8>),
-    /// The part with this number of what is cached for each definition: the text of key and value, or nothing.
-    OfDefinition(usize),
+    /// The part with this number of what is cached: the text of key and value, or nothing.
+    Cached(Owner, usize),
 }
 
 /// An object, or a list of objects.
@@ -67,31 +68,27 @@ pub(crate) struct Scratch {
     items: Vec<(usize, usize)>,
 }
 
-/// The parts of a line that depend on the definition alone, as they were encoded.
-#[derive(Debug, Default)]
-pub(crate) struct DefinitionParts {
-    text: Box<[u8]>,
-    ends: Box<[usize]>,
-}
-
-impl DefinitionParts {
-    fn part(&self, number: usize) -> &[u8] {
-        let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.text[start..self.ends[number]]
-    }
-
-    /// The memory that they need, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        self.text.len() + size_of_val(&*self.ends)
-    }
-}
-
 /// The tree of a kind of lines.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     root: Object,
-    /// The nodes of which the parts of a definition are made.
+    /// The nodes of which the parts are made.
+    cached: CachedNodes,
+}
+
+#[derive(Debug, Default)]
+struct CachedNodes {
     of_definition: Vec<Node>,
+    of_asset: Vec<Node>,
+}
+
+impl CachedNodes {
+    fn of(&mut self, owner: Owner) -> &mut Vec<Node> {
+        match owner {
+            Owner::Definition => &mut self.of_definition,
+            Owner::Asset => &mut self.of_asset,
+        }
+    }
 }
 
 /// One step from the root to a value.
@@ -159,20 +156,23 @@ impl Tree {
         }
     }
 
-    /// Replaces what is the same in all lines by its text, and what depends on the definition alone by a part of its cache.
+    /// Replaces what is the same in all lines by its text, and what depends on the definition or the asset alone by a part
+    /// of its cache.
     pub(crate) fn finish(&mut self) {
-        self.root.simplify(&mut self.of_definition);
+        self.root.simplify(&mut self.cached);
     }
 
-    /// Encodes the parts of a definition.
-    pub(crate) fn definition_parts(&self, record: &Record<'_>, scratch: &mut Scratch) -> DefinitionParts {
-        let (mut text, mut ends) = (Vec::new(), Vec::new());
-        let none = DefinitionParts::default();
-        for node in &self.of_definition {
-            node.write(&mut text, record, &none, scratch);
-            ends.push(text.len());
-        }
-        DefinitionParts { text: text.into(), ends: ends.into() }
+    /// Encodes the parts of the definition of this record.
+    pub(crate) fn definition_parts(&self, record: &Record<'_>, scratch: &mut Scratch) -> Parts {
+        let mut parts = Parts::default();
+        parts.fill(&self.cached.of_definition, |node, out| node.write_uncached(out, record, scratch));
+        parts.shrink();
+        parts
+    }
+
+    /// Encodes the parts of the asset of this record, in the memory of those of another one.
+    pub(crate) fn asset_parts(&self, parts: &mut Parts, record: &Record<'_>, scratch: &mut Scratch) {
+        parts.fill(&self.cached.of_asset, |node, out| node.write_uncached(out, record, scratch));
     }
 
     /// Appends a line without its end.
@@ -180,10 +180,10 @@ impl Tree {
         &self,
         out: &mut Vec<u8>,
         record: &Record<'_>,
-        definition: &DefinitionParts,
+        cached: Cached<'_>,
         scratch: &mut Scratch,
     ) {
-        self.root.write_one(out, record, definition, scratch);
+        self.root.write_one(out, record, cached, scratch);
     }
 }
 
@@ -191,7 +191,7 @@ impl Object {
     /// The node with this name; `new` is the content of a new one.
     fn child(&mut self, name: &str, new: impl FnOnce() -> Content) -> &mut Node {
         let index = self.children.iter().position(|node| node.name == name).unwrap_or_else(|| {
-            let mut key = Vec::new();
+            let mut key = vec![b','];
             push_text(&mut key, name);
             key.push(b':');
             self.children.push(Node { name: name.to_owned(), key, content: new(), is_needed: false });
@@ -209,24 +209,18 @@ impl Object {
         }
     }
 
-    fn simplify(&mut self, of_definition: &mut Vec<Node>) {
+    fn simplify(&mut self, cached: &mut CachedNodes) {
         for node in &mut self.children {
             if node.depends_only_on(Source::is_fixed) {
                 let mut text = Vec::new();
-                let none = DefinitionParts::default();
-                node.write(&mut text, &Record::default(), &none, &mut Scratch::default());
+                node.write_uncached(&mut text, &Record::default(), &mut Scratch::default());
                 node.content = Content::Fixed(text);
             } else if node.depends_only_on(Source::is_of_definition) {
-                let content = Content::OfDefinition(of_definition.len());
-                let content = std::mem::replace(&mut node.content, content);
-                of_definition.push(Node {
-                    name: node.name.clone(),
-                    key: node.key.clone(),
-                    content,
-                    is_needed: false,
-                });
+                node.move_to(Owner::Definition, cached);
+            } else if node.depends_only_on(Source::is_of_asset) {
+                node.move_to(Owner::Asset, cached);
             } else if let Content::Object(object) = &mut node.content {
-                object.simplify(of_definition);
+                object.simplify(cached);
             }
         }
     }
@@ -236,32 +230,27 @@ impl Object {
         &self,
         out: &mut Vec<u8>,
         record: &Record<'_>,
-        definition: &DefinitionParts,
+        cached: Cached<'_>,
         scratch: &mut Scratch,
     ) -> bool {
         let start = out.len();
-        out.push(b'{');
-        let mut is_empty = true;
         let mut has_need = false;
         let mut is_satisfied = false;
         for node in &self.children {
-            let before = out.len();
-            if !is_empty {
-                out.push(b',');
-            }
-            let is_written = node.write(out, record, definition, scratch);
-            if is_written {
-                is_empty = false;
-            } else {
-                out.truncate(before);
-            }
+            let is_written = node.write(out, record, cached, scratch);
             has_need |= node.is_needed;
             is_satisfied |= node.is_needed && is_written;
         }
-        out.push(b'}');
+        let is_empty = out.len() == start;
         let is_kept = self.is_kept || (!is_empty && (is_satisfied || !has_need));
         if !is_kept {
             out.truncate(start);
+        } else if is_empty {
+            out.extend_from_slice(b"{}");
+        } else {
+            // Instead of the comma before the first value.
+            out[start] = b'{';
+            out.push(b'}');
         }
         is_kept
     }
@@ -270,17 +259,17 @@ impl Object {
         &self,
         out: &mut Vec<u8>,
         record: &Record<'_>,
-        definition: &DefinitionParts,
+        cached: Cached<'_>,
         scratch: &mut Scratch,
     ) -> bool {
         if self.repeat == Repeat::No {
-            return self.write_one(out, record, definition, scratch);
+            return self.write_one(out, record, cached, scratch);
         }
         let start = out.len();
         let mut write = |cve, cve_count| {
             let before = out.len();
             out.push(if before == start { b'[' } else { b',' });
-            if !self.write_one(out, &Record { cve, cve_count, ..*record }, definition, scratch) {
+            if !self.write_one(out, &Record { cve, cve_count, ..*record }, cached, scratch) {
                 out.truncate(before);
             }
         };
@@ -309,8 +298,21 @@ impl Node {
                 rule.when == When::Always && rule.form.is_of_columns() && sources.all(is_such)
             }),
             Content::Fixed(_) => true,
-            Content::OfDefinition(_) => false,
+            Content::Cached(..) => false,
         }
+    }
+
+    /// Makes it one of the nodes of which cached parts are made.
+    fn move_to(&mut self, owner: Owner, cached: &mut CachedNodes) {
+        let nodes = cached.of(owner);
+        let content = std::mem::replace(&mut self.content, Content::Cached(owner, nodes.len()));
+        nodes.push(Self { name: self.name.clone(), key: self.key.clone(), content, is_needed: false });
+    }
+
+    /// As [`Node::write`], for a node without cached parts.
+    fn write_uncached(&self, out: &mut Vec<u8>, record: &Record<'_>, scratch: &mut Scratch) {
+        let none = &Parts::default();
+        self.write(out, record, Cached { definition: none, asset: none }, scratch);
     }
 
     /// Appends key and value. False, with nothing appended, if there is no value.
@@ -318,22 +320,22 @@ impl Node {
         &self,
         out: &mut Vec<u8>,
         record: &Record<'_>,
-        definition: &DefinitionParts,
+        cached: Cached<'_>,
         scratch: &mut Scratch,
     ) -> bool {
         let start = out.len();
         match &self.content {
             Content::Fixed(text) => out.extend_from_slice(text),
-            Content::OfDefinition(number) => out.extend_from_slice(definition.part(*number)),
+            Content::Cached(owner, number) => out.extend_from_slice(cached.part(*owner, *number)),
             Content::Value(rules) => {
                 let _ = rules.iter().any(|rule| rule.write(&self.key, out, record, scratch));
             }
             content => {
                 out.extend_from_slice(&self.key);
                 let is_written = match content {
-                    Content::Object(object) => object.write(out, record, definition, scratch),
+                    Content::Object(object) => object.write(out, record, cached, scratch),
                     Content::List(rules) => write_list(rules, out, record, scratch),
-                    Content::Value(_) | Content::Fixed(_) | Content::OfDefinition(_) => false,
+                    Content::Value(_) | Content::Fixed(_) | Content::Cached(..) => false,
                 };
                 if !is_written {
                     out.truncate(start);

@@ -8,6 +8,7 @@ use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{CheckpointRequest, ErrorKind, PluginError, Position, ReportKey};
 
 use super::worker::{InputWorker, OpenReport};
+use crate::compare::ReportComparison;
 use crate::pipeline::batch::{BatchOrigin, SharedBatch, size_of_batch};
 use crate::pipeline::checkpoint::EndedReport;
 use crate::pipeline::item::{Item, ReportBegin};
@@ -45,6 +46,8 @@ impl<'a> InputWorker<'a> {
         if let Some(fault) = start.source.fault() {
             return Err(PluginError::bug(format!("plugin bug: the input started a report without {fault}")));
         }
+        // Before it has its columns, which a tally does not need.
+        let tally = Arc::new(ReportTally::new((&start).into(), self.begin_comparison(continued)));
         start.schema = self.columns.schema().clone();
         self.columns = Arc::new(Columns::of_report(&start));
         if !continued {
@@ -58,11 +61,6 @@ impl<'a> InputWorker<'a> {
                 .with_time(start.time.clone())
                 .with_revision(start.revision.clone()),
         );
-        let compared = self.comparison.as_ref().map(|run| run.begin_report(&self.summary.id));
-        if let Some(compared) = compared.as_ref().filter(|_| continued) {
-            compared.has_gap();
-        }
-        let tally = Arc::new(ReportTally::new((&start).into(), compared));
         let (report, partial) = (Arc::new(start), self.source.is_replay());
         let begin = ReportBegin { report, key, continued, partial, tally };
         self.report = Some(OpenReport {
@@ -74,6 +72,16 @@ impl<'a> InputWorker<'a> {
         self.show(InputState::Reading);
         self.send(&Item::Begin(begin));
         Ok(())
+    }
+
+    /// The part of a report in the comparison with the last run, if there is one. What an interrupted run has read of the
+    /// report is missing in this run.
+    fn begin_comparison(&self, continued: bool) -> Option<ReportComparison> {
+        let compared = self.comparison.as_ref()?.begin_report(&self.summary.id);
+        if continued {
+            compared.has_gap();
+        }
+        Some(compared)
     }
 
     /// Handles the start of a report after the source was reopened inside one: it is resumed, or read from the

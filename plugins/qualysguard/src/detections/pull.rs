@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
+use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::{Note, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{CheckpointRequest, PluginError, Position, Result, Step, tracing};
 use scanbridge_qualys_xml::Progress as Filled;
@@ -121,8 +121,7 @@ impl Detections {
             .with_time(self.pull.started.clone())
             .with_path(url.to_string())
             .with_source(scanbridge_qualys_report::source())
-            .with_hints(context.settings.reading.hints())
-            .with_schema(Schema::default());
+            .with_hints(context.settings.reading.hints());
         Ok(if continued { Step::report_continued(start) } else { Step::report_start(start) })
     }
 

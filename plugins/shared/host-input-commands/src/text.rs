@@ -29,12 +29,12 @@ impl CleanText {
         if character.is_whitespace() || character.is_control() {
             self.gap = true;
         } else if character.is_ascii() {
-            self.push_ascii(character);
+            self.push_word(character.encode_utf8(&mut [0; 4]));
         } else {
             // A character without counterpart (private use, new symbols) becomes a visible placeholder.
             for character in deunicode_char(character).unwrap_or("?").chars() {
                 match character {
-                    '!'..='~' => self.push_ascii(character),
+                    '!'..='~' => self.push_word(character.encode_utf8(&mut [0; 4])),
                     _ => self.gap = true,
                 }
             }
@@ -43,10 +43,17 @@ impl CleanText {
     }
 
     pub(crate) fn push_str(&mut self, text: &str) {
-        for character in text.chars() {
-            if !self.push(character) {
-                return;
+        let mut rest = text;
+        while !rest.is_empty() && !self.truncated {
+            // Nearly all texts are words of ASCII.
+            let end = rest.bytes().position(|byte| !byte.is_ascii_graphic()).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            self.push_word(word);
+            let mut characters = after.chars();
+            if let Some(character) = characters.next() {
+                self.push(character);
             }
+            rest = characters.as_str();
         }
     }
 
@@ -70,16 +77,20 @@ impl CleanText {
         &self.text
     }
 
-    fn push_ascii(&mut self, character: char) {
-        if self.text.len() + usize::from(self.gap) >= self.limit {
-            self.truncated = true;
+    /// Adds printable ASCII without spaces.
+    fn push_word(&mut self, word: &str) {
+        let has_gap = self.gap && !self.text.is_empty();
+        let room = self.limit.saturating_sub(self.text.len() + usize::from(has_gap));
+        let kept = word.len().min(room);
+        self.truncated |= kept < word.len();
+        if kept == 0 {
             return;
         }
-        if self.gap && !self.text.is_empty() {
+        if has_gap {
             self.text.push(' ');
         }
         self.gap = false;
-        self.text.push(character);
+        self.text.push_str(&word[..kept]);
     }
 }
 
@@ -94,7 +105,7 @@ pub(crate) fn push_quoted(line: &mut String, text: &str) {
 
 /// The length of a clean text as a quoted field.
 pub(crate) fn quoted_length(text: &str) -> usize {
-    2 + text.len() + (0..text.len()).filter(|index| escape(text.as_bytes(), *index).is_some()).count()
+    2 + text.len() + escapes(text).count()
 }
 
 /// Writes the beginning of a clean text as a quoted field of at most `length` bytes, at least 5. It ends in `...`.
@@ -114,10 +125,19 @@ pub(crate) fn push_cut(line: &mut String, text: &str, length: usize) {
 
 /// Writes a part of a quoted field.
 fn push_quoted_part(line: &mut String, text: &str) {
-    for (index, character) in text.char_indices() {
-        line.push(character);
-        line.extend(escape(text.as_bytes(), index));
+    let mut copied = 0;
+    for (index, escape) in escapes(text) {
+        line.push_str(&text[copied..=index]);
+        line.push(escape);
+        copied = index + 1;
     }
+    line.push_str(&text[copied..]);
+}
+
+/// The characters that must be followed by another one in a quoted field: where they are, and the other ones.
+fn escapes(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let bytes = text.as_bytes();
+    memchr::memchr2_iter(b'"', b'%', bytes).filter_map(|index| Some((index, escape(bytes, index)?)))
 }
 
 /// The character that must follow this one in a quoted field. Quotes are doubled. Some Defense Centers decode `%41` to

@@ -1,6 +1,6 @@
 //! One report in progress, from opening its source to its end.
 
-use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
+use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::{
     AddressRange, Hints, Note, Refusal, ReportEnd, ReportSource, ReportStart,
 };
@@ -278,7 +278,6 @@ fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> Re
         .with_duration_secs(preface.duration_secs)
         .with_details(preface.details.clone())
         .with_revision(String::new())
-        .with_schema(Schema::default())
 }
 
 /// Whether a report can be read to its end, and contains no error next to its assets. Delivers nothing.

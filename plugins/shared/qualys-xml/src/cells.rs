@@ -8,7 +8,7 @@ use scanbridge_plugin_api::model::{
 use crate::cloud::Provider;
 use crate::damage::Fault;
 use crate::element_role::{ElementRole, Gathered, List, Structure, Value};
-use crate::forms::{Form, Formed, is_placeholder, is_score, split_score};
+use crate::forms::{Form, Formed, is_placeholder, is_score, is_usual_score, split_score};
 use crate::other::{Budget, Extra, Place, Table};
 
 /// The current rows of asset, definition and finding, reused for all rows of a report.
@@ -337,6 +337,9 @@ impl Cells {
     /// Separates the vector of a score from its number.
     fn close_score(&mut self, field: DefinitionField) {
         use DefinitionField::{Cvss3Base, Cvss3Temporal, Cvss3Vector, Cvss4Base, Cvss4Vector, CvssVector};
+        if is_usual_score(self.definition.get(field)) {
+            return;
+        }
         let mut text = std::mem::take(&mut self.item);
         self.definition.get(field).clone_into(&mut text);
         let (number, vector) = split_score(&text);

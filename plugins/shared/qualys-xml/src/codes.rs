@@ -5,7 +5,7 @@ use scanbridge_plugin_api::model::{FindingField, FindingKind, FindingStatus, Pro
 
 use crate::cells::Cells;
 use crate::element_role::Code;
-use crate::forms::{flag, integer, is_placeholder};
+use crate::forms::{flag, integer, is_placeholder, trim};
 use crate::other::{Place, Table};
 
 impl Cells {
@@ -18,7 +18,7 @@ impl Cells {
     /// second text, the finding has no such code, and the text is passed on. `path` is where it is in the report, if it
     /// is not the text of an element.
     pub(crate) fn set_code(&mut self, code: Code, text: &str, path: Option<&str>) {
-        let text = text.trim();
+        let text = trim(text);
         if is_placeholder(text) {
             return;
         }

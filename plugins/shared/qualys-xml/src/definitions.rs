@@ -35,14 +35,17 @@ pub trait Spool: Send {
 pub struct Definitions {
     spool: Box<dyn Spool>,
     end: u64,
-    index: HashMap<u32, Entry>,
+    index: ByQid<Entry>,
     scratch: Vec<u8>,
     /// Two generations. When the young one is full it replaces the old one, which discards entries that were not used
     /// since the last replacement.
-    young: HashMap<u32, Box<[u8]>>,
-    old: HashMap<u32, Box<[u8]>>,
+    young: ByQid<Box<[u8]>>,
+    old: ByQid<Box<[u8]>>,
     young_bytes: usize,
 }
+
+/// Read once or twice for each finding.
+type ByQid<T> = HashMap<u32, T, foldhash::fast::RandomState>;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -64,10 +67,10 @@ impl Definitions {
         Self {
             spool,
             end: 0,
-            index: HashMap::new(),
+            index: HashMap::default(),
             scratch: Vec::new(),
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: HashMap::default(),
+            old: HashMap::default(),
             young_bytes: 0,
         }
     }
@@ -116,8 +119,9 @@ impl Definitions {
         }
         self.scratch.clear();
         for (number, field) in (0_u8..).zip(DefinitionField::ALL) {
-            let text = row.get(*field).as_bytes();
-            if !text.is_empty() {
+            // Most cells are empty.
+            if row.cell_len(*field) > 0 {
+                let text = row.get(*field).as_bytes();
                 self.scratch.push(number);
                 self.scratch.extend_from_slice(&length_of(text).to_le_bytes());
                 self.scratch.extend_from_slice(text);

@@ -75,11 +75,19 @@ pub(crate) fn is_placeholder(text: &str) -> bool {
     matches!(text.len(), 0 | 1 | 3) && matches!(text, "" | "-" | "N/A")
 }
 
+/// As [`str::trim`]. Nearly all texts begin and end with printable ASCII.
+#[inline]
+pub(crate) fn trim(text: &str) -> &str {
+    let is_kept = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    let bytes = text.as_bytes();
+    if is_kept(bytes.first()) && is_kept(bytes.last()) { text } else { text.trim() }
+}
+
 impl Form {
     /// The value in the spelling of the model: empty if the text means that there is none, `None` if it is not of this
     /// form. `scratch` is used if the spelling differs. A score is without its vector.
     pub(crate) fn of<'a>(self, text: &'a str, scratch: &'a mut String) -> Option<&'a str> {
-        let text = text.trim();
+        let text = trim(text);
         if is_placeholder(text) || text.eq_ignore_ascii_case("null") {
             return Some("");
         }
@@ -106,11 +114,17 @@ impl Form {
 
 /// The number and the vector of `9.3 (AV:N/AC:M/…)`.
 pub(crate) fn split_score(text: &str) -> (&str, &str) {
-    let text = text.trim();
+    let text = trim(text);
     match text.split_once('(').map(|(number, rest)| (number.trim_end(), rest.strip_suffix(')'))) {
         Some((number, Some(vector))) => (number, vector.trim()),
         _ => (text, ""),
     }
+}
+
+/// Whether the text is a score as nearly all reports write it: `9.3`.
+#[inline]
+pub(crate) fn is_usual_score(text: &str) -> bool {
+    matches!(text.as_bytes(), [b'0'..=b'9', b'.', b'0'..=b'9'])
 }
 
 /// Whether the text is a decimal number from 0 to 10.
@@ -147,7 +161,7 @@ fn decimal(text: &str, min: u32, max: u32) -> bool {
 
 /// A number of seconds, written as such or as `hh:mm:ss`. Hours may have more than two digits.
 pub(crate) fn seconds(text: &str) -> Option<u64> {
-    let text = text.trim();
+    let text = trim(text);
     if let Some(seconds) = integer(text) {
         return Some(seconds.into());
     }
@@ -160,8 +174,8 @@ pub(crate) fn seconds(text: &str) -> Option<u64> {
 
 /// A time from 1970 to 9999, in UTC.
 pub(crate) fn time<'a>(text: &'a str, scratch: &'a mut String) -> Option<&'a str> {
-    if let Some(time) = Cell::new(text).time() {
-        return (time >= 0).then_some(text);
+    if !text.is_empty() && Cell::new(text).has_type(ColumnType::Time) {
+        return (text >= "1970").then_some(text);
     }
     other_time(text, scratch)
 }

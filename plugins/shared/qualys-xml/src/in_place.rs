@@ -78,7 +78,8 @@ fn end_of_cdata(text: &[u8]) -> Option<usize> {
 
 #[inline]
 fn start_tag(markup: &[u8]) -> Token {
-    let Some(name) = markup[1..].iter().position(|byte| !is_plain(*byte)) else { return Token::NotInPlace };
+    let is_end = |byte: &u8| !PLAIN[usize::from(*byte)];
+    let Some(name) = markup[1..].iter().position(is_end) else { return Token::NotInPlace };
     if name == 0 {
         return Token::NotInPlace;
     }
@@ -95,11 +96,16 @@ fn start_tag(markup: &[u8]) -> Token {
     Token::Open { name, length: "<>".len() + name + attributes }
 }
 
-/// The characters that occur in the names of reports.
-#[inline]
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':')
-}
+/// The characters that occur in the names of reports. Each character of each name is looked up.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        plain[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
+        byte += 1;
+    }
+    plain
+};
 
 /// Whether the `>` that follows is outside every attribute value. Single quotes are rare and are left to the parser.
 #[inline]

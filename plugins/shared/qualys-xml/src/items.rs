@@ -10,7 +10,7 @@ use crate::cells::Cells;
 use crate::cloud;
 use crate::damage::Fault;
 use crate::element_role::{ElementRole, Gathered, Item, Value};
-use crate::forms::{Form, flag, is_placeholder};
+use crate::forms::{Form, flag, is_placeholder, trim};
 use crate::other::{Extra, Place, Table};
 
 impl Cells {
@@ -288,7 +288,7 @@ impl Cells {
 
     /// Uses the text if the cell is empty, and passes it on if it differs.
     fn close_fallback(&mut self, field: AssetField) {
-        let text = self.value.trim();
+        let text = trim(&self.value);
         if is_placeholder(text) || self.asset.get(field) == text {
             return;
         }
@@ -321,7 +321,7 @@ impl Cells {
 
     /// Factors of a detection score that have columns of their own.
     fn set_factor(&mut self) {
-        let text = self.value.trim();
+        let text = trim(&self.value);
         let field = match &self.parts[0] {
             name if name.eq_ignore_ascii_case("epss") => FindingField::Epss,
             name if name.eq_ignore_ascii_case("cisa_vuln") => FindingField::KnownExploited,
@@ -359,7 +359,7 @@ impl Cells {
 
     /// Sets the flag, and returns whether it is set.
     fn take_flag(&mut self, field: FindingField) -> bool {
-        let text = self.value.trim();
+        let text = trim(&self.value);
         match flag(text) {
             Some(value) => {
                 self.finding.set(field, if value { "1" } else { "0" });

@@ -10,6 +10,7 @@ use crate::damage::Fault;
 use crate::definitions::Definitions;
 use crate::element_role::Code;
 use crate::facts::reader_of;
+use crate::forms::trim;
 use crate::walk::{Flow, State};
 
 /// Destination of a report whose definitions are separate from its findings.
@@ -92,6 +93,6 @@ impl SentDefinitions {
 
 /// The number in `qid_12345` or `12345`.
 pub(crate) fn qid_number(text: &str) -> Option<u32> {
-    let text = text.trim();
+    let text = trim(text);
     text.strip_prefix("qid_").unwrap_or(text).parse().ok()
 }

@@ -299,7 +299,7 @@ fn open<S, D: Document<S>>(
         // Also for markup within a text; the text continues after it.
         _ => D::child(parent, element.name()),
     };
-    if role == ElementRole::Unknown {
+    if matches!(role, ElementRole::Unknown) {
         let table = table_of(ancestors);
         if D::passes_on(table) {
             role = ElementRole::Other(table);
