@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::format::{Format, SummaryFormat};
 use super::state_arguments::{DeadLettersCommand, StateCommand};
 use crate::pipeline::Trigger;
 
@@ -231,28 +232,6 @@ pub struct CommonOptions {
     /// Less log output: -q warnings and errors, -qq errors only
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub quiet: u8,
-}
-
-/// Output format of a command.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Human-readable text
-    #[default]
-    Text,
-    /// JSON
-    Json,
-}
-
-/// Format of the summary of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum SummaryFormat {
-    /// Lines on standard output; on standard error when an output writes to standard output
-    #[default]
-    Text,
-    /// One JSON object, the last line of standard output
-    Json,
-    /// Nothing if all was delivered, otherwise lines on standard error
-    None,
 }
 
 /// Result of parsing that ends the program before any command: a usage error, or a request for help or the

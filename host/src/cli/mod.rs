@@ -3,6 +3,7 @@
 
 mod arguments;
 mod dead_letters_view;
+mod format;
 mod plugin_view;
 mod settings_view;
 mod state_arguments;
@@ -11,12 +12,12 @@ mod state_view;
 mod table;
 
 pub use arguments::{
-    Arguments, CheckDepth, Command, CommonOptions, ConfigCommand, Format, NewKind, PluginCommand,
-    SummaryFormat, Usage, parse,
+    Arguments, CheckDepth, Command, CommonOptions, ConfigCommand, NewKind, PluginCommand, Usage, parse,
 };
 pub use dead_letters_view::{
     GroupedLetters, list_dead_letters, no_dead_letters, show_dead_letter, show_missed_report,
 };
+pub use format::{Format, SummaryFormat};
 #[cfg(test)]
 pub(crate) use plugin_view::value_in_words;
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};

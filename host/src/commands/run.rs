@@ -11,11 +11,11 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::preparation::{NOTHING_STARTED, checked_or_problems, registry};
+pub(super) use super::summary::print_failures;
 use super::summary::{failures_of, print_not_started, print_summary, summary_only};
-use super::terminal::print_error;
 use crate::cli::{CommonOptions, SummaryFormat};
 use crate::config::Problems;
-use crate::pipeline::{ABORT, DRAIN, Failure, Head, Stop, Summary, Trigger};
+use crate::pipeline::{ABORT, DRAIN, Head, Stop, Summary, Trigger};
 use crate::session::{self, RunOptions};
 
 /// Exit code of a process ended by SIGINT, as shells report it (128 + 2).
@@ -76,18 +76,6 @@ fn default_state_folder_in(variable: impl Fn(&str) -> Option<OsString>) -> PathB
         .or_else(|| folder("XDG_STATE_HOME").map(|folder| folder.join("scanbridge")))
         .or_else(|| folder("HOME").map(|home| home.join(".local/state/scanbridge")))
         .unwrap_or_else(|| PathBuf::from("/var/lib/scanbridge"))
-}
-
-/// Prints each failure with its hint, then their number and `outcome`.
-pub(super) fn print_failures(failures: &[Failure], outcome: &str) {
-    for failure in failures {
-        print_error(&format!("error: {}: {}\n", failure.instance, failure.message));
-        if let Some(hint) = &failure.hint {
-            print_error(&format!("  = help: {hint}\n"));
-        }
-    }
-    let plural = if failures.len() == 1 { "" } else { "s" };
-    print_error(&format!("{} error{plural}{outcome}\n", failures.len()));
 }
 
 /// The first SIGINT or SIGTERM stops the run at the next checkpoint, within ten seconds. A second one cancels all calls; a

@@ -1,7 +1,6 @@
 //! Prints the summary of a run or replay: also of one that was not started.
 
 use super::preparation::NOTHING_STARTED;
-use super::run::print_failures;
 use super::terminal::{print_error, print_output};
 use crate::cli::SummaryFormat;
 use crate::config::{Problem, ProblemLevel, Problems};
@@ -37,6 +36,18 @@ pub(super) fn summary_only(summary: &Summary, format: SummaryFormat) -> u8 {
         SummaryFormat::Json => print_summary(summary, format, false),
         SummaryFormat::Text | SummaryFormat::None => summary.exit_code(),
     }
+}
+
+/// Prints each failure with its hint, then their number and `outcome`.
+pub(super) fn print_failures(failures: &[Failure], outcome: &str) {
+    for failure in failures {
+        print_error(&format!("error: {}: {}\n", failure.instance, failure.message));
+        if let Some(hint) = &failure.hint {
+            print_error(&format!("  = help: {hint}\n"));
+        }
+    }
+    let plural = if failures.len() == 1 { "" } else { "s" };
+    print_error(&format!("{} error{plural}{outcome}\n", failures.len()));
 }
 
 /// The errors of a pipeline file, as failures of the run.
