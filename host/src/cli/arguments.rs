@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::format::{Format, SummaryFormat};
 use super::state_arguments::{DeadLettersCommand, StateCommand};
 use crate::pipeline::Trigger;
 use crate::telemetry::{LevelRule, LogFormat, LogOptions, LogTime};
@@ -374,26 +375,4 @@ pub enum GraphFormat {
     Mermaid,
     /// Graphviz
     Dot,
-}
-
-/// Output format of a command.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Human-readable text
-    #[default]
-    Text,
-    /// JSON
-    Json,
-}
-
-/// Format of the summary of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum SummaryFormat {
-    /// Lines on standard output; on standard error when an output writes to standard output
-    #[default]
-    Text,
-    /// One JSON object, the last line of standard output
-    Json,
-    /// Nothing if all was delivered, otherwise lines on standard error
-    None,
 }

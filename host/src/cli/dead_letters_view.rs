@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::json;
 
-use super::arguments::Format;
+use super::format::Format;
 use super::plugin_view::pretty;
 use super::state_view::minutes;
 use super::table::{Columns, render_columns};

@@ -4,6 +4,7 @@
 mod arguments;
 mod dead_letters_view;
 mod example_view;
+mod format;
 mod graph_view;
 mod help;
 mod plugin_view;
@@ -15,13 +16,14 @@ mod table;
 mod usage;
 
 pub use arguments::{
-    Arguments, CheckDepth, ColorChoice, Command, CommonOptions, ConfigCommand, Format, GraphFormat, NewKind,
-    PluginCommand, SummaryFormat, Zone,
+    Arguments, CheckDepth, ColorChoice, Command, CommonOptions, ConfigCommand, GraphFormat, NewKind,
+    PluginCommand, Zone,
 };
 pub use dead_letters_view::{
     GroupedLetters, list_dead_letters, no_dead_letters, show_dead_letter, show_missed_report,
 };
 pub use example_view::show_example;
+pub use format::{Format, SummaryFormat};
 pub use graph_view::show_graph;
 pub use help::{command, options_of_every_command};
 #[cfg(test)]

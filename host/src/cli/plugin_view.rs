@@ -7,7 +7,7 @@ use scanbridge_plugin_api::{
 };
 use serde_json::{Value, json};
 
-use super::arguments::Format;
+use super::format::Format;
 use super::table::{plain, render};
 
 /// A plugin and the library that contains it.

@@ -7,7 +7,7 @@ use scanbridge_plugin_api::model::FindingKind;
 use scanbridge_plugin_api::{Descriptor, EffectiveValue, OptionDescriptor, PluginKind};
 use serde_json::{Map, Value, json};
 
-use super::arguments::Format;
+use super::format::Format;
 use super::plugin_view::{pretty, value_in_words};
 use super::table::{plain, render};
 use crate::config::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::arguments::{Format, SummaryFormat};
+use super::format::{Format, SummaryFormat};
 
 /// `scanbridge state …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]

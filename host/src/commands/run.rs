@@ -12,17 +12,15 @@ use signal_hook::iterator::Signals;
 
 use super::preparation::{NOTHING_STARTED, Source, registry};
 use super::run_files::RunFiles;
+pub(super) use super::summary::print_failures;
 use super::summary::{failures_of, print_not_started, print_summary, summary_only};
-use super::terminal::{NOT_WRITTEN, print_error, print_text, stderr_is_terminal};
+use super::terminal::{NOT_WRITTEN, print_error, stderr_is_terminal};
 use crate::cli::{CommonOptions, SummaryFormat};
 use crate::config::Problems;
 pub(crate) use crate::pipeline::Asked;
-use crate::pipeline::{
-    ABORT, DRAIN, Failure, Head, ProgressBars, RunLog, Stop, Summary, Trigger, Watcher, Watchers,
-};
+use crate::pipeline::{ABORT, DRAIN, Head, ProgressBars, RunLog, Stop, Summary, Trigger, Watcher, Watchers};
 use crate::session::{self, RunOptions};
 use crate::supervised::Supervisor;
-use crate::telemetry;
 
 /// Exit code of a process ended by SIGINT, as shells report it (128 + 2).
 const INTERRUPTED: i32 = 130;
@@ -144,20 +142,6 @@ fn default_state_folder_in(variable: impl Fn(&str) -> Option<OsString>) -> PathB
         .or_else(|| folder("XDG_STATE_HOME").map(|folder| folder.join("scanbridge")))
         .or_else(|| folder("HOME").map(|home| home.join(".local/state/scanbridge")))
         .unwrap_or_else(|| PathBuf::from("/var/lib/scanbridge"))
-}
-
-/// Prints each failure with its hint, then their number and `outcome`.
-pub(super) fn print_failures(failures: &[Failure], outcome: &str) {
-    let mut text = String::new();
-    for failure in failures {
-        if telemetry::logs_errors() {
-            RunLog::new(false).on_event(&failure.event());
-        }
-        text += &format!("error: {}: {}\n", failure.instance, failure.message);
-        text += &failure.hint.as_ref().map(|hint| format!("  = help: {hint}\n")).unwrap_or_default();
-    }
-    let plural = if failures.len() == 1 { "" } else { "s" };
-    print_text(&format!("{text}{} error{plural}{outcome}\n", failures.len()));
 }
 
 /// Handles the signals of a run; `apply` gets what they request, and `then` is logged: what a later run does.

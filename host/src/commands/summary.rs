@@ -1,11 +1,11 @@
 //! Prints the summary of a run or replay: also of one that was not started.
 
 use super::preparation::NOTHING_STARTED;
-use super::run::print_failures;
-use super::terminal::{print_notice, print_output};
+use super::terminal::{print_notice, print_output, print_text};
 use crate::cli::SummaryFormat;
 use crate::config::{Problem, ProblemLevel, Problems};
-use crate::pipeline::{Failure, Summary};
+use crate::pipeline::{Failure, RunLog, Summary, Watcher};
+use crate::telemetry;
 
 /// Prints the summary of a run and returns its exit code. Text goes to standard error when standard output has the
 /// data of an output; JSON is always the last line of standard output, because a script asked for it.
@@ -37,6 +37,20 @@ pub(super) fn summary_only(summary: &Summary, format: SummaryFormat) -> u8 {
         SummaryFormat::Json => print_summary(summary, format, false),
         SummaryFormat::Text | SummaryFormat::None => summary.exit_code(),
     }
+}
+
+/// Prints each failure with its hint, then their number and `outcome`.
+pub(super) fn print_failures(failures: &[Failure], outcome: &str) {
+    let mut text = String::new();
+    for failure in failures {
+        if telemetry::logs_errors() {
+            RunLog::new(false).on_event(&failure.event());
+        }
+        text += &format!("error: {}: {}\n", failure.instance, failure.message);
+        text += &failure.hint.as_ref().map(|hint| format!("  = help: {hint}\n")).unwrap_or_default();
+    }
+    let plural = if failures.len() == 1 { "" } else { "s" };
+    print_text(&format!("{text}{} error{plural}{outcome}\n", failures.len()));
 }
 
 /// The errors of a pipeline file, as failures of the run.

@@ -64,7 +64,7 @@ impl Control {
         self.record(id, error);
     }
 
-    /// Records a report that was not read, or not completely. The input continues.
+    /// Adds the failure of one report that was not read, or not completely. The input continues.
     pub(super) fn report_failed(&self, id: &str, error: &PluginError) {
         self.record_failure(Failure::of_report(id, error));
     }

@@ -6,8 +6,8 @@ use scanbridge_observe::Totals;
 use scanbridge_plugin_api::{ReportKey, StoredReport};
 use serde::{Deserialize, Serialize};
 
+use super::day_counts::DayCounts;
 use super::dead_letter::ReportRecord;
-use super::ledger::DayCounts;
 
 /// A position in the stream that every output has delivered, so that a later run can resume there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -16,7 +16,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use dead_letters::{DeadLetterCount, DeadLetterReader};
-pub use history::DayCounts;
 pub use letter_groups::{LetterGroup, LetterGroups};
 use tables::{
     ABOUT, Bytes, DEAD_LETTER_ENDS, DEAD_LETTER_KEYS, DEAD_LETTERS, KEYS, List, MISSED, OUTPUTS, POSITIONS,

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 mod checkpoint;
+mod day_counts;
 mod dead_letter;
 mod dead_letter_writer;
 mod error;
@@ -25,13 +26,13 @@ pub use checkpoint::{
     AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, InvalidOfReport, KeyChanges, Missed, MissedChange,
     MissedReport, OutputCounts, OutputState, SentReport, SinceCheckpoint,
 };
+pub use day_counts::DayCounts;
 pub use dead_letter::{DeadLetter, Record, ReportRecord, Stage};
 pub use dead_letter_writer::DeadLetterWriter;
 pub use error::StateError;
 pub use fingerprint::{Change, ChangedOptions, Fingerprint};
 pub use folder::StateFolder;
 pub use instance_keys::InstanceKeys;
-pub use ledger::DayCounts;
 pub use ledger::{DeadLetterCount, DeadLetterReader, Ledger, LetterGroup, LetterGroups};
 pub use letter_filter::LetterFilter;
 pub use lock::{Lock, Occupied};

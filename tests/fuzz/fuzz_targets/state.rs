@@ -69,7 +69,9 @@ fn dead_letters(bytes: &[u8]) {
         let first = ledger.dead_letter_end("siem").expect("the ledger is valid").number + 1;
         let last = first + letters.len() as u64 - 1;
         ledger.write_dead_letters("siem", first, letters).expect("the file system in memory is not full");
-        ledger.remove_dead_letters("siem", first - 1, last, &LetterFilter::default()).expect("the file system in memory is not full");
+        ledger
+            .remove_dead_letters("siem", first - 1, last, &LetterFilter::default())
+            .expect("the file system in memory is not full");
         let reader = DeadLetterReader::new(ledger, "siem").expect("the ledger is valid");
         reader.map(|letter| letter.ok().map(|(_, letter)| letter)).collect()
     };

@@ -87,7 +87,7 @@ fn report() -> Value {
         "id": text("ID of the report in its source."),
         "title": text("Title of the report."),
         "path": text("File or URL."),
-        "result": one_of(&results, "What became of the report."),
+        "result": one_of(&results, "Outcome of the report."),
         "findings": count("Valid findings in it."),
         "bytes": count("Bytes read of it."),
         "duration_ms": count("Time from its start to its end, in milliseconds."),
@@ -144,7 +144,7 @@ fn metric() -> Value {
     let fields = json!({
         "name": text("Name of the metric."),
         "kind": one_of(&["counter", "gauge"], "A sum, or a value that changes."),
-        "help": text("What it measures."),
+        "help": text("Meaning of the metric."),
         "value": { "type": "number" },
     });
     closed(object(fields), &[])

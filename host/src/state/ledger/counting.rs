@@ -32,6 +32,24 @@ pub(super) fn count_letters(
     Ok(end)
 }
 
+/// Adds dead letters of invalid rows, as part of a transaction. They count with it.
+pub(super) fn append_invalid_rows(
+    transaction: &WriteTransaction,
+    letters: &[(String, Vec<Vec<u8>>)],
+) -> Result<(), redb::Error> {
+    for (input, letters) in letters {
+        let mut number = end_of(transaction, input)?.number;
+        let mut table = transaction.open_table(DEAD_LETTERS)?;
+        for letter in letters {
+            number += 1;
+            table.insert((input.as_str(), number), letter.as_slice())?;
+        }
+        drop(table);
+        count_letters(transaction, input, number)?;
+    }
+    Ok(())
+}
+
 pub(super) fn put_end(
     transaction: &WriteTransaction,
     output: &str,

@@ -2,12 +2,13 @@
 
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, TableHandle, WriteTransaction};
 use scanbridge_observe::Totals;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::tables::{ABOUT, DAYS, List, REPORTS, RUNS, SUMMARIES, to_json};
 use super::{Ledger, StateError};
 use crate::state::checkpoint::SentReport;
+use crate::state::day_counts::DayCounts;
 use crate::state::record::RunRecord;
 
 /// Maximum number of entries in the history.
@@ -42,43 +43,6 @@ impl Ledger {
     /// When the ledger cannot be read.
     pub fn reports(&self) -> Result<Vec<SentReport>, StateError> {
         self.list(REPORTS)
-    }
-}
-
-/// The runs that ended on one day, and what they delivered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DayCounts {
-    /// Runs that delivered everything.
-    pub ok: u64,
-    /// Runs that delivered some of it.
-    pub partial: u64,
-    /// Runs that failed.
-    pub failed: u64,
-    /// Runs that were interrupted.
-    pub interrupted: u64,
-    /// Findings read.
-    pub findings: u64,
-    /// Findings delivered, of all outputs.
-    pub delivered: u64,
-    /// Findings rejected, of all outputs.
-    pub rejected: u64,
-    /// Findings not delivered, of all outputs.
-    pub undelivered: u64,
-}
-
-impl DayCounts {
-    fn plus(self, other: &Self) -> Self {
-        Self {
-            ok: self.ok + other.ok,
-            partial: self.partial + other.partial,
-            failed: self.failed + other.failed,
-            interrupted: self.interrupted + other.interrupted,
-            findings: self.findings.saturating_add(other.findings),
-            delivered: self.delivered.saturating_add(other.delivered),
-            rejected: self.rejected.saturating_add(other.rejected),
-            undelivered: self.undelivered.saturating_add(other.undelivered),
-        }
     }
 }
 

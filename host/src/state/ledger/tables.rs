@@ -6,7 +6,6 @@ use redb::{TableDefinition, WriteTransaction};
 use scanbridge_plugin_api::{ReportKey, StoredReport};
 use serde::Serialize;
 
-use super::counting::{count_letters, end_of};
 use crate::state::checkpoint::{KeyChanges, MissedChange};
 
 /// A table of bytes by name.
@@ -75,24 +74,6 @@ pub(super) fn apply_keys(
                 None => table.remove((instance.as_str(), key.as_str()))?,
             };
         }
-    }
-    Ok(())
-}
-
-/// Adds dead letters of invalid rows, as part of a transaction. They count with it.
-pub(super) fn append_invalid_rows(
-    transaction: &WriteTransaction,
-    letters: &[(String, Vec<Vec<u8>>)],
-) -> Result<(), redb::Error> {
-    for (input, letters) in letters {
-        let mut number = end_of(transaction, input)?.number;
-        let mut table = transaction.open_table(DEAD_LETTERS)?;
-        for letter in letters {
-            number += 1;
-            table.insert((input.as_str(), number), letter.as_slice())?;
-        }
-        drop(table);
-        count_letters(transaction, input, number)?;
     }
     Ok(())
 }

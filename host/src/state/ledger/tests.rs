@@ -7,8 +7,8 @@ use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
 use super::history::MAX_RUNS;
 use super::*;
 use crate::state::{
-    AheadReport, Checkpoint, DeadLetterEnd, EndOfRun, Fingerprint, InvalidOfReport, LetterFilter, Missed,
-    OutputCounts, OutputState, ReportRecord, RunRecord, RunState, SentReport, SinceCheckpoint,
+    AheadReport, Checkpoint, DayCounts, DeadLetterEnd, EndOfRun, Fingerprint, InvalidOfReport, LetterFilter,
+    Missed, OutputCounts, OutputState, ReportRecord, RunRecord, RunState, SentReport, SinceCheckpoint,
 };
 
 fn run(number: u64, state: RunState) -> RunRecord {
@@ -83,10 +83,10 @@ fn stored_checkpoint_is_read_back() {
     assert_eq!(stored, checkpoint(2));
     ledger.store(&checkpoint(3), &since(&[])).unwrap();
     assert_eq!(ledger.checkpoint().unwrap(), Some(checkpoint(3)), "between reports");
-    ledger.store(&checkpoint(2), &since(&[])).unwrap();
+    ledger.store(&checkpoint(4), &since(&[])).unwrap();
     assert_eq!(ledger.reports().unwrap(), [report(1), report(2), report(3)]);
     ledger.begin(&run(2, RunState::Running), Some(&stored)).unwrap();
-    assert_eq!(ledger.checkpoint().unwrap(), Some(checkpoint(2)));
+    assert_eq!(ledger.checkpoint().unwrap(), Some(checkpoint(4)));
     ledger
         .end(&run(2, RunState::Finished), &EndOfRun { since: since(&[report(4)]), ..EndOfRun::default() })
         .unwrap();

@@ -6,11 +6,10 @@ use redb::WriteTransaction;
 use scanbridge_plugin_api::StoredReport;
 use serde::{Deserialize, Serialize};
 
-use super::counting::count_letters;
+use super::counting::{append_invalid_rows, count_letters};
 use super::history::{append_reports, append_run, append_summary};
 use super::tables::{
-    ABOUT, OUTPUTS, POSITIONS, RECEIPTS, UNCONFIRMED, append_invalid_rows, apply_keys, apply_missed, put,
-    put_unconfirmed,
+    ABOUT, OUTPUTS, POSITIONS, RECEIPTS, UNCONFIRMED, apply_keys, apply_missed, put, put_unconfirmed,
 };
 use super::{Ledger, StateError};
 use crate::state::checkpoint::{

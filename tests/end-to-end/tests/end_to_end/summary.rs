@@ -218,7 +218,7 @@ fn interrupted_run_reports_the_bytes_that_it_read() {
 }
 
 #[test]
-fn empty_folder_is_no_warning_where_files_are_moved() {
+fn empty_folder_gives_no_warning_where_files_are_moved() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("in")).unwrap();
     sandbox.write("pipeline.yaml", pipeline("path: in, on_done: move", &[CSV]));

@@ -48,7 +48,7 @@ fn watching_pipeline_delivers_each_file_once_over_runs_that_end() {
 }
 
 #[test]
-fn refused_file_is_told_once_until_it_changes() {
+fn refused_file_is_reported_once_until_it_changes() {
     let sandbox = with_reports();
     let report = fs::read(project_file("examples/reports/scan.xml")).unwrap();
     sandbox.write("in/cut.xml", &report[..500]);
@@ -81,7 +81,7 @@ fn refused_file_is_told_once_until_it_changes() {
     let text = pipeline("path: in, watch: yes, settle_secs: 0, deliver_incomplete: yes", &[CSV]);
     sandbox.write("pipeline.yaml", text + "until: idle\n");
     let accepted = run(&sandbox, &[]).summary();
-    assert!(input(&accepted)["findings"]["vulnerability"].as_u64().unwrap() > 0, "{accepted:#}");
+    assert!(input(&accepted)["findings"]["information"].as_u64().unwrap() > 0, "{accepted:#}");
 }
 
 /// The example reads only new files, and keeps what an earlier run of the same day has written.
@@ -101,7 +101,7 @@ fn daily_example_delivers_new_scans_only() {
         let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "cef"));
         files.map(|path| fs::read_to_string(path).unwrap().lines().count()).sum::<usize>()
     };
-    assert_eq!(input(&daily())["reports"], 0, "an empty directory is no failure");
+    assert_eq!(input(&daily())["reports"], 0, "an empty directory does not fail the run");
     let copy = |name: &str| {
         fs::copy(project_file("examples/reports/scan.xml"), sandbox.path(&format!("in/{name}"))).unwrap()
     };

@@ -1,0 +1,25 @@
+//! Output formats of commands.
+
+use clap::ValueEnum;
+
+/// Output format of a command.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Human-readable text
+    #[default]
+    Text,
+    /// JSON
+    Json,
+}
+
+/// Format of the summary of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum SummaryFormat {
+    /// Lines on standard output; on standard error when an output writes to standard output
+    #[default]
+    Text,
+    /// One JSON object, the last line of standard output
+    Json,
+    /// Nothing if all was delivered, otherwise lines on standard error
+    None,
+}
