@@ -41,6 +41,10 @@ impl<R: BufRead> LineReader<R> {
     ///
     /// # Errors
     /// When the line is too long or not an object of this form, or the stream cannot be read.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator has one type of items, and no errors to go on after"
+    )]
     pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, LineError> {
         self.line.clear();
         let mut is_too_long = false;
@@ -83,7 +87,6 @@ pub fn write_line<T: Serialize>(stream: &mut impl Write, object: &T) -> io::Resu
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use std::io::{BufReader, Cursor};
 

@@ -360,8 +360,7 @@ proptest! {
             }
         }
         // Every state can be left: all pipelines can be brought to a new run.
-        for at in 0..NAMES.len() {
-            let name = NAMES[at];
+        for (at, name) in NAMES.into_iter().enumerate() {
             for other in std::mem::take(&mut processes.0) {
                 let tasks = fleet.ended(&other, Ending { code: Some(0), reason: String::new() }, now, 0.5);
                 processes.carry_out(tasks);
