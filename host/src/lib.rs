@@ -20,4 +20,4 @@ pub mod state;
 mod supervised;
 pub mod telemetry;
 
-pub use commands::execute;
+pub use commands::{execute, replaced_by_service};

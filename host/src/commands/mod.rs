@@ -26,6 +26,7 @@ use crate::telemetry;
 use preparation::{Source, registry};
 use run::Follow;
 pub(crate) use run::{Asked, default_state_folder, on_signal};
+pub use service::replaced_by_service;
 use terminal::{print_error, stderr_is_terminal};
 
 /// Executes a command and returns the exit code.
