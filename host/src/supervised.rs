@@ -67,8 +67,9 @@ impl Watcher for Supervisor {
     /// A service that does not read must not hold up the run: further events are counted.
     fn on_event(&self, event: &RunEvent) {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = events.as_ref().map(|events| events.try_send(event.clone()));
-        if matches!(sent, Some(Err(TrySendError::Full(_)))) {
+        if let Some(events) = &*events
+            && matches!(events.try_send(event.clone()), Err(TrySendError::Full(_)))
+        {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

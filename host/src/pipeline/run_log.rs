@@ -161,7 +161,7 @@ mod tests {
         };
         let idle = InputTick { state: InputState::Idle, report: None, ..input(0, 0, 41_203) };
         let reading = InputTick { state: InputState::Reading, ..idle.clone() };
-        let mut due = |second, input: &InputTick, records| {
+        let due = |second, input: &InputTick, records| {
             let tick = Tick { inputs: vec![input.clone()], outputs: vec![output(records)] };
             log.due(&tick, start + Duration::from_secs(second))
                 .into_iter()

@@ -83,7 +83,8 @@ impl LastLine {
 }
 
 fn days_of(year: u64) -> u64 {
-    if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) { 366 } else { 365 }
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    if is_leap { 366 } else { 365 }
 }
 
 /// Days of a month, from 0 for January.
