@@ -21,4 +21,4 @@ pub mod state;
 mod supervised;
 pub mod telemetry;
 
-pub use commands::{execute, print_version};
+pub use commands::{execute, print_version, replaced_by_service};

@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match scanbridge::cli::parse(std::env::args_os()) {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some(code) = scanbridge::replaced_by_service(&arguments) {
+        return ExitCode::from(code);
+    }
+    match scanbridge::cli::parse(arguments) {
         Ok(arguments) => ExitCode::from(scanbridge::execute(&arguments)),
         Err(usage) if usage.wants_build() => ExitCode::from(scanbridge::print_version()),
         Err(usage) => {

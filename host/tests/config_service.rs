@@ -72,7 +72,7 @@ fn invalid_keys_for_the_service_are_reported_at_their_place() {
         ("schedule: { cron: '@reboot' }", "unsupported word"),
         ("schedule: { cron: '0 0 30 2 *' }", "no time in any year"),
         ("schedule: { cron: '0 5 * * *', timezone: Mars/Olympus }", "unknown time zone `Mars/Olympus`"),
-        ("schedule: { cron: '0 5 * * *', jitter: 5 }", "did you mean `jitter_secs`?"),
+        ("schedule: { cron: '0 5 * * *', jitter_sec: 5 }", "did you mean `jitter_secs`?"),
         ("restart: { give_up_after: -1 }", "`restart.give_up_after`"),
         ("group: a/b", "invalid group `a/b`"),
         ("shedule: continuous", "did you mean `schedule`?"),

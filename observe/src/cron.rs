@@ -162,7 +162,6 @@ impl fmt::Debug for Cron {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 

@@ -143,7 +143,6 @@ pub(crate) fn problem_in_words(problem: &Value) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 

@@ -217,13 +217,26 @@ fn regular_start_comes_before_a_retry() {
 fn interrupted_pipeline_resumes_after_a_restart_but_not_a_paused_or_held_one() {
     let mut fleet = Fleet::new(4, BTreeMap::new(), clock(0));
     fleet.load("p", settings(&keys(3), None), clock(1), (Stored::default(), Before::Interrupted));
-    fleet.load("q", settings(&keys(3), None), clock(1), (Stored::default(), Before::Paused));
+    fleet.load(
+        "q",
+        settings(&keys(3), None),
+        clock(1),
+        (Stored::default(), Before::Paused { is_interrupted: true }),
+    );
     let tasks = fleet.tick(clock(1));
     assert_eq!(tasks, [("p".to_owned(), Action::Start { trigger: Trigger::Resume, restart: false })]);
     assert_eq!(fleet.get("q").map(Machine::state), Some(State::Paused));
+    // A pipeline that was paused between two runs has nothing to repeat.
+    for (name, is_interrupted) in [("idle", false), ("busy", true)] {
+        let paused = Before::Paused { is_interrupted };
+        fleet.load(name, settings(&keys(3), None), clock(1), (Stored::default(), paused));
+        fleet.request(name, Request::Resume, clock(2)).expect("a paused pipeline");
+        let resumed = fleet.tick(clock(2));
+        assert_eq!(resumed.iter().any(|(started, _)| started == name), is_interrupted, "{name}");
+    }
     let held = Before::Held("login rejected".to_owned());
     fleet.load("r", settings(&keys(3), None), clock(1), (Stored::default(), held));
-    assert!(fleet.tick(clock(100_000)).iter().all(|(name, _)| name == "p"));
+    assert!(fleet.tick(clock(100_000)).iter().all(|(name, _)| name != "q" && name != "r"));
     assert!(fleet.get("r").is_some_and(|m| m.state() == State::Held && m.reason() == "login rejected"));
 }
 
@@ -360,8 +373,7 @@ proptest! {
             }
         }
         // Every state can be left: all pipelines can be brought to a new run.
-        for at in 0..NAMES.len() {
-            let name = NAMES[at];
+        for (at, name) in NAMES.into_iter().enumerate() {
             for other in std::mem::take(&mut processes.0) {
                 let tasks = fleet.ended(&other, Ending { code: Some(0), reason: String::new() }, now, 0.5);
                 processes.carry_out(tasks);

@@ -1,7 +1,5 @@
 //! The files of an installation, and what systemd says about them.
 
-#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
-
 use clap::Parser;
 
 use super::*;

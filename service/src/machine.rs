@@ -80,8 +80,8 @@ impl Machine {
         machine.settings = Some(settings);
         match before {
             Before::Rest => machine.rest(clock, stored),
-            Before::Paused => {
-                machine.is_interrupted = true;
+            Before::Paused { is_interrupted } => {
+                machine.is_interrupted = is_interrupted;
                 machine.enter(State::Paused, "paused by an operator".to_owned());
             }
             Before::Held(reason) => machine.hold(reason),

@@ -215,10 +215,11 @@ impl Supervisor {
             started: record.last_run.as_ref().map(|last| last.started),
             next: record.next.filter(|_| is_same),
         };
+        let is_interrupted = record.last_run.as_ref().is_some_and(LastRun::is_unfinished);
         let before = match record.held {
-            _ if record.paused => Before::Paused,
+            _ if record.paused => Before::Paused { is_interrupted },
             Some(reason) if record.digest == bundle.digest => Before::Held(reason),
-            None if record.last_run.as_ref().is_some_and(LastRun::is_unfinished) => Before::Interrupted,
+            None if is_interrupted => Before::Interrupted,
             _ => Before::Rest,
         };
         let clock = self.clock();

@@ -198,7 +198,6 @@ impl fmt::Display for Schedule {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 pub(crate) mod tests {
     use jiff::ToSpan;
     use jiff::civil::date;

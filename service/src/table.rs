@@ -101,7 +101,6 @@ fn time(value: &Value, now: &Zoned) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use serde_json::json;
 

@@ -145,18 +145,16 @@ pub enum Command {
     /// List, show, replay or purge rejected findings
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
-    /// Run the pipelines of a directory as a service: schedules, restarts, reload. Options: scanbridge serve --help
-    #[command(disable_help_flag = true)]
+    /// Run the pipelines of a directory as a service: schedules, restarts, reload
     Serve(ServiceArguments),
-    /// Control the service: status, run, pause, reload, install. Options: scanbridge service --help
-    #[command(disable_help_flag = true)]
+    /// Control the service: status, run, pause, reload, install
     Service(ServiceArguments),
 }
 
 /// Arguments that the service's own program reads.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ServiceArguments {
-    /// See --help
+    /// Arguments of the program `scanbridge-service`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub arguments: Vec<OsString>,
 }

@@ -34,6 +34,7 @@ use crate::telemetry;
 use preparation::{Source, checked, registry};
 use run::Follow;
 pub(crate) use run::{Asked, default_state_folder, on_signal};
+pub use service::replaced_by_service;
 use terminal::{print_error, print_output, stderr_is_terminal};
 pub use version::print_version;
 

@@ -2,6 +2,7 @@
 //! bundle` and `scanbridge config service` read configuration for it.
 
 use std::env;
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +18,14 @@ use crate::plugins::Registry;
 const SERVICE: &str = "scanbridge-service";
 /// `EX_UNAVAILABLE`.
 const MISSING: u8 = 69;
+
+/// Replaces this process if its first argument is a command of the service. Its own program reads the other arguments and
+/// `--help`. Returns the exit code if the program cannot be started; `None` for other commands.
+#[must_use]
+pub fn replaced_by_service(arguments: &[OsString]) -> Option<u8> {
+    let is_for_service = arguments.get(1).is_some_and(|command| command == "serve" || command == "service");
+    is_for_service.then(replace_process)
+}
 
 /// Replaces this process by the service's program, from the same directory. The process ID stays. Returns only if that
 /// fails.

@@ -356,7 +356,10 @@ pub(super) fn properties(scope: Scope) -> Map<String, Value> {
     for (name, section) in sections {
         // A key with two forms: one word, or a mapping.
         let section = match properties.remove(&name) {
-            Some(word) => json!({ "anyOf": [word, section] }),
+            Some(word) => {
+                let description = word["description"].clone();
+                json!({ "anyOf": [word, section], "description": description })
+            }
             None => section,
         };
         properties.insert(name, section);

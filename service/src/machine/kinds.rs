@@ -66,7 +66,10 @@ pub(crate) struct Settings {
 pub(crate) enum Before {
     /// Its last run, if any, ended by itself.
     Rest,
-    Paused,
+    Paused {
+        /// Its last run did not end by itself: `resume` repeats it.
+        is_interrupted: bool,
+    },
     Held(String),
     /// Its last run was interrupted, or failed and was to be repeated.
     Interrupted,

@@ -1,6 +1,8 @@
-//! What the service tells systemd, over a socket of the test.
+//! What the service sends to systemd and to monitoring, over sockets of the test.
 
-use std::os::unix::net::UnixDatagram;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -61,6 +63,48 @@ fn systemd_gets_start_status_reload_watchdog_and_stop() {
     service.signal(Signal::TERM);
     let stop = read_until(&socket, |message| message.contains("EXTEND_TIMEOUT_USEC="));
     assert!(has(&stop, "STOPPING=1"), "{stop:#?}");
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// Status and body of the response to one request.
+fn http(sandbox: &Sandbox, request: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(sandbox.path("state/control.sock")).unwrap();
+    let text = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn health_and_errors_over_the_socket() {
+    let sandbox = sandbox_with_report();
+    write_pipeline(&sandbox, "nightly", &simple("nightly", ""));
+    let service = Service::start(&sandbox);
+    let mode = std::fs::metadata(sandbox.path("state/control.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let ready = "{\"pipelines\":{\"manual\":1},\"status\":\"ok\"}";
+    for (request, status, text) in [
+        ("GET /health/live", "200", "{\"status\":\"ok\"}"),
+        ("GET /health/ready", "200", ready),
+        ("GET /api/v1/pipelines/nightly", "200", "\"state\":\"manual\""),
+        ("GET /api/v1/log?pipeline=nightly", "200", "[]"),
+        ("GET /api/v1/pipelines/..%2fservice", "404", "no pipeline"),
+        ("GET /api/v1/log?pipeline=absent", "404", "\"exit_code\":64"),
+        ("POST /api/v1/pipelines/nightly/explode", "404", "no action"),
+        ("POST /api/v1/pipelines/nightly/resume", "409", "it is manual, not paused or held"),
+        ("GET /api/v1/pipelines/nightly/run", "405", ""),
+        ("GET /", "404", "no route /"),
+    ] {
+        let (found, body) = http(&sandbox, request);
+        assert!(found == status && body.contains(text), "{request}: {found} {body}");
+    }
+    // A file with errors and a pipeline that failed make the service unready.
+    write_pipeline(&sandbox, "bad", "version: 2\n");
+    control(&sandbox, &["reload"]).expect_code(78);
+    let (status, body) = http(&sandbox, "GET /health/ready");
+    assert!(status == "503" && body.contains("\"invalid\":1"), "{status} {body}");
     assert_eq!(service.stop(), Some(0));
 }
 
