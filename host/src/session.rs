@@ -100,11 +100,30 @@ pub fn run(
     if let Err(error) = ledger.end(&record, &result.end) {
         summary.failures.push(Failure::of_state("state", &error));
     }
+    dead_letter_gauges(pipeline, &ledger).iter().for_each(|gauge| watchers.notify(gauge));
     drop(recorder);
     // A call that hangs may keep the ledger in use.
     Arc::into_inner(ledger).into_iter().for_each(Ledger::close);
     watchers.notify(&summary.event());
     Ok(summary)
+}
+
+/// Number and size of the dead letters of each output, for the watchers.
+fn dead_letter_gauges(pipeline: &Pipeline, ledger: &Ledger) -> Vec<RunEvent> {
+    let counts = ledger.dead_letter_counts().unwrap_or_else(|error| {
+        tracing::warn!("the dead letters are not counted: {}", error.message);
+        Vec::new()
+    });
+    let outputs = pipeline.outputs.iter().map(|output| &output.instance.id);
+    let gauges = outputs.flat_map(|id| {
+        let count = counts.iter().find(|count| count.stage.instance() == id);
+        let (letters, bytes) = count.map_or((0, 0), |count| (count.letters, count.bytes));
+        #[expect(clippy::cast_precision_loss, reason = "gauges are floating point numbers")]
+        [("dead_letters", letters as f64), ("dead_letters_bytes", bytes as f64)].map(|(name, value)| {
+            RunEvent::Gauge { instance: id.clone(), name: name.to_owned(), value }
+        })
+    });
+    gauges.collect()
 }
 
 /// The sums over all runs after this one.

@@ -54,7 +54,7 @@ impl Output for ArcSightCef {
         if open.purpose() == Purpose::Run
             && let Some(identity) = transport.identity()
         {
-            identity.warn_before_expiry();
+            identity.watch_expiry(open.services);
         }
         let (report, committed) = (Tally::default(), Written::default());
         let is_local = open.purpose() == Purpose::Check;

@@ -48,7 +48,7 @@ impl Input for QualysGuard {
         if open.purpose() == Purpose::Run
             && let Ok(Some(identity)) = context.settings.network.tls.identity()
         {
-            identity.warn_before_expiry();
+            identity.watch_expiry(open.services);
         }
         let input = Self { work: None, resume: resume.cloned(), context, is_local };
         Ok(OpenedInput::from(input).with_capabilities(Self::CAPABILITIES.ends(ends)))

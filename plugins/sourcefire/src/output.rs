@@ -54,7 +54,7 @@ impl Output for SourcefireOutput {
         let resumed = receipt.map(Progress::read).transpose()?.unwrap_or_default();
         let Checked { target, settings, limits, identity, reply_timeout } = Checked::read(options)?;
         if open.purpose() == Purpose::Run {
-            identity.warn_before_expiry();
+            identity.watch_expiry(services);
         }
         let domain = settings.domain.as_ref().map(ToString::to_string);
         let writer = CommandWriter::new(settings);

@@ -1,7 +1,7 @@
 //! Client certificates that expire soon.
 
 use jiff::Timestamp;
-use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Verdict, tracing};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Services, Verdict, tracing};
 
 use crate::certificate::{Certificate, Validity};
 use crate::identity::Identity;
@@ -37,8 +37,11 @@ impl Identity {
         }
     }
 
-    /// Logs a warning when the certificate expires soon. For `open` of a run.
-    pub fn warn_before_expiry(&self) {
+    /// Logs a warning when the certificate expires soon, and measures when it expires. For `open` of a run.
+    pub fn watch_expiry(&self, services: &Services) {
+        let help = "when the client certificate expires, in seconds since 1970-01-01 UTC";
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a floating point number")]
+        services.gauge("certificate_expires", help).set(self.certificate().not_after.as_second() as f64);
         if let Ok(Some(warning)) = self.certificate().expiry(Timestamp::now()) {
             tracing::warn!("{warning}: renew it before then");
         }
