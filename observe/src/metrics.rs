@@ -168,7 +168,7 @@ mod tests {
 
     const STATES: &[&str] = &["waiting", "running", "held"];
 
-    /// A pipeline with a finished run and a run under way; its name needs escapes.
+    /// A pipeline with a finished run and a run in progress; its name needs escapes.
     fn view() -> PipelineView {
         let mut view = PipelineView::new("", Totals::default());
         let inputs = vec![PluginReference { id: "scans".to_owned(), plugin: "Files".to_owned() }];

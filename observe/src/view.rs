@@ -100,7 +100,7 @@ pub struct CurrentRun {
 pub struct PipelineView {
     /// Its name.
     pub name: String,
-    /// The sums over all runs, with the run under way.
+    /// The sums over all runs, with the run in progress.
     pub totals: Totals,
     /// The last run that ended.
     pub last_run: Option<LastRun>,
@@ -110,9 +110,9 @@ pub struct PipelineView {
     pub compared: Counts,
     /// The values that plugins measured: instance, name, value.
     pub gauges: BTreeMap<(String, String), f64>,
-    /// The run under way.
+    /// The run in progress.
     pub current: Option<CurrentRun>,
-    /// The counts of the run under way that `totals` contains already.
+    /// The counts of the run in progress that `totals` contains already.
     counted: Totals,
 }
 
@@ -123,7 +123,7 @@ impl PipelineView {
         Self { name: name.to_owned(), totals, ..Self::default() }
     }
 
-    /// Takes over an event of the run under way.
+    /// Takes over an event of the run in progress.
     pub fn apply(&mut self, event: &RunEvent, now: UnixSeconds) {
         if let Some(current) = &mut self.current {
             current.last_event = now;

@@ -32,7 +32,7 @@ pub(crate) struct Entry {
     pub(crate) record: Record,
     pub(crate) process: Option<Process>,
     pub(crate) live: Live,
-    /// What its runs have told, for metrics.
+    /// What its runs have reported, for metrics.
     pub(crate) view: PipelineView,
     /// Starts after a failed run, since the service has started.
     pub(crate) restarts: u64,

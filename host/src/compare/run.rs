@@ -41,7 +41,7 @@ impl RunComparison {
     /// Compares with the last run. `None` if a file could not be read or written; the log has the reason.
     pub(crate) fn finish(&self, run: u64, day: u32) -> Option<Compared> {
         let comparison = self.lock().comparison.take()?;
-        comparison.finish(run, day).map_err(|error| give_up(&error)).ok()
+        comparison.finish(run, day).map_err(|error| without_comparison(&error)).ok()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -49,7 +49,7 @@ impl RunComparison {
     }
 }
 
-fn give_up(error: &std::io::Error) {
+fn without_comparison(error: &std::io::Error) {
     tracing::warn!("new and gone findings are not counted in this run: {error}");
 }
 
@@ -70,7 +70,7 @@ impl ReportComparison {
         let Some(running) = comparison else { return };
         add_pairs(batch, self.number, self.input, pairs);
         if let Err(error) = running.add(pairs) {
-            give_up(&error);
+            without_comparison(&error);
             *comparison = None;
         }
     }

@@ -18,7 +18,7 @@ pub struct PipelineState {
     pub next_run: Option<UnixSeconds>,
     /// The longest time between two runs of the schedule in seconds.
     pub interval_seconds: Option<f64>,
-    /// Memory of the run under way in bytes.
+    /// Memory of the run in progress in bytes.
     pub resident_bytes: Option<u64>,
 }
 
@@ -157,7 +157,7 @@ pub(super) fn of_states(
         "The longest time between two runs of the schedule in seconds",
     );
     let mut resident =
-        Family::gauge("scanbridge_run_resident_memory_bytes", "Memory of the run under way in bytes");
+        Family::gauge("scanbridge_run_resident_memory_bytes", "Memory of the run in progress in bytes");
     for (view, known) in pipelines {
         let pipeline = ("pipeline", view.name.as_str());
         for word in service.states {

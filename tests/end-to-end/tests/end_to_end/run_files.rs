@@ -49,7 +49,7 @@ fn nothing_is_gone_after_a_truncated_report() {
     let sandbox = Sandbox::new();
     write_report(&sandbox, |text| text);
     run(&sandbox, &[]).expect_code(0);
-    // The first assets are whole.
+    // The first assets are complete.
     write_report(&sandbox, |text| text[..text.rfind("<IP ").unwrap()].to_owned());
     let summary = run(&sandbox, &[]).expect_code(65).summary();
     assert_eq!(summary["compared"]["gone"].as_u64().unwrap_or_default(), 0, "{summary:#}");
