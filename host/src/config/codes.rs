@@ -77,7 +77,11 @@ mod tests {
         let mut found = 0;
         for folder in ["src/config", "src/commands"] {
             for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
-                let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+                let path = entry.unwrap().path();
+                if path.ends_with("config/codes.rs") {
+                    continue;
+                }
+                let text = fs::read_to_string(path).unwrap();
                 for call in [".error(", ".warning(", ".file_error("] {
                     for rest in text.split(call).skip(1) {
                         let Some(code) = rest.trim_start().strip_prefix('"') else { continue };

@@ -7,7 +7,8 @@ use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch2};
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportEnd};
 use scanbridge_plugin_api::{
-    Begin, CommitPoint, ErrorKind, Open, OpenFrame, Options, Output, PluginError, Receipt, Result, Services,
+    Begin, CommitPoint, ErrorKind, Open, OpenFrame, Options, Output, PluginError, Purpose, Receipt, Result,
+    Services,
 };
 use serde_json::{Value, json};
 
@@ -35,7 +36,8 @@ pub(crate) fn open_with(
     services: &Services,
 ) -> Result<ArcSightCef> {
     let options = Options::read(ArcSightCef::OPTIONS, options.to_string().as_bytes())?;
-    let frame = OpenFrame::default();
+    let mut frame = OpenFrame::default();
+    frame.purpose = Purpose::Run;
     ArcSightCef::open(&Open::new(&options, services, &frame), receipt).map(|opened| opened.plugin)
 }
 

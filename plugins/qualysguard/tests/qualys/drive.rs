@@ -8,7 +8,7 @@ use scanbridge_doubles::fake_qualys::{FakeQualys, Responder};
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    Event, Input, Open, OpenFrame, Options, PluginError, Position, Result, Services, Stored,
+    Event, Input, Open, OpenFrame, Options, PluginError, Position, Purpose, Result, Services, Stored,
 };
 use scanbridge_plugin_contract::rows::{self, Row};
 use scanbridge_qualysguard::QualysGuard;
@@ -149,6 +149,7 @@ impl Bench {
         let options = Options::read(QualysGuard::OPTIONS, self.options.to_string().as_bytes())?;
         let mut frame = OpenFrame::default();
         frame.run = self.run;
+        frame.purpose = Purpose::Run;
         let open = Open::new(&options, services, &frame);
         QualysGuard::open(&open, resume).map(|opened| opened.plugin)
     }

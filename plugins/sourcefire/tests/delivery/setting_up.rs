@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use scanbridge_doubles::certificates::Pkcs12;
 use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter};
-use scanbridge_plugin_api::{Open, OpenFrame, Options, Output, Receipt, Result, Services};
+use scanbridge_plugin_api::{Open, OpenFrame, Options, Output, Purpose, Receipt, Result, Services};
 use scanbridge_sourcefire::SourcefireOutput;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -54,7 +54,8 @@ impl Registered {
     pub(crate) fn resume(&self, more: &Value, receipt: Option<&Receipt>) -> Result<SourcefireOutput> {
         let options = self.options(more).to_string();
         let options = Options::read(SourcefireOutput::OPTIONS, options.as_bytes())?;
-        let frame = OpenFrame::default();
+        let mut frame = OpenFrame::default();
+        frame.purpose = Purpose::Run;
         let open = Open::new(&options, &self.services, &frame);
         SourcefireOutput::open(&open, receipt).map(|opened| opened.plugin)
     }
