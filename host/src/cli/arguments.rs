@@ -1,5 +1,6 @@
 //! Command-line arguments of `scanbridge`. Scripts depend on them: names and meanings must not change.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
