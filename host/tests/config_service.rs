@@ -114,7 +114,7 @@ fn bundle_does_not_depend_on_the_files_that_it_was_made_from() {
 
     // Everything changes, but the bundle. Only the secret is read again.
     fs::write(path("p.yaml"), "half").unwrap();
-    fs::write(path("settings/qualys.yaml"), "username: other\n").unwrap();
+    fs::write(path("settings/qualys.yaml"), "username: other\npassword: ${file:secret}\n").unwrap();
     fs::write(path("settings/secret"), "second").unwrap();
     let document = config::read_bundle(&path("bundle.json")).unwrap_or_else(|problems| panic!("{problems}"));
     let read = config::check(&document, &catalogue).unwrap_or_else(|problems| panic!("{problems}"));
