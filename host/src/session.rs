@@ -119,9 +119,8 @@ fn dead_letter_gauges(pipeline: &Pipeline, ledger: &Ledger) -> Vec<RunEvent> {
         let count = counts.iter().find(|count| count.stage.instance() == id);
         let (letters, bytes) = count.map_or((0, 0), |count| (count.letters, count.bytes));
         #[expect(clippy::cast_precision_loss, reason = "gauges are floating point numbers")]
-        [("dead_letters", letters as f64), ("dead_letters_bytes", bytes as f64)].map(|(name, value)| {
-            RunEvent::Gauge { instance: id.clone(), name: name.to_owned(), value }
-        })
+        [("dead_letters", letters as f64), ("dead_letters_bytes", bytes as f64)]
+            .map(|(name, value)| RunEvent::Gauge { instance: id.clone(), name: name.to_owned(), value })
     });
     gauges.collect()
 }

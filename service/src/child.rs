@@ -37,6 +37,8 @@ pub(crate) struct Start<'a> {
     pub(crate) pipeline: &'a str,
     /// Number of this process among all that the service has started.
     pub(crate) process: u64,
+    /// Whether it ends when its inputs have nothing to read.
+    pub(crate) once: bool,
     /// What starts it.
     pub(crate) trigger: &'a str,
     pub(crate) restart: bool,
@@ -75,6 +77,9 @@ impl Run {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         command.args(["--trigger", start.trigger]);
+        if start.once {
+            command.arg("--once");
+        }
         if start.restart {
             command.arg("--restart");
         }

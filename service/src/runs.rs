@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::child::{Run, Start, ending};
 use crate::fleet::Task;
 use crate::log_sink::{Level, printable};
-use crate::machine::{Action, Ending, State, Trigger};
+use crate::machine::{Action, Ending, Machine, State, Trigger};
 use crate::process::{Live, Process};
-use crate::schedule::Clock;
+use crate::schedule::{Clock, Schedule};
 use crate::store::LastRun;
 use crate::supervisor::Supervisor;
 
@@ -63,6 +63,7 @@ impl Supervisor {
             bundle: &bundle,
             pipeline: name,
             process: self.processes,
+            once: self.fleet.get(name).and_then(Machine::schedule).is_some_and(Schedule::has_times),
             trigger: trigger.word(),
             restart,
         };

@@ -118,6 +118,11 @@ impl Schedule {
         }
     }
 
+    /// Whether the pipeline starts at times, so that each run must end.
+    pub(crate) fn has_times(&self) -> bool {
+        matches!(self.keys, ScheduleKeys::Every { .. } | ScheduleKeys::Cron { .. })
+    }
+
     pub(crate) fn keys(&self) -> &ScheduleKeys {
         &self.keys
     }

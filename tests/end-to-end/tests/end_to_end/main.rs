@@ -36,6 +36,7 @@ mod qualys_memory;
 mod run_files;
 mod sandbox;
 mod service;
+mod service_metrics;
 mod service_reload;
 mod service_runs;
 mod service_systemd;
