@@ -5,9 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use crate::installation::project_file;
 use crate::sandbox::Sandbox;
-use crate::service::{
-    Service, sandbox_with_report, simple, wait_for, wait_for_state, with_input, write_pipeline,
-};
+use crate::service::{Service, sandbox_with_report, simple, wait_for, with_input, write_pipeline};
 
 /// The response to `GET /metrics` on the control socket, with raw bytes.
 fn scrape(sandbox: &Sandbox, accept: &str) -> String {
@@ -71,6 +69,6 @@ fn run_of_a_watched_directory_on_a_schedule_ends() {
     );
     write_pipeline(&sandbox, "folder", &text);
     let _service = Service::start(&sandbox);
-    let view = wait_for_state(&sandbox, "folder", "waiting");
+    let view = wait_for(&sandbox, "folder", |view| view["last_run"]["status"] == "ok");
     assert_eq!(view["last_run"]["findings"], 16, "{view:#}");
 }
