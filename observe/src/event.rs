@@ -1,11 +1,9 @@
 //! The events that a run sends to the service, one JSON object per line.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::view::Totals;
+use crate::counts::{Counts, Totals};
 
 /// One event. Readers ignore events and fields that they do not know, so later versions can add both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,9 +110,6 @@ pub struct Tick {
     /// The outputs, in the order of [`Hello::outputs`].
     pub outputs: Vec<OutputTick>,
 }
-
-/// Counts by name, for example `findings`. Names are those of the summary.
-pub type Counts = BTreeMap<String, u64>;
 
 /// The state of an input.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 mod bundle;
 mod channel;
 mod chart;
+mod counts;
 mod cron;
 mod event;
 mod metrics;
@@ -17,10 +18,11 @@ mod wording;
 
 pub use bundle::{Bundle, BundleResult, BundledFile, RestartKeys, ScheduleKeys, ServiceFile, ServiceKeys};
 pub use channel::{LineError, LineReader, MAX_LINE, write_line};
+pub use counts::{Counts, RunResult, Totals, UnixSeconds};
 pub use cron::{Cron, CronError};
 pub use event::{
-    Counts, FailureEvent, Hello, InputState, InputTick, OutputReference, OutputState, OutputTick,
-    PluginReference, ReportEvent, RunEvent, Tick,
+    FailureEvent, Hello, InputState, InputTick, OutputReference, OutputState, OutputTick, PluginReference,
+    ReportEvent, RunEvent, Tick,
 };
 pub use metrics::{MetricsFormat, PipelineState, ServiceMetrics, metrics_of_run, metrics_of_service};
 pub use report::{Sample, Samples, html_report};
@@ -28,5 +30,5 @@ pub use request::{ServiceRequest, StopAt};
 pub use summary::{
     ComparedPart, DefinitionPart, FailurePart, InputPart, NotePart, OutputPart, ReportPart, RunSummary,
 };
-pub use view::{CurrentRun, LastRun, PipelineView, RunResult, Totals, UnixSeconds};
+pub use view::{CurrentRun, LastRun, PipelineView};
 pub use wording::{grouped, show_bytes};

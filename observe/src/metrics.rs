@@ -3,13 +3,14 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text, text};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
 use prometheus_client::registry::Registry;
 
 mod families;
+mod family;
 
 pub use families::{PipelineState, ServiceMetrics};
+use family::Family;
 
 use crate::view::PipelineView;
 
@@ -66,62 +67,6 @@ fn all_families(service: &ServiceMetrics, pipelines: &[(&PipelineView, &Pipeline
     all.extend(families::of_states(service, pipelines));
     all.extend(families::of_pipelines(&views));
     all
-}
-
-/// Whether this name of a count is known; others make no series.
-pub(crate) fn is_count(name: &str) -> bool {
-    families::is_count(name)
-}
-
-/// A metric with all its series.
-#[derive(Debug)]
-struct Family {
-    name: &'static str,
-    help: &'static str,
-    is_counter: bool,
-    /// Whether it stays the same between runs.
-    after_run: bool,
-    series: Vec<Series>,
-}
-
-#[derive(Debug)]
-struct Series {
-    labels: Vec<(&'static str, String)>,
-    value: f64,
-}
-
-impl Family {
-    fn counter(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, is_counter: true, after_run: false, series: Vec::new() }
-    }
-
-    fn gauge(name: &'static str, help: &'static str) -> Self {
-        Self { is_counter: false, ..Self::counter(name, help) }
-    }
-
-    fn after_run(self) -> Self {
-        Self { after_run: true, ..self }
-    }
-
-    fn add(&mut self, labels: &[(&'static str, &str)], value: f64) {
-        let labels = labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        self.series.push(Series { labels, value });
-    }
-
-    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let kind = if self.is_counter { MetricType::Counter } else { MetricType::Gauge };
-        let mut metric = encoder.encode_descriptor(self.name, self.help, None, kind)?;
-        for Series { labels, value } in &self.series {
-            let labels = labels.as_slice();
-            let mut series = metric.encode_family(&labels)?;
-            if self.is_counter {
-                series.encode_counter::<NoLabelSet, _, u64>(value, None)?;
-            } else {
-                series.encode_gauge(value)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// All metrics of one answer.

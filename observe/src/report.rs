@@ -74,7 +74,7 @@ struct Page<'a> {
     line: Option<TimeLine>,
 }
 
-/// The status as a word and a mark; the color alone says nothing to some readers.
+/// The status as a word and a mark; some readers do not see the color.
 struct Status {
     class: &'static str,
     mark: &'static str,

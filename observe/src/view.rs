@@ -5,65 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{Counts, InputTick, OutputTick, RunEvent};
-
-/// A time as seconds since 1970-01-01 in UTC, with fractions.
-pub type UnixSeconds = f64;
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum RunResult {
-    /// Everything was delivered.
-    Ok,
-    /// Some findings were delivered, some were not.
-    Partial,
-    /// Nothing was delivered, or an input or a required output failed, or the process ended without a summary.
-    Failed,
-    /// The run was stopped on request.
-    Interrupted,
-}
-
-impl RunResult {
-    /// All results.
-    pub const ALL: [Self; 4] = [Self::Ok, Self::Partial, Self::Failed, Self::Interrupted];
-
-    /// The word in metrics and answers.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Partial => "partial",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    /// The result that a summary object tells.
-    fn of_summary(summary: &Value) -> Self {
-        match (summary["interrupted"].as_bool(), summary["status"].as_str()) {
-            (Some(true), _) => Self::Interrupted,
-            (_, Some("ok")) => Self::Ok,
-            (_, Some("partial")) => Self::Partial,
-            _ => Self::Failed,
-        }
-    }
-}
-
-/// Sums over all runs of a pipeline. They only grow, and they survive a restart of the process when they are stored.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Totals {
-    /// Runs by result.
-    pub runs: BTreeMap<RunResult, u64>,
-    /// Counts by input.
-    pub inputs: BTreeMap<String, Counts>,
-    /// Counts by output.
-    pub outputs: BTreeMap<String, Counts>,
-    /// When a run last ended as `ok` or `partial`.
-    pub last_success: Option<UnixSeconds>,
-}
+use crate::counts::{Counts, RunResult, Totals, UnixSeconds, is_count};
+use crate::event::{InputTick, OutputTick, RunEvent};
 
 /// The last run that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -80,7 +23,7 @@ pub struct LastRun {
     pub seconds: f64,
 }
 
-/// The run that is under way.
+/// The run that is in progress.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CurrentRun {
     /// Its number.
@@ -219,7 +162,7 @@ fn add(
     // Only instances that the first event named: what else a run tells must not make more and more labels.
     let Some(totals) = totals.get_mut(id) else { return };
     let counted = counted.entry(id.to_owned()).or_default();
-    for (name, count) in counts.iter().filter(|(name, _)| crate::metrics::is_count(name)) {
+    for (name, count) in counts.iter().filter(|(name, _)| is_count(name)) {
         let known = counted.entry(name.clone()).or_default();
         let total = totals.entry(name.clone()).or_default();
         *total = total.saturating_add(count.saturating_sub(*known));

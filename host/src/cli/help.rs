@@ -70,6 +70,14 @@ pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
         "config example",
         ["config example QualysGuardFile CSV > nightly.yaml", "config example QualysGuard ArcSightCEF --all"],
     ),
+    (
+        "config service",
+        ["config service /etc/scanbridge/service.yaml", "config service service.yaml --format json"],
+    ),
+    ("state list", ["state list", "state list --state-dir /var/lib/scanbridge --format json"]),
+    ("state discard", ["state discard nightly.yaml", "state discard nightly.yaml --state-dir /srv/state"]),
+    ("serve", ["serve /etc/scanbridge/pipelines", "serve --check nightly.yaml"]),
+    ("service", ["service status", "service run nightly --wait"]),
     ("state show", ["state show nightly.yaml", "state show nightly.yaml --format json"]),
     (
         "state export",
@@ -87,7 +95,7 @@ pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
     ),
     (
         "dead-letters purge",
-        ["dead-letters purge nightly.yaml", "dead-letters purge nightly.yaml --output siem"],
+        ["dead-letters purge nightly.yaml --output siem", "dead-letters purge nightly.yaml --older-than 90d"],
     ),
 ];
 

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+use super::counts::Compared;
 use super::pieces::{Pair, Pieces, Sorted};
 use super::stored::{NewFile, StoredPairs};
-use super::{Compared, DAYS};
+
+/// Entries of assets that no run has seen for this many days are removed.
+pub(super) const DAYS: u32 = 400;
 
 /// Compares, writes the file for the next run, and replaces the old one.
 pub(super) fn merge(

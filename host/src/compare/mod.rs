@@ -4,6 +4,7 @@
 //! *Gone* means: the last run had the finding, a complete report of this run has its asset, and no report of this run has
 //! the finding. It does not mean fixed: the asset may have been scanned with other options.
 
+mod counts;
 mod identity;
 mod merge;
 mod pieces;
@@ -14,35 +15,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use scanbridge_observe::grouped;
-use serde::{Deserialize, Serialize};
-
+pub use counts::Compared;
 use pieces::{Pair, Pieces};
 pub(crate) use run::{ReportComparison, RunComparison};
-
-/// Entries of assets that no run has seen for this many days are removed.
-const DAYS: u32 = 400;
-
-/// Findings of a run, compared with those of the run before.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Compared {
-    /// The run before; `None` if there is none to compare with. Then the counts are 0.
-    pub against_run: Option<u64>,
-    /// Findings that the run before did not have.
-    pub new: u64,
-    /// Findings that only the run before has, although a complete report of this run has their asset.
-    pub gone: u64,
-    /// Findings that both runs have.
-    pub same: u64,
-}
-
-impl Compared {
-    /// The line of the text summary; `None` if there is no run to compare with.
-    pub(crate) fn line(&self) -> Option<String> {
-        let [new, gone, same] = [self.new, self.gone, self.same].map(grouped);
-        self.against_run.map(|run| format!("compared with run {run}: {new} new, {gone} gone, {same} same\n"))
-    }
-}
 
 /// Collects the findings of a run. It holds at most 1 MiB in memory; the rest is in temporary files.
 #[derive(Debug)]
@@ -101,6 +76,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::merge::DAYS;
     use super::*;
 
     /// One run: reports with their completeness, their assets and the findings of these.

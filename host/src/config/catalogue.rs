@@ -2,6 +2,8 @@
 
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
+use super::suggestion::sounds_secret;
+
 /// The available plugins.
 pub trait Catalogue {
     /// The plugin with this name, ignoring case.
@@ -17,4 +19,14 @@ pub trait Catalogue {
     }
     /// Names of all plugins of a kind, in display order.
     fn names(&self, kind: PluginKind) -> Vec<String>;
+}
+
+/// Whether a key sounds secret, or is a secret option of a plugin.
+pub(super) fn may_be_secret(catalogue: &dyn Catalogue, key: &str) -> bool {
+    let is_option = |kind: PluginKind| {
+        let plugins = catalogue.names(kind);
+        let mut options = plugins.iter().filter_map(|name| catalogue.find(kind, name)?.option(key));
+        options.any(|option| option.secret)
+    };
+    sounds_secret(key) || [PluginKind::Input, PluginKind::Output].into_iter().any(is_option)
 }

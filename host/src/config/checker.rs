@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, may_be_secret};
 use super::collector::{Collector, hide_mappings};
-use super::document::may_be_secret;
 use super::reference::{Environment, Resolved, resolve};
 use super::source::{Source, Span, Unreadable};
 use super::tree::{self, Content, Node};

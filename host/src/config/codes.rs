@@ -35,6 +35,9 @@ pub const CODES: &[(&str, &str)] = &[
     ("odd-character", "A value contains typographic quotes or a no-break space."),
     ("tilde", "A path begins with `~`, which is not replaced by the home directory."),
     ("open-permissions", "Other users can read a secret, or change the file."),
+    // The service.
+    ("clock-change", "A clock change skips or repeats a start of the schedule."),
+    ("stdout", "An output writes to standard output, which a run of the service does not have."),
     // The machine, and what a plugin judges.
     ("state", "The state directory cannot be used."),
     ("disk-space", "A file system is almost full."),

@@ -5,14 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use scanbridge_plugin_api::PluginKind;
-
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, may_be_secret};
 use super::collector::Collector;
 use super::pipeline::Pipeline;
 use super::problem::Problems;
 use super::source::Source;
-use super::suggestion::sounds_secret;
 use super::tree::{self, Content, Node};
 
 /// A pipeline file as a YAML tree. It may contain secrets, so `Debug` shows only its path.
@@ -119,14 +116,4 @@ fn from_source(source: Arc<Source>, is_secret: impl Fn(&str) -> bool) -> Result<
             Err(collector.finish())
         }
     }
-}
-
-/// Whether a key sounds secret, or is a secret option of a plugin.
-pub(super) fn may_be_secret(catalogue: &dyn Catalogue, key: &str) -> bool {
-    let is_option = |kind: PluginKind| {
-        let plugins = catalogue.names(kind);
-        let mut options = plugins.iter().filter_map(|name| catalogue.find(kind, name)?.option(key));
-        options.any(|option| option.secret)
-    };
-    sounds_secret(key) || [PluginKind::Input, PluginKind::Output].into_iter().any(is_option)
 }

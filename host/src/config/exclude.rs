@@ -3,7 +3,7 @@
 use scanbridge_plugin_api::batch::{AssetView, FindingView};
 use scanbridge_plugin_api::model::{AssetField, FindingKind};
 
-use super::filter::{Statuses, qid};
+use super::conditions::{Statuses, qid};
 use super::ranges::{AddressRanges, Ranges};
 
 /// The conditions of an `exclude:`. A finding that matches any of them does not pass. Evaluated for every finding, so it

@@ -3,9 +3,10 @@
 use scanbridge_plugin_api::model::{FindingKind, FindingStatus, Severity};
 
 use super::checker::Checker;
+use super::conditions::Statuses;
 use super::exclude::Exclude;
 use super::fields::Fields;
-use super::filter::{Filter, Statuses};
+use super::filter::Filter;
 use super::host_options::{Scope, keys, keys_of_section};
 use super::ranges::{AddressRanges, Ranges, read_addresses, read_qids};
 use super::source::Span;

@@ -11,6 +11,7 @@ mod check;
 mod checker;
 mod codes;
 mod collector;
+mod conditions;
 mod delivery;
 mod document;
 mod exam_file;
@@ -48,13 +49,14 @@ pub use bundle::{bundle, read_bundle};
 pub use catalogue::Catalogue;
 pub use check::{check, check_in};
 pub use codes::CODES;
+pub use conditions::Statuses;
 pub use delivery::{
     CheckpointInterval, Delivery, IfRunning, OnFull, OnInvalid, QueueLimits, RetryPolicy, RunSettings,
 };
 pub use document::{Document, read, read_for, read_text, read_text_for};
 pub(crate) use exam_file::{DeliveredRecords, ExamPlugin, read_exam};
 pub use exclude::Exclude;
-pub use filter::{Filter, Statuses};
+pub use filter::Filter;
 pub use host_options::HostSettings;
 pub(crate) use host_options::{HostSetting, Scope, host_options};
 pub use origin::Origin;

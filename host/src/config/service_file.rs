@@ -6,9 +6,8 @@ use std::path::Path;
 use scanbridge_observe::ServiceFile;
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, may_be_secret};
 use super::checker::Checker;
-use super::document::may_be_secret;
 use super::fields::Fields;
 use super::problem::Problems;
 use super::reference::Environment;

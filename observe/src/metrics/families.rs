@@ -1,9 +1,10 @@
 //! The metrics and their meaning. Names follow Prometheus practice: a prefix, base units, and sums over labels that make
 //! sense. Label values are bounded: no address, title or path.
 
-use super::{Family, Series};
-use crate::event::{Counts, OutputState};
-use crate::view::{PipelineView, RunResult, UnixSeconds};
+use super::family::{Family, Series};
+use crate::counts::{COMPARED, Counts, KINDS, OUTPUT_COUNTS, RunResult, SEVERITIES, UnixSeconds};
+use crate::event::OutputState;
+use crate::view::PipelineView;
 
 /// What only a service knows about a pipeline.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,36 +40,6 @@ pub struct ServiceMetrics {
     pub started: UnixSeconds,
     /// Open file descriptors of the service.
     pub open_files: u64,
-}
-
-/// The names of counts of inputs that metrics have, without those of findings.
-const INPUT_COUNTS: [&str; 5] = ["reports", "incomplete", "refused", "assets", "bytes"];
-/// The names of counts of outputs, and the value of the label `result` if the count is a part of all findings.
-const OUTPUT_COUNTS: [(&str, Option<&str>); 9] = [
-    ("records", Some("delivered")),
-    ("delivered_before", Some("delivered_before")),
-    ("filtered", Some("filtered")),
-    ("rejected", Some("rejected")),
-    ("undelivered", Some("undelivered")),
-    ("diverted", Some("diverted")),
-    ("derived", None),
-    ("retried", None),
-    ("dead_letters_lost", None),
-];
-/// Findings of an input: `findings_by_severity.KIND.SEVERITY`.
-const KINDS: [&str; 4] = ["vulnerability", "potential", "information", "service"];
-const SEVERITIES: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
-const COMPARED: [&str; 3] = ["new", "gone", "same"];
-
-pub(super) fn is_count(name: &str) -> bool {
-    let is_finding = || {
-        let mut parts = name.strip_prefix("findings_by_severity.")?.split('.');
-        let (kind, severity) = (parts.next()?, parts.next()?);
-        Some(KINDS.contains(&kind) && SEVERITIES.contains(&severity) && parts.next().is_none())
-    };
-    INPUT_COUNTS.contains(&name)
-        || OUTPUT_COUNTS.iter().any(|(count, _)| *count == name)
-        || is_finding().unwrap_or_default()
 }
 
 #[expect(
@@ -295,7 +266,7 @@ fn outputs(views: &[&PipelineView]) -> Vec<Family> {
     families
 }
 
-/// The state of the outputs of the runs under way.
+/// The state of the outputs of the runs in progress.
 fn current_outputs(views: &[&PipelineView]) -> Vec<Family> {
     let mut up =
         Family::gauge("scanbridge_output_up", "Whether the output delivers: neither failed nor diverted");

@@ -1,6 +1,7 @@
 //! The options of the plugin, and the settings read from them.
 
 mod addresses;
+mod computed;
 mod details;
 mod network;
 mod platform;

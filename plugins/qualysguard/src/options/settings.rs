@@ -7,6 +7,7 @@ use scanbridge_qualys_report::Reading;
 use scanbridge_qualys_xml::Limits;
 
 use super::Addresses;
+use super::computed::Computed;
 use super::network::{Account, Network, account, network};
 use super::source::{Source, computed, source};
 use super::values::{extra, minutes, owned, version};
@@ -26,14 +27,6 @@ pub(crate) struct Settings {
     pub(crate) extra: Vec<(String, String)>,
     /// Options that are not set and have a value that follows from others.
     pub(crate) computed: Vec<Computed>,
-}
-
-/// The value of an option that is not set, and what it follows from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Computed {
-    pub(crate) option: &'static str,
-    pub(crate) value: String,
-    pub(crate) origin: &'static str,
 }
 
 /// Selects the assets to report on.

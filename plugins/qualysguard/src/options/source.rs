@@ -5,9 +5,9 @@ use std::time::Duration;
 use scanbridge_plugin_api::{Options, PluginError, Result};
 use url::Url;
 
+use super::computed::Computed;
 use super::details::{Detail, details};
 use super::network::{Network, address};
-use super::settings::Computed;
 use super::table::DEFAULT_URL;
 use super::values::{minutes, owned, text, time, version};
 

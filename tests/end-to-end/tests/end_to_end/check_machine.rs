@@ -113,7 +113,7 @@ fn two_outputs_with_one_file_in_two_spellings_or_through_a_link() {
     }
 }
 
-/// A Qualys input with this client certificate. Nothing listens at its URL, and nothing is asked.
+/// A Qualys input with this client certificate. No server has its URL: a check without `--probe` sends no request.
 fn with_certificate(options: &str) -> String {
     format!(
         "version: 1\ninputs:\n  - id: qualys\n    plugin: QualysGuard\n    with:\n      user_id: u\n      password: p\n      \

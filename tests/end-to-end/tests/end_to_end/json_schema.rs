@@ -24,7 +24,8 @@ fn validate(value: &Value, schema: &Value, at: &str) -> Result<(), String> {
                 "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().unwrap()),
                 "maximum" => value.as_f64().is_none_or(|number| number <= rule.as_f64().unwrap()),
                 "required" => {
-                    rule.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some())
+                    let has = |name: &Value| value.get(name.as_str().unwrap()).is_some();
+                    !value.is_object() || rule.as_array().unwrap().iter().all(has)
                 }
                 "items" => {
                     let items = value.as_array().into_iter().flatten().enumerate();
