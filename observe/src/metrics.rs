@@ -106,10 +106,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::counts::{Counts, Totals};
     use crate::event::{
-        Counts, Hello, InputTick, OutputReference, OutputState, OutputTick, PluginReference, RunEvent, Tick,
+        Hello, InputTick, OutputReference, OutputState, OutputTick, PluginReference, RunEvent, Tick,
     };
-    use crate::view::Totals;
 
     const STATES: &[&str] = &["waiting", "running", "held"];
 

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use counts::Compared;
+pub(crate) use counts::Compared;
 use pieces::{Pair, Pieces};
 pub(crate) use run::{ReportComparison, RunComparison};
 

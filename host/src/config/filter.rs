@@ -3,7 +3,7 @@
 use std::fmt;
 
 use scanbridge_plugin_api::batch::{AssetView, FindingView};
-use scanbridge_plugin_api::model::{AddressRange, AssetField, FindingKind, FindingStatus, Severity};
+use scanbridge_plugin_api::model::{AddressRange, AssetField, FindingKind, Severity};
 
 use super::conditions::{Statuses, qid};
 use super::exclude::Exclude;
