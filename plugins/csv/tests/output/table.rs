@@ -409,7 +409,7 @@ proptest! {
             [' ', '\t', '\r', '\n', '\u{ad}', '\u{180e}', '\u{200b}', '\u{202e}', '\u{2060}', '\u{feff}'],
         );
         // The reader takes it for the byte order mark of the file, unless a quote comes before it.
-        let is_same = cell == text || cell == text.trim_start_matches('\u{feff}');
+        let is_same = cell == text || text.strip_prefix('\u{feff}') == Some(&cell);
         let number = trimmed.parse::<f64>().is_ok() || ["+", "-"].contains(&trimmed);
         prop_assert!(cell == format!("'{text}") || (number && is_same), "{:?} {:?}", text, cell);
     }
