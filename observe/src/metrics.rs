@@ -128,7 +128,7 @@ mod tests {
             "findings_by_severity": {"vulnerability": {"5": 7, "0": 1}}}]);
         let outputs = json!([{"id": "siem", "records": 5, "filtered": 2, "rejected": 1}]);
         let summary = json!({"run": 1, "status": "partial", "exit_code": 65, "elapsed_ms": 2500, "inputs": inputs,
-            "outputs": outputs, "compared": {"new": 3, "gone": 2, "same": 5}});
+            "outputs": outputs, "compared": {"against_run": 7, "new": 3, "gone": 2, "same": 5}});
         view.apply(&RunEvent::Summary { summary }, 1003.0);
         view.apply(&hello(2), 2000.0);
         let input = InputTick {

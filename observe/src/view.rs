@@ -128,7 +128,8 @@ impl PipelineView {
                 add(&mut self.totals.outputs, &mut self.counted.outputs, id, &counts_of(&output));
             }
         }
-        self.compared = counts_of(&summary["compared"]);
+        let is_compared = summary["compared"]["against_run"].is_u64();
+        self.compared = if is_compared { counts_of(&summary["compared"]) } else { Counts::new() };
         // A run that was not started has no number, and is in no history: it must not count here either.
         let is_counted = summary["run"].is_u64();
         let exit_code = summary["exit_code"].as_u64().and_then(|code| u8::try_from(code).ok());
@@ -219,7 +220,7 @@ mod tests {
         let inputs = json!([{"id": "scans", "reports": 1, "findings_by_severity": {"service": {"0": 1}}}]);
         RunEvent::Summary {
             summary: json!({"run": 1, "status": "ok", "exit_code": 0, "elapsed_ms": 1500, "inputs": inputs,
-                "outputs": outputs, "compared": {"new": 3}}),
+                "outputs": outputs, "compared": {"against_run": 1, "new": 3}}),
         }
     }
 

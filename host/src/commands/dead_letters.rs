@@ -7,9 +7,9 @@ use scanbridge_plugin_api::Outcome;
 use serde_json::json;
 
 use super::preparation::{NOTHING_STARTED, checked_or_problems, registry};
-use super::run::{invalid_file, state_folder, stoppable};
+use super::run::{state_folder, stoppable, summary_of_invalid};
 use super::state::{known_id, print_text, require_state, with_folder};
-use super::summary::{print_not_started, print_summary};
+use super::summary::{print_not_started, print_summary, summary_only};
 use super::terminal::{print_output, width};
 use crate::cli::{
     CommonOptions, DeadLettersCommand, Format, GroupedLetters, LetterSelection, SummaryFormat,
@@ -151,7 +151,10 @@ fn replay(file: &Path, selection: &LetterSelection, format: SummaryFormat, commo
     let registry = registry(common);
     let pipeline = match checked_or_problems(file, &registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
-        Err(problems) => return invalid_file(file, &problems, format, Trigger::Command),
+        Err(problems) => {
+            let summary = summary_of_invalid(file, &problems, Trigger::Command);
+            return summary_only(&summary, format);
+        }
     };
     let head = Head::of(&pipeline, Trigger::Command);
     let folder = StateFolder::of(&state_folder(common), &pipeline.name);

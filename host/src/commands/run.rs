@@ -67,7 +67,11 @@ pub(super) fn run(
     let registry = registry(common);
     let pipeline = match source.checked(&registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
-        Err(problems) => return invalid_file(source.path(), &problems, format, options.trigger),
+        Err(problems) => {
+            let summary = summary_of_invalid(source.path(), &problems, options.trigger);
+            files.on_event(&summary.event());
+            return with_files(&files, summary_only(&summary, format));
+        }
     };
     let mut watchers = Watchers::default();
     watchers.add(Arc::new(RunLog::new(follow.bar)));
@@ -94,6 +98,11 @@ pub(super) fn run(
     if let Some(channel) = channel {
         channel.finish();
     }
+    with_files(&files, code)
+}
+
+/// Writes the files about a run with this exit code. Returns the exit code.
+fn with_files(files: &RunFiles, code: u8) -> u8 {
     match files.write() {
         Ok(()) => code,
         Err(error) => {
@@ -103,11 +112,11 @@ pub(super) fn run(
     }
 }
 
-/// The end of a run or replay whose pipeline file has errors, which are printed already.
-pub(super) fn invalid_file(file: &Path, problems: &Problems, format: SummaryFormat, trigger: Trigger) -> u8 {
+/// The summary of a run or replay whose pipeline file has errors.
+pub(super) fn summary_of_invalid(file: &Path, problems: &Problems, trigger: Trigger) -> Summary {
     let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
     let head = Head::starting(&name, file, trigger);
-    summary_only(&Summary::without_instances(head, failures_of(problems)), format)
+    Summary::without_instances(head, failures_of(problems))
 }
 
 /// A [`Stop`] that signals trigger. `then` is logged: what a later run does.

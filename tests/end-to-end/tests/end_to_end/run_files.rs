@@ -92,6 +92,10 @@ fn a_run_that_cannot_start_has_a_report() {
         Outcome::of(sandbox.host(&["run", "pipeline.yaml", "--report", "report.html"]).output().unwrap());
     assert_ne!(outcome.code, Some(0));
     assert!(sandbox.read("report.html").contains("failed"), "{}", sandbox.read("report.html"));
+    sandbox.write("pipeline.yaml", "version: 1\ninputs: []\n");
+    let invalid = ["run", "pipeline.yaml", "--report", "invalid.html"];
+    Outcome::of(sandbox.host(&invalid).output().unwrap()).expect_code(78);
+    assert!(sandbox.read("invalid.html").contains("exit code 78"), "{}", sandbox.read("invalid.html"));
 }
 
 #[test]
