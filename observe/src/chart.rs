@@ -97,7 +97,6 @@ fn position(value: f64) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use proptest::prelude::*;
 

@@ -96,7 +96,6 @@ fn write(families: Vec<Family>, format: MetricsFormat) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use std::collections::BTreeSet;
     use std::io::Write;
@@ -287,7 +286,6 @@ mod tests {
     }
 
     /// Runs the checker of the Prometheus project.
-    #[expect(clippy::print_stderr, reason = "the test says that it skips")]
     fn promtool(arguments: &[&str], input: &str) {
         let mut command = Command::new("promtool");
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -178,7 +178,6 @@ fn time(rfc3339: &str) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use serde_json::json;
 

@@ -194,7 +194,6 @@ fn counts_of(object: &Value) -> Counts {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;

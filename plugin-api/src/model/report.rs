@@ -11,8 +11,8 @@ use crate::batch::Schema;
 use crate::setters::setters;
 
 /// The start of a report. Reports do not overlap: the batches of this one follow, then its [`ReportEnd`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default = "ReportStart::without_columns")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct ReportStart {
     /// The scanner's ID of the report or scan, for example `scan/1234567890.12345`; empty if it has none.
@@ -33,7 +33,6 @@ pub struct ReportStart {
     /// Settings of the input that outputs may follow.
     pub hints: Hints,
     /// The columns of the batches that follow.
-    #[serde(default)]
     pub schema: Schema,
     /// The scanner's status of the scan, for example `FINISHED`; empty if unknown.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -53,35 +52,6 @@ pub struct ReportStart {
     /// More about the report, in the order of the source: `option_profile`, `asset_group` …
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<ReportDetail>,
-}
-
-impl Default for ReportStart {
-    fn default() -> Self {
-        Self { schema: Schema::default(), ..Self::without_columns() }
-    }
-}
-
-impl ReportStart {
-    /// An empty start of a report, whose columns follow.
-    fn without_columns() -> Self {
-        Self {
-            id: String::new(),
-            kind: String::new(),
-            title: String::new(),
-            time: String::new(),
-            path: String::new(),
-            revision: String::new(),
-            source: ReportSource::default(),
-            hints: Hints::default(),
-            schema: Schema::empty(),
-            status: String::new(),
-            signature_version: String::new(),
-            assets_alive: None,
-            assets_total: None,
-            duration_secs: None,
-            details: Vec::new(),
-        }
-    }
 }
 
 setters!(ReportStart {
