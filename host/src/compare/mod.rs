@@ -19,7 +19,7 @@ pub(crate) use counts::Compared;
 use pieces::{Pair, Pieces};
 pub(crate) use run::{ReportComparison, RunComparison};
 
-/// Collects the findings of a run. It holds at most 1 MiB in memory; the rest is in temporary files.
+/// Collects the findings of a run. It holds less than 1 MiB in memory; the rest is in temporary files.
 #[derive(Debug)]
 struct Comparison {
     file: PathBuf,

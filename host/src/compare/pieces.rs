@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Pairs in memory: 1 MiB.
-const IN_MEMORY: usize = 64 * 1024;
+/// Pairs in memory: 384 KiB.
+const IN_MEMORY: usize = 24 * 1024;
 /// More pieces are merged into one, so that a run needs few open files.
 const MAX_PIECES: usize = 64;
 /// Buffer of each open piece in bytes.
@@ -75,11 +75,10 @@ impl Pieces {
     }
 
     pub(super) fn add(&mut self, pairs: &mut Vec<Pair>) -> io::Result<()> {
-        // Most pairs come in order: all findings of an asset together. Repetitions of the asset are left out early.
-        self.pairs.append(pairs);
-        if self.pairs.len() >= IN_MEMORY {
+        if self.pairs.len() + pairs.len() > IN_MEMORY {
             self.write_piece()?;
         }
+        self.pairs.append(pairs);
         if self.files.len() >= MAX_PIECES {
             self.merge_pieces()?;
         }
@@ -98,6 +97,9 @@ impl Pieces {
     }
 
     fn write_piece(&mut self) -> io::Result<()> {
+        if self.pairs.is_empty() {
+            return Ok(());
+        }
         sort(&mut self.pairs);
         let mut pairs = std::mem::take(&mut self.pairs);
         self.write(pairs.drain(..).map(Ok))?;

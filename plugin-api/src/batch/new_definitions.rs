@@ -60,7 +60,7 @@ struct SentDefinition {
 }
 
 /// After this many bytes of definitions a new epoch begins: it bounds what sender and receivers keep.
-const EPOCH_BYTES: usize = 3 << 20;
+const EPOCH_BYTES: usize = 2 << 20;
 /// About what sender and receiver need for a definition in addition to its cells: its entries in their tables.
 const ENTRY_BYTES: usize = 400;
 /// The same for batches that brought definitions.

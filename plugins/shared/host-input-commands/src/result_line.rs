@@ -192,6 +192,6 @@ impl ResultLines {
 const OS_LENGTH: usize = 500;
 
 /// Size of the cache for texts made from definitions: about 2,000 definitions with texts of ordinary length.
-const CACHE_BYTES: usize = 2 << 20;
+const CACHE_BYTES: usize = 3 << 19;
 /// About what a cached text needs in addition: its entry in a table that grows by doubling.
 const ENTRY_BYTES: usize = 160;
