@@ -163,6 +163,9 @@ impl Tally {
     }
 }
 
+/// The exit code of `state export` if nothing is saved.
+const NO_STATE: i32 = 66;
+
 /// A directory with its own pipeline, and a receiver.
 struct Round {
     folder: PathBuf,
@@ -216,6 +219,9 @@ impl Round {
             .arg(self.folder.join("state"))
             .output()
             .map_err(|error| StageError::new("state export", error))?;
+        if output.status.code() == Some(NO_STATE) {
+            return Ok(false); // It was killed before it had a ledger.
+        }
         let state: serde_json::Value =
             serde_json::from_slice(&output.stdout).map_err(|error| StageError::new("state export", error))?;
         let last = state["runs"].as_array().and_then(|runs| runs.last()).map(|run| run["state"].clone());
