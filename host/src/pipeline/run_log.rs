@@ -135,18 +135,8 @@ pub(super) fn log_statistics(tick: &Tick) {
 mod tests {
     use scanbridge_observe::{Counts, InputTick, OutputState, OutputTick};
 
+    use super::lines::tests::input;
     use super::*;
-
-    fn input(report_bytes: u64, total: u64, findings: u64) -> InputTick {
-        InputTick {
-            id: "scans".to_owned(),
-            report: Some("Weekly EMEA".to_owned()),
-            report_bytes,
-            report_bytes_total: total,
-            counts: Counts::from([("findings".to_owned(), findings)]),
-            ..InputTick::default()
-        }
-    }
 
     #[test]
     fn run_that_waits_has_a_line_a_minute_and_only_after_a_delivery() {

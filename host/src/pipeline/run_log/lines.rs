@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use scanbridge_observe::{Counts, Hello, InputState, InputTick, OutputState, OutputTick, ReportEvent, Tick};
+use scanbridge_observe::{
+    Counts, Hello, InputState, InputTick, OutputState, OutputTick, ReportEvent, Tick, grouped, show_bytes,
+};
 use serde_json::{Map, Value, json};
 
-use crate::pipeline::summary::show_bytes;
 use crate::telemetry::without_controls;
 
 /// The counts of a run.
@@ -16,9 +17,9 @@ pub(super) fn statistics(tick: &Tick) -> (String, Map<String, Value>) {
     let outputs: Vec<String> = tick.outputs.iter().map(output_state).collect();
     let message = format!(
         "{} reports read, {} findings of {} assets ({}) → {}",
-        number(reports),
-        number(findings),
-        number(assets),
+        grouped(reports),
+        grouped(findings),
+        grouped(assets),
         inputs.join(", "),
         outputs.join(", ")
     );
@@ -56,9 +57,9 @@ fn output_state(output: &OutputTick) -> String {
     };
     let queue = match output.queue_findings {
         0 => String::new(),
-        findings => format!(" with {} queued", number(findings)),
+        findings => format!(" with {} queued", grouped(findings)),
     };
-    format!("{} {}{state}{queue}", output.id, number(count(&output.counts, "records")))
+    format!("{} {}{state}{queue}", output.id, grouped(count(&output.counts, "records")))
 }
 
 /// The line about a report that is being read, if bytes have moved since `before`.
@@ -86,7 +87,7 @@ pub(super) fn reading(
         without_controls(report),
         show_bytes(read),
         show_bytes(bytes_per_sec),
-        number(findings_per_sec)
+        grouped(findings_per_sec)
     );
     let fields = Map::from_iter([
         ("input".to_owned(), json!(input.id)),
@@ -119,15 +120,15 @@ pub(super) fn delivered(report: &ReportEvent) -> String {
     };
     let incomplete = if report.complete { "" } else { " (incomplete)" };
     let outputs: Vec<String> =
-        report.outputs.iter().map(|(id, findings)| format!("{id} {}", number(*findings))).collect();
+        report.outputs.iter().map(|(id, findings)| format!("{id} {}", grouped(*findings))).collect();
     let moved = report.moved_to.as_ref().map(|path| format!(", moved to {}", without_controls(path)));
     #[expect(clippy::cast_precision_loss, reason = "it is shown with one decimal")]
     let seconds = report.duration_ms as f64 / 1000.0;
     format!(
         "delivered {}{incomplete}: {} findings of {} assets → {}, {seconds:.1} s{}",
         without_controls(&name),
-        number(report.findings),
-        number(report.assets),
+        grouped(report.findings),
+        grouped(report.assets),
         outputs.join(", "),
         moved.unwrap_or_default()
     )
@@ -164,24 +165,12 @@ pub(super) fn count(counts: &Counts, name: &str) -> u64 {
     counts.get(name).copied().unwrap_or_default()
 }
 
-/// A number with separators between its thousands.
-fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn input(report_bytes: u64, total: u64, findings: u64) -> InputTick {
+    /// An input that has read this many bytes of a report of this size, and this many findings.
+    pub(in crate::pipeline::run_log) fn input(report_bytes: u64, total: u64, findings: u64) -> InputTick {
         InputTick {
             id: "scans".to_owned(),
             report: Some("Weekly EMEA".to_owned()),
@@ -242,11 +231,5 @@ mod tests {
         };
         assert!(delivered(&bare).starts_with("delivered one.xml (incomplete): "), "{}", delivered(&bare));
         assert!(delivered(&bare).ends_with(", moved to done/one.xml"), "{}", delivered(&bare));
-    }
-
-    #[test]
-    fn numbers_have_separators() {
-        let shown: Vec<String> = [0, 999, 1000, 12_345, 1_234_567].map(number).into();
-        assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,234,567"]);
     }
 }
