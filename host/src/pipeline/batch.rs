@@ -98,7 +98,7 @@ impl SharedBatch {
         }
         counts.add(&report);
         tally.add(&report);
-        let validated = ValidatedBatch { batch, findings: report.findings, valid: report.valid };
+        let validated = ValidatedBatch { batch, findings: report.findings.by_kind(), valid: report.valid };
         if let Some(compared) = tally.compared() {
             if report.invalid.total() > 0 {
                 compared.has_gap();

@@ -9,7 +9,6 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::AssetField;
 use serde::{Serialize, Serializer};
 
-use super::KindCounts;
 use super::odd_cells::{OddCells, fmt_counts};
 use super::summary::KindSeverityCounts;
 
@@ -105,10 +104,8 @@ impl Serialize for InvalidRows {
 /// What the check of a batch found.
 #[derive(Debug, Default)]
 pub(crate) struct RowReport {
-    /// Valid findings by kind.
-    pub(super) findings: KindCounts,
     /// Valid findings by kind and severity.
-    pub(super) severities: KindSeverityCounts,
+    pub(super) findings: KindSeverityCounts,
     /// Valid assets that begin in the batch.
     pub(super) assets: u64,
     pub(crate) invalid: InvalidRows,
@@ -162,10 +159,7 @@ pub(crate) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<
             found.odd_cells.of_finding(&finding);
             found.odd_cells.check_typed("finding", &findings, |column| finding.column(column));
             match fault_of_finding(&finding, &bad_assets) {
-                None => {
-                    found.findings.add(finding.kind(), 1);
-                    found.severities.add(finding.kind(), finding.severity());
-                }
+                None => found.findings.add(finding.kind(), finding.severity()),
                 Some(fault) => {
                     bad_findings.push(finding.row());
                     found.invalid.add(fault);

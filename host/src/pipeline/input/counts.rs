@@ -1,4 +1,4 @@
-//! What the batches of an input contained: assets, and findings by kind.
+//! What the batches of an input contained: assets, and findings by kind and severity.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,17 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use scanbridge_observe::InputState;
 use scanbridge_plugin_api::model::FindingKind;
 
-use super::kind_counts::KindCounts;
 use crate::pipeline::row_faults::RowFaults;
-use crate::pipeline::summary::{InputSummary, SEVERITIES};
+use crate::pipeline::summary::{InputSummary, KindSeverityCounts, SEVERITIES};
 use crate::pipeline::validate::RowReport;
 
 /// What an input has sent so far.
 #[derive(Debug)]
 pub(in crate::pipeline) struct InputCounts {
     assets: AtomicU64,
-    findings: [AtomicU64; 4],
-    severities: [[AtomicU64; SEVERITIES]; FindingKind::ALL.len()],
+    findings: [[AtomicU64; SEVERITIES]; FindingKind::ALL.len()],
     pub(in crate::pipeline) faults: Arc<RowFaults>,
     /// Whether a batch was invalid; its findings are not counted.
     pub(in crate::pipeline) has_invalid_batch: AtomicBool,
@@ -40,7 +38,6 @@ impl InputCounts {
         Self {
             assets: AtomicU64::new(0),
             findings: Default::default(),
-            severities: Default::default(),
             faults,
             has_invalid_batch: AtomicBool::new(false),
             live: Mutex::default(),
@@ -56,20 +53,15 @@ impl InputCounts {
         self.assets.load(Ordering::Relaxed)
     }
 
-    pub(super) fn findings(&self) -> KindCounts {
-        let mut counts = KindCounts::default();
-        for (kind, count) in FindingKind::ALL.into_iter().zip(&self.findings) {
-            counts.add(kind, count.load(Ordering::Relaxed));
-        }
-        counts
+    pub(super) fn findings(&self) -> KindSeverityCounts {
+        let counts =
+            self.findings.each_ref().map(|kind| kind.each_ref().map(|count| count.load(Ordering::Relaxed)));
+        KindSeverityCounts(counts)
     }
 
     pub(in crate::pipeline) fn add(&self, report: &RowReport) {
         self.assets.fetch_add(report.assets, Ordering::Relaxed);
-        for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
-            total.fetch_add(report.findings.of(kind), Ordering::Relaxed);
-        }
-        for (counts, totals) in report.severities.0.iter().zip(&self.severities) {
+        for (counts, totals) in report.findings.0.iter().zip(&self.findings) {
             for (count, total) in counts.iter().zip(totals).filter(|(count, _)| **count > 0) {
                 total.fetch_add(*count, Ordering::Relaxed);
             }
@@ -81,9 +73,8 @@ impl InputCounts {
 /// Adds the counts of the outputs' threads.
 pub(in crate::pipeline) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets();
-    summary.findings = counts.findings();
-    summary.findings_by_severity.0 =
-        counts.severities.each_ref().map(|kind| kind.each_ref().map(|count| count.load(Ordering::Relaxed)));
+    summary.findings_by_severity = counts.findings();
+    summary.findings = summary.findings_by_severity.by_kind();
     summary.severities = summary.findings_by_severity.by_severity();
     (summary.invalid, summary.odd_cells) = counts.faults.counts();
     if summary.odd_cells.total() > 0 {

@@ -29,17 +29,20 @@ pub(in crate::pipeline) fn tick(id: &str, counts: &InputCounts, context: Option<
     let LiveInput { state, report, reports, bytes, incomplete, refused } = counts.live().clone();
     let (report_bytes, report_bytes_total) =
         context.filter(|_| report.is_some()).map(Context::progress).unwrap_or_default();
-    let by_kind = counts.findings();
+    let findings = counts.findings();
     let named = [
         ("reports", reports),
         ("assets", counts.assets()),
-        ("findings", by_kind.total()),
+        ("findings", findings.total()),
         ("bytes", bytes),
         ("incomplete", incomplete),
         ("refused", refused),
     ];
-    let kinds = FindingKind::ALL.into_iter().map(|kind| (kind.word(), by_kind.of(kind)));
-    let counts: Counts =
-        named.into_iter().chain(kinds).map(|(name, count)| (name.to_owned(), count)).collect();
+    let mut counts: Counts = named.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+    for (kind, severities) in FindingKind::ALL.into_iter().zip(findings.0) {
+        for (severity, count) in severities.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            counts.insert(format!("findings_by_severity.{}.{severity}", kind.word()), count);
+        }
+    }
     InputTick { id: id.to_owned(), state, report, report_bytes, report_bytes_total, counts }
 }

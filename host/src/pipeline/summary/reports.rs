@@ -92,7 +92,7 @@ mod tests {
             };
             let tally = Arc::new(ReportTally::default());
             let mut found = RowReport::default();
-            found.findings.add(FindingKind::Service, number as u64);
+            (0..number).for_each(|_| found.findings.add(FindingKind::Service, None));
             tally.add(&found);
             list.add(report, Some(tally));
         }

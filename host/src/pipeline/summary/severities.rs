@@ -4,6 +4,8 @@ use scanbridge_plugin_api::model::{FindingKind, Severity};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::pipeline::KindCounts;
+
 /// Number of severities, 0 to 5.
 pub(in crate::pipeline) const SEVERITIES: usize = 6;
 
@@ -37,6 +39,26 @@ impl KindSeverityCounts {
     /// Adds a finding of this kind and severity.
     pub(in crate::pipeline) fn add(&mut self, kind: FindingKind, severity: Option<Severity>) {
         self.0[kind as usize][severity.map_or(0, |severity| usize::from(severity.number()))] += 1;
+    }
+
+    /// Number of findings of this kind.
+    #[must_use]
+    pub fn of(&self, kind: FindingKind) -> u64 {
+        self.0[kind as usize].iter().sum()
+    }
+
+    /// Number of all findings.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        FindingKind::ALL.into_iter().map(|kind| self.of(kind)).sum()
+    }
+
+    /// The findings by kind.
+    #[must_use]
+    pub fn by_kind(&self) -> KindCounts {
+        let mut counts = KindCounts::default();
+        FindingKind::ALL.into_iter().for_each(|kind| counts.add(kind, self.of(kind)));
+        counts
     }
 
     /// The findings of all kinds by severity.
