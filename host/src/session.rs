@@ -96,15 +96,17 @@ pub fn run(
     record.findings = summary.inputs.iter().map(|input| input.findings.total()).sum();
     let json = serde_json::to_vec(&summary).expect("a summary consists of strings and numbers");
     result.end.summary = Some((json, counts_of_day(&summary)));
-    result.end.totals = Some(totals_after(&hello, &summary.event()));
+    let mut event = summary.event();
+    result.end.totals = Some(totals_after(&hello, &event));
     if let Err(error) = ledger.end(&record, &result.end) {
         summary.failures.push(Failure::of_state("state", &error));
+        event = summary.event();
     }
     dead_letter_gauges(pipeline, &ledger).iter().for_each(|gauge| watchers.notify(gauge));
     drop(recorder);
     // A call that hangs may keep the ledger in use.
     Arc::into_inner(ledger).into_iter().for_each(Ledger::close);
-    watchers.notify(&summary.event());
+    watchers.notify(&event);
     Ok(summary)
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-use scanbridge_observe::{RunEvent, ServiceRequest};
-use serde_json::Value;
+use scanbridge_observe::{RunEvent, RunSummary, ServiceRequest};
+use serde::Deserialize;
 
 use crate::child::{Run, Start, ending};
 use crate::fleet::Task;
@@ -152,7 +152,9 @@ impl Supervisor {
         entry.process = None;
         entry.view.process_ended(code.unwrap_or(u8::MAX), clock.wall.as_duration().as_secs_f64());
         entry.record.totals.clone_from(&entry.view.totals);
-        let summary = entry.live.summary.take().unwrap_or_default();
+        let summary = entry.live.summary.take();
+        let read =
+            summary.as_ref().and_then(|summary| RunSummary::deserialize(summary).ok()).unwrap_or_default();
         let failure = entry.live.failure.take();
         let reason = failure.map_or(how, |failure| format!("{}: {}", failure.instance, failure.message));
         let reason: String = printable(&reason).chars().take(300).collect();
@@ -167,14 +169,11 @@ impl Supervisor {
         }
         .to_owned();
         last.reason.clone_from(&reason);
-        last.findings = list(&summary["inputs"]).iter().map(|input| total(&input["findings"])).sum();
-        let outputs = list(&summary["outputs"]).iter();
-        last.outputs = outputs
-            .filter_map(|output| Some((output["id"].as_str()?.to_owned(), total(&output["records"]))))
-            .collect();
+        last.findings = read.findings();
+        last.outputs = read.outputs.into_iter().map(|output| (output.id, output.records)).collect();
         // A run that reported its summary has logged its end itself.
         let level = match code {
-            _ if !summary.is_null() => Level::Debug,
+            _ if summary.is_some() => Level::Debug,
             Some(0 | 130) => Level::Info,
             Some(65 | 66) => Level::Warn,
             _ => Level::Error,
@@ -198,17 +197,5 @@ impl Supervisor {
             self.log.about(name, Level::Error, &hint);
         }
         self.carry_out(tasks);
-    }
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-/// A number, or the sum of the numbers by kind.
-fn total(value: &Value) -> u64 {
-    match value {
-        Value::Object(kinds) => kinds.values().filter_map(Value::as_u64).fold(0, u64::saturating_add),
-        other => other.as_u64().unwrap_or(0),
     }
 }
