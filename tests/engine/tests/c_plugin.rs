@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 use scanbridge::config;
-use scanbridge::pipeline::{RunStatus, Stop, Summary, Watchers};
+use scanbridge::pipeline::{RunStatus, Summary};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
-use scanbridge::session::{self, RunOptions};
 
 /// Builds the library in this directory. False without a C compiler.
 #[expect(clippy::print_stderr, reason = "says why the test was skipped")]
@@ -53,16 +51,7 @@ fn run(folder: &Path, act: &str) -> Summary {
     let registry = Registry::discover(&plugins, FilePermissionCheck::OwnerOnly);
     let document = config::read_text(&PathBuf::from("c.yaml"), &text).expect("it is YAML");
     let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
-    let options = RunOptions::default();
-    session::run(
-        &pipeline,
-        &registry,
-        &folder.join("state"),
-        options,
-        &Arc::new(Stop::default()),
-        &Watchers::default(),
-    )
-    .unwrap_or_else(|failures| panic!("{failures:?}"))
+    engine_tests::run(&pipeline, &registry, &folder.join("state"))
 }
 
 #[test]

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use scanbridge::config::{self, Pipeline};
-use scanbridge::pipeline::{Stop, Summary, Watchers};
+use scanbridge::pipeline::{Stop, Summary};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::replay;
-use scanbridge::session::{self, RunOptions};
 use scanbridge::state::{LetterFilter, StateFolder};
 use serde_json::{Value, json};
 
@@ -34,16 +33,7 @@ fn pipeline(act: &str, outputs: &str) -> (Pipeline, Registry) {
 
 fn run_to(folder: &Path, act: &str, outputs: &str) -> Summary {
     let (pipeline, registry) = pipeline(act, outputs);
-    let options = RunOptions::default();
-    session::run(
-        &pipeline,
-        &registry,
-        &folder.join("state"),
-        options,
-        &Arc::new(Stop::default()),
-        &Watchers::default(),
-    )
-    .unwrap_or_else(|failures| panic!("{failures:?}"))
+    engine_tests::run(&pipeline, &registry, &folder.join("state"))
 }
 
 /// Runs the input with this act to a CSV file and a JSON file.
