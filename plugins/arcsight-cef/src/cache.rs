@@ -116,9 +116,9 @@ impl FragmentCache {
         index
     }
 
-    /// The limit in bytes. A report whose findings all have texts of their own reuses nothing: it gets a quarter.
+    /// The limit in bytes. A report whose findings all have texts of their own reuses nothing: it gets an eighth.
     fn limit(&self) -> usize {
-        if self.reused >= self.built / FEWEST_REUSED { self.max_bytes } else { self.max_bytes / 4 }
+        if self.reused >= self.built / FEWEST_REUSED { self.max_bytes } else { self.max_bytes / 8 }
     }
 
     fn evict(&mut self) {
