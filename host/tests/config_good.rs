@@ -117,6 +117,11 @@ fn yaml_scalars_keep_their_text() {
 }
 
 #[test]
+fn value_that_contains_the_placeholder_is_accepted() {
+    assert_eq!(options("      passphrase: my-REPLACE-ME-word\n")["passphrase"], "my-REPLACE-ME-word");
+}
+
+#[test]
 fn lists_are_accepted_in_every_yaml_notation() {
     for yaml in [
         "      ports: [80, 443]\n",

@@ -38,7 +38,8 @@ impl Settings {
     }
 }
 
-/// What `config example` writes for a value that the operator must choose.
+/// What `config example` writes for a value that the operator must choose. Only the whole word is a placeholder: a password may
+/// contain it.
 pub(crate) const PLACEHOLDER: &str = "REPLACE-ME";
 
 /// A value, and how it may be shown.
@@ -256,7 +257,7 @@ impl Checker<'_> {
                 self.open_secret(&node.span.source.folder().join(path), &node.span);
             }
         }
-        if resolved.text.contains(PLACEHOLDER) {
+        if resolved.text == PLACEHOLDER {
             self.collector
                 .error("placeholder", &node.span, format!("option `{name}` still has its placeholder"))
                 .help(format!("replace it: {}", option.help));
