@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::io::{Write, stderr};
 
-use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches};
 
 use super::arguments::Arguments;
 use super::help::command;
@@ -34,7 +34,9 @@ where
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let verbose = arguments.iter().any(|argument| argument == "-v" || argument == "--verbose");
     let is_json = asks_for_json(&arguments);
-    let matches = command().try_get_matches_from(arguments);
+    // The texts of the help are built only when clap shows one of them.
+    let matches = Arguments::command().try_get_matches_from(&arguments);
+    let matches = matches.or_else(|_| command().try_get_matches_from(arguments));
     matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| Usage {
         error: with_suggestion(error),
         verbose,

@@ -101,6 +101,9 @@ impl RunFiles {
 
 impl Watcher for RunFiles {
     fn on_event(&self, event: &RunEvent) {
+        if self.metrics.is_none() && self.report.is_none() {
+            return;
+        }
         let mut state = self.lock();
         state.view.apply(event, now());
         match event {

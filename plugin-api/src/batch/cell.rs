@@ -130,20 +130,14 @@ struct Time {
 }
 
 impl Time {
-    /// Parses a time. All bytes are compared with the form at once, because inputs and the host do this for each finding.
+    /// Parses a time.
     fn parse(text: &[u8]) -> Option<Self> {
-        const FORM: [u8; 16] = *b"0000-00-00T00:00";
-        /// How much larger a byte may be than that of the form.
-        const RANGE: [u8; 16] = [9, 9, 9, 9, 0, 9, 9, 0, 9, 9, 0, 9, 9, 0, 9, 9];
-        let (time, rest) = text.split_first_chunk::<16>()?;
-        let mut has_form = true;
-        for ((byte, form), range) in time.iter().zip(FORM).zip(RANGE) {
-            has_form &= byte.wrapping_sub(form) <= range;
-        }
+        const MONTH: Form = Form::new(b"0000-00-");
+        const MINUTE: Form = Form::new(b"00T00:00");
+        let (month, rest) = text.split_first_chunk()?;
+        let (minute, rest) = rest.split_first_chunk()?;
+        let (month, minute) = (MONTH.pairs(month)?, MINUTE.pairs(minute)?);
         let [b':', tens @ b'0'..=b'6', ones @ b'0'..=b'9', fraction @ ..] = rest else { return None };
-        if !has_form {
-            return None;
-        }
         let millis = match *fraction {
             [b'Z'] => 0,
             [b'.', ref digits @ .., b'Z'] if matches!(digits.len(), 1..=3) && is_digits(digits) => {
@@ -151,9 +145,9 @@ impl Time {
             }
             _ => return None,
         };
-        let pair = |at: usize| 10 * i64::from(time[at] - b'0') + i64::from(time[at + 1] - b'0');
-        let (year, month, day) = (100 * pair(0) + pair(2), pair(5), pair(8));
-        let (hour, minute) = (pair(11), pair(14));
+        let (year, month, day) =
+            (100 * i64::from(month[0]) + i64::from(month[2]), i64::from(month[5]), i64::from(minute[0]));
+        let (hour, minute) = (i64::from(minute[3]), i64::from(minute[6]));
         let second = 10 * i64::from(tens - b'0') + i64::from(ones - b'0');
         // Second 60 is a leap second.
         let is_valid = (1..=12).contains(&month)
@@ -162,6 +156,37 @@ impl Time {
             && minute <= 59
             && second <= 60;
         is_valid.then_some(Self { year, month, day, hour, minute, second, millis })
+    }
+}
+
+/// Eight bytes of a form, which has a `0` for each digit. All of them are compared at once, because inputs, the host and
+/// outputs do this for each finding.
+struct Form {
+    bytes: u64,
+    /// `0x0F` for each digit.
+    digits: u64,
+}
+
+impl Form {
+    const fn new(form: &[u8; 8]) -> Self {
+        let (mut digits, mut at) = ([0; 8], 0);
+        while at < form.len() {
+            digits[at] = if form[at] == b'0' { 0x0F } else { 0 };
+            at += 1;
+        }
+        Self { bytes: u64::from_le_bytes(*form), digits: u64::from_le_bytes(digits) }
+    }
+
+    /// The number that the digits at each position and at the next one make; `None` for a text of another form.
+    fn pairs(&self, text: &[u8; 8]) -> Option<[u8; 8]> {
+        // 0 to 9 for each digit, 0 for each of the other bytes.
+        let values = u64::from_le_bytes(*text) ^ self.bytes;
+        // A value above 9 becomes larger than 0x0F by adding 6.
+        let above_nine = values.wrapping_add(self.digits & 0x0606_0606_0606_0606) & (self.digits << 4);
+        if (values & !self.digits) | above_nine != 0 {
+            return None;
+        }
+        Some((10 * values + (values >> 8)).to_le_bytes())
     }
 }
 
@@ -223,6 +248,30 @@ mod tests {
             "2026-01-31T12:00:00+01:00",
         ] {
             assert_eq!(time(text), None, "{text}");
+        }
+    }
+
+    /// One wrong byte at each position makes a time invalid, whatever the byte is.
+    #[test]
+    fn each_byte_of_a_time_has_its_form() {
+        let valid = b"2011-11-11T11:11:11Z";
+        for (at, byte) in (0..valid.len()).flat_map(|at| (0..=0x7F_u8).map(move |byte| (at, byte))) {
+            let mut text = *valid;
+            text[at] = byte;
+            let is_digit = valid[at].is_ascii_digit() && byte.is_ascii_digit();
+            let is_time = text == *valid || is_digit && !is_too_large(at, byte);
+            let text = std::str::from_utf8(&text).unwrap();
+            assert_eq!(Cell::new(text).time().is_some(), is_time, "{text}");
+        }
+    }
+
+    /// Whether this digit at this position makes a month, day, hour, minute or second too large.
+    fn is_too_large(at: usize, digit: u8) -> bool {
+        match at {
+            5 => digit > b'1',
+            6 | 8 | 11 => digit > b'2',
+            14 | 17 => digit > b'5',
+            _ => false,
         }
     }
 

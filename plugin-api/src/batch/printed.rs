@@ -71,6 +71,7 @@ const CODES: [(&str, FindingColumn, FindingField); 3] = [
 impl<'a> FindingView<'a> {
     /// The text of a value; empty if the scanner did not report it. `scratch` is used for numbers.
     #[must_use]
+    #[inline]
     pub fn printed<'s>(&self, column: FindingColumn, scratch: &'s mut String) -> &'s str
     where
         'a: 's,

@@ -191,7 +191,11 @@ impl<'a> Tables<'a> {
 #[inline]
 fn cell<'a>(text: &'a str, table: &[u32], base: usize, column: Option<usize>) -> &'a str {
     match column {
-        Some(column) => &text[table[base + column] as usize..table[base + column + 1] as usize],
+        Some(column) => {
+            let (start, end) = (table[base + column] as usize, table[base + column + 1] as usize);
+            // Most cells are empty: nothing is sliced for them.
+            if start == end { "" } else { &text[start..end] }
+        }
         None => "",
     }
 }

@@ -46,9 +46,15 @@ impl<'a> Fact<'a> {
     /// Parses one item of the cell. `None` for an unknown format.
     #[must_use]
     pub fn from_item(item: &'a str) -> Option<Self> {
-        let mut parts = item.split('\t');
-        let form = parts.next()?;
-        let mut next = || parts.next().unwrap_or("");
+        let mut rest = item;
+        // The parts are short, so that a search byte by byte is the fastest.
+        let mut next = || {
+            let tab = rest.bytes().position(|byte| byte == b'\t');
+            let (part, after) = tab.map_or((rest, ""), |tab| (&rest[..tab], &rest[tab + 1..]));
+            rest = after;
+            part
+        };
+        let form = next();
         match form {
             "port" => {
                 let port = next().parse().ok().filter(|port| *port != 0)?;

@@ -6,6 +6,7 @@
 //! of all ways in which a receiver may count.
 
 use scanbridge_plugin_api::is_printable;
+use wide::u8x16;
 
 /// Result of writing a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,78 +82,55 @@ fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> E
 /// Copies a text and replaces characters as needed; stops shortly after `limit` bytes. Returns the bytes
 /// written.
 ///
-/// Results are long and this is the innermost loop of the encoder, so it processes many bytes at a time:
-/// chunks of 32 bytes if they need no escapes, otherwise words of eight bytes.
+/// Results are long and this is the innermost loop of the encoder, so it processes a vector of bytes at a time.
 fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> usize {
     let start = out.len();
-    // A read byte becomes at most two, and the last chunk may overshoot.
-    out.reserve((2 * text.len()).min(limit) + 2 * CHUNK + WORD);
-    let mut read = 0;
-    while read < text.len() && out.len() - start <= limit {
-        match text[read..].first_chunk() {
-            Some(chunk) if !has_stops::<DELIMITER>(chunk) => {
-                out.extend_from_slice(&without_controls(chunk));
-                read += CHUNK;
-            }
-            _ => {
-                let end = text.len().min(read + CHUNK);
-                while read < end {
-                    read += copy_word::<DELIMITER>(out, &text[read..]);
-                }
-            }
+    // A read byte becomes at most two, and the last vector may overshoot.
+    out.reserve((2 * text.len()).min(limit) + 2 * VECTOR);
+    let mut rest = text;
+    while !rest.is_empty() && out.len() - start <= limit {
+        let bytes = first_bytes(rest);
+        let run = next_stop::<DELIMITER>(bytes).min(rest.len());
+        out.extend_from_slice(without_controls(bytes).as_array());
+        out.truncate(out.len() - (VECTOR - run));
+        rest = &rest[run..];
+        if run < VECTOR && !rest.is_empty() {
+            let (read, replacement) = replace::<DELIMITER>(rest);
+            out.extend_from_slice(replacement);
+            rest = &rest[read..];
         }
     }
     out.len() - start
 }
 
-/// Copies one word, or the bytes before the first byte that needs a replacement and the replacement. Returns
-/// the number of bytes read.
-fn copy_word<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8]) -> usize {
-    let (word, stops) = classify::<DELIMITER>(u64::from_le_bytes(next_eight(text)));
-    let run = (stops.trailing_zeros() as usize / 8).min(text.len());
-    out.extend_from_slice(&word.to_le_bytes());
-    out.truncate(out.len() - (WORD - run));
-    if run == WORD || run == text.len() {
-        return run;
-    }
-    let (read, replacement) = replace::<DELIMITER>(&text[run..]);
-    out.extend_from_slice(replacement);
-    run + read
+/// The bytes of a vector.
+const VECTOR: usize = 16;
+
+/// The first bytes, padded with spaces.
+fn first_bytes(text: &[u8]) -> u8x16 {
+    let bytes = text.first_chunk().copied().unwrap_or_else(|| {
+        let mut bytes = [b' '; VECTOR];
+        bytes[..text.len()].copy_from_slice(text);
+        bytes
+    });
+    u8x16::new(bytes)
 }
 
-const WORD: usize = 8;
-const CHUNK: usize = 32;
-
-/// Whether the chunk contains a byte for [`replace`]. A loop without branches, like [`without_controls`], so that the
-/// compiler vectorizes it; it does not vectorize the two loops combined into one.
-fn has_stops<const DELIMITER: u8>(chunk: &[u8; CHUNK]) -> bool {
-    const STOPS: [u8; 5] = [b'\\', b'\n', b'\r', 0xC2, 0xE2];
-    let mut found = 0;
-    for byte in chunk {
-        found |= u8::from(*byte == DELIMITER);
-        for stop in STOPS {
-            found |= u8::from(*byte == stop);
-        }
-    }
-    found != 0
+/// The position of the first byte for [`replace`]: escapes, line breaks, the first bytes of U+0080 to U+009F, of U+2028
+/// to U+202E and of U+2066 to U+2069. The length of the vector if there is none.
+fn next_stop<const DELIMITER: u8>(bytes: u8x16) -> usize {
+    let equals = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+    // 0xC2 and 0xE2 differ in this bit.
+    let high = (bytes | u8x16::splat(0x20)).simd_eq(u8x16::splat(0xE2));
+    let stops = equals(DELIMITER) | equals(b'\\') | equals(b'\n') | equals(b'\r') | high;
+    (stops.to_bitmask() | 1 << VECTOR).trailing_zeros() as usize
 }
 
-/// The chunk with control characters replaced by spaces.
-fn without_controls(chunk: &[u8; CHUNK]) -> [u8; CHUNK] {
-    let mut without_controls = *chunk;
-    for byte in &mut without_controls {
-        *byte = if (*byte < 0x20) | (*byte == 0x7F) { b' ' } else { *byte };
-    }
-    without_controls
-}
-
-/// The first eight bytes, padded with spaces.
-fn next_eight(text: &[u8]) -> [u8; 8] {
-    text.first_chunk().copied().unwrap_or_else(|| {
-        let mut word = [b' '; 8];
-        word[..text.len()].copy_from_slice(text);
-        word
-    })
+/// The bytes with control characters replaced by spaces.
+fn without_controls(bytes: u8x16) -> u8x16 {
+    let last_control = u8x16::splat(0x1F);
+    let controls = bytes.min(last_control).simd_eq(bytes) | bytes.simd_eq(u8x16::splat(0x7F));
+    controls.bitselect(u8x16::splat(b' '), bytes)
 }
 
 /// Truncates the value that begins at `start` to `limit` bytes, including the mark.
@@ -193,48 +171,6 @@ fn replace<const DELIMITER: u8>(rest: &[u8]) -> (usize, &[u8]) {
 
 fn line_break<const DELIMITER: u8>() -> &'static [u8] {
     if DELIMITER == b'|' { b" " } else { b"\\n" }
-}
-
-/// The word with control characters other than line breaks replaced by spaces, and a mask with the top bit of
-/// each byte for [`replace`]: escapes, line breaks, the first bytes of U+0080 to U+009F and of U+2028 to
-/// U+202E.
-fn classify<const DELIMITER: u8>(word: u64) -> (u64, u64) {
-    let (controls, stops) = match word & HIGH {
-        0 => classify_ascii::<DELIMITER>(word),
-        _ => classify_any::<DELIMITER>(word),
-    };
-    let control_bytes = (controls >> 7) * 0xFF;
-    (word & !control_bytes | splat(b' ') & control_bytes, stops)
-}
-
-/// Masks of the control characters and of the stops in an ASCII word. Most words are ASCII and need half the
-/// work: adding 0x7F to a byte below 0x80 sets its top bit unless the byte is zero.
-fn classify_ascii<const DELIMITER: u8>(word: u64) -> (u64, u64) {
-    let differs = |byte: u8| (word ^ splat(byte)) + LOW;
-    let no_break = differs(b'\n') & differs(b'\r');
-    let no_control = ((word & splat(0x60)) + LOW) & differs(0x7F);
-    let no_stop = no_break & differs(b'\\') & differs(DELIMITER);
-    (!no_control & no_break & HIGH, !no_stop & HIGH)
-}
-
-/// The same for any word.
-fn classify_any<const DELIMITER: u8>(word: u64) -> (u64, u64) {
-    let equals = |byte: u8| zero_bytes(word ^ splat(byte));
-    let breaks = equals(b'\n') | equals(b'\r');
-    let controls = (zero_bytes(word & splat(0xE0)) | equals(0x7F)) & !breaks;
-    (controls, breaks | equals(b'\\') | equals(DELIMITER) | equals(0xC2) | equals(0xE2))
-}
-
-/// The top bit of each byte that is zero, and no other bit.
-fn zero_bytes(word: u64) -> u64 {
-    !(((word & LOW) + LOW) | word) & HIGH
-}
-
-const LOW: u64 = splat(0x7F);
-const HIGH: u64 = splat(0x80);
-
-const fn splat(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 pub(crate) struct Ports {
     /// One bit per port, for TCP, for UDP and for all other protocols.
     bits: Box<[u64]>,
-    any: bool,
+    /// The words that are not zero, so that clearing the set does not visit all of them.
+    used: Vec<u16>,
 }
 
 /// 65,536 ports in words of 64 bits.
@@ -13,15 +14,14 @@ const WORDS: usize = 65_536 / 64;
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { bits: vec![0; 3 * WORDS].into(), any: false }
+        Self { bits: vec![0; 3 * WORDS].into(), used: Vec::new() }
     }
 }
 
 impl Ports {
     pub(crate) fn clear(&mut self) {
-        if self.any {
-            self.bits.fill(0);
-            self.any = false;
+        for word in self.used.drain(..) {
+            self.bits[usize::from(word)] = 0;
         }
     }
 
@@ -32,10 +32,14 @@ impl Ports {
             _ if protocol.eq_ignore_ascii_case("udp") => 1,
             _ => 2,
         };
-        let (word, bit) = (protocol * WORDS + usize::from(port) / 64, 1 << (port % 64));
-        let new = self.bits[word] & bit == 0;
-        self.bits[word] |= bit;
-        self.any = true;
+        let (index, bit) = (protocol * WORDS + usize::from(port) / 64, 1 << (port % 64));
+        let word = &mut self.bits[index];
+        let new = *word & bit == 0;
+        if *word == 0 {
+            // There are 3,072 words.
+            self.used.push(index as u16);
+        }
+        *word |= bit;
         new
     }
 }

@@ -1,5 +1,7 @@
 //! Characters that would make programs read the file as something else than a table.
 
+use wide::u8x16;
+
 /// The text with a space for each control character except tab and line breaks, and for the line separators U+0085,
 /// U+2028 and U+2029: readers that split lines at them see one record as several, and a terminal that shows the file
 /// would execute escape sequences. `scratch` has the result if the text changes.
@@ -14,6 +16,23 @@ pub(crate) fn without_controls<'a>(text: &'a str, scratch: &'a mut String) -> &'
 
 fn is_replaced(c: char) -> bool {
     (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Whether a text is the same as a cell, whatever the options are: printable ASCII without quotes and delimiters that
+/// begins with a letter or digit. Most cells are, and need no other check.
+pub(crate) fn is_plain(text: &str, delimiter: u8) -> bool {
+    let (chunks, rest) = text.as_bytes().as_chunks();
+    let mut last = [b'0'; CHUNK];
+    last[..rest.len()].copy_from_slice(rest);
+    let has_only_plain_bytes = |chunk: &[u8; CHUNK]| {
+        let bytes = u8x16::new(*chunk);
+        let equals = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+        let above_space = bytes - u8x16::splat(b' ');
+        let printable = above_space.min(u8x16::splat(b'~' - b' ')).simd_eq(above_space);
+        (!printable | equals(b'"') | equals(delimiter)).to_bitmask() == 0
+    };
+    text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+        && chunks.iter().chain([&last]).all(has_only_plain_bytes)
 }
 
 /// Whether a byte is such a character or may be the first of one. This is done for every cell: a chunk is examined without
@@ -49,7 +68,36 @@ pub(crate) fn looks_like_another_format(cell: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// A plain text is not changed by any of the other steps.
+        #[test]
+        fn plain_text_needs_no_change(text in "[\\x20-\\x7e\u{e9}\t\n\r]{0,40}", delimiter in "[,;|\t]") {
+            let delimiter = delimiter.as_bytes()[0];
+            if is_plain(&text, delimiter) {
+                prop_assert_eq!(without_controls(&text, &mut String::new()), &text);
+                prop_assert!(!crate::formula::is_formula(&text));
+                let mut rows = crate::row_buffer::RowBuffer::new(delimiter, false);
+                rows.cell(&text);
+                prop_assert_eq!(rows.rows(), text.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn each_byte_is_examined_at_each_position() {
+        for (byte, at) in (0..=0x7F_u8).flat_map(|byte| (1..40).map(move |at| (byte, at))) {
+            let text = format!("{}{}{}", "a".repeat(at), char::from(byte), "b".repeat(40 - at));
+            let is_ours = (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b';');
+            assert_eq!(is_plain(&text, b';'), is_ours, "{byte:#x} at {at}");
+        }
+        assert!(!is_plain("caf\u{e9}", b','));
+        assert!(!is_plain("=1", b','));
+        assert!(!is_plain("", b','));
+    }
 
     /// All characters, one by one.
     #[test]

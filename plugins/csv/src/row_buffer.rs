@@ -2,10 +2,13 @@
 
 use csv_core::{QuoteStyle, Terminator, WriteResult, Writer, WriterBuilder};
 
+use crate::plain::is_plain;
+
 /// Formats rows according to RFC 4180, and keeps their bytes until the caller clears the buffer.
 #[derive(Debug)]
 pub(crate) struct RowBuffer {
     builder: WriterBuilder,
+    delimiter: u8,
     writer: Writer,
     /// Always filled to its length, because the formatter writes into a slice. Only `used` bytes are valid.
     bytes: Vec<u8>,
@@ -17,13 +20,23 @@ impl RowBuffer {
         let terminator = if crlf { Terminator::CRLF } else { Terminator::Any(b'\n') };
         let mut builder = WriterBuilder::new();
         builder.delimiter(delimiter).terminator(terminator);
-        Self { writer: builder.build(), builder, bytes: vec![0; KEPT], used: 0 }
+        Self { writer: builder.build(), builder, delimiter, bytes: vec![0; KEPT], used: 0 }
     }
 
     /// Sets whether all cells are quoted, between two rows.
     pub(crate) fn quote_all(&mut self, all: bool) {
         self.builder.quote_style(if all { QuoteStyle::Always } else { QuoteStyle::Necessary });
         self.writer = self.builder.build();
+    }
+
+    /// Appends a cell that can be copied as it is, to a row of several cells of which none is quoted without need.
+    /// `false` if it must be examined: nothing is appended.
+    pub(crate) fn plain_cell(&mut self, text: &str) -> bool {
+        let is_plain = text.is_empty() || is_plain(text, self.delimiter);
+        if is_plain {
+            self.raw(text.as_bytes());
+        }
+        is_plain
     }
 
     /// Appends a cell, quoted if necessary.
@@ -54,7 +67,7 @@ impl RowBuffer {
         self.used += written;
     }
 
-    /// Appends bytes that are not a cell, between two rows.
+    /// Appends bytes without a change.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         while self.bytes.len() - self.used < bytes.len() {
             self.grow();

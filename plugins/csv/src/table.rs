@@ -94,6 +94,8 @@ impl Table {
 
     fn write_row(&mut self, finding: &FindingView<'_>) {
         let Self { options, columns, rows, list, number, plain, escaped, is_first, .. } = self;
+        // The writer must see the only cell of a row, and those of a row in which all cells may be quoted.
+        let has_plain_cells = columns.len() > 1 && !*is_first;
         for (index, column) in columns.iter().enumerate() {
             if index > 0 {
                 rows.next_cell();
@@ -103,6 +105,9 @@ impl Table {
                 list.clear();
                 column.push_items(list, text, &options.list_separator);
                 text = list;
+            }
+            if has_plain_cells && rows.plain_cell(text) {
+                continue;
             }
             let text = without_controls(text, plain);
             if index == 0 && *is_first && looks_like_another_format(text) {

@@ -1,5 +1,7 @@
 //! Encodes texts as JSON strings.
 
+use wide::u8x16;
+
 /// Appends a JSON string. Control characters, also U+007F to U+009F, and the line separators U+2028 and U+2029 are
 /// escaped: readers that split lines at any of them find one line per record, and a terminal does not interpret them.
 pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
@@ -29,30 +31,32 @@ pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// The position of the next byte at which the copying of a text stops. A chunk is examined without early exit, so that the
-/// compiler uses vector instructions: most texts have few stops.
+/// The position of the next byte at which the copying of a text stops: one that is escaped, or the first byte of longer
+/// characters of which some are escaped.
 fn next_stop(bytes: &[u8]) -> Option<usize> {
     let (chunks, rest) = bytes.as_chunks();
-    let before = match chunks.iter().position(has_stop) {
-        Some(chunk) => CHUNK * chunk,
-        None => {
-            let mut last = [b' '; CHUNK];
-            last[..rest.len()].copy_from_slice(rest);
-            has_stop(&last).then_some(CHUNK * chunks.len())?
+    let mut last = [b' '; CHUNK];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut at = 0;
+    for chunk in chunks.iter().chain([&last]) {
+        match stops(chunk) {
+            0 => at += CHUNK,
+            stops => return Some(at + stops.trailing_zeros() as usize),
         }
-    };
-    bytes[before..].iter().position(|byte| is_stop(*byte)).map(|at| before + at)
+    }
+    None
 }
 
 const CHUNK: usize = 16;
 
-fn has_stop(chunk: &[u8; CHUNK]) -> bool {
-    chunk.iter().fold(false, |found, byte| found | is_stop(*byte))
-}
-
-/// Whether a byte is escaped, or is the first byte of longer characters of which some are escaped.
-fn is_stop(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == 0x7f) | (byte == 0xc2) | (byte == 0xe2)
+/// One bit for each byte of the chunk that is a stop.
+fn stops(chunk: &[u8; CHUNK]) -> u32 {
+    let bytes = u8x16::new(*chunk);
+    let equals = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+    let controls = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes) | equals(0x7f);
+    // 0xC2 and 0xE2 differ in this bit.
+    let high = (bytes | u8x16::splat(0x20)).simd_eq(u8x16::splat(0xe2));
+    (controls | equals(b'"') | equals(b'\\') | high).to_bitmask()
 }
 
 fn push_escape(out: &mut Vec<u8>, code: u32) {

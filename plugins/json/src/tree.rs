@@ -1,5 +1,6 @@
 //! The keys and values of a line as a tree. It is built once per report; a line is written by going through it.
 
+use scanbridge_plugin_api::batch::FindingColumn;
 use scanbridge_plugin_api::model::list_items;
 
 use crate::cached::{Cached, Owner, Parts};
@@ -17,6 +18,8 @@ pub(crate) struct Node {
     content: Content,
     /// Whether the object around it is written only with this value or another one that is needed.
     is_needed: bool,
+    /// The column of a finding without which there is no value. Known after [`Tree::finish`].
+    column: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -194,7 +197,13 @@ impl Object {
             let mut key = vec![b','];
             push_text(&mut key, name);
             key.push(b':');
-            self.children.push(Node { name: name.to_owned(), key, content: new(), is_needed: false });
+            self.children.push(Node {
+                name: name.to_owned(),
+                key,
+                content: new(),
+                is_needed: false,
+                column: None,
+            });
             self.children.len() - 1
         });
         &mut self.children[index]
@@ -221,6 +230,8 @@ impl Object {
                 node.move_to(Owner::Asset, cached);
             } else if let Content::Object(object) = &mut node.content {
                 object.simplify(cached);
+            } else {
+                node.column = node.only_column();
             }
         }
     }
@@ -237,7 +248,7 @@ impl Object {
         let mut has_need = false;
         let mut is_satisfied = false;
         for node in &self.children {
-            let is_written = node.write(out, record, cached, scratch);
+            let is_written = !node.is_absent(record) && node.write(out, record, cached, scratch);
             has_need |= node.is_needed;
             is_satisfied |= node.is_needed && is_written;
         }
@@ -302,11 +313,33 @@ impl Node {
         }
     }
 
+    /// The column of a finding from which alone the value comes, if there is no value for an empty cell.
+    fn only_column(&self) -> Option<usize> {
+        let Content::Value(rules) = &self.content else { return None };
+        match &rules[..] {
+            [rule] if !rule.form.is_for_no_value() => match rule.source {
+                Source::Finding(Some(FindingColumn::Cell(column)), _) => Some(column),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is written for this record. Most values of a line are absent.
+    #[inline]
+    fn is_absent(&self, record: &Record<'_>) -> bool {
+        match (self.column, &record.finding) {
+            (column @ Some(_), Some(finding)) => finding.column(column).is_empty(),
+            _ => false,
+        }
+    }
+
     /// Makes it one of the nodes of which cached parts are made.
     fn move_to(&mut self, owner: Owner, cached: &mut CachedNodes) {
         let nodes = cached.of(owner);
         let content = std::mem::replace(&mut self.content, Content::Cached(owner, nodes.len()));
-        nodes.push(Self { name: self.name.clone(), key: self.key.clone(), content, is_needed: false });
+        let (name, key) = (self.name.clone(), self.key.clone());
+        nodes.push(Self { name, key, content, is_needed: false, column: None });
     }
 
     /// As [`Node::write`], for a node without cached parts.
