@@ -15,6 +15,7 @@ mod exit_code;
 pub mod legacy;
 pub mod pipeline;
 pub mod plugins;
+mod read_only;
 pub mod replay;
 pub mod session;
 pub mod state;

@@ -67,6 +67,7 @@ pub fn run(
         purpose: Purpose::Run,
         reports: None,
         until_idle: options.once || pipeline.run.until_idle,
+        discards: false,
         options_changed,
         comparison: comparison.clone(),
     };

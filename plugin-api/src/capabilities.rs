@@ -147,6 +147,25 @@ words! {
     }
 }
 
+words! {
+    /// Whether an input can be read without any effect at its source when the instance is opened for
+    /// [`Purpose::Preview`](crate::Purpose::Preview): nothing is started, moved, deleted or marked there. Declared by the
+    /// plugin; an instance whose options do not allow it says so with [`Opened::with_effect`](crate::Opened).
+    ReadOnly {
+        /// No, or not known: the host does not read it.
+        #[default]
+        No = "no",
+        /// Yes.
+        Yes = "yes",
+    }
+}
+
+impl ReadOnly {
+    fn is_no(&self) -> bool {
+        *self == Self::No
+    }
+}
+
 impl LocalCheck {
     fn is_no(&self) -> bool {
         *self == Self::No
@@ -254,12 +273,20 @@ pub struct InputCapabilities {
     /// Whether `check` can be called without contacting a peer.
     #[serde(skip_serializing_if = "LocalCheck::is_no")]
     pub local_check: LocalCheck,
+    /// Whether it can be read without any effect.
+    #[serde(skip_serializing_if = "ReadOnly::is_no")]
+    pub read_only: ReadOnly,
 }
 
 impl InputCapabilities {
     /// The defaults: the host assumes the minimum.
-    pub const NONE: Self =
-        Self { resumes: Resumes::None, rereads: Rereads::No, ends: Ends::Yes, local_check: LocalCheck::No };
+    pub const NONE: Self = Self {
+        resumes: Resumes::None,
+        rereads: Rereads::No,
+        ends: Ends::Yes,
+        local_check: LocalCheck::No,
+        read_only: ReadOnly::No,
+    };
 
     /// Sets where it can continue.
     #[must_use]
@@ -289,6 +316,13 @@ impl InputCapabilities {
         self
     }
 
+    /// Sets whether it can be read without any effect.
+    #[must_use]
+    pub const fn read_only(mut self, read_only: ReadOnly) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
     /// The effective capabilities of an instance: its own declaration, limited to that of its plugin.
     #[must_use]
     pub fn at_most(self, plugin: Self) -> Self {
@@ -297,6 +331,7 @@ impl InputCapabilities {
             rereads: self.rereads.min(plugin.rereads),
             ends: self.ends.min(plugin.ends),
             local_check: self.local_check.min(plugin.local_check),
+            read_only: self.read_only.min(plugin.read_only),
         }
     }
 }

@@ -25,8 +25,8 @@ mod state;
 
 pub use abi::unacknowledged_bytes;
 pub use capabilities::{
-    Ends, InputCapabilities, LateAnswers, LocalCheck, Order, OutputCapabilities, Partial, Replaces, Rereads,
-    Resume, Resumes,
+    Ends, InputCapabilities, LateAnswers, LocalCheck, Order, OutputCapabilities, Partial, ReadOnly, Replaces,
+    Rereads, Resume, Resumes,
 };
 pub use check::{CheckReport, CheckStep, EffectiveValue, Verdict};
 pub use descriptor::{Descriptor, PluginKind};
@@ -40,7 +40,9 @@ pub use options::{
     OptionKind, OptionMaximum, OptionSpec, Options, RuleRepair, UrlParts, ValueSpec, show_duration,
     show_size,
 };
-pub use output::{Begin, CommitPoint, Committed, LateRow, OpenedOutput, Output, Receipt, Rejection, Written};
+pub use output::{
+    Begin, CommitPoint, Committed, LateRow, OpenedOutput, Output, Receipt, Rejection, Rendered, Written,
+};
 pub use printable::{is_printable, printable};
 pub use report_key::ReportKey;
 pub use secret::Secret;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::batch::Schema;
+use crate::error::PluginError;
 use crate::options::Options;
 use crate::report_key::ReportKey;
 use crate::services::Services;
@@ -13,7 +14,7 @@ use crate::services::Services;
 /// Why the host opens an instance.
 ///
 /// For all purposes except [`Run`](Self::Run), [`Replay`](Self::Replay) and [`Exam`](Self::Exam), an instance changes
-/// nothing: no file, no remote state, no key. For these it receives no receipt and no position.
+/// nothing: no file, no remote state, no key ([`Services::is_read_only`]). For these it receives no receipt and no position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -31,7 +32,10 @@ pub enum Purpose {
     Replay,
     /// To list stored reports.
     List,
-    /// To show what would be delivered.
+    /// To show what would be delivered. Only for inputs that declare [`ReadOnly::Yes`](crate::ReadOnly): the host reads them
+    /// as in a run, but does not call `stored`. State is a copy: keys can be read and changed, and the instance's directory
+    /// is a temporary one; the host discards both. For outputs: [`Output::render`](crate::Output::render) may be called,
+    /// and `begin` and `write` are not.
     Preview,
     /// To test the plugin with injected faults; like [`Run`](Self::Run).
     Exam,
@@ -188,9 +192,19 @@ pub struct Opened<T, C> {
     pub capabilities: Option<C>,
     /// Inputs: the columns of the batches.
     pub schema: Schema,
+    /// Inputs that declare [`ReadOnly::Yes`](crate::ReadOnly): what reading would change at the source nevertheless.
+    pub effect: Option<PluginError>,
 }
 
 impl<T, C> Opened<T, C> {
+    /// Declares what reading would change at the source, because of an option: `report 7 would be launched at Example`, with
+    /// a hint. An input that is opened for [`Purpose::Preview`] is then not read.
+    #[must_use]
+    pub fn with_effect(mut self, effect: PluginError) -> Self {
+        self.effect = Some(effect);
+        self
+    }
+
     /// Declares fewer capabilities than the plugin.
     #[must_use]
     pub fn with_capabilities(mut self, capabilities: C) -> Self {
@@ -208,7 +222,7 @@ impl<T, C> Opened<T, C> {
 
 impl<T, C> From<T> for Opened<T, C> {
     fn from(plugin: T) -> Self {
-        Self { plugin, capabilities: None, schema: Schema::default() }
+        Self { plugin, capabilities: None, schema: Schema::default(), effect: None }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The trait of plugins that write findings to a destination.
 
+use serde::{Deserialize, Serialize};
+
 use crate::batch::Batch;
 use crate::capabilities::OutputCapabilities;
 use crate::check::CheckReport;
-use crate::error::Result;
+use crate::error::{PluginError, Result};
 use crate::model::{ReportEnd, ReportStart};
 use crate::open::{Open, Opened};
 use crate::options::OptionSpec;
@@ -59,6 +61,33 @@ setters!(Written {
     values: with_rejected(rejected: Vec<Rejection>), with_retry(retry: Vec<u32>),
         with_left_out(left_out: Vec<u32>), with_derived(derived: u64), with_bytes(bytes: u64);
 });
+
+/// What an output would write for a finding ([`Output::render`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Rendered {
+    /// The finding's row in the batch.
+    pub row: u32,
+    /// The record, without the end of its last line.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// Why the output would write no record of its own for the finding, as a sentence; `text` is then empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub omitted: String,
+}
+
+impl Rendered {
+    /// A record of the finding in this row.
+    pub fn new(row: u32, text: impl Into<String>) -> Self {
+        Self { row, text: text.into(), omitted: String::new() }
+    }
+
+    /// The finding in this row would get no record of its own, for this reason.
+    pub fn omitted(row: u32, reason: impl Into<String>) -> Self {
+        Self { row, text: String::new(), omitted: reason.into() }
+    }
+}
 
 /// How a report begins for an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -173,6 +202,9 @@ pub trait Output: Send + Sized + 'static {
     /// The maximum that it can do.
     const CAPABILITIES: OutputCapabilities = OutputCapabilities::NONE;
 
+    /// Whether [`Output::render`] is implemented. The host shows the findings as JSON of its own otherwise.
+    const RENDERS: bool = false;
+
     /// Opens an instance. `receipt` is from a commit of an interrupted run, or of an instance that failed. A receipt
     /// from the end of a report may refer to data that [`Output::stored`] has not published yet: publish it now. What
     /// was written after the receipt is removed where that is possible (`resume: exact`).
@@ -203,6 +235,22 @@ pub trait Output: Send + Sized + 'static {
     /// # Errors
     /// When the output cannot continue at all. Results of single findings are in [`Written`].
     fn write(&mut self, batch: Batch<'_>) -> Result<Written>;
+
+    /// Shows what [`Output::write`] would write for the selected findings of a batch: for each of them at least one
+    /// [`Rendered`], in order. If several findings share a record, it belongs to the first of them, and the others are
+    /// [`Rendered::omitted`]. A record that is derived from a finding or its asset has the row of such a finding too. Called
+    /// only with [`Output::RENDERS`].
+    ///
+    /// It has no effect: nothing is sent or written, and what `write` does later does not change. It can come at any time
+    /// between `open` and `close`, also outside a report, and from an instance that is opened for
+    /// [`Purpose::Preview`](crate::Purpose::Preview). `report` is the report of the batch. During a run, delivery waits for it.
+    ///
+    /// # Errors
+    /// When the findings cannot be shown. Delivery continues.
+    fn render(&self, report: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
+        let _ = (report, batch);
+        Err(PluginError::bug("plugin bug: the output declares that it can render, but does not"))
+    }
 
     /// A report ends. If the output can resume, nothing of the report becomes visible yet. With `end.deliver`,
     /// [`Output::stored`] publishes the report; without, it removes the report as far as possible. Only with

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::abi::{COUNTER, GAUGE, HostHandle};
 use crate::descriptor::PluginKind;
 use crate::error::{ErrorKind, PluginError, Result};
+use crate::open::OpenFrame;
 use crate::state::State;
 
 /// The host's services for one instance. Cheap to clone and usable from any thread.
@@ -25,6 +26,7 @@ pub struct Services {
 struct Inner {
     instance: String,
     state_folder: PathBuf,
+    is_read_only: bool,
     /// The cancel level at which calls of this instance must end.
     cancel_threshold: u32,
     host: Option<HostHandle>,
@@ -41,17 +43,13 @@ impl Services {
     /// How long an output waits for an unreachable peer after a stop request.
     pub const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
-    pub(crate) fn of_host(
-        kind: PluginKind,
-        instance: String,
-        state_folder: PathBuf,
-        host: HostHandle,
-    ) -> Self {
+    pub(crate) fn of_host(kind: PluginKind, frame: &OpenFrame, host: HostHandle) -> Self {
         let cancel_threshold = if kind == PluginKind::Input { DRAIN } else { ABORT };
         Self {
             inner: Arc::new(Inner {
-                instance,
-                state_folder,
+                instance: frame.instance.clone(),
+                state_folder: frame.state_folder.clone(),
+                is_read_only: frame.purpose.is_read_only(),
                 cancel_threshold,
                 host: Some(host),
                 notes: Mutex::default(),
@@ -66,6 +64,7 @@ impl Services {
         let inner = Inner {
             instance: "test".to_owned(),
             state_folder: state_folder.to_owned(),
+            is_read_only: false,
             cancel_threshold: ABORT,
             host: None,
             notes: Mutex::default(),
@@ -77,6 +76,13 @@ impl Services {
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.inner.instance
+    }
+
+    /// Whether the instance must change nothing: no file, nothing at its source or destination
+    /// ([`Purpose`](crate::Purpose)).
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.inner.is_read_only
     }
 
     /// Whether the current call must end with [`ErrorKind::Cancelled`]. Poll it at least every second while busy.

@@ -47,6 +47,10 @@ const CHECK_EXIT_CODES: &str = "\
 Exit codes: 0 if all files are valid, 78 if one is not; otherwise the code with which a run would end.
 With several reasons: the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66. List: scanbridge --help";
 
+const PREVIEW_EXIT_CODES: &str = "\
+Exit codes: 0 also if there are fewer findings; 64 if reading would change the source, for example by
+launching a report; otherwise the code with which a run would end. List: scanbridge --help";
+
 const TEST_EXIT_CODES: &str = "\
 Exit codes: 0 if all checks were made and passed, 70 if a check failed, 78 if checks could not be made.";
 
@@ -77,6 +81,10 @@ pub enum Command {
         /// End as soon as each input has read what is there, instead of waiting for new reports (like `until: idle`)
         #[arg(long)]
         once: bool,
+        /// Read and filter everything that a run would read now, but deliver nothing: the summary counts what it would
+        /// deliver. Changes no saved state, no destination and no source
+        #[arg(long, conflicts_with_all = ["restart", "wait", "report", "metrics_file", "supervised"])]
+        dry_run: bool,
         /// Write a report of the run for people: one HTML file with charts, without scripts
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
@@ -107,6 +115,24 @@ pub enum Command {
         /// Treat warnings as errors (exit code 78)
         #[arg(long)]
         deny_warnings: bool,
+        /// Output format
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Show the first findings of a pipeline as its outputs would write them
+    ///
+    /// Reads until this many findings pass the filters of each output. Nothing is delivered, and no saved state, no
+    /// destination and no source is changed.
+    #[command(after_help = PREVIEW_EXIT_CODES)]
+    Preview {
+        /// Pipeline file
+        file: PathBuf,
+        /// Number of findings for each output
+        #[arg(short = 'n', long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+        count: u64,
+        /// Only the output with this `id`
+        #[arg(long, value_name = "ID")]
+        output: Option<String>,
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
@@ -202,7 +228,7 @@ pub enum PluginCommand {
     /// Examine a finished plugin library: does it keep the promises of the plugin contract?
     ///
     /// Runs the plugin in child processes, kills them, and compares what was delivered or read. Checks: G1 to G8 for
-    /// every plugin, O1 to O8 for outputs, I1 to I7 for inputs.
+    /// every plugin, O1 to O9 for outputs, I1 to I7 for inputs.
     #[command(after_help = TEST_EXIT_CODES)]
     Test {
         /// The shared library

@@ -130,6 +130,7 @@ mod tests {
             restart: false,
             wait: false,
             once: false,
+            dry_run: false,
             trigger: Trigger::Command,
             supervised: None,
             report: None,

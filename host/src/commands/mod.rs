@@ -5,6 +5,7 @@ mod dead_letters;
 mod new_plugin;
 mod plugin;
 mod preparation;
+mod preview;
 mod run;
 mod run_files;
 mod service;
@@ -63,11 +64,16 @@ pub fn execute(arguments: &Arguments) -> u8 {
         signals::disable_core_dumps();
     }
     end_command(match &arguments.command {
+        Command::Run { file, bundle, summary, no_progress, dry_run: true, .. } => {
+            let source = Source::of(file.as_deref(), bundle.as_deref());
+            preview::dry_run(&source, *summary, !no_progress && stderr_is_terminal(), common)
+        }
         Command::Run {
             file,
             bundle,
             summary,
             no_progress,
+            dry_run: _,
             restart,
             wait,
             once,
@@ -89,6 +95,10 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Command::Check { paths, depth, deny_warnings, format } => {
             let request = check::Request { depth: *depth, deny_warnings: *deny_warnings, format: *format };
             check::check(paths, request, common)
+        }
+        Command::Preview { file, count, output, format } => {
+            let request = preview::Request { count: *count, output: output.as_deref(), format: *format };
+            preview::preview(file, request, common)
         }
         Command::Graph { file, format } => graph(file, *format, common),
         Command::Completions { shell } => completions(*shell),

@@ -77,7 +77,7 @@ pub(super) fn test(request: &exam::Request, format: Format) -> u8 {
         }
         Err(Refused::Library(reason)) => (reason, Problems::EXIT_CODE),
         Err(Refused::UnknownCheck(id)) => {
-            (format!("unknown check `{id}`; there are G1 to G8, O1 to O8 and I1 to I7"), USAGE)
+            (format!("unknown check `{id}`; there are G1 to G8, O1 to O9 and I1 to I7"), USAGE)
         }
         Err(Refused::Io(error)) => {
             (format!("{} cannot be examined: {error}", request.library.display()), NO_INPUT)

@@ -177,6 +177,19 @@ impl Instance {
     }
 }
 
+impl Instance {
+    /// The same instance with the defaults of all options.
+    pub(crate) fn without_options(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            plugin: self.plugin.clone(),
+            options: Map::new(),
+            origins: BTreeMap::new(),
+            declared: self.declared.clone(),
+        }
+    }
+}
+
 impl fmt::Debug for Instance {
     /// Omits the values, because some are secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

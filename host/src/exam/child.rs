@@ -75,7 +75,8 @@ fn make_calls(job: &Job, library: &Library, journal: &Arc<Journal>) -> bool {
             run(job, instances.collect(), journal)
         }),
         PluginKind::Output => library.output_table(name).is_ok_and(|table| {
-            let instances = job.instances.iter().map(|spec| OutputUnderTest::new(table, spec));
+            let render = library.render_table(name).ok().flatten();
+            let instances = job.instances.iter().map(|spec| OutputUnderTest::new((table, render), spec));
             run(job, instances.collect(), journal)
         }),
     }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use scanbridge_plugin_api::{InputCapabilities, OutputCapabilities, PluginKind, Purpose, ReportKey};
+use scanbridge_plugin_api::{
+    InputCapabilities, OutputCapabilities, PluginKind, Purpose, Rendered, ReportKey,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -120,6 +122,13 @@ pub(super) enum Step {
         to: u32,
         every: u32,
     },
+    /// Outputs: the same findings are rendered.
+    Render {
+        report: u32,
+        from: u32,
+        to: u32,
+        every: u32,
+    },
     /// Outputs: the report ends.
     End {
         complete: bool,
@@ -154,6 +163,7 @@ impl Step {
             Self::Measure | Self::Snapshot | Self::Die => "the examiner",
             Self::Begin { .. } => "begin",
             Self::Write { .. } => "write",
+            Self::Render { .. } => "render",
             Self::End { .. } => "end",
             Self::Commit { .. } => "commit",
             Self::Transaction(_) => "the transaction",
@@ -225,6 +235,8 @@ pub(super) struct Answer {
     pub(super) reasons: Vec<String>,
     pub(super) derived: u64,
     pub(super) bytes: u64,
+    /// `render`: the records; `None` if the plugin does not have the function.
+    pub(super) rendered: Option<Vec<Rendered>>,
     /// `commit` and the transaction: the receipt.
     pub(super) receipt: Option<Vec<u8>>,
     /// The place that the transaction stored.

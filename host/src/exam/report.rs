@@ -13,7 +13,10 @@ pub(super) type CheckId = &'static str;
 /// The checks of every plugin, with the promise that each examines.
 pub(super) const GENERAL: [(CheckId, &str); 8] = [
     ("G1", "identity, root and description are valid, and each default is a value of its option"),
-    ("G2", "opening for `check`, `probe` or `list` changes no file and sends nothing"),
+    (
+        "G2",
+        "opening for `check`, `probe` or `list`, and reading for `preview`, changes no file and sends nothing",
+    ),
     ("G3", "nothing is printed, and no secret appears in an error, log line, receipt or position"),
     ("G4", "no call ends the process"),
     ("G5", "each call returns, and within 2 s after a stop request"),
@@ -23,7 +26,7 @@ pub(super) const GENERAL: [(CheckId, &str); 8] = [
 ];
 
 /// The checks of outputs.
-pub(super) const OUTPUT: [(CheckId, &str); 8] = [
+pub(super) const OUTPUT: [(CheckId, &str); 9] = [
     ("O1", "each finding is written, rejected or left out, and `bytes` is what was delivered"),
     ("O2", "after SIGKILL at any call the next run delivers what `resume` promises"),
     ("O3", "the same after an error, when the host opens the output again"),
@@ -32,6 +35,7 @@ pub(super) const OUTPUT: [(CheckId, &str); 8] = [
     ("O6", "a report that is begun again or skipped is withdrawn, a partial one is added"),
     ("O7", "a receipt changes when data was written, has at most 64 KiB and names no other directory"),
     ("O8", "hostile texts are delivered, also with columns of the input's own, and `replaces` is true"),
+    ("O9", "`render` shows each finding or says why not, changes no file and sends nothing"),
 ];
 
 /// The checks of inputs.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use scanbridge_plugin_api::batch::Schema;
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Partial, PluginError, PluginKind, Position, Purpose, Receipt,
+    CheckReport, ErrorKind, OutputCapabilities, Partial, PluginError, PluginKind, Position, Purpose, Receipt,
 };
 
 use super::input::{DeadLetterSource, PluginSource, Source};
 use super::opener::{Opener, RunOfInstance};
-use super::output::Destination;
+use super::output::{DISCARD, Destination};
 use super::retry::is_retryable;
 use super::row_faults::RowFaults;
 use super::settings::Settings;
@@ -18,8 +18,8 @@ use super::summary::{Failure, message_with_line};
 use crate::config::{
     CheckpointInterval, Delivery, InputInstance, Instance, OnInvalid, OutputInstance, Pipeline, RetryPolicy,
 };
-use crate::plugins::Registry;
-use crate::state::{DeadLetterReader, DeadLetterWriter, StateError};
+use crate::plugins::{Claim, Registry};
+use crate::state::{DeadLetterReader, DeadLetterWriter, OutputState, StateError};
 
 /// A pipeline whose plugins are open.
 #[derive(Debug)]
@@ -94,6 +94,13 @@ impl OpenPipeline {
         absent.chain(unavailable).chain(panics).collect()
     }
 
+    /// The inputs that cannot be read without an effect at their source.
+    pub(crate) fn effects(&self) -> Vec<Failure> {
+        let effects =
+            self.inputs.iter().filter_map(|input| Some((input.source.id(), input.source.effect()?)));
+        effects.map(|(id, effect)| Failure { exit_code: USAGE, ..Failure::new(id, &effect) }).collect()
+    }
+
     /// Calls `check` of every instance. Moves no data. Without `peers`, only of those that judge what is on this machine.
     pub(crate) fn check(&mut self, peers: bool) -> Vec<(String, Result<CheckReport, PluginError>)> {
         let inputs = self
@@ -109,6 +116,9 @@ impl OpenPipeline {
         inputs.chain(outputs).collect()
     }
 }
+
+/// `EX_USAGE`: the command cannot do this with the pipeline.
+const USAGE: u8 = 64;
 
 /// Opens every instance of the pipeline. `stop` ends the inputs; the outputs then drain. An optional output that
 /// cannot be opened is skipped, as if it had failed later. If it is unavailable, it is retried when the run has
@@ -234,10 +244,11 @@ fn open_output(
     let claim = registry.claim(PluginKind::Output, &instance.plugin);
     let claim = claim.map_err(|error| failure(not_available(error)))?;
     let table = claim.library.output_table(claim.name).map_err(|error| failure(not_available(error)))?;
+    let render = claim.library.render_table(claim.name).map_err(|error| failure(not_available(error)))?;
     let descriptor = claim.library.descriptor(PluginKind::Output, claim.name);
     let declared = descriptor.map_err(|error| failure(not_available(error)))?.output_capabilities();
     let run = RunOfInstance { pipeline, settings, stop, hang: delivery.hang };
-    let opener = Opener::new(table, declared, PluginKind::Output, instance, claim, run);
+    let opener = Opener::new((table, render), declared, PluginKind::Output, instance, claim, run);
     let stored = settings.from.outputs.get(&instance.id).cloned();
     let mut from = stored.unwrap_or_default();
     let dead_letters = DeadLetterWriter::open(settings.ledger.clone(), &instance.id, dead_letter_bytes);
@@ -245,6 +256,12 @@ fn open_output(
         .map_err(|error| OpenError { failure: Failure::of_state(&instance.id, &error), cause: None })?;
     from.dead_letters = dead_letters.end();
     let mut thread = opener.thread();
+    if settings.discards {
+        opener.open(&mut thread, None).map_err(failure)?;
+        let destination = discarding(output, claim, run, dead_letters, from);
+        let delivery = Delivery { max_findings_per_sec: None, ..delivery.clone() };
+        return Ok(OpenOutput { index, required: *required, delivery, destination, open_error: None });
+    }
     let receipt = from.receipt.clone().map(Receipt);
     let (capabilities, open_error) = match opener.open(&mut thread, receipt.as_ref()) {
         Ok(capabilities) => (capabilities, None),
@@ -257,6 +274,23 @@ fn open_output(
     let destination =
         Destination::new(opener, thread, capabilities, filters.clone(), dead_letters, from, settings.run);
     Ok(OpenOutput { index, required: *required, delivery: delivery.clone(), destination, open_error })
+}
+
+/// Gets what this output would get, and discards it.
+fn discarding(
+    output: &OutputInstance,
+    claim: Claim<'_>,
+    run: RunOfInstance<'_>,
+    dead_letters: DeadLetterWriter,
+    from: OutputState,
+) -> Destination {
+    let declared = OutputCapabilities::NONE;
+    let OutputInstance { instance, filters, .. } = output;
+    let opener =
+        Opener::new((DISCARD, None), declared, PluginKind::Output, &instance.without_options(), claim, run);
+    let mut thread = opener.thread();
+    opener.open(&mut thread, None).expect("this output opens");
+    Destination::new(opener, thread, declared, filters.clone(), dead_letters, from, 0)
 }
 
 /// The error of a replay into an output that would replace all findings of an asset by the rejected ones.

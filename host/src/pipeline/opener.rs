@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scanbridge_plugin_api::abi::{
-    API, HostTable2, InputHandle, InputTable2, OutputHandle, OutputTable2, mask,
+    API, HostTable2, InputHandle, InputTable2, OutputHandle, OutputTable2, RenderTable1, mask,
 };
 use scanbridge_plugin_api::batch::Schema;
 use scanbridge_plugin_api::{
@@ -24,7 +24,10 @@ use crate::state::InstanceKeys;
 /// Opens instances of one input.
 pub(super) type InputOpener = Opener<InputTable2, InputCapabilities>;
 /// Opens instances of one output.
-pub(super) type OutputOpener = Opener<OutputTable2, OutputCapabilities>;
+pub(super) type OutputOpener = Opener<OutputTables, OutputCapabilities>;
+
+/// The functions of an output, and those with which it renders, if it can.
+pub(super) type OutputTables = (OutputTable2, Option<RenderTable1>);
 
 /// Opens the instances of one input or output of the pipeline.
 pub(super) struct Opener<T, C> {
@@ -90,9 +93,10 @@ impl<T, C> Opener<T, C> {
         self.declared
     }
 
-    /// Whether the instance reads only some reports, which an output has missed.
-    pub(super) fn rereads(&self) -> bool {
-        self.frame.reports.is_some()
+    /// Whether the instance is informed about what is stored: not if it reads only some reports, which an output has missed, because
+    /// another output may still miss them, and not if it must change nothing.
+    pub(super) fn is_informed(&self) -> bool {
+        self.frame.reports.is_none() && !self.frame.purpose.is_read_only()
     }
 
     pub(super) fn context(&self) -> &'static Context {
@@ -145,37 +149,43 @@ fn frame(kind: PluginKind, instance: &Instance, run: RunOfInstance<'_>, limits: 
 }
 
 impl InputOpener {
-    /// Opens an instance on its thread. Returns its columns and capabilities. An empty position is the beginning.
+    /// Opens an instance on its thread. Returns its columns, its capabilities, and what reading would change at its source.
+    /// An empty position is the beginning.
     pub(super) fn open(
         &self,
         thread: &mut InstanceThread<InputHandle>,
         position: &Position,
-    ) -> Result<(Schema, InputCapabilities), PluginError> {
+    ) -> Result<(Schema, InputCapabilities, Option<PluginError>), PluginError> {
         let (table, frame, host) = (self.table, Arc::clone(&self.frame), self.host);
         let position = (!position.0.is_empty()).then(|| position.clone());
         let declared = self.declared;
         thread.call("open", self.limits, move |handle| {
             let opened = InputHandle::open(table, &frame, position.as_ref(), host)?;
             let capabilities = opened.capabilities().map_or(declared, |answer| answer.at_most(declared));
-            let schema = opened.schema().clone();
+            let (schema, effect) = (opened.schema().clone(), opened.effect().cloned());
             tracing::debug!(event = "opened", instance = frame.instance, "input opened");
             *handle = Some(opened);
-            Ok((schema, capabilities))
+            Ok((schema, capabilities, effect))
         })
     }
 }
 
 impl OutputOpener {
+    /// Whether the plugin can render.
+    pub(super) fn renders(&self) -> bool {
+        self.table.1.is_some()
+    }
+
     /// Opens an instance on its thread. Returns its capabilities.
     pub(super) fn open(
         &self,
         thread: &mut InstanceThread<OutputHandle>,
         receipt: Option<&Receipt>,
     ) -> Result<OutputCapabilities, PluginError> {
-        let (table, frame, host) = (self.table, Arc::clone(&self.frame), self.host);
+        let ((table, render), frame, host) = (self.table, Arc::clone(&self.frame), self.host);
         let (receipt, declared) = (receipt.cloned(), self.declared);
         thread.call("open", self.limits, move |handle| {
-            let opened = OutputHandle::open(table, &frame, receipt.as_ref(), host)?;
+            let opened = OutputHandle::open(table, &frame, receipt.as_ref(), host)?.with_render(render);
             let capabilities = opened.capabilities().map_or(declared, |answer| answer.at_most(declared));
             tracing::debug!(event = "opened", instance = frame.instance, "output opened");
             *handle = Some(opened);

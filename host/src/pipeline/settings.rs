@@ -28,6 +28,8 @@ pub struct Settings {
     pub reports: Option<(String, Vec<ReportKey>)>,
     /// Whether each input ends as soon as it has nothing to read now.
     pub until_idle: bool,
+    /// Whether the outputs are only opened, and what they would get is discarded.
+    pub discards: bool,
     /// Options that differ from those of the run that is resumed.
     pub options_changed: ChangedOptions,
     /// The comparison with the findings of the last run; `None` if nothing is compared.
@@ -52,6 +54,7 @@ impl Settings {
             purpose,
             reports: None,
             until_idle: false,
+            discards: false,
             options_changed: ChangedOptions::new(),
             comparison: None,
         }

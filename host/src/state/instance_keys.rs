@@ -42,7 +42,9 @@ impl InstanceKeys {
     #[must_use]
     pub fn new(instance: &str, ledger: Option<Arc<Ledger>>, purpose: Purpose) -> Self {
         let inner = Mutex::new(Inner { ledger, ..Inner::default() });
-        Self { instance: instance.to_owned(), is_read_only: purpose.is_read_only(), inner }
+        // For a preview, changes are discarded.
+        let is_read_only = purpose.is_read_only() && purpose != Purpose::Preview;
+        Self { instance: instance.to_owned(), is_read_only, inner }
     }
 
     /// The `id:` of the instance.

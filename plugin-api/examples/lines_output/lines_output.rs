@@ -4,12 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use scanbridge_plugin_api::batch::Batch;
+use scanbridge_plugin_api::batch::{Batch, FindingView};
 use scanbridge_plugin_api::model::{DefinitionField, FindingKind, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, ErrorKind, Open, OpenedOutput, OptionSpec, Output,
-    OutputCapabilities, PluginError, Receipt, Replaces, Result, Resume, Verdict, Written, export_plugin,
-    register_output,
+    OutputCapabilities, PluginError, Receipt, Rendered, Replaces, Result, Resume, Verdict, Written,
+    export_plugin, register_output,
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,7 @@ impl Output for Lines {
         &[OptionSpec::path("path").required().help("Output file; each report replaces it.")];
     const CAPABILITIES: OutputCapabilities =
         OutputCapabilities::NONE.resume(Resume::Exact).replaces(Replaces::Report);
+    const RENDERS: bool = true;
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         // The host has checked the options against the table: a required one is set.
@@ -90,9 +91,8 @@ impl Output for Lines {
                 written.left_out.push(finding.row());
                 continue;
             }
-            let (address, definition) = (finding.asset().address(), finding.definition());
-            let title = definition.get(DefinitionField::Title).replace(|c: char| c.is_control(), " ");
-            text += &format!("{address} {} {title}\n", definition.id());
+            text += &line(finding);
+            text.push('\n');
         }
         if let Some(part) = &mut self.part {
             part.write_all(text.as_bytes()).map_err(|error| self.failed(ErrorKind::Io, "write", &error))?;
@@ -100,6 +100,15 @@ impl Output for Lines {
         written.bytes = text.len() as u64;
         self.state.length += written.bytes;
         Ok(written)
+    }
+
+    /// For `scanbridge preview`: the same lines, and nothing happens.
+    fn render(&self, _: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
+        let rendered = batch.findings().map(|finding| match finding.kind() {
+            FindingKind::Vulnerability => Rendered::new(finding.row(), line(finding)),
+            _ => Rendered::omitted(finding.row(), "not a confirmed vulnerability"),
+        });
+        Ok(rendered.collect())
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
@@ -169,6 +178,12 @@ impl Lines {
     fn failed(&self, kind: ErrorKind, what: &str, error: &std::io::Error) -> PluginError {
         PluginError::new(kind, format!("cannot {what} {}: {error}", self.path.display()))
     }
+}
+
+fn line(finding: FindingView<'_>) -> String {
+    let (address, definition) = (finding.asset().address(), finding.definition());
+    let title = definition.get(DefinitionField::Title).replace(|c: char| c.is_control(), " ");
+    format!("{address} {} {title}", definition.id())
 }
 
 fn corrupt() -> PluginError {

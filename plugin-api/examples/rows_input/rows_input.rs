@@ -12,7 +12,7 @@ use scanbridge_plugin_api::model::{
 };
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, Outcome, PluginError,
-    Position, ReportKey, Rereads, Result, Resumes, Services, Step, Stored, Verdict, export_plugin,
+    Position, ReadOnly, ReportKey, Rereads, Result, Resumes, Services, Step, Stored, Verdict, export_plugin,
     register_input,
 };
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,7 @@ impl Input for Rows {
     const OPTIONS: &'static [OptionSpec] =
         &[OptionSpec::path("folder").required().help("Directory of the files `*.ndjson`.")];
     const CAPABILITIES: InputCapabilities =
-        InputCapabilities::NONE.resumes(Resumes::Position).rereads(Rereads::Yes);
+        InputCapabilities::NONE.resumes(Resumes::Position).rereads(Rereads::Yes).read_only(ReadOnly::Yes);
 
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
         let folder = open.options.path("folder")?.unwrap_or_default();

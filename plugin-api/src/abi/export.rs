@@ -7,6 +7,7 @@ use abi_stable::prefix_type::PrefixTypeTrait;
 use super::input_table::{INPUT_2, InputTable2, input_table};
 use super::memory::{Bytes, BytesRef};
 use super::output_table::{OUTPUT_2, OutputTable2, output_table};
+use super::render_table::{RENDER_1, RenderTable1, render_table};
 use super::root::{PlainRoot, RootModule, RootModuleRef};
 use super::status::to_json;
 use crate::capabilities::{InputCapabilities, OutputCapabilities};
@@ -29,28 +30,26 @@ pub struct PluginEntry {
 #[derive(Debug)]
 enum Table {
     Input(&'static InputTable2, InputCapabilities),
-    Output(&'static OutputTable2, OutputCapabilities),
+    Output(&'static OutputTable2, Option<&'static RenderTable1>, OutputCapabilities),
 }
 
 impl Table {
-    fn id(&self) -> &'static str {
-        match self {
-            Self::Input(..) => INPUT_2,
-            Self::Output(..) => OUTPUT_2,
-        }
-    }
-
-    fn address(&self) -> *const () {
-        match self {
-            Self::Input(table, _) => std::ptr::from_ref(*table).cast(),
-            Self::Output(table, _) => std::ptr::from_ref(*table).cast(),
-        }
+    /// The function tables with their IDs.
+    fn addresses(&self) -> impl Iterator<Item = (&'static str, *const ())> {
+        let (first, optional) = match self {
+            Self::Input(table, _) => ((INPUT_2, std::ptr::from_ref(*table).cast()), None),
+            Self::Output(table, render, _) => {
+                let render = render.map(|table| (RENDER_1, std::ptr::from_ref(table).cast()));
+                ((OUTPUT_2, std::ptr::from_ref(*table).cast()), render)
+            }
+        };
+        [first].into_iter().chain(optional)
     }
 
     fn capabilities(&self) -> serde_json::Value {
         let capabilities = match self {
             Self::Input(_, capabilities) => serde_json::to_value(capabilities),
-            Self::Output(_, capabilities) => serde_json::to_value(capabilities),
+            Self::Output(_, _, capabilities) => serde_json::to_value(capabilities),
         };
         capabilities.expect("plain data can be serialized")
     }
@@ -81,6 +80,7 @@ impl<T: Input> Registration<T> {
 
 impl<T: Output> Registration<T> {
     const OUTPUT_TABLE: OutputTable2 = output_table::<T>();
+    const RENDER_TABLE: &'static RenderTable1 = &render_table::<T>();
 
     /// The entry of an output; `version` is the version of the plugin's crate.
     #[must_use]
@@ -91,7 +91,11 @@ impl<T: Output> Registration<T> {
             version,
             summary: T::SUMMARY,
             options: T::OPTIONS,
-            table: Table::Output(&Self::OUTPUT_TABLE, T::CAPABILITIES),
+            table: Table::Output(
+                &Self::OUTPUT_TABLE,
+                if T::RENDERS { Some(Self::RENDER_TABLE) } else { None },
+                T::CAPABILITIES,
+            ),
         }
     }
 }
@@ -104,7 +108,7 @@ impl PluginEntry {
             version: self.version.to_owned(),
             summary: self.summary.to_owned(),
             api: super::API.to_owned(),
-            tables: vec![self.table.id().to_owned()],
+            tables: self.table.addresses().map(|(id, _)| id.to_owned()).collect(),
             capabilities: self.table.capabilities(),
             options: self.options.iter().map(OptionDescriptor::from).collect(),
         }
@@ -120,9 +124,9 @@ extern "C" fn describe(out: &mut Bytes) {
 
 extern "C" fn get_table(id: BytesRef<'_>, plugin: BytesRef<'_>) -> *const () {
     let (id, plugin) = (id.to_text(), plugin.to_text());
-    let matches = |entry: &&PluginEntry| entry.name == plugin && entry.table.id() == id;
-    let entry = inventory::iter::<PluginEntry>.into_iter().find(matches);
-    entry.map_or(std::ptr::null(), |entry| entry.table.address())
+    let entries = inventory::iter::<PluginEntry>.into_iter().filter(|entry| entry.name == plugin);
+    let mut tables = entries.flat_map(|entry| entry.table.addresses());
+    tables.find(|(known, _)| *known == id).map_or(std::ptr::null(), |(_, address)| address)
 }
 
 fn root() -> RootModuleRef {

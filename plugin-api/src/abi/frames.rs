@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::host_table::HostHandle;
 use super::memory::BytesRef;
+use super::status::Detail;
 use crate::batch::Schema;
 use crate::descriptor::PluginKind;
 use crate::error::Result;
@@ -24,17 +25,20 @@ pub(super) struct Answer<C> {
     /// Inputs: the columns of the batches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) schema: Option<Schema>,
+    /// Inputs: what reading would change at the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) effect: Option<Detail>,
 }
 
 impl<C> Answer<C> {
     pub(super) fn of(capabilities: Option<C>, schema: Option<Schema>) -> Self {
-        Self { api: super::API.to_owned(), capabilities, schema }
+        Self { api: super::API.to_owned(), capabilities, schema, effect: None }
     }
 }
 
 impl<C> Default for Answer<C> {
     fn default() -> Self {
-        Self { api: String::new(), capabilities: None, schema: None }
+        Self { api: String::new(), capabilities: None, schema: None, effect: None }
     }
 }
 
@@ -76,6 +80,6 @@ pub(super) fn open<T>(
         crate::PluginError::bug(format!("invalid data from the other side of the ABI: {error}"))
     })?;
     let options = Options::of(table, std::mem::take(&mut frame.options))?;
-    let services = Services::of_host(kind, frame.instance.clone(), frame.state_folder.clone(), host);
+    let services = Services::of_host(kind, &frame, host);
     open(&Open::new(&options, &services, &frame))
 }

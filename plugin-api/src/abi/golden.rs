@@ -20,7 +20,9 @@ use super::{
 };
 use super::{BatchRef, DefinitionRef, RawBatch2, TextRef};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
-use super::{CommittedFrame, InputTable2, OutputTable2, Status, StepFrame, WriteFrame, WrittenFrame};
+use super::{
+    CommittedFrame, InputTable2, OutputTable2, RenderTable1, Status, StepFrame, WriteFrame, WrittenFrame,
+};
 use crate::batch::{Column, ColumnType, Schema};
 use crate::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Hints, Note, Protocol,
@@ -32,7 +34,7 @@ use crate::{
 };
 use crate::{
     Ends, InputCapabilities, LateAnswers, LocalCheck, OpenFrame, Order, Outcome, OutputCapabilities, Partial,
-    Purpose, Replaces, ReportKey, Rereads, Resume, Resumes, StoredReport,
+    Purpose, ReadOnly, Rendered, Replaces, ReportKey, Rereads, Resume, Resumes, StoredReport,
 };
 
 #[test]
@@ -64,6 +66,7 @@ fn released_tables_are_unchanged() {
         ("text reference", <TextRef<'static> as StableAbi>::LAYOUT),
         ("output/2 batch", <BatchRef<'static> as StableAbi>::LAYOUT),
         ("output/2 definition", <DefinitionRef<'static> as StableAbi>::LAYOUT),
+        (super::RENDER_1, <RenderTable1 as StableAbi>::LAYOUT),
     ];
     let dump: String = tables.into_iter().map(|(id, layout)| table(id, layout)).collect();
     assert!(
@@ -253,6 +256,18 @@ fn forms() -> Vec<(&'static str, Value)> {
             form(&OutputCapabilities::NONE.local_check(LocalCheck::Yes)),
         ),
         ("check report with effective values", form(&local)),
+        (
+            "input capabilities with reading without effect",
+            form(&InputCapabilities::NONE.read_only(ReadOnly::Yes)),
+        ),
+        ("answer with an effect", {
+            let effect =
+                PluginError::new(ErrorKind::Config, "message").with_hint("hint").with_option("option");
+            let none = Answer::<InputCapabilities>::of(None, None);
+            form(&Answer { effect: Some(Detail::from(effect)), ..none })
+        }),
+        ("rendered", form(&Rendered::new(7, "text"))),
+        ("rendered without a record", form(&Rendered::omitted(8, "reason"))),
     ]
 }
 
@@ -275,9 +290,11 @@ fn json_forms_can_grow() {
     for (name, mut form) in forms() {
         let parse = match name {
             "open" => read::<OpenFrame>,
-            "answer" => read::<Answer<OutputCapabilities>>,
+            "answer" | "answer with an effect" => read::<Answer<OutputCapabilities>>,
             "stored" => read::<StoredFrame>,
-            "input capabilities" => read::<InputCapabilities>,
+            "input capabilities" | "input capabilities with reading without effect" => {
+                read::<InputCapabilities>
+            }
             "schema" => read::<Schema>,
             "report start" => read::<ReportStart>,
             "report end" => read::<ReportEnd>,
@@ -285,6 +302,7 @@ fn json_forms_can_grow() {
             "error" => read::<Detail>,
             "option" | "option with excluded keys" | "option with known items" => read::<OptionDescriptor>,
             "output capabilities with a local check" => read::<OutputCapabilities>,
+            "rendered" | "rendered without a record" => read::<Rendered>,
             _ => read::<CheckReport>,
         };
         form["later"] = Value::from("added");
@@ -352,6 +370,9 @@ fn released_numbers_and_words_are_unchanged() {
     // Later lists follow at the end.
     let words: Vec<&str> = LocalCheck::ALL.iter().map(|word| word.word()).collect();
     let _ = writeln!(current, "local_check {}", words.join(" "));
+    let words: Vec<&str> = ReadOnly::ALL.iter().map(|word| word.word()).collect();
+    let _ = writeln!(current, "read_only {}", words.join(" "));
+    let _ = writeln!(current, "tables {}", [super::INPUT_2, super::OUTPUT_2, super::RENDER_1].join(" "));
     let golden = include_str!("golden/words.txt");
     assert!(
         current == golden,

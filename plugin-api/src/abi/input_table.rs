@@ -9,12 +9,12 @@ use super::frames::{self, Answer, StoredFrame};
 use super::host_table::{HostHandle, HostTable2};
 use super::memory::{Bytes, BytesRef};
 use super::shim::{Instance, guard};
-use super::status::{self, Status, from_json, to_json};
+use super::status::{self, Detail, Status, from_json, to_json};
 use crate::batch::{BatchSender, RawBatch2, Schema};
 use crate::capabilities::InputCapabilities;
 use crate::check::CheckReport;
 use crate::descriptor::PluginKind;
-use crate::error::{PluginError, Result};
+use crate::error::{ErrorKind, PluginError, Result};
 use crate::input::{CheckpointRequest, Event, Input, Position, Step, Stored};
 use crate::model::{Refusal, ReportEnd, ReportStart};
 use crate::open::OpenFrame;
@@ -268,7 +268,8 @@ extern "C" fn open<T: Input>(
             return Err(PluginError::bug(format!("plugin bug: {fault}")));
         }
         let sender = BatchSender::new(&opened.schema);
-        *answer = to_json(&Answer::of(opened.capabilities, Some(opened.schema)));
+        let effect = opened.effect.map(Detail::from);
+        *answer = to_json(&Answer { effect, ..Answer::of(opened.capabilities, Some(opened.schema)) });
         *handle = Instance::into_handle(PluginState { plugin: opened.plugin, sender, batch_bytes }, host);
         Ok(())
     })
@@ -317,6 +318,7 @@ pub struct InputHandle {
     handle: *mut (),
     schema: Schema,
     capabilities: Option<InputCapabilities>,
+    effect: Option<PluginError>,
 }
 
 // SAFETY: an `Input` is `Send`. Only one thread at a time uses a handle, because its methods take `&mut`.
@@ -338,9 +340,10 @@ impl InputHandle {
         let resume = resume.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let status = (table.open)(to_json(frame)[..].into(), resume, host, &mut answer, &mut handle);
         Result::from(status)?;
-        let mut opened = Self { table, handle, schema: Schema::empty(), capabilities: None };
+        let mut opened = Self { table, handle, schema: Schema::empty(), capabilities: None, effect: None };
         let answer: Answer<InputCapabilities> = from_json(&answer)?;
         opened.capabilities = answer.capabilities;
+        opened.effect = answer.effect.map(|effect| effect.error(ErrorKind::Config));
         opened.schema = answer.schema.unwrap_or_default();
         if let Some(fault) = opened.schema.fault() {
             return Err(PluginError::bug(format!("plugin bug: {fault}")));
@@ -358,6 +361,12 @@ impl InputHandle {
     #[must_use]
     pub fn capabilities(&self) -> Option<InputCapabilities> {
         self.capabilities
+    }
+
+    /// What reading would change at the source ([`Opened::with_effect`](crate::Opened)).
+    #[must_use]
+    pub fn effect(&self) -> Option<&PluginError> {
+        self.effect.as_ref()
     }
 
     /// See [`Input::check`].

@@ -16,6 +16,7 @@ pub(crate) mod log;
 mod mask;
 mod memory;
 mod output_table;
+mod render_table;
 mod root;
 mod shim;
 mod socket;
@@ -39,6 +40,7 @@ pub use memory::{Bytes, BytesRef, Owner, Words, WordsRef};
 pub use output_table::{
     CommittedFrame, OUTPUT_2, OutputHandle, OutputTable2, WriteFrame, WrittenFrame, output_table,
 };
+pub use render_table::{RENDER_1, RenderTable1, render_table};
 pub use root::{
     BadDescriptor, Describe, GetTable, PLAIN_ROOT_SYMBOL, PlainRoot, ROOT_SYMBOL, Root, RootError,
     RootModule, RootModuleRef, open_plain_root, open_root,

@@ -6,6 +6,7 @@ use super::batch::BatchRef;
 use super::frames::{self, Answer};
 use super::host_table::{HostHandle, HostTable2};
 use super::memory::{Bytes, BytesRef, Words, WordsRef};
+use super::render_table::RenderTable1;
 use super::shim::{Instance, guard};
 use super::status::{Status, from_json, to_json};
 use crate::batch::{Batch, Columns, Schema, Selection, ValidBatch};
@@ -15,7 +16,7 @@ use crate::descriptor::PluginKind;
 use crate::error::{PluginError, Result};
 use crate::model::{ReportEnd, ReportStart};
 use crate::open::OpenFrame;
-use crate::output::{Begin, CommitPoint, Committed, LateRow, Output, Receipt, Rejection, Written};
+use crate::output::{Begin, CommitPoint, Committed, LateRow, Output, Receipt, Rejection, Rendered, Written};
 
 /// The ID under which a plugin offers its [`OutputTable2`].
 pub const OUTPUT_2: &str = "output/2";
@@ -72,6 +73,29 @@ pub struct WriteFrame<'a> {
     batch: &'a BatchRef<'a>,
     assets: WordsRef<'a>,
     findings: WordsRef<'a>,
+}
+
+impl<'a> WriteFrame<'a> {
+    pub(super) fn new(batch: &'a BatchRef<'a>, selection: Selection<'a>, number: u64) -> Self {
+        Self {
+            size: size_of::<WriteFrame<'_>>() as u32,
+            number,
+            batch,
+            flags: if selection.assets.is_none() { ALL_ASSETS } else { 0 }
+                | if selection.findings.is_none() { ALL_FINDINGS } else { 0 },
+            assets: selection.assets.unwrap_or_default().into(),
+            findings: selection.findings.unwrap_or_default().into(),
+        }
+    }
+
+    /// The selected rows.
+    pub(super) fn batch(&self, columns: &'a Columns) -> Batch<'a> {
+        let selection = Selection {
+            assets: (self.flags & ALL_ASSETS == 0).then(|| self.assets.as_slice()),
+            findings: (self.flags & ALL_FINDINGS == 0).then(|| self.findings.as_slice()),
+        };
+        Batch::resolved(*self.batch, columns, selection).with_number(self.number)
+    }
 }
 
 /// [`Written`] in its ABI form; `reasons` contains a JSON list of texts, one for each rejected row.
@@ -204,8 +228,8 @@ fn reasons(rows: usize, json: &Bytes) -> Result<Vec<String>> {
 }
 
 /// An output and the columns of the current report.
-struct PluginState<T> {
-    plugin: T,
+pub(super) struct PluginState<T> {
+    pub(super) plugin: T,
     columns: Columns,
 }
 
@@ -277,12 +301,7 @@ extern "C" fn write<T: Output>(
     // SAFETY: the host follows the rule for handles.
     unsafe {
         Instance::<PluginState<T>>::call(handle, |state| {
-            let selection = Selection {
-                assets: (frame.flags & ALL_ASSETS == 0).then(|| frame.assets.as_slice()),
-                findings: (frame.flags & ALL_FINDINGS == 0).then(|| frame.findings.as_slice()),
-            };
-            let batch = Batch::resolved(*frame.batch, &state.columns, selection);
-            *written = state.plugin.write(batch.with_number(frame.number))?.into();
+            *written = state.plugin.write(frame.batch(&state.columns))?.into();
             Ok(())
         })
     }
@@ -326,6 +345,8 @@ extern "C" fn close<T: Output>(handle: *mut ()) -> Status {
 #[derive(Debug)]
 pub struct OutputHandle {
     table: OutputTable2,
+    /// `None` for an output that cannot render.
+    render: Option<RenderTable1>,
     handle: *mut (),
     capabilities: Option<OutputCapabilities>,
 }
@@ -349,10 +370,17 @@ impl OutputHandle {
         let receipt = receipt.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let status = (table.open)(to_json(frame)[..].into(), receipt, host, &mut answer, &mut handle);
         Result::from(status)?;
-        let mut opened = Self { table, handle, capabilities: None };
+        let mut opened = Self { table, render: None, handle, capabilities: None };
         let answer: Answer<OutputCapabilities> = from_json(&answer)?;
         opened.capabilities = answer.capabilities;
         Ok(opened)
+    }
+
+    /// Adds the functions for [`OutputHandle::render`]; `None` for an output that does not have them.
+    #[must_use]
+    pub fn with_render(mut self, table: Option<RenderTable1>) -> Self {
+        self.render = table;
+        self
     }
 
     /// The capabilities of the instance; `None` if they are those of the plugin.
@@ -390,19 +418,36 @@ impl OutputHandle {
     pub fn write(&mut self, batch: &ValidBatch, selection: Selection<'_>, number: u64) -> Result<Written> {
         let mut written = WrittenFrame::default();
         let status = batch.with_reference(|batch| {
-            let frame = WriteFrame {
-                size: size_of::<WriteFrame<'_>>() as u32,
-                number,
-                batch: &batch,
-                flags: if selection.assets.is_none() { ALL_ASSETS } else { 0 }
-                    | if selection.findings.is_none() { ALL_FINDINGS } else { 0 },
-                assets: selection.assets.unwrap_or_default().into(),
-                findings: selection.findings.unwrap_or_default().into(),
-            };
-            (self.table.write)(self.handle, &frame, &mut written)
+            (self.table.write)(self.handle, &WriteFrame::new(&batch, selection, number), &mut written)
         });
         Result::from(status)?;
         written.try_into()
+    }
+
+    /// See [`Output::render`]. `None` if the output cannot render. The rules of [`OutputHandle::write`] apply to the
+    /// batch, whose schema is that of `report`.
+    ///
+    /// # Errors
+    /// The error of the plugin; a plugin bug if it names rows that are not selected.
+    pub fn render(
+        &mut self,
+        report: &ReportStart,
+        batch: &ValidBatch,
+        selection: Selection<'_>,
+    ) -> Result<Option<Vec<Rendered>>> {
+        let Some(table) = self.render else { return Ok(None) };
+        let mut rendered = Bytes::default();
+        let status = batch.with_reference(|batch| {
+            let frame = WriteFrame::new(&batch, selection, 0);
+            (table.render)(self.handle, to_json(report)[..].into(), &frame, &mut rendered)
+        });
+        Result::from(status)?;
+        let rendered: Vec<Rendered> = from_json(&rendered)?;
+        let is_selected = |row: u32| selection.findings.is_none_or(|rows| rows.binary_search(&row).is_ok());
+        if rendered.iter().all(|rendered| is_selected(rendered.row)) {
+            return Ok(Some(rendered));
+        }
+        Err(PluginError::bug("plugin bug: `render` returned a finding that was not selected"))
     }
 
     /// See [`Output::end`].

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use super::input_table::{INPUT_2, InputTable2};
 use super::memory::{Bytes, BytesRef};
 use super::output_table::{OUTPUT_2, OutputTable2};
+use super::render_table::{RENDER_1, RenderTable1};
 use super::status::from_json;
 use crate::descriptor::{Descriptor, PluginKind};
 use crate::error::{PluginError, Result};
@@ -107,6 +108,15 @@ impl Root {
     #[must_use]
     pub fn output_table(&self, plugin: &str) -> Option<OutputTable2> {
         let table = (self.get_table)(OUTPUT_2.into(), plugin.into()).cast::<OutputTable2>();
+        // SAFETY: as above.
+        unsafe { table.as_ref() }.copied()
+    }
+
+    /// The functions with which the output with this name renders. Ask only for an output whose descriptor lists
+    /// [`RENDER_1`].
+    #[must_use]
+    pub fn render_table(&self, plugin: &str) -> Option<RenderTable1> {
+        let table = (self.get_table)(RENDER_1.into(), plugin.into()).cast::<RenderTable1>();
         // SAFETY: as above.
         unsafe { table.as_ref() }.copied()
     }

@@ -37,6 +37,21 @@ impl<T> Instance<T> {
         Status::from(outcome.unwrap_or_else(|panic| Err(panicked(panic))))
     }
 
+    /// Calls a method that changes nothing in the instance. So a panic in it does not poison the instance: it can
+    /// continue to deliver.
+    ///
+    /// # Safety
+    /// As for [`Instance::call`].
+    pub(super) unsafe fn read(handle: *mut (), method: impl FnOnce(&T) -> Result<()>) -> Status {
+        // SAFETY: required by this function; the host makes one call at a time.
+        let instance = unsafe { &*handle.cast::<Self>() };
+        let _logging = log::enter(Some(instance.host));
+        match instance.plugin.as_ref().filter(|_| !instance.poisoned) {
+            Some(plugin) => guard(|| method(plugin)),
+            None => Status::from(Err(PluginError::bug("plugin bug: the plugin was called after a panic"))),
+        }
+    }
+
     /// Closes an instance. A poisoned one is leaked: its destructor could panic again.
     ///
     /// # Safety

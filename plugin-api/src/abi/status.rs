@@ -76,6 +76,21 @@ pub(super) fn kind(code: u32, flags: u32) -> ErrorKind {
     })
 }
 
+impl From<PluginError> for Detail {
+    fn from(error: PluginError) -> Self {
+        let PluginError { message, hint, option, line, .. } = error;
+        Self { message, hint, option, line }
+    }
+}
+
+impl Detail {
+    /// The error of this kind.
+    pub(super) fn error(self, kind: ErrorKind) -> PluginError {
+        let Self { message, hint, option, line } = self;
+        PluginError { kind, message, hint, retry_after: None, option, line }
+    }
+}
+
 impl From<Result<(), PluginError>> for Status {
     fn from(result: Result<(), PluginError>) -> Self {
         let Err(error) = result else { return Self::default() };
@@ -84,12 +99,7 @@ impl From<Result<(), PluginError>> for Status {
             code: error.kind as u32,
             flags: flags(error.kind) | wait,
             wait_ms: error.retry_after.map_or(0, millis),
-            detail: to_json(&Detail {
-                message: error.message,
-                hint: error.hint,
-                option: error.option,
-                line: error.line,
-            }),
+            detail: to_json(&Detail::from(error)),
         }
     }
 }
@@ -104,14 +114,8 @@ impl From<Status> for Result<(), PluginError> {
             ..Detail::default()
         });
         let has_wait = status.flags & HAS_WAIT != 0;
-        Err(PluginError {
-            kind: kind(status.code, status.flags),
-            message: detail.message,
-            hint: detail.hint,
-            retry_after: has_wait.then(|| Duration::from_millis(status.wait_ms)),
-            option: detail.option,
-            line: detail.line,
-        })
+        let retry_after = has_wait.then(|| Duration::from_millis(status.wait_ms));
+        Err(PluginError { retry_after, ..detail.error(kind(status.code, status.flags)) })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Encodes batches as lines, without any I/O: finished lines go to a sink.
 
 mod derived;
+mod render;
 
 use scanbridge_plugin_api::batch::{AssetView, Batch, Cell, FindingView, Schema};
 use scanbridge_plugin_api::model::{
@@ -136,20 +137,26 @@ impl Encoder {
                 self.switch_to(asset, sink)?;
                 current = Some(asset.row());
             }
-            if !self.asset.is_named() {
-                self.rejected.push(Rejection::new(finding.row(), UNNAMED));
-                continue;
-            }
-            self.finding(finding, sink)?;
-            // The ports of a closed finding are no longer open, or are not to be seen.
-            if self.settings.derive && finding.is_open() {
-                self.facts(finding, sink)?;
-            }
+            self.events(finding, sink)?;
         }
         for asset in assets {
             self.switch_to(asset, sink)?;
         }
         Ok(std::mem::take(&mut self.tally))
+    }
+
+    /// Writes the events of a finding of the current asset.
+    fn events(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
+        if !self.asset.is_named() {
+            self.rejected.push(Rejection::new(finding.row(), UNNAMED));
+            return Ok(());
+        }
+        self.finding(finding, sink)?;
+        // The ports of a closed finding are no longer open, or are not to be seen.
+        if self.settings.derive && finding.is_open() {
+            self.facts(finding, sink)?;
+        }
+        Ok(())
     }
 
     /// Returns the findings of the last batch whose events exceed the limit.

@@ -5,7 +5,7 @@ use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, Open, OpenedOutput, OptionSpec, Output, OutputCapabilities,
-    Purpose, Receipt, Result, Verdict, Written, register_output, tracing,
+    Purpose, Receipt, Rendered, Result, Verdict, Written, register_output, tracing,
 };
 
 use crate::encoder::{Encoder, Tally};
@@ -38,6 +38,7 @@ impl Output for ArcSightCef {
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
 
     const CAPABILITIES: OutputCapabilities = file::CAPABILITIES;
+    const RENDERS: bool = true;
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let options = open.options;
@@ -82,6 +83,10 @@ impl Output for ArcSightCef {
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
         let tally = self.encoder.batch(batch, &mut self.transport)?;
         Ok(self.written(tally))
+    }
+
+    fn render(&self, report: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
+        self.encoder.render(report, batch, self.transport.header())
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {

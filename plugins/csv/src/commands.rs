@@ -5,7 +5,7 @@ use scanbridge_host_input_commands::{Block, CommandWriter, Settings};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::warn;
-use scanbridge_plugin_api::{Begin, PluginError, Receipt, Result, Services, Written};
+use scanbridge_plugin_api::{Begin, PluginError, Receipt, Rendered, Result, Services, Written};
 
 /// Writes blocks of commands in sequence.
 #[derive(Debug)]
@@ -47,6 +47,10 @@ impl Commands {
         let Self { writer, header, between_assets, bytes, .. } = self;
         let written = writer.batch(batch, &mut |block| put(block, file, header, between_assets, bytes))?;
         Ok(written.with_bytes(std::mem::take(bytes)))
+    }
+
+    pub(crate) fn render(&self, report: &ReportStart, batch: Batch<'_>) -> Vec<Rendered> {
+        self.writer.render(report, batch)
     }
 
     pub(crate) fn end(&mut self, end: &ReportEnd, file: &mut ReportFile) -> Result<Written> {

@@ -98,7 +98,7 @@ pub(crate) enum FormatOptions {
 }
 
 /// The options of the table format.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TableOptions {
     pub(crate) columns: Vec<ColumnName>,
     /// Whether `columns` has its default, which follows the report's scheme of IDs.

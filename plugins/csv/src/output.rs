@@ -5,7 +5,7 @@ use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, Open, OpenedOutput, OptionSpec, Output, OutputCapabilities,
-    Receipt, Result, Written,
+    Receipt, Rendered, Result, Written,
 };
 
 use crate::commands::Commands;
@@ -35,6 +35,7 @@ impl Output for CsvOutput {
     const OPTIONS: &'static [OptionSpec] = OPTIONS;
 
     const CAPABILITIES: OutputCapabilities = file::CAPABILITIES;
+    const RENDERS: bool = true;
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let Checked { target, format } = Checked::read(open.options)?;
@@ -69,6 +70,13 @@ impl Output for CsvOutput {
         };
         written.bytes += std::mem::take(&mut self.unreported);
         Ok(written)
+    }
+
+    fn render(&self, report: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
+        match &self.format {
+            Format::Table(table) => table.render(report, batch),
+            Format::HostInput(commands) => Ok(commands.render(report, batch)),
+        }
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {

@@ -4,7 +4,7 @@ use scanbridge_durable_file::{ReportFile, StartMode};
 use scanbridge_plugin_api::batch::{Batch, Columns, FindingView};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::tracing::warn;
-use scanbridge_plugin_api::{Begin, Receipt, Result};
+use scanbridge_plugin_api::{Begin, Receipt, Rendered, Result};
 
 use crate::column::{Column, ColumnName};
 use crate::formula::is_formula;
@@ -52,17 +52,10 @@ impl Table {
 
     /// Begins or resumes a report. Returns the bytes written.
     pub(crate) fn begin(&mut self, report: &ReportStart, how: Begin, file: &mut ReportFile) -> Result<u64> {
-        let columns = Columns::of_report(report);
-        let names = self.options.columns.iter();
-        self.names = if self.options.has_default_columns {
-            names.map(|name| name.for_scheme(&report.source.scheme)).collect()
-        } else {
-            names.cloned().collect()
-        };
+        self.locate_columns(report)?;
         for name in self.names.iter().filter(|name| name.is_missing_in(&report.schema)) {
             warn!("the report {} has no column `{}`; its cells are empty", report.path, name.heading());
         }
-        self.columns = self.names.iter().map(|name| name.locate(report, &columns)).collect::<Result<_>>()?;
         self.rows.clear();
         match file.begin(report, how.continued)? {
             StartMode::Empty => self.write_head(),
@@ -70,6 +63,33 @@ impl Table {
             StartMode::Behind => {}
         }
         self.flush(file)
+    }
+
+    /// The columns of this report.
+    fn locate_columns(&mut self, report: &ReportStart) -> Result<()> {
+        let columns = Columns::of_report(report);
+        let names = self.options.columns.iter();
+        self.names = if self.options.has_default_columns {
+            names.map(|name| name.for_scheme(&report.source.scheme)).collect()
+        } else {
+            names.cloned().collect()
+        };
+        self.columns = self.names.iter().map(|name| name.locate(report, &columns)).collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// The rows of the findings, without their line ends.
+    pub(crate) fn render(&self, report: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
+        let mut table = Self::new(self.options.clone(), false);
+        table.locate_columns(report)?;
+        let rendered = batch.findings().map(|finding| {
+            table.rows.clear();
+            table.write_row(&finding);
+            let row = String::from_utf8_lossy(table.rows.rows());
+            let row = row.strip_suffix('\n').unwrap_or(&row);
+            Rendered::new(finding.row(), row.strip_suffix('\r').unwrap_or(row))
+        });
+        Ok(rendered.collect())
     }
 
     /// Makes the rows durable. They are in the file after each call.

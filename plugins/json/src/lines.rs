@@ -50,6 +50,11 @@ impl Lines {
         }
     }
 
+    /// An encoder with the same options, for another report.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::new(self.options.clone(), self.started.clone())
+    }
+
     pub(crate) fn begin(&mut self, report: &ReportStart) {
         let columns = Columns::of_report(report);
         let names = Names { report, columns: &columns, started: &self.started };

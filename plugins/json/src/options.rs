@@ -23,7 +23,7 @@ pub(crate) const LEAVE_OUT: OptionSpec = OptionSpec::list("leave_out", &ValueSpe
 );
 
 /// What is in a line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LineOptions {
     /// How the columns become the values of another schema; `None` for our own.
     pub(crate) mapping: Option<&'static Mapping>,

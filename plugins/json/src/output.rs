@@ -7,7 +7,7 @@ use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::Level;
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, Open, OpenedOutput, OptionSpec, Output, OutputCapabilities,
-    Receipt, Result, Services, Written, register_output,
+    Receipt, Rendered, Result, Services, Written, register_output,
 };
 
 use crate::lines::Lines;
@@ -41,6 +41,7 @@ impl Output for Json {
     ];
 
     const CAPABILITIES: OutputCapabilities = file::CAPABILITIES;
+    const RENDERS: bool = true;
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let target = Target::read(open.options)?.for_purpose(open.purpose());
@@ -91,6 +92,28 @@ impl Output for Json {
             self.services.note(Level::INFO, NOT_VULNERABILITIES, written.left_out.len() as u64);
         }
         Ok(written)
+    }
+
+    fn render(&self, report: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
+        let (mut lines, mut asset, mut rendered) = (self.lines.fresh(), None, Vec::new());
+        lines.begin(report);
+        for finding in batch.findings() {
+            let (row, asset_row) = (finding.row(), finding.asset().row());
+            let is_new = asset.replace(asset_row) != Some(asset_row) && !finding.asset().is_continued();
+            if self.assets && is_new {
+                let mut line = Vec::new();
+                lines.asset(&mut line, finding.asset());
+                rendered.push(Rendered::new(row, String::from_utf8_lossy(line.trim_ascii_end())));
+            }
+            if !lines.accepts(finding.kind()) {
+                rendered.push(Rendered::omitted(row, NOT_VULNERABILITIES));
+                continue;
+            }
+            let mut line = Vec::new();
+            lines.finding(&mut line, finding);
+            rendered.push(Rendered::new(row, String::from_utf8_lossy(line.trim_ascii_end())));
+        }
+        Ok(rendered)
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {

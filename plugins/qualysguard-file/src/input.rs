@@ -1,18 +1,20 @@
 //! The input plugin: finds the files and reads them one after the other.
 
 use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Refusal;
 use scanbridge_plugin_api::{
     CheckReport, Ends, ErrorKind, Event, Input, InputCapabilities, LocalCheck, Open, OpenedInput, OptionSpec,
-    PluginError, Position, ReportKey, Rereads, Result, Resumes, Services, Step, Stored, tracing,
+    PluginError, Position, ReadOnly, ReportKey, Rereads, Result, Resumes, Services, Step, Stored, tracing,
 };
 use scanbridge_qualys_report::{FileSpool, OpenReport, ReportContext, refusal};
 use scanbridge_qualys_xml::{Definitions, Kind, Mark};
 
 use crate::delivered::Delivered;
+use crate::done::OnDone;
 use crate::fingerprint::FileKey;
 use crate::folder_scanner::{FolderScanner, ScanContext};
 use crate::options::{self, Settings};
@@ -64,7 +66,8 @@ impl Input for QualysGuardFile {
         .resumes(Resumes::Position)
         .rereads(Rereads::Yes)
         .ends(Ends::No)
-        .local_check(LocalCheck::Yes);
+        .local_check(LocalCheck::Yes)
+        .read_only(ReadOnly::Yes);
 
     /// Files that an interrupted run delivered are moved or deleted at the first `next`, not here.
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
@@ -93,7 +96,12 @@ impl Input for QualysGuardFile {
             glossary: Definitions::new(Box::new(FileSpool::new(services))),
             knowledge_base: None,
         };
-        Ok(OpenedInput::from(input).with_capabilities(Self::CAPABILITIES.ends(ends)))
+        let effect = pipe_effect(&input.settings.paths);
+        let opened = OpenedInput::from(input).with_capabilities(Self::CAPABILITIES.ends(ends));
+        Ok(match effect {
+            Some(effect) => opened.with_effect(effect),
+            None => opened,
+        })
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -130,7 +138,9 @@ impl QualysGuardFile {
     /// The files that earlier runs delivered.
     fn delivered(&mut self) -> Result<&mut Delivered> {
         if self.delivered.is_none() {
-            let delivered = Delivered::open(self.services.state(), self.settings.on_done.clone())?;
+            let is_read_only = self.services.is_read_only();
+            let on_done = if is_read_only { OnDone::Keep } else { self.settings.on_done.clone() };
+            let delivered = Delivered::open(self.services.state(), on_done)?;
             self.delivered = Some(if self.wanted.is_some() { delivered.ignored() } else { delivered });
         }
         self.delivered.as_mut().ok_or_else(|| PluginError::bug("the list of delivered files is missing"))
@@ -291,6 +301,14 @@ impl QualysGuardFile {
         };
         Ok(step.at(position))
     }
+}
+
+/// What is read from a named pipe is gone. Standard input is connected on purpose.
+fn pipe_effect(paths: &[String]) -> Option<PluginError> {
+    let is_pipe = |path: &&String| fs::metadata(path).is_ok_and(|data| data.file_type().is_fifo());
+    let path = paths.iter().find(is_pipe)?;
+    let error = PluginError::config(format!("{path} is a pipe: reading removes its content"));
+    Some(error.with_option("path").with_hint("set `path` to a copy of the report"))
 }
 
 /// Whether the error would also affect every other report.

@@ -3,7 +3,7 @@
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{
     CheckReport, Ends, Event, Input, InputCapabilities, LocalCheck, Open, OpenedInput, OptionSpec, Position,
-    Purpose, Result, Resumes, Step, Stored,
+    Purpose, ReadOnly, Result, Resumes, Step, Stored,
 };
 
 use crate::api::Client;
@@ -28,8 +28,11 @@ impl Input for QualysGuard {
     const SUMMARY: &'static str =
         "downloads from the Qualys API: template reports, scan reports, host detections";
     const OPTIONS: &'static [OptionSpec] = TABLE;
-    const CAPABILITIES: InputCapabilities =
-        InputCapabilities::NONE.resumes(Resumes::Position).ends(Ends::No).local_check(LocalCheck::Yes);
+    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE
+        .resumes(Resumes::Position)
+        .ends(Ends::No)
+        .local_check(LocalCheck::Yes)
+        .read_only(ReadOnly::Yes);
 
     /// Reads the settings; sends no request to Qualys yet.
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
@@ -50,8 +53,13 @@ impl Input for QualysGuard {
         {
             identity.watch_expiry(open.services);
         }
+        let effect = context.settings.source.effect();
         let input = Self { work: None, resume: resume.cloned(), context, is_local };
-        Ok(OpenedInput::from(input).with_capabilities(Self::CAPABILITIES.ends(ends)))
+        let opened = OpenedInput::from(input).with_capabilities(Self::CAPABILITIES.ends(ends));
+        Ok(match effect {
+            Some(effect) => opened.with_effect(effect),
+            None => opened,
+        })
     }
 
     fn check(&mut self) -> Result<CheckReport> {

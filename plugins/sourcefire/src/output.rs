@@ -10,8 +10,8 @@ use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::{info, warn};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, ErrorKind, LocalCheck, Open, OpenedOutput, OptionSpec,
-    Output, OutputCapabilities, Partial, PluginError, Purpose, Receipt, Rejection, Replaces, Result, Resume,
-    Services, Written,
+    Output, OutputCapabilities, Partial, PluginError, Purpose, Receipt, Rejection, Rendered, Replaces,
+    Result, Resume, Services, Written,
 };
 use scanbridge_tls_identity::Certificate;
 
@@ -48,6 +48,7 @@ impl Output for SourcefireOutput {
         .replaces(Replaces::Asset)
         .partial(Partial::Adds)
         .local_check(LocalCheck::Yes);
+    const RENDERS: bool = true;
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let (options, services) = (open.options, open.services);
@@ -104,6 +105,10 @@ impl Output for SourcefireOutput {
         written.bytes = delivery.take_bytes();
         self.name_findings(batch, &refused, &mut written);
         Ok(written)
+    }
+
+    fn render(&self, report: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
+        Ok(self.writer.render(report, batch))
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {

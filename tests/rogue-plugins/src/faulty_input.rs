@@ -11,7 +11,7 @@ use scanbridge_plugin_api::model::{
 };
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, Outcome, PluginError,
-    Position, Rereads, Result, Resumes, Services, Step, Stored, Verdict, register_input,
+    Position, ReadOnly, Rereads, Result, Resumes, Services, Step, Stored, Verdict, register_input,
 };
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +89,7 @@ impl Input for Faulty {
         OptionSpec::path("folder").required().help("The directory of the files."),
     ];
     const CAPABILITIES: InputCapabilities =
-        InputCapabilities::NONE.resumes(Resumes::Position).rereads(Rereads::Yes);
+        InputCapabilities::NONE.resumes(Resumes::Position).rereads(Rereads::Yes).read_only(ReadOnly::Yes);
 
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
         let folder = open.options.path("folder")?.unwrap_or_default();

@@ -13,8 +13,8 @@ use scanbridge_plugin_api::batch::{Batch, FindingView};
 use scanbridge_plugin_api::model::{DefinitionField, FindingKind, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, ErrorKind, Open, OpenedOutput, OptionSpec, Output,
-    OutputCapabilities, Partial, PluginError, Purpose, Receipt, Rejection, Replaces, Result, Resume,
-    Services, Verdict, Written, register_output,
+    OutputCapabilities, Partial, PluginError, Purpose, Receipt, Rejection, Rendered, Replaces, Result,
+    Resume, Services, Verdict, Written, register_output,
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,9 @@ const FAULTS: &[&str] = &[
     "silent-in-close",
     "splits-at-own-columns",
     "ignores-the-selection",
+    "writes-in-render",
+    "renders-every-other",
+    "renders-nothing-without-a-reason",
     // The last two are correct.
     "alive-in-close",
     "uses-a-thread-local",
@@ -90,6 +93,7 @@ impl Output for Faulty {
     ];
     const CAPABILITIES: OutputCapabilities =
         OutputCapabilities::NONE.resume(Resume::Exact).replaces(Replaces::Asset).partial(Partial::Adds);
+    const RENDERS: bool = true;
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let options = open.options;
@@ -183,6 +187,24 @@ impl Output for Faulty {
         written.bytes = text.len() as u64 + u64::from(self.is("false-byte-count"));
         self.append(text)?;
         Ok(written)
+    }
+
+    fn render(&self, _: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
+        if self.is("writes-in-render") {
+            fs::write(self.path.with_extension("rendered"), "").map_err(io)?;
+        }
+        let every = if self.is("renders-every-other") { 2 } else { 1 };
+        let rendered = batch.findings().step_by(every).map(|finding| {
+            let (address, id) = (finding.asset().address(), finding.definition().id());
+            match finding.kind() {
+                FindingKind::Service if self.is("renders-nothing-without-a-reason") => {
+                    Rendered::omitted(finding.row(), "")
+                }
+                FindingKind::Service => Rendered::omitted(finding.row(), "services are not written"),
+                _ => Rendered::new(finding.row(), format!("{address} {id}")),
+            }
+        });
+        Ok(rendered.collect())
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use scanbridge_plugin_api::{Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginKind, Purpose};
+use scanbridge_plugin_api::{
+    Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginKind, Purpose, ReadOnly,
+};
 use serde_json::{Value, json};
 
 use super::runs::{self, Random};
@@ -132,7 +134,29 @@ fn reads_only(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
             return failed(format!("opened for `{}`, it sends data", purpose.word()));
         }
     }
-    Ok(())
+    previewed(exam, subject)
+}
+
+/// An input that declares `read_only` is read, and its source does not change. Its state is discarded.
+fn previewed(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
+    if subject.descriptor.input_capabilities().read_only != ReadOnly::Yes || subject.kind != PluginKind::Input
+    {
+        return Ok(());
+    }
+    let space = exam.fresh(subject)?;
+    let source = |space: &Space| {
+        let mut tree = tree(space);
+        tree.retain(|path, _| path.starts_with("dir"));
+        tree
+    };
+    let before = source(&space);
+    let steps = [Step::Open(Resume::Fresh), Step::Read { positions: None }, Step::Close];
+    let setup = Setup { purpose: Purpose::Preview, ..Setup::default() };
+    let trace = exam.run(subject, &space, calls(steps), setup)?;
+    if let Some(error) = trace.first_error() {
+        return failed(format!("it declares `read_only`, but cannot be read for `preview`: {error}"));
+    }
+    if source(&space) == before { Ok(()) } else { failed("reading for `preview` changes its source") }
 }
 
 /// Time limit of a call after a stop request: 2 s, and half a second for a busy machine.

@@ -6,6 +6,7 @@ mod hostile;
 pub(super) mod input;
 pub(super) mod output;
 mod reading;
+mod rendering;
 mod runs;
 mod sources;
 mod tree;

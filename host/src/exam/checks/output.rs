@@ -6,7 +6,7 @@ use super::runs::{
     Random, Undisturbed, capabilities, compare, compare_contained, compare_exact, delivered, ending, plan,
     records_of, report_steps, run_of, shortened, when,
 };
-use super::{accounts, hostile};
+use super::{accounts, hostile, rendering};
 use crate::exam::job::{Kill, Place, Resume, Step};
 use crate::exam::material::{self, AGAIN};
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
@@ -25,7 +25,7 @@ pub(in crate::exam) struct Material {
     undisturbed: Option<Undisturbed>,
 }
 
-/// One of the checks O1 to O8.
+/// One of the checks O1 to O9.
 pub(in crate::exam) fn check(
     exam: &mut Exam<'_>,
     subject: &mut Subject<'_>,
@@ -45,6 +45,7 @@ pub(in crate::exam) fn check(
         "O6" => begun_again(exam, subject, normal),
         "O7" => receipts(exam, normal),
         "O8" => hostile::check(exam, subject, normal),
+        "O9" => rendering::check(exam, subject, normal),
         _ => not_examined("unknown check"),
     }
 }

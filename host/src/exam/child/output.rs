@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scanbridge_plugin_api::abi::{OutputHandle, OutputTable2};
+use scanbridge_plugin_api::abi::{OutputHandle, OutputTable2, RenderTable1};
 use scanbridge_plugin_api::batch::Selection;
 use scanbridge_plugin_api::model::ReportEnd;
 use scanbridge_plugin_api::{Begin, CommitPoint, PluginError, Receipt, Written};
@@ -14,7 +14,7 @@ use crate::exam::material;
 
 /// An output of the examined library.
 pub(super) struct OutputUnderTest {
-    table: OutputTable2,
+    tables: (OutputTable2, Option<RenderTable1>),
     side: Side<OutputHandle>,
     /// The last receipt, and the last one that a transaction has stored.
     committed: Option<Vec<u8>>,
@@ -23,8 +23,8 @@ pub(super) struct OutputUnderTest {
 }
 
 impl OutputUnderTest {
-    pub(super) fn new(table: OutputTable2, spec: &Instance) -> Self {
-        Self { table, side: Side::new(spec), committed: None, stored: None, batches: 0 }
+    pub(super) fn new(tables: (OutputTable2, Option<RenderTable1>), spec: &Instance) -> Self {
+        Self { tables, side: Side::new(spec), committed: None, stored: None, batches: 0 }
     }
 
     fn open(&mut self, resume: &Resume) -> Result<Answer, PluginError> {
@@ -33,10 +33,10 @@ impl OutputUnderTest {
         if let Some(receipt) = &receipt {
             self.side.restore_keys(receipt)?;
         }
-        let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.host);
+        let ((table, render), frame, host) = (self.tables, Arc::clone(&self.side.frame), self.side.host);
         let receipt = receipt.map(Receipt);
         let output = self.side.call("open", move |handle| {
-            let opened = OutputHandle::open(table, &frame, receipt.as_ref(), host)?;
+            let opened = OutputHandle::open(table, &frame, receipt.as_ref(), host)?.with_render(render);
             let capabilities = opened.capabilities();
             *handle = Some(opened);
             Ok(capabilities)
@@ -73,6 +73,17 @@ impl UnderTest for OutputUnderTest {
                     output.write(&batch, selection, number)
                 })?;
                 Ok(Answer { rows, ..accounted(written) })
+            }
+            Step::Render { report, from, to, every } => {
+                let (start, batch) = (material::start(report), material::batch(report, from, to));
+                let selected: Vec<u32> = (0..to - from).step_by(every as usize).collect();
+                let rows = selected.len() as u64;
+                let rendered = self.side.with("render", move |output| {
+                    let mut selection = Selection::default();
+                    selection.findings = (every > 1).then_some(&selected);
+                    output.render(&start, &batch, selection)
+                })?;
+                Ok(Answer { rows, rendered, ..Answer::default() })
             }
             Step::End { complete, deliver } => {
                 let reason = if complete { String::new() } else { "truncated by the exam".to_owned() };

@@ -13,7 +13,7 @@ const CONFIRM_RETRY: Duration = Duration::from_secs(60);
 impl InputWorker<'_> {
     /// Informs the input about what is stored. A failed call is repeated later, and by the next run.
     pub(super) fn notify_stored(&mut self) {
-        if !self.source.rereads() {
+        if self.source.is_informed() {
             self.call_stored();
         }
         for report in self.checkpoints.take_delivered(&self.summary.id) {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use scanbridge_plugin_api::abi::InputHandle;
 use scanbridge_plugin_api::batch::{RawBatch2, Schema};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Event, InputCapabilities, LocalCheck, PluginError, Position, Resumes, Step,
-    Stored,
+    CheckReport, ErrorKind, Event, InputCapabilities, LocalCheck, PluginError, Position, ReadOnly, Resumes,
+    Step, Stored,
 };
 
 use super::dead_letter_source::DeadLetterSource;
@@ -30,6 +30,8 @@ pub(in crate::pipeline) struct PluginSource {
     schema: Schema,
     capabilities: InputCapabilities,
     start: Position,
+    /// What reading would change at the source.
+    effect: Option<PluginError>,
     /// Set until the first step after reopening.
     reopened: bool,
 }
@@ -38,8 +40,8 @@ impl PluginSource {
     /// Opens an instance at this position; an empty one is the beginning.
     pub(in crate::pipeline) fn open(opener: InputOpener, start: Position) -> Result<Self, PluginError> {
         let mut thread = opener.thread();
-        let (schema, capabilities) = opener.open(&mut thread, &start)?;
-        Ok(Self { opener, thread, schema, capabilities, start, reopened: false })
+        let (schema, capabilities, effect) = opener.open(&mut thread, &start)?;
+        Ok(Self { opener, thread, schema, capabilities, start, effect, reopened: false })
     }
 
     fn call<T: Send + 'static>(
@@ -113,12 +115,27 @@ impl Source {
         matches!(self, Self::DeadLetters(_))
     }
 
-    /// Whether the source reads reports again. Then the input is not informed: another output may still miss them.
-    pub(super) fn rereads(&self) -> bool {
-        matches!(self, Self::Plugin(plugin) if plugin.opener.rereads())
+    /// Whether the source gets reports about what is stored.
+    pub(super) fn is_informed(&self) -> bool {
+        match self {
+            Self::Plugin(plugin) => plugin.opener.is_informed(),
+            Self::DeadLetters(_) => true,
+        }
     }
 
-    pub(super) fn schema(&self) -> &Schema {
+    /// What reading would change at the source, or why that is not known.
+    pub(in crate::pipeline) fn effect(&self) -> Option<PluginError> {
+        let Self::Plugin(plugin) = self else { return None };
+        let is_declared = plugin.opener.declared().read_only == ReadOnly::Yes;
+        let unknown = || {
+            let name = plugin.opener.plugin();
+            PluginError::config(format!("plugin {name} does not say whether reading changes its source"))
+                .with_hint("ask the author of the plugin for a version that declares `read_only`")
+        };
+        if is_declared { plugin.effect.clone() } else { Some(unknown()) }
+    }
+
+    pub(in crate::pipeline) fn schema(&self) -> &Schema {
         match self {
             Self::Plugin(plugin) => &plugin.schema,
             Self::DeadLetters(dead_letters) => dead_letters.schema(),
@@ -142,7 +159,7 @@ impl Source {
         }
     }
 
-    pub(super) fn next(&mut self, recycled: RawBatch2) -> Result<Step, PluginError> {
+    pub(in crate::pipeline) fn next(&mut self, recycled: RawBatch2) -> Result<Step, PluginError> {
         match self {
             Self::Plugin(plugin) => plugin.next(recycled),
             Self::DeadLetters(dead_letters) => dead_letters.next(recycled),
@@ -165,7 +182,7 @@ impl Source {
         // It has failed already; a second error is of no interest.
         let _ = plugin.close();
         plugin.opener.context().keys().roll_back();
-        let (schema, _) = plugin.opener.open(&mut plugin.thread, position)?;
+        let (schema, ..) = plugin.opener.open(&mut plugin.thread, position)?;
         if schema != plugin.schema {
             return Err(PluginError::bug("plugin bug: the input changed its columns when it was reopened"));
         }
@@ -207,7 +224,7 @@ impl Source {
     }
 
     /// Closes the source.
-    pub(super) fn close(&mut self) -> Result<(), PluginError> {
+    pub(in crate::pipeline) fn close(&mut self) -> Result<(), PluginError> {
         match self {
             Self::Plugin(plugin) => plugin.close(),
             Self::DeadLetters(_) => Ok(()),

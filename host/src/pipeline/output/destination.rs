@@ -134,6 +134,16 @@ impl Destination {
         self.call("check", OutputHandle::check)
     }
 
+    /// The plugin's name.
+    pub(in crate::pipeline) fn plugin(&self) -> &str {
+        self.opener.plugin()
+    }
+
+    /// Whether the plugin can render.
+    pub(in crate::pipeline) fn renders(&self) -> bool {
+        self.opener.renders()
+    }
+
     pub(in crate::pipeline) fn context(&self) -> &'static Context {
         self.opener.context()
     }

@@ -3,10 +3,12 @@
 mod account;
 mod ahead;
 mod destination;
+mod discard;
 mod failover;
 mod live;
 mod recover;
 mod rejections;
+mod render;
 mod reports;
 mod retry_buffer;
 mod selection;
@@ -15,5 +17,6 @@ mod write;
 
 pub(super) use account::Ended;
 pub(super) use destination::Destination;
+pub(super) use discard::DISCARD;
 pub(super) use live::LiveOutput;
 pub(super) use worker::OutputWorker;

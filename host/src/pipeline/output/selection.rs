@@ -41,6 +41,14 @@ impl Rows {
         Selection::new(&self.assets, &self.findings)
     }
 
+    /// The findings as a list.
+    pub(super) fn to_list(&self, validated: &ValidatedBatch) -> Vec<u32> {
+        match self.findings() {
+            Some(rows) => rows.to_vec(),
+            None => validated.batch.read(|batch| batch.findings().map(|finding| finding.row()).collect()),
+        }
+    }
+
     /// The findings; `None` for all.
     pub(super) fn findings(&self) -> Option<&[u32]> {
         (!self.all).then_some(&self.findings)

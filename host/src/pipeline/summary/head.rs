@@ -44,6 +44,9 @@ pub struct Head {
     pub digest: String,
     /// What started the run.
     pub trigger: Trigger,
+    /// Whether nothing was delivered on purpose.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 impl Head {

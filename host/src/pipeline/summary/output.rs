@@ -19,6 +19,9 @@ pub struct OutputSummary {
     pub plugin: String,
     /// Findings delivered.
     pub records: u64,
+    /// In a dry run: findings that a run would deliver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would_deliver: Option<u64>,
     /// Delivered findings by kind.
     pub records_by_kind: KindCounts,
     /// Records in addition to the findings, for example events about open ports.
@@ -55,7 +58,11 @@ pub struct OutputSummary {
 impl OutputSummary {
     /// The line of the text summary, and the warnings of the plugin.
     pub(super) fn line(&self) -> String {
-        let mut line = format!("written {} ({}): {}", self.id, self.plugin, count(self.records, "finding"));
+        let (verb, records) = match self.would_deliver {
+            Some(records) => ("would deliver to", records),
+            None => ("written", self.records),
+        };
+        let mut line = format!("{verb} {} ({}): {}", self.id, self.plugin, count(records, "finding"));
         add_counts(&mut line, [(self.derived, "derived"), (self.filtered, "filtered out")]);
         add_counts(&mut line, [(self.retried, "resent"), (self.diverted, "sent to its failover")]);
         add_counts(&mut line, [(self.rejected, "REJECTED"), (self.undelivered, "NOT DELIVERED")]);
@@ -63,7 +70,9 @@ impl OutputSummary {
             &mut line,
             [(self.dead_letters_lost, "dead letters LOST"), (self.delivered_before, "delivered before")],
         );
-        line.push_str(&format!(", {}", show_bytes(self.bytes)));
+        if self.would_deliver.is_none() {
+            line.push_str(&format!(", {}", show_bytes(self.bytes)));
+        }
         if let Some(metric) = self.unconfirmed_metric() {
             line.push_str(&format!(", {} {}", grouped(self.unconfirmed), without_controls(&metric.help)));
         }

@@ -171,6 +171,8 @@ impl Summary {
         let outputs = self.outputs.iter().map(OutputSummary::line);
         let failures = self.failures.iter().map(Failure::lines);
         let ending = match self.status {
+            RunStatus::Failed if self.head.dry_run => "dry run FAILED",
+            _ if self.head.dry_run => "dry run, nothing delivered,",
             RunStatus::Ok if self.outputs.iter().any(|output| output.unconfirmed > 0) => {
                 "all sent, not all of it confirmed,"
             }

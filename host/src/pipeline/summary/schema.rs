@@ -20,7 +20,7 @@ pub fn summary_schema() -> Value {
         "compared": compared(),
         "elapsed_ms": count("Duration, in milliseconds."),
     })));
-    let mut schema = closed(fields, &[]);
+    let mut schema = closed(fields, &["dry_run"]);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("Summary of a Scanbridge run");
     schema
@@ -40,6 +40,7 @@ fn head() -> Map<String, Value> {
         "digest": text("Hash of what the pipeline delivers: plugins, options without secrets, filters. Empty if the run \
                         was not started."),
         "trigger": one_of(&["command", "schedule", "manual", "reload", "choice"], "What started the run."),
+        "dry_run": flag("Whether nothing was delivered on purpose (`run --dry-run`)."),
     }))
 }
 
@@ -102,6 +103,7 @@ fn output() -> Value {
         "id": text("The `id` in the pipeline file."),
         "plugin": text("Name of the plugin."),
         "records": count("Findings delivered."),
+        "would_deliver": count("In a dry run: findings that a run would deliver."),
         "records_by_kind": by_kind("Findings delivered, by kind."),
         "derived": count("Records in addition to the findings."),
         "rejected": count("Findings that the output rejected."),
@@ -117,7 +119,7 @@ fn output() -> Value {
         "metrics": list(metric(), "What the plugin measured."),
         "notes": list(note(), "Notes of the plugin."),
     });
-    closed(object(fields), &["metrics", "notes", "resumed_total"])
+    closed(object(fields), &["metrics", "notes", "resumed_total", "would_deliver"])
 }
 
 fn resumed_total() -> Value {

@@ -52,6 +52,11 @@ impl Header {
         Self { settings, priorities, rest, rendered_at: Instant::now() }
     }
 
+    /// A header with the same settings.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::new(self.settings.clone())
+    }
+
     /// The priority of an event, and the rest of the header.
     pub(crate) fn parts(&mut self, severity: Option<Severity>) -> [&[u8]; 2] {
         if self.settings.style != HeaderStyle::None && self.rendered_at.elapsed() >= ONE_SECOND {

@@ -129,6 +129,14 @@ impl Transport {
         }
     }
 
+    /// A copy of the syslog header; `None` for a file.
+    pub(crate) fn header(&self) -> Option<Header> {
+        match &self.carrier {
+            Carrier::File(_) => None,
+            Carrier::Syslog(syslog) => Some(syslog.header.fresh()),
+        }
+    }
+
     /// Begins or resumes a report.
     pub(crate) fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
         match &mut self.carrier {

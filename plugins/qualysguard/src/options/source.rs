@@ -19,6 +19,20 @@ pub(crate) enum Source {
     Detections(Detections),
 }
 
+impl Source {
+    /// What reading would change at Qualys.
+    pub(crate) fn effect(&self) -> Option<PluginError> {
+        let Self::TemplateReports(TemplateReports { which, .. }) = self else { return None };
+        let template = which.iter().find_map(|which| match which {
+            Which::Launch(template) => Some(template),
+            _ => None,
+        })?;
+        let error =
+            PluginError::config(format!("a report of template {template} would be launched at Qualys"));
+        Some(error.with_option("report").with_hint("set `report: newest` to read a stored report"))
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct TemplateReports {
     pub(crate) which: Vec<Which>,

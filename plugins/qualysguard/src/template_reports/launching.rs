@@ -169,6 +169,9 @@ impl ReportLauncher {
     /// # Errors
     /// Only errors that would end the run anyway.
     pub(super) fn clean_up(&mut self, context: &mut SourceContext) -> Result<()> {
+        if context.services.is_read_only() {
+            return Ok(());
+        }
         if let Err(error) = self.find_unanswered(context) {
             let what = "cannot search for launched reports whose response was lost";
             if error.kind == ErrorKind::Unavailable {

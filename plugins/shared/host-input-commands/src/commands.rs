@@ -42,7 +42,7 @@ pub struct Totals {
 /// was. The caller writes [`CommandWriter::header`] at the beginning of each file or message.
 #[derive(Debug)]
 pub struct CommandWriter {
-    settings: Settings,
+    pub(super) settings: Settings,
     results: ResultLines,
     /// The lines of the current asset.
     lines: AssetLines,

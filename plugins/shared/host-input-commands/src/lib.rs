@@ -27,6 +27,7 @@ mod block;
 mod commands;
 mod counts;
 mod names;
+mod render;
 mod result_line;
 mod settings;
 mod snapshot;

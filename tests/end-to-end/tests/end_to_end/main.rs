@@ -33,6 +33,7 @@ mod plugins;
 mod qualys_api;
 mod qualys_faults;
 mod qualys_memory;
+mod read_only;
 mod run_files;
 mod sandbox;
 mod service;

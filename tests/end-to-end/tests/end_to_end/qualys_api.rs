@@ -44,6 +44,11 @@ impl Bench {
         )
     }
 
+    /// The number of requests so far that match this pattern.
+    pub(crate) fn count(&self, pattern: &str) -> usize {
+        self.qualys.count(pattern)
+    }
+
     /// The number of requests so far.
     pub(crate) fn requests(&self) -> usize {
         self.qualys.requests().len()
@@ -79,7 +84,7 @@ fn from_files(reports: &[&str], more_settings: &str) -> [String; 2] {
     files(&sandbox)
 }
 
-fn body(name: &str) -> Reply {
+pub(crate) fn body(name: &str) -> Reply {
     Reply::xml(fs::read(good(name)).unwrap())
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::{examine, library, not_passed, repository, scanbridge};
 
 /// Fault of the output `Faulty`, and the checks that find it.
-const OUTPUT_FAULTS: [(&str, &[&str]); 22] = [
+const OUTPUT_FAULTS: [(&str, &[&str]); 25] = [
     ("writes-in-open", &["G2"]),
     ("creates-the-file-in-check", &["G2"]),
     ("keeps-a-report-that-is-begun-again", &["O6"]),
@@ -31,6 +31,9 @@ const OUTPUT_FAULTS: [(&str, &[&str]); 22] = [
     ("silent-in-close", &["G5"]),
     ("splits-at-own-columns", &["O8"]),
     ("ignores-the-selection", &["O1"]),
+    ("writes-in-render", &["O9"]),
+    ("renders-every-other", &["O9"]),
+    ("renders-nothing-without-a-reason", &["O9"]),
 ];
 
 /// Fault of the output `FaultySender`, and the check that finds it.
@@ -53,7 +56,7 @@ const INPUT_FAULTS: [(&str, &[&str]); 26] = [
     ("invalid-time", &["I2"]),
     ("no-id", &["I2"]),
     ("no-vendor", &["I2"]),
-    ("deletes-in-next", &["I5"]),
+    ("deletes-in-next", &["I5", "G2"]),
     ("deletes-for-missed", &["I5"]),
     ("deletes-for-withdrawn", &["I5"]),
     ("counts-from-the-resume", &["I4"]),
