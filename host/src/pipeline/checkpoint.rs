@@ -22,6 +22,7 @@ use crate::state::{Checkpoint, DeadLetterEnd, Ledger, OutputState, SinceCheckpoi
 
 mod marks;
 mod new_mark;
+mod parts;
 mod receipts;
 mod state;
 mod writer;
@@ -94,6 +95,11 @@ impl Checkpoints {
     /// When the ledger cannot be written.
     pub(super) fn amend(&self, output: &str, committed: OutputState) -> Result<(), StateError> {
         let mut state = self.lock();
+        for (_, states) in state.outputs.iter_mut().flat_map(|output| &mut output.committed) {
+            // The ledger gets this state with later barriers too.
+            let own = states.iter_mut().filter(|(id, _)| id == output);
+            own.for_each(|(_, state)| state.clone_from(&committed));
+        }
         state.checkpoint.outputs.insert(output.to_owned(), committed);
         let stored = state.stored;
         if state.checkpoint.positions.is_empty() { Ok(()) } else { state.write_to_ledger(stored) }

@@ -43,6 +43,7 @@ mod retry;
 mod row_faults;
 mod run;
 mod run_log;
+mod run_thread;
 mod settings;
 mod stop;
 mod summary;

@@ -19,10 +19,8 @@ use crate::plugins::context::Context;
 const BUSY: Duration = Duration::from_secs(1);
 /// Interval of ticks otherwise: a sign that the run is alive.
 const QUIET: Duration = Duration::from_secs(10);
-/// How often the run looks whether a thread has ended.
+/// How often the run looks at its state, unless one of its threads ends and wakes it.
 const LOOK: Duration = Duration::from_millis(100);
-/// The first looks are short, so that a short run is not delayed by a full one.
-const FIRST_LOOK: Duration = Duration::from_millis(1);
 
 /// An input that is watched.
 pub(super) struct WatchedInput {
@@ -67,11 +65,9 @@ impl Pulse {
 
     /// Waits until `done` returns true. Also ends the drain time of a run that is being stopped.
     pub(super) fn until(&mut self, done: impl Fn() -> bool) {
-        let mut look = FIRST_LOOK;
         while !done() {
             self.control.stop.abort_when_drained();
-            thread::park_timeout(look);
-            look = (look * 2).min(LOOK);
+            thread::park_timeout(LOOK);
             self.beat();
         }
     }

@@ -22,6 +22,8 @@ pub(super) struct Queue {
     /// The instances that take from it.
     instances: Vec<&'static Context>,
     stop: Arc<Stop>,
+    /// When the run began.
+    started: Instant,
     /// Findings that were dropped.
     missed: AtomicU64,
 }
@@ -40,6 +42,8 @@ struct State {
     unavailable: bool,
     /// Whether items are dropped because a call of the output is stalled.
     left_behind: bool,
+    /// Time that inputs have waited in vain for a stalled call.
+    waited: Duration,
     /// Whether findings of the current report were dropped.
     has_gap: bool,
     /// Whether the current report is dropped completely.
@@ -59,7 +63,13 @@ pub(super) struct QueueLoad {
 }
 
 /// How often a waiting input checks whether the output is stalled.
-const STALL_CHECK: Duration = Duration::from_millis(100);
+const STALL_CHECK: Duration = Duration::from_millis(50);
+
+/// How long a call of an optional output may make no progress before the input does not wait for it any more. The other
+/// outputs lose at most a twentieth of the time of the run by such waits, or little time.
+fn patience(run: Duration, waited: Duration) -> Duration {
+    (run / 20).saturating_sub(waited).clamp(Duration::from_millis(500), Duration::from_secs(2))
+}
 
 /// Interval of the log lines about a full queue.
 const FULL_EVERY: Duration = Duration::from_secs(10);
@@ -75,6 +85,7 @@ impl Queue {
         instances: Vec<&'static Context>,
         stop: Arc<Stop>,
     ) -> Self {
+        let started = stop.now();
         Self {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -83,6 +94,7 @@ impl Queue {
             required,
             instances,
             stop,
+            started,
             missed: AtomicU64::new(0),
         }
     }
@@ -91,6 +103,7 @@ impl Queue {
     /// optional output is left behind from here on, because it accepts nothing.
     pub(super) fn put(&self, item: &Item) -> bool {
         let (bytes, findings) = item.size();
+        let mut begun = None;
         let mut state = self.lock();
         loop {
             if !state.abandoned && state.has_capacity(bytes, findings, self.limits) {
@@ -100,19 +113,37 @@ impl Queue {
                 self.changed.notify_all();
                 return false;
             }
-            let is_stalled = !self.required && self.is_stalled();
+            let left = self.patience_left(state.waited);
+            let is_stalled = left.is_some_and(|left| left.is_zero());
             let is_unavailable = !self.required && state.unavailable;
             if state.abandoned || self.on_full == OnFull::Drop || is_unavailable || is_stalled {
                 let is_new = is_stalled && !std::mem::replace(&mut state.left_behind, true);
-                state.drop_item(item, self.stop.now());
+                let now = self.stop.now();
+                if let Some(begun) = begun.filter(|_| is_new) {
+                    state.waited += now.saturating_duration_since(begun);
+                }
+                state.drop_item(item, now);
                 drop(state);
                 self.count_missed(item);
                 return is_new;
             }
             self.log_full(&mut state);
-            let waited = self.changed.wait_timeout(state, STALL_CHECK);
+            let now = self.stop.now();
+            begun.get_or_insert(now);
+            let check = |left| self.stop.clock().interval(STALL_CHECK, now + left);
+            let longest = left.map_or(STALL_CHECK, check);
+            let waited = self.changed.wait_timeout(state, longest);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// How long the input still waits for the call in progress, if it makes no progress. `None`: as long as it takes.
+    fn patience_left(&self, waited: Duration) -> Option<Duration> {
+        if self.required {
+            return None;
+        }
+        let stalled = self.instances.iter().map(|instance| instance.stalled_for()).max().unwrap_or_default();
+        Some(patience(self.stop.since(self.started), waited).saturating_sub(stalled))
     }
 
     /// Logs that the input waits, not more often than every ten seconds.
@@ -131,11 +162,6 @@ impl Queue {
                 state.findings
             );
         }
-    }
-
-    /// Whether a call of the output makes no progress.
-    fn is_stalled(&self) -> bool {
-        self.instances.iter().any(|instance| instance.is_stalled())
     }
 
     /// Takes the next item; `None` when the queue is closed and empty.
@@ -248,6 +274,33 @@ impl State {
                 self.items.push_back((Item::End { end: end.clone(), has_gap: self.has_gap }, now));
             }
             Item::End { .. } | Item::Mark(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_optional_output_without_progress_costs_a_twentieth_of_the_run() {
+        // Seconds of the run, seconds already waited in vain, and how long the input waits, in milliseconds.
+        for (run, waited, expected) in [
+            (0, 0, 500),
+            (10, 0, 500),
+            (20, 0, 1_000),
+            (39, 0, 1_950),
+            (40, 0, 2_000),
+            (3_600, 0, 2_000),
+            (40, 1, 1_000),
+            (40, 2, 500),
+            (100, 4, 1_000),
+            (3_600, 170, 2_000),
+            (3_600, 180, 500),
+            (3_600, 7_200, 500),
+        ] {
+            let (run, waited) = (Duration::from_secs(run), Duration::from_secs(waited));
+            assert_eq!(patience(run, waited).as_millis(), expected, "{run:?}, {waited:?}");
         }
     }
 }

@@ -1,9 +1,7 @@
 //! Starts the threads, waits for them and builds the summary.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use scanbridge_observe::RunEvent;
@@ -17,10 +15,11 @@ use super::output::OutputWorker;
 use super::pulse::{Pulse, WatchedInput, WatchedOutput};
 use super::queue::Queue;
 use super::report_lock::ReportLock;
+use super::run_thread::RunThread;
 use super::stop::Stop;
 use super::summary::{Failure, Head, InputSummary, OutputSummary, RunStatus, Summary};
 use super::watch::Watchers;
-use crate::exit_code::{INTERRUPTED, exit_code};
+use crate::exit_code::INTERRUPTED;
 use crate::state::{EndOfRun, RunState};
 
 /// Result of a run, for the ledger.
@@ -199,8 +198,8 @@ fn output_ids((output, standby): &(OpenOutput, Option<OpenOutput>)) -> OutputIds
     }
 }
 
-fn start_output(worker: OutputWorker) -> JoinHandle<Vec<OutputSummary>> {
-    start(format!("to {}", worker.id()), move || worker.run())
+fn start_output(worker: OutputWorker) -> RunThread<Vec<OutputSummary>> {
+    RunThread::start(format!("to {}", worker.id()), move || worker.run())
 }
 
 /// The pulse of a run with these inputs and outputs.
@@ -227,25 +226,9 @@ fn pulse(
 }
 
 /// Waits for an output.
-fn join(thread: JoinHandle<Vec<OutputSummary>>, pulse: &mut Pulse) -> Vec<OutputSummary> {
-    pulse.until(|| thread.is_finished());
-    // The host's own threads do not panic; if one does, the run must not look successful.
-    thread.join().expect("an output's thread ends with its summary")
-}
-
-/// Starts a thread of the run. A panic in it ends the process: other threads would wait for it for ever.
-fn start<T: Send + 'static>(name: String, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    let work = move || catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| end_after_panic());
-    thread::Builder::new().name(name).spawn(work).expect("the system starts a thread")
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the run cannot continue, and the ledger has its last checkpoint"
-)]
-fn end_after_panic() -> ! {
-    tracing::error!("internal error: a thread of the run panicked; the run was stopped; run again to resume");
-    std::process::exit(i32::from(exit_code(ErrorKind::Bug)))
+fn join(thread: RunThread<Vec<OutputSummary>>, pulse: &mut Pulse) -> Vec<OutputSummary> {
+    pulse.until(|| thread.is_done());
+    thread.join()
 }
 
 fn read(
@@ -258,7 +241,7 @@ fn read(
     let interval = opened.interval;
     let comparison = opened.settings.comparison;
     let until_idle = opened.settings.until_idle;
-    let threads: Vec<JoinHandle<InputResult>> = opened
+    let threads: Vec<RunThread<InputResult>> = opened
         .inputs
         .into_iter()
         .enumerate()
@@ -276,12 +259,11 @@ fn read(
                 counts: Arc::clone(&pulse.inputs[number].counts),
                 comparison: comparison.clone(),
             };
-            start(name, move || thread.run())
+            RunThread::start(name, move || thread.run())
         })
         .collect();
-    pulse.until(|| threads.iter().all(JoinHandle::is_finished));
-    // The host's own threads do not panic; if one does, the run must not look successful.
-    threads.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect()
+    pulse.until(|| threads.iter().all(RunThread::is_done));
+    threads.into_iter().map(RunThread::join).collect()
 }
 
 /// Records what the interrupted part of the resumed reports lacks, if nothing of it happened again in this run: its own

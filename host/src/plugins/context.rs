@@ -23,8 +23,8 @@ pub(crate) struct Context {
     started: Instant,
     /// End of the time in which the current call counts as active, in milliseconds since `started`.
     active_until: AtomicU64,
-    /// Whether the call in progress makes no progress.
-    stalled: AtomicBool,
+    /// Whether a call is in progress.
+    calling: AtomicBool,
     done: AtomicU64,
     total: AtomicU64,
     phase: Mutex<String>,
@@ -48,7 +48,7 @@ impl Context {
             own_level: AtomicU32::new(0),
             started: stop.now(),
             active_until: AtomicU64::new(0),
-            stalled: AtomicBool::new(false),
+            calling: AtomicBool::new(false),
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
             phase: Mutex::default(),
@@ -102,13 +102,13 @@ impl Context {
         self.stop.since(self.started).saturating_sub(until)
     }
 
-    /// Whether a call is in progress that has made no progress for two seconds.
-    pub(crate) fn is_stalled(&self) -> bool {
-        self.stalled.load(Ordering::Relaxed)
+    /// Time without progress of the call in progress; zero without a call.
+    pub(crate) fn stalled_for(&self) -> Duration {
+        if self.calling.load(Ordering::Relaxed) { self.inactive_time() } else { Duration::ZERO }
     }
 
-    pub(super) fn set_stalled(&self, stalled: bool) {
-        self.stalled.store(stalled, Ordering::Relaxed);
+    pub(super) fn set_calling(&self, calling: bool) {
+        self.calling.store(calling, Ordering::Relaxed);
     }
 
     /// The current activity as the plugin has named it; empty if unset.

@@ -51,8 +51,6 @@ impl CallLimits {
 
 /// Time after which a slow call is first logged; the interval then doubles.
 const SLOW: Duration = Duration::from_secs(30);
-/// Time without progress after which a call counts as stalled.
-const STALLED: Duration = Duration::from_secs(2);
 
 /// Interval at which a call in progress is checked.
 const TICK: Duration = Duration::from_millis(50);
@@ -106,17 +104,18 @@ impl<H: Send + 'static> InstanceThread<H> {
         let (result, returned) = sync_channel(1);
         let caller = self.context.caller();
         self.context.record_activity(Duration::ZERO);
+        self.context.set_calling(true);
         let started = self.context.stop.now();
         let job: Job<H> = Box::new(move |handle| {
             let outcome = call::run_call(caller, call, || work(handle));
             // The receiver no longer exists if the host has abandoned this call.
             let _ = result.send(outcome);
         });
-        if jobs.send(job).is_err() {
-            return Err(ended(call));
-        }
-        let result = self.result_of(call, limits.of_call(call), started, &returned);
-        self.context.set_stalled(false);
+        let result = match jobs.send(job) {
+            Ok(()) => self.result_of(call, limits.of_call(call), started, &returned),
+            Err(_) => Err(ended(call)),
+        };
+        self.context.set_calling(false);
         result
     }
 
@@ -138,7 +137,6 @@ impl<H: Send + 'static> InstanceThread<H> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let inactive = self.context.inactive_time().min(stop.since(started));
-            self.context.set_stalled(inactive >= STALLED);
             if self.context.level() >= ABORT {
                 let since = *aborted.get_or_insert_with(|| stop.now());
                 if stop.clock().until(since + AFTER_ABORT).is_zero() {

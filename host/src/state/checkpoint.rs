@@ -42,6 +42,8 @@ pub struct OutputState {
     /// Whether the output misses findings of the report in progress. If so, it must not remove old findings at the
     /// end of the report.
     pub has_gap: bool,
+    /// Whether the other output of its failover pair has these findings.
+    pub gap_is_covered: bool,
     /// Whether rows of the report in progress were invalid: then, too, the output must not remove old findings.
     pub has_invalid_rows: bool,
     /// Findings of the report in progress that are in its dead letters.

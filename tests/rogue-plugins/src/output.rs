@@ -79,6 +79,8 @@ const ACTS: &[&str] = &[
     "hang",
     "random",
     "unavailable-later",
+    "gone-later",
+    "gone-a-while",
     "unavailable-after-writing",
 ];
 
@@ -125,6 +127,18 @@ impl Rogue {
 
     fn fail(&self, act: &str) -> Result<()> {
         if self.is_due(act)? { Err(unavailable()) } else { Ok(()) }
+    }
+
+    /// After a failed write, `open` fails: always with `act: gone-later`, once with `act: gone-a-while`.
+    fn fail_if_gone(&self) -> Result<()> {
+        let writes = fs::read_to_string(self.services.state_folder()?.join("times")).unwrap_or_default();
+        let is_gone =
+            self.act.starts_with("gone-") && writes.parse::<u64>().is_ok_and(|writes| writes > self.times);
+        if is_gone && (self.act == "gone-later" || self.count("opens")? == 0) {
+            Err(unavailable())
+        } else {
+            Ok(())
+        }
     }
 
     /// Increments a counter that all instances and runs share. Returns its value before.
@@ -202,6 +216,7 @@ impl Output for Rogue {
         rogue.exit("exit-in-open");
         rogue.panic_if("panic-in-open");
         rogue.fail("fail-to-open")?;
+        rogue.fail_if_gone()?;
         rogue.fail_at_random()?;
         if let (Some(log), Some(receipt)) = (&rogue.log, receipt) {
             let length = receipt.0.as_slice().try_into().map_or(0, u64::from_le_bytes);
@@ -258,6 +273,9 @@ impl Output for Rogue {
         self.panic_if("panic-in-write");
         self.fail("fail-to-write")?;
         if self.act == "unavailable-later" && !self.is_due("unavailable-later")? {
+            return Err(unavailable());
+        }
+        if self.act.starts_with("gone-") && self.count("times")? >= self.times {
             return Err(unavailable());
         }
         if self.is_due("hang")? {

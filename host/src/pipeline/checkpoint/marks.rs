@@ -1,11 +1,13 @@
 //! The common mark: the last barrier that all available outputs have committed becomes the checkpoint.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
 
 use super::new_mark::{EndedReport, NewMark};
+use super::parts::AwaitingReport;
 use super::state::{State, Undelivered};
 use crate::pipeline::row_faults::InvalidSince;
 use crate::state::{InvalidOfReport, Missed, MissedChange, MissedReport};
@@ -38,7 +40,9 @@ impl State {
             if !is_at_mark {
                 // A late output has not received all of the current report.
                 for id in &output.ids {
-                    self.checkpoint.outputs.entry(id.clone()).and_modify(|state| state.has_gap = true);
+                    self.checkpoint.outputs.entry(id.clone()).and_modify(|state| {
+                        (state.has_gap, state.gap_is_covered) = (true, false);
+                    });
                 }
             }
         }
@@ -85,15 +89,17 @@ impl State {
             sent.complete = false;
         }
         *self.unsettled.invalid.entry(input.to_owned()).or_default() += dead_letters + lost;
-        let mut missed_by = Vec::new();
-        for output in &mut self.outputs {
+        let (mut missed_by, mut awaiting) = (Vec::new(), BTreeSet::new());
+        for (index, output) in self.outputs.iter_mut().enumerate() {
             let ended = output.take_ended(number, tally.findings());
             output.drop_ahead_report(number, &key);
             dead_letters += ended.dead_letters;
             *self.unsettled.rejected.entry(output.ids[0].clone()).or_default() += ended.dead_letters;
-            // The two outputs of a failover pair together may have everything.
-            if sent.is_some() && ended.missed.is_some() && output.ids.len() == 1 {
+            if sent.is_some() && ended.missed.is_some() && !ended.awaits_part {
                 *self.unsettled.missed.entry(output.ids[0].clone()).or_default() += 1;
+            }
+            if ended.awaits_part {
+                awaiting.insert(index);
             }
             missed_by.push((output.ids[0].clone(), ended.missed));
         }
@@ -104,6 +110,8 @@ impl State {
             reason: "too many invalid rows to keep all as dead letters".to_owned(),
         });
         missed_by.push((input.to_owned(), lost));
+        let missing = missed_by.iter().filter(|(_, missed)| missed.is_some()).count();
+        let is_only_awaiting = missing == awaiting.len();
         let outcome = match (&sent, missed_by.iter().any(|(_, missed)| missed.is_some())) {
             (None, _) => Outcome::Withdrawn,
             (Some(_), true) => Outcome::Missed,
@@ -122,8 +130,13 @@ impl State {
             let tally = Arc::clone(&tally);
             self.undelivered.push_back((number, Undelivered { event, tally, started }));
         }
+        let report = StoredReport::new(ReportKey::clone(&key), outcome).with_dead_letters(dead_letters);
+        if sent.is_some() && !awaiting.is_empty() {
+            let input = input.to_owned();
+            self.awaiting.push(AwaitingReport { input, report: report.clone(), awaiting, is_only_awaiting });
+        }
         self.since.reports.extend(sent);
-        StoredReport::new(ReportKey::clone(&key), outcome).with_dead_letters(dead_letters)
+        report
     }
 
     /// Collects what is stored and published, for the inputs.

@@ -87,7 +87,10 @@ impl OutputProgress {
         let is_at_mark = self.ended.front().is_some_and(|(number, _)| *number == mark);
         let ended = if is_at_mark { self.ended.pop_front() } else { None };
         ended.map_or_else(
-            || Ended { missed: Some(Missed { findings, reason: self.excluded_by.clone() }), dead_letters: 0 },
+            || {
+                let missed = Some(Missed { findings, reason: self.excluded_by.clone() });
+                Ended { missed, ..Ended::default() }
+            },
             |(_, ended)| ended,
         )
     }
@@ -113,7 +116,8 @@ impl OutputProgress {
             let Some(report) = &new.ended else { continue };
             let is_known = self.ahead.iter().any(|(number, ahead)| *number == 0 && ahead.key == *report.key);
             let ended = self.ended.iter().find(|(barrier, _)| barrier == number);
-            let Ended { missed, dead_letters } = ended.map(|(_, ended)| ended.clone()).unwrap_or_default();
+            let Ended { missed, dead_letters, .. } =
+                ended.map(|(_, ended)| ended.clone()).unwrap_or_default();
             if !is_known {
                 let key = ReportKey::clone(&report.key);
                 self.ahead.push_back((*number, AheadReport { key, missed, dead_letters }));

@@ -8,6 +8,7 @@ use scanbridge_observe::ReportEvent;
 use scanbridge_plugin_api::{Position, Stored, StoredReport};
 
 use super::new_mark::NewMark;
+use super::parts::AwaitingReport;
 use super::receipts::{OutputIds, OutputProgress};
 use crate::pipeline::row_faults::{ReportTally, RowFaults};
 use crate::state::{Checkpoint, InstanceKeys, Ledger, SinceCheckpoint};
@@ -74,6 +75,8 @@ pub(super) struct State {
     pub(super) undelivered: VecDeque<(u64, Undelivered)>,
     /// Reports that every counted output has published, and that the watchers have not received.
     pub(super) delivered: Vec<ReportEvent>,
+    /// Reports that await a part of a failover pair.
+    pub(super) awaiting: Vec<AwaitingReport>,
     /// How many checkpoints the ledger has got, and when the last one.
     pub(super) written: (u64, String),
 }
@@ -112,6 +115,7 @@ impl State {
             notifications,
             undelivered: VecDeque::new(),
             delivered: Vec::new(),
+            awaiting: Vec::new(),
             written: (0, String::new()),
         }
     }

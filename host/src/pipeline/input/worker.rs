@@ -166,7 +166,7 @@ impl SinceMark {
 }
 
 /// Why a missed report is missed by an optional output that was left behind.
-const LEFT_BEHIND: &str = "the output accepted nothing for two seconds while its queue was full";
+const LEFT_BEHIND: &str = "a call of the output made no progress while its queue was full";
 
 /// Interval at which a waiting input checks for new commits.
 pub(super) const TICK: Duration = Duration::from_millis(200);
@@ -313,8 +313,8 @@ impl InputWorker<'_> {
         self.summary.metrics = context.map(|context| context.metrics().to_list()).unwrap_or_default();
     }
 
-    /// Waits while an output's queue is full, so a slow output slows down the input. An optional output that accepts
-    /// nothing for two seconds is left behind: later findings are dropped for it, and checkpoints do not wait for it.
+    /// Waits while an output's queue is full, so a slow output slows down the input. An optional output whose call makes
+    /// no progress is soon left behind: later findings are dropped for it, and checkpoints do not wait for it.
     pub(super) fn send(&self, item: &Item) {
         for (number, output) in self.outputs.iter().enumerate() {
             let is_left_behind = output.put(item);

@@ -15,6 +15,8 @@ pub(super) struct Account {
     pub(super) summary: OutputSummary,
     pub(super) report: Option<OpenReport>,
     pub(super) has_gap: bool,
+    /// Whether the other output of the failover pair has what this one lacks.
+    pub(super) gap_is_covered: bool,
     /// Receipt of the last commit.
     pub(super) receipt: Option<Receipt>,
     pub(super) dead_letters: DeadLetterEnd,
@@ -40,6 +42,8 @@ impl Account {
 pub(in crate::pipeline) struct Ended {
     /// The findings for which there is no dead letter.
     pub(in crate::pipeline) missed: Option<Missed>,
+    /// Whether nothing is missed as soon as the other output of the failover pair has completed its part.
+    pub(in crate::pipeline) awaits_part: bool,
     /// Findings of the report that became dead letters.
     pub(in crate::pipeline) dead_letters: u64,
 }

@@ -69,7 +69,8 @@ impl Destination {
             plugin: opener.plugin().to_owned(),
             ..OutputSummary::default()
         };
-        let OutputState { receipt, has_gap, has_invalid_rows, rejected, report, counts: before, .. } = from;
+        let OutputState { receipt, has_gap, gap_is_covered, has_invalid_rows, rejected, report, .. } = from;
+        let before = from.counts;
         let end = from.dead_letters;
         let report = report.map(|report| OpenReport {
             has_findings: true,
@@ -78,8 +79,8 @@ impl Destination {
             ..OpenReport::new(ReportBegin::of_state(report))
         });
         let receipt = receipt.map(Receipt);
-        let account =
-            Account { summary, report, has_gap, receipt, dead_letters: end, ended: Ended::default() };
+        let ended = Ended::default();
+        let account = Account { summary, report, has_gap, gap_is_covered, receipt, dead_letters: end, ended };
         Self {
             opener,
             thread,
@@ -165,26 +166,59 @@ impl Destination {
 
     /// State of the last commit, for the ledger.
     pub(super) fn state_at_commit(&self) -> OutputState {
-        let Account { has_gap, dead_letters, ref report, ref receipt, .. } = self.committed;
+        let Account { has_gap, gap_is_covered, dead_letters, ref report, ref receipt, .. } = self.committed;
         let has_invalid_rows = report.as_ref().is_some_and(|report| report.has_invalid_rows);
         let rejected = report.as_ref().map_or(0, |report| report.rejected);
         let report =
             report.as_ref().filter(|report| report.has_findings).map(|report| (&*report.begin.report).into());
         let receipt = receipt.as_ref().map(|receipt| receipt.0.clone());
         let (ahead, counts) = (Vec::new(), self.before.plus(self.committed.counts()));
-        OutputState { receipt, has_gap, has_invalid_rows, rejected, dead_letters, report, ahead, counts }
+        OutputState {
+            receipt,
+            has_gap,
+            gap_is_covered,
+            has_invalid_rows,
+            rejected,
+            dead_letters,
+            report,
+            ahead,
+            counts,
+        }
     }
 
     /// Another output takes over after the last commit: this one will not receive the rest of the current report.
     pub(super) fn yield_to_failover(&mut self) {
         self.drop_instance();
+        self.committed.gap_is_covered |= !self.committed.has_gap;
         self.committed.has_gap = true;
         self.current = self.committed.clone();
     }
 
-    /// Marks the current report as incomplete for this output.
-    pub(super) fn mark_gap(&mut self) {
-        self.current.has_gap = true;
+    /// Marks the current report as incomplete for this output. `is_covered`: the other output of the failover pair has
+    /// the rest.
+    pub(super) fn mark_gap(&mut self, is_covered: bool) {
+        (self.current.has_gap, self.current.gap_is_covered) = (true, is_covered);
+    }
+
+    /// Whether the output lacks findings of the current report.
+    pub(super) fn has_gap(&self) -> bool {
+        self.current.has_gap
+    }
+
+    /// Whether the output lacks findings of the current report that the other output of the failover pair lacks too.
+    pub(super) fn lacks_findings(&self) -> bool {
+        self.current.has_gap && !self.current.gap_is_covered
+    }
+
+    /// Whether the output has all findings of the report in progress up to the last commit, together with the other output
+    /// of its failover pair.
+    pub(super) fn has_all_with_pair(&self) -> bool {
+        if self.committed.report.is_some() { !self.lacks_findings() } else { self.committed.gap_is_covered }
+    }
+
+    /// The part of this report that an output has committed before the other output of the failover pair took over.
+    pub(super) fn part_of(&self, report: &ReportStart) -> Option<&OpenReport> {
+        self.committed.report.as_ref().filter(|part| self.committed.has_gap && part.is_report(report))
     }
 
     /// Sets whether the following writes repeat earlier ones.
@@ -253,6 +287,22 @@ impl Destination {
         self.late.clear();
         self.committed = self.current.clone();
         Ok(self.state_at_commit())
+    }
+
+    /// The report in progress.
+    pub(super) fn report(&self) -> Option<&ReportBegin> {
+        self.current.report.as_ref().map(|report| &report.begin)
+    }
+
+    /// Counts dead letters of another output as those of the report that has just ended.
+    pub(super) fn add_dead_letters_of_report(&mut self, dead_letters: u64) {
+        self.current.ended.dead_letters += dead_letters;
+    }
+
+    /// Closes the instance, and rolls the counts back to the last commit.
+    pub(super) fn roll_back(&mut self) {
+        self.drop_instance();
+        self.current = self.committed.clone();
     }
 
     /// What this output missed of the report that ended before the last commit.

@@ -29,6 +29,9 @@ struct LiveState {
     circuit_open: bool,
 }
 
+/// Time without progress of a call after which its output counts as slow.
+const STALLED: Duration = Duration::from_secs(2);
+
 impl LiveOutput {
     pub(super) fn new(outputs: Vec<(String, &'static Context)>, queue: Arc<Queue>) -> Self {
         let counts = vec![LiveCounts::default(); outputs.len()];
@@ -60,7 +63,7 @@ impl LiveOutput {
             self.outputs.iter().zip(&live.counts).enumerate().map(|(index, ((id, context), counts))| {
                 let is_standby = index > 0;
                 let state = match live.state {
-                    OutputState::Ok if context.is_stalled() => OutputState::Slow,
+                    OutputState::Ok if context.stalled_for() >= STALLED => OutputState::Slow,
                     OutputState::Diverted if is_standby => OutputState::Ok,
                     state => state,
                 };

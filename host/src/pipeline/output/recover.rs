@@ -27,7 +27,7 @@ impl OutputWorker {
             let pause = outage.failed(&error, now);
             let switches = outage.breaker_is_open() || pause.is_none();
             if switches && self.pair.can_fail_over() {
-                self.pair.fail_over(&error, now + policy.longest);
+                self.pair.fail_over(&error, now + policy.longest, self.last_mark);
                 self.outage = None;
                 self.show();
             } else {
@@ -123,9 +123,9 @@ impl OutputWorker {
         match begun {
             // The other output has begun this report: this one receives the rest.
             Some(begin) if !active.is_inside(&begin.report) => {
-                active.begin(&begin, true)?;
+                self.pair.begin_part(&begin, true)?;
                 if missed_beginning {
-                    active.mark_gap();
+                    self.pair.mark_gap();
                 }
             }
             _ => active.resume_report()?,

@@ -25,6 +25,7 @@ impl Destination {
         }
         // An output that receives only the rest of a report has missed its beginning.
         self.current.has_gap = if is_resumable { self.current.has_gap } else { begin.continued };
+        self.current.gap_is_covered &= is_resumable;
         // An output without a commit has nothing to resume.
         let continued = is_resumable && self.current.receipt.is_some();
         let previous = self.current.report.take();
@@ -61,7 +62,7 @@ impl Destination {
         if !self.has_started {
             self.resume_report()?;
         }
-        self.end(&ReportEnd::default().with_deliver(deliver).with_reason(reason), true)
+        self.end(&ReportEnd::default().with_deliver(deliver).with_reason(reason), true, None)
     }
 
     /// Counts this output's part of a report as undelivered, because it can no longer be ended.
@@ -76,14 +77,20 @@ impl Destination {
         self.current.report.iter_mut().for_each(|report| report.is_invalid = true);
     }
 
-    pub(super) fn end(&mut self, end: &ReportEnd, has_gap: bool) -> Result<(), PluginError> {
+    /// Ends the report. `was_dropped`: findings of it were dropped for this output; `open_part`: the other output of the
+    /// failover pair has a part of it that is not completed.
+    pub(super) fn end(
+        &mut self,
+        end: &ReportEnd,
+        was_dropped: bool,
+        open_part: Option<Missed>,
+    ) -> Result<(), PluginError> {
         let Some(report) = self.current.report.take() else {
             return Err(PluginError::bug("plugin bug: report end without a report start"));
         };
         let mut end = end.clone();
-        let was_dropped = has_gap;
-        let has_gap = has_gap || self.current.has_gap;
-        end.complete &= !has_gap && !report.has_invalid_rows;
+        let lacks_findings = was_dropped || report.is_invalid || self.lacks_findings();
+        end.complete &= !was_dropped && !self.current.has_gap && !report.has_invalid_rows;
         if report.is_invalid {
             (end.complete, end.deliver) = (false, false);
         }
@@ -92,11 +99,13 @@ impl Destination {
             (_, true) => "the output was unavailable or its queue was full",
             _ => "another output received a part of the report, or an interrupted run did not deliver it",
         };
-        let missed = (has_gap || report.is_invalid).then(|| Missed {
+        let missed = lacks_findings.then(|| Missed {
             findings: report.begin.tally.findings().saturating_sub(report.received),
             reason: reason.to_owned(),
         });
-        self.current.ended = Ended { missed, dead_letters: report.rejected };
+        let awaits_part = missed.is_none() && open_part.is_some();
+        self.current.ended =
+            Ended { missed: missed.or(open_part), awaits_part, dead_letters: report.rejected };
         for filter in &self.filters {
             // The output must not remove findings of an asset that the filters exclude.
             let ranges = end.clean_assets.into_iter();
@@ -125,7 +134,7 @@ impl Destination {
         } else {
             self.current.summary.undelivered += report.records.total();
         }
-        self.current.has_gap = false;
+        (self.current.has_gap, self.current.gap_is_covered) = (false, false);
     }
 
     /// Ends the current report so that the output rolls back what it can: nothing will resume it.

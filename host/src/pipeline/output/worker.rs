@@ -43,6 +43,8 @@ pub(in crate::pipeline) struct OutputWorker {
     /// The error with which the output could not be opened at the start of the run, if it is retryable.
     open_error: Option<PluginError>,
     pub(super) ahead: Ahead,
+    /// The last barrier that was committed.
+    pub(super) last_mark: u64,
 }
 
 impl OutputWorker {
@@ -69,7 +71,7 @@ impl OutputWorker {
         let resumes = destination.capabilities().resume != Resume::None;
         Self {
             number,
-            pair: Pair::new(destination, standby, control.stop.now()),
+            pair: Pair::new(destination, standby, control.stop.now(), (number, Arc::clone(&checkpoints))),
             required,
             delivery,
             queue,
@@ -82,6 +84,7 @@ impl OutputWorker {
             rate_limit: RateLimit::default(),
             open_error,
             ahead: Ahead::new(ahead),
+            last_mark: 0,
         }
     }
 
@@ -173,10 +176,7 @@ impl OutputWorker {
                 self.ahead.end();
                 Ok(())
             }
-            Item::End { end, has_gap } => {
-                let has_gap = *has_gap;
-                self.active().end(end, has_gap)
-            }
+            Item::End { end, has_gap } => self.pair.end(end, *has_gap),
             Item::Mark(mark) => self.commit(*mark),
         }
     }
@@ -191,7 +191,7 @@ impl OutputWorker {
             );
             return Ok(());
         }
-        self.active().begin(begin, begin.continued)
+        self.pair.begin(begin)
     }
 
     fn write(&mut self, batch: &Arc<SharedBatch>) -> Result<(), PluginError> {
@@ -255,11 +255,14 @@ impl OutputWorker {
         let skipped = self.ahead.take_ended();
         let ended = skipped.as_ref().map_or_else(
             || self.active().ended().clone(),
-            |ahead| Ended { missed: ahead.missed.clone(), dead_letters: ahead.dead_letters },
+            |ahead| {
+                let (missed, dead_letters) = (ahead.missed.clone(), ahead.dead_letters);
+                Ended { missed, dead_letters, ..Ended::default() }
+            },
         );
         let ended = mark.ends_report.then_some(ended);
-        let committed = self.checkpoints.committed(self.number, mark, states, ended);
-        committed?;
+        self.checkpoints.committed(self.number, mark, states, ended)?;
+        self.last_mark = mark.number;
         if let Some(skipped) = &skipped {
             self.ahead.remove(&skipped.key);
         }
@@ -315,7 +318,7 @@ impl OutputWorker {
         if !self.pair.probe_primary(self.control.stop.now(), self.delivery.retry.longest) {
             return Ok(());
         }
-        let returned = self.pair.return_to_primary(self.retry_buffer.report.as_ref(), &self.checkpoints);
+        let returned = self.pair.return_to_primary(self.retry_buffer.report.as_ref());
         if !self.pair.has_failed_over() {
             self.outage = None;
             self.queue.set_unavailable(false);
@@ -325,7 +328,7 @@ impl OutputWorker {
     }
 
     fn finish_primary_report(&mut self) {
-        if let Err(error) = self.pair.finish_primary_report(&self.checkpoints) {
+        if let Err(error) = self.pair.finish_primary_report() {
             self.control.record_failure(Failure::new(self.pair.primary.id(), &error));
         }
     }

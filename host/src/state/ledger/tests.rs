@@ -28,6 +28,7 @@ fn checkpoint(step: u8) -> Checkpoint {
     let state = OutputState {
         receipt: Some(vec![step; 100]),
         has_gap: !step.is_multiple_of(2),
+        gap_is_covered: step.is_multiple_of(5),
         dead_letters: DeadLetterEnd { number: step.into(), bytes: 0 },
         report: step.is_multiple_of(2).then(ReportRecord::default),
         has_invalid_rows: step.is_multiple_of(3),

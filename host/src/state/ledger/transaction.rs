@@ -22,6 +22,8 @@ use crate::state::record::{RunRecord, RunState};
 struct OutputRow {
     has_gap: bool,
     #[serde(default)]
+    gap_is_covered: bool,
+    #[serde(default)]
     has_invalid_rows: bool,
     #[serde(default)]
     rejected: u64,
@@ -48,13 +50,14 @@ impl Ledger {
         let mut receipts: BTreeMap<String, Vec<u8>> = self.all(RECEIPTS)?.into_iter().collect();
         let ends = self.dead_letter_ends()?;
         for (id, row) in self.all(OUTPUTS)? {
-            let OutputRow { has_gap, has_invalid_rows, rejected, report, ahead, counts } =
+            let OutputRow { has_gap, gap_is_covered, has_invalid_rows, rejected, report, ahead, counts } =
                 self.parse(&row)?;
             let receipt = receipts.remove(&id);
             let dead_letters = ends.get(&id).copied().unwrap_or_default();
             let state = OutputState {
                 receipt,
                 has_gap,
+                gap_is_covered,
                 has_invalid_rows,
                 rejected,
                 dead_letters,
@@ -118,9 +121,10 @@ impl Ledger {
                     Some(receipt) => receipts.insert(output.as_str(), receipt.as_slice())?,
                     None => receipts.remove(output.as_str())?,
                 };
-                let OutputState { has_gap, has_invalid_rows, rejected, report, ahead, counts, .. } =
-                    state.clone();
-                let row = OutputRow { has_gap, has_invalid_rows, rejected, report, ahead, counts };
+                let OutputState { report, ahead, counts, .. } = state.clone();
+                let OutputState { has_gap, gap_is_covered, has_invalid_rows, rejected, .. } = *state;
+                let row =
+                    OutputRow { has_gap, gap_is_covered, has_invalid_rows, rejected, report, ahead, counts };
                 put(transaction, OUTPUTS, output, &row)?;
             }
             for (output, state) in &checkpoint.outputs {

@@ -84,3 +84,18 @@ fn run_ends_within_ten_seconds_of_a_stop_request() {
     });
     runs.into_iter().for_each(|run| run.join().unwrap());
 }
+
+/// An optional output whose call never returns: the input waits for it half a second, not until `hang_secs`.
+#[test]
+fn optional_output_that_accepts_nothing_costs_the_others_half_a_second() {
+    let never = "id: never, plugin: Rogue, required: no, hang_secs: 600, queue: { findings: 1 }, \
+                 with: { act: hang, times: 1000 }";
+    let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", never]).with_hangs();
+    let summary = case.run();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Partial, 70), "{summary:?}");
+    assert_eq!(summary.inputs[0].reports_list[0].duration_ms, 500, "{summary:?}");
+    assert_eq!((summary.outputs[0].records, summary.outputs[1].undelivered), (9, 9), "{summary:?}");
+    assert_eq!(case.log(0), everything(true));
+    let missed = case.ledger().missed().unwrap();
+    assert_eq!(missed[0].missed.reason, "a call of the output made no progress while its queue was full");
+}

@@ -10,7 +10,7 @@ use scanbridge::pipeline::{RunStatus, Stop, Summary};
 use crate::case::{Case, FAST, everything};
 
 /// A pipeline whose input becomes unavailable after four of the nine findings: that ends its first run.
-fn interrupted(outputs: &[&str]) -> Case {
+pub(crate) fn interrupted(outputs: &[&str]) -> Case {
     let mut case = Case::new("unavailable-midway", outputs);
     let input = format!("{{ id: in, plugin: Rogue, {FAST}, with");
     assert!(case.text.contains(&input));

@@ -4,6 +4,7 @@
 
 mod capabilities;
 mod case;
+mod failover;
 mod hang;
 mod interruption;
 mod invalid_rows;
@@ -113,39 +114,6 @@ fn a_hung_output_that_is_not_required_is_named_and_the_others_get_everything() {
     assert_eq!((summary.status, summary.exit_code()), (RunStatus::Partial, 70), "{summary:?}");
     assert_eq!((summary.outputs[0].records, summary.outputs[1].undelivered), (9, 9), "{summary:?}");
     assert_eq!(case.log(0), everything(true));
-}
-
-#[test]
-fn the_standby_takes_over_when_the_breaker_opens() {
-    let primary = "id: primary, plugin: Rogue, failover: standby, \
-                   retry: { initial_secs: 1, max_secs: 600, max_elapsed_secs: 600, breaker_failures: 1 }, \
-                   with: { act: fail-to-write, times: 1000, log: LOG }";
-    let case = Case::new("behave", &[primary, "id: standby, plugin: Rogue, with: { log: LOG }"]);
-    let summary = case.run();
-    assert_eq!(summary.exit_code(), 0, "{summary:?}");
-    let [first, second] = &summary.outputs[..] else { panic!("two outputs") };
-    assert_eq!(first.records, 0, "{summary:?}");
-    assert_eq!(first.diverted, 9, "{summary:?}");
-    assert_eq!(second.records, 9, "{summary:?}");
-    assert_eq!(case.log(0), Vec::<String>::new());
-    assert_eq!(case.log(1), everything(true), "it received the complete report");
-}
-
-#[test]
-fn primary_output_is_used_again_after_two_good_probes() {
-    // Slow enough that the probes, one second apart, happen within the report.
-    let primary = "id: primary, plugin: Rogue, failover: standby, max_findings_per_sec: 2, \
-                   retry: { initial_secs: 1, max_secs: 1, max_elapsed_secs: 600, breaker_failures: 1 }, \
-                   with: { act: fail-to-write, times: 1, log: LOG }";
-    let case = Case::new("behave", &[primary, "id: standby, plugin: Rogue, with: { log: LOG }"]);
-    let summary = case.run();
-    assert_eq!(summary.exit_code(), 0, "{summary:?}");
-    let (first, second) = (case.log(0), case.log(1));
-    assert!(first.len() > 1 && second.len() > 1, "{first:?} {second:?}");
-    assert_eq!(second.last().unwrap(), "end rogue.xml complete=false");
-    assert_eq!(first.last().unwrap(), "end rogue.xml complete=false");
-    let findings = second[..second.len() - 1].iter().chain(&first[..first.len() - 1]).cloned();
-    assert_eq!(findings.collect::<Vec<_>>(), everything(false)[..9]);
 }
 
 #[test]
