@@ -7,7 +7,7 @@ use std::path::Path;
 
 use config_catalogue::FakeCatalogue;
 use scanbridge::config::{self, Pipeline, Problems};
-use scanbridge_observe::{BundleResult, RestartKeys, ScheduleKeys};
+use scanbridge_observe::{BundleResult, LogKeys, LogTarget, RestartKeys, ScheduleKeys, ServiceFile};
 
 fn text(keys: &str) -> String {
     format!(
@@ -169,8 +169,14 @@ fn service_file_is_read_and_its_errors_are_reported() {
         read("service: 1\npipelines: [a, /b]\nmax_running: 2\ngroups: { g: 3 }\nlog: { level: debug }\n")
             .unwrap();
     assert_eq!(settings.pipelines, [folder.path().join("a").display().to_string(), "/b".to_owned()]);
-    assert_eq!((settings.max_running, settings.groups["g"], settings.log_level.as_str()), (2, 3, "debug"));
-    assert_eq!(read("service: 1\n").unwrap().max_running, 4);
+    assert_eq!((settings.max_running, settings.groups["g"], settings.log.level.as_str()), (2, 3, "debug"));
+    assert_eq!(read("service: 1\n").unwrap(), ServiceFile::default());
+    let log =
+        read("service: 1\nlog: { to: file, file: log/s.log, rotate_bytes: 1 MiB, keep: 0 }\n").unwrap().log;
+    let file = folder.path().join("log/s.log").display().to_string();
+    let level = "info".to_owned();
+    assert_eq!(log, LogKeys { to: LogTarget::File, file, rotate_bytes: 1 << 20, keep: 0, level });
+    assert_eq!(read("service: 1\nlog: { to: journal }\n").unwrap().log.to, LogTarget::Journal);
     for (text, message) in [
         ("max_running: 2\n", "`service` is missing"),
         ("service: 2\n", "`service` must be 1"),
@@ -179,7 +185,16 @@ fn service_file_is_read_and_its_errors_are_reported() {
         ("service: 1\ngroups: [a]\n", "`groups` must be a mapping"),
         ("service: 1\ngroups: { a: many }\n", "`a` must be a number"),
         ("service: 1\nlog: { level: wrn }\n", "did you mean `warn`?"),
-        ("service: 1\nlog: { to: syslog }\n", "unknown key `to`"),
+        ("service: 1\nlog: { to: journl }\n", "did you mean `journal`?"),
+        ("service: 1\nlog: { form: json }\n", "unknown key `form`"),
+        ("service: 1\nlog: { to: file }\n", "`to: file` requires `file`"),
+        ("service: 1\nlog: { file: a }\n", "`file` requires `to: file`"),
+        ("service: 1\nlog: { to: journal, keep: 3 }\n", "`keep` requires `to: file`"),
+        ("service: 1\nlog: { to: file, file: a, rotate_bytes: big }\n", "`rotate_bytes` must be a size"),
+        (
+            "service: 1\nlog: { to: file, file: a, keep: 1001 }\n",
+            "`keep` must be a whole number between 0 and 1000",
+        ),
         ("service: [\n", "service.yaml:"),
     ] {
         let problems = read(text).unwrap_err().to_string();

@@ -125,17 +125,48 @@ pub struct ServiceFile {
     pub max_running: u64,
     /// Places of each group.
     pub groups: std::collections::BTreeMap<String, u64>,
+    /// The log.
+    pub log: LogKeys,
+}
+
+/// The log of the service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogKeys {
+    /// Where it goes.
+    pub to: LogTarget,
+    /// The log file; empty for another target.
+    pub file: String,
+    /// Size after which the file is rotated, in bytes; 0 for never.
+    pub rotate_bytes: u64,
+    /// Number of older files.
+    pub keep: u64,
     /// The least severe level that is logged: `error`, `warn`, `info`, `debug`.
-    pub log_level: String,
+    pub level: String,
+}
+
+/// Where the log of the service goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogTarget {
+    /// Standard error.
+    #[default]
+    Stderr,
+    /// The journal of systemd, with fields.
+    Journal,
+    /// A file.
+    File,
+}
+
+impl Default for LogKeys {
+    fn default() -> Self {
+        let (to, file) = (LogTarget::Stderr, String::new());
+        Self { to, file, rotate_bytes: 50 << 20, keep: 5, level: "info".to_owned() }
+    }
 }
 
 impl Default for ServiceFile {
     fn default() -> Self {
-        Self {
-            pipelines: Vec::new(),
-            max_running: 4,
-            groups: Default::default(),
-            log_level: "info".to_owned(),
-        }
+        Self { pipelines: Vec::new(), max_running: 4, groups: Default::default(), log: LogKeys::default() }
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::durations;
+
 /// Counts by name, for example `findings`. Names are those of the summary.
 pub type Counts = BTreeMap<String, u64>;
 
@@ -94,5 +96,6 @@ pub(crate) fn is_count(name: &str) -> bool {
     };
     INPUT_COUNTS.contains(&name)
         || OUTPUT_COUNTS.iter().any(|(count, _)| *count == name)
+        || durations::is_count(name)
         || is_finding().unwrap_or_default()
 }

@@ -1,10 +1,12 @@
 //! Times of a cron pattern in a time zone. The host checks patterns with it, the service starts runs by it.
 
-use std::fmt;
+use std::time::Duration;
+use std::{fmt, fs};
 
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A valid cron pattern with its time zone. It has at least one time.
 #[derive(Clone)]
@@ -153,6 +155,24 @@ impl Cron {
                 .collect();
         times.windows(2).map(|pair| pair[1].duration_since(pair[0])).min()
     }
+}
+
+/// The delay of every start of a pipeline: fixed for the machine and the pipeline, so that each start is known, and that the
+/// machines and pipelines of a site do not all start at once.
+#[must_use]
+pub fn fixed_delay(machine: &str, pipeline: &str, jitter_secs: u64) -> Duration {
+    let hash = xxh3_64(format!("{machine}\0{pipeline}").as_bytes());
+    Duration::from_secs(hash % jitter_secs.saturating_add(1))
+}
+
+/// What identifies this machine.
+#[must_use]
+pub fn machine_id() -> String {
+    ["/etc/machine-id", "/etc/hostname"]
+        .iter()
+        .find_map(|file| fs::read_to_string(file).ok())
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
 }
 
 impl fmt::Debug for Cron {

@@ -157,7 +157,8 @@ pub struct OutputTick {
     pub id: String,
     /// What it does.
     pub state: OutputState,
-    /// Counts: `records`, `filtered`, `rejected`, `undelivered`, `diverted`, `retried`, `derived`, `bytes`.
+    /// Counts: `records`, `filtered`, `rejected`, `undelivered`, `diverted`, `retried`, `derived`, `bytes`, and those of
+    /// [`Durations`](crate::Durations).
     pub counts: Counts,
     /// Findings in its queue.
     pub queue_findings: u64,

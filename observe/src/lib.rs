@@ -8,6 +8,7 @@ mod channel;
 mod chart;
 mod counts;
 mod cron;
+mod durations;
 mod event;
 mod metrics;
 mod report;
@@ -16,15 +17,21 @@ mod summary;
 mod view;
 mod wording;
 
-pub use bundle::{Bundle, BundleResult, BundledFile, RestartKeys, ScheduleKeys, ServiceFile, ServiceKeys};
+pub use bundle::{
+    Bundle, BundleResult, BundledFile, LogKeys, LogTarget, RestartKeys, ScheduleKeys, ServiceFile,
+    ServiceKeys,
+};
 pub use channel::{LineError, LineReader, MAX_LINE, write_line};
 pub use counts::{Counts, RunResult, Totals, UnixSeconds};
-pub use cron::{Cron, CronError};
+pub use cron::{Cron, CronError, fixed_delay, machine_id};
+pub use durations::Durations;
 pub use event::{
     FailureEvent, Hello, InputState, InputTick, OutputReference, OutputState, OutputTick, PluginReference,
     ReportEvent, RunEvent, Tick,
 };
-pub use metrics::{MetricsFormat, PipelineState, ServiceMetrics, metrics_of_run, metrics_of_service};
+pub use metrics::{
+    HttpMetrics, MetricsFormat, PipelineState, ServiceMetrics, metrics_of_run, metrics_of_service,
+};
 pub use report::{Sample, Samples, html_report};
 pub use request::{ServiceRequest, StopAt};
 pub use summary::{

@@ -8,8 +8,9 @@ use prometheus_client::registry::Registry;
 
 mod families;
 mod family;
+mod timing;
 
-pub use families::{PipelineState, ServiceMetrics};
+pub use families::{HttpMetrics, PipelineState, ServiceMetrics};
 use family::Family;
 
 use crate::view::PipelineView;
@@ -101,9 +102,11 @@ mod tests {
     use std::io::Write;
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
+    use std::time::Duration;
 
     use serde_json::json;
 
+    use super::family::Kind;
     use super::*;
     use crate::counts::{Counts, Totals};
     use crate::event::{
@@ -139,7 +142,12 @@ mod tests {
         let output = OutputTick {
             id: "siem".to_owned(),
             state: OutputState::Retrying,
-            counts: Counts::from([("records".to_owned(), 2)]),
+            counts: Counts::from([
+                ("records".to_owned(), 2),
+                ("write_seconds.0.02".to_owned(), 4),
+                ("write_seconds.longer".to_owned(), 1),
+                ("write_seconds.micros".to_owned(), 61_000_000),
+            ]),
             queue_findings: 9,
             oldest_unsent: Some("1970-01-01T00:33:20.5Z".to_owned()),
             ..OutputTick::default()
@@ -170,11 +178,16 @@ mod tests {
             interval_seconds: Some(3600.0),
             next_run: Some(3000.0),
             resident_bytes: Some(12_000_000),
+            cpu_seconds: 1.25,
         }
     }
 
     fn service() -> ServiceMetrics {
+        let mut http = HttpMetrics::default();
+        http.requests.insert(("/metrics".to_owned(), "GET".to_owned(), 200), 3);
+        http.durations.entry("/metrics".to_owned()).or_default().add(Duration::from_millis(3));
         ServiceMetrics {
+            http,
             states: STATES,
             reload_successful: true,
             started: 990.0,
@@ -221,8 +234,12 @@ mod tests {
         let (view, state) = (view(), state());
         let mut table = "| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n".to_owned();
         for family in all_families(&service(), &[(&view, &state)]) {
-            let Family { name, help, is_counter, after_run, .. } = family;
-            let (kind, end) = if is_counter { ("counter", "_total") } else { ("gauge", "") };
+            let Family { name, help, kind, after_run, .. } = family;
+            let (kind, end) = match kind {
+                Kind::Counter => ("counter", "_total"),
+                Kind::Gauge => ("gauge", ""),
+                Kind::Histogram => ("histogram", ""),
+            };
             let labels = family.series[0].labels.iter().map(|(label, _)| format!("`{label}`"));
             let labels = labels.collect::<Vec<_>>().join(", ");
             let mark = if after_run { " †" } else { "" };

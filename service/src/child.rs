@@ -13,6 +13,8 @@ use std::time::Duration;
 use std::{io, thread};
 
 use command_fds::{CommandFdExt, FdMapping};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_observe::{LineError, LineReader, RunEvent, ServiceRequest, write_line};
 
@@ -26,6 +28,8 @@ pub(crate) struct Run {
     requests: UnixStream,
     /// Number of the run, once it has reported it.
     number: Arc<AtomicU64>,
+    /// Processor time, once the process has ended.
+    cpu_micros: u64,
 }
 
 /// What the service gives to each run.
@@ -94,7 +98,8 @@ impl Run {
         drop(command);
         let number = Arc::new(AtomicU64::new(0));
         let stderr = child.stderr.take();
-        let run = Self { child, requests: ours.try_clone()?, number: Arc::clone(&number) };
+        let (requests, number_of_run) = (ours.try_clone()?, Arc::clone(&number));
+        let run = Self { child, requests, number: number_of_run, cpu_micros: 0 };
         if let Some(stderr) = stderr {
             let (log, pipeline) = (Arc::clone(log), start.pipeline.to_owned());
             let read = move || copy_log(stderr, &log, &pipeline, &number);
@@ -123,12 +128,30 @@ impl Run {
 
     /// How the process ended; `None` while it runs.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        let before = cpu_of_children();
+        let ended = self.child.try_wait().ok().flatten();
+        if ended.is_some() {
+            self.cpu_micros = cpu_of_children().saturating_sub(before);
+        }
+        ended
+    }
+
+    /// Processor time in microseconds, once the process has ended.
+    pub(crate) fn cpu_micros(&self) -> u64 {
+        self.cpu_micros
     }
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
+}
+
+/// Processor time of all children that were waited for, in microseconds. `/proc` counts in hundredths of a second, and many
+/// runs are shorter.
+fn cpu_of_children() -> u64 {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return 0 };
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    u64::try_from(micros).unwrap_or_default()
 }
 
 /// The exit code, or `None` and the signal in words.

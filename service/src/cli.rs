@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::install::Install;
 use crate::log_sink::LogFormat;
+use crate::uninstall::Uninstall;
 
 /// Run and control many pipelines
 #[derive(Debug, Parser)]
@@ -56,7 +57,7 @@ pub(crate) struct Serve {
     /// Refuse to start if one pipeline is invalid
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Append the log to this file; SIGHUP opens it again after a rotation [default: standard error]
+    /// Append the log to this file; SIGHUP opens it again [default: `log` of the service file, else standard error]
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
 }
@@ -121,15 +122,18 @@ pub(crate) enum ServiceCommand {
     },
     /// Install the systemd unit of the service
     Install(Install),
-    /// Remove the systemd unit; state and configuration are kept
-    Uninstall {
-        /// Name of the unit
-        #[arg(long, default_value = "scanbridge")]
-        name: String,
-        /// Root directory, for packaging
-        #[arg(long, default_value = "/", value_name = "DIR")]
-        root: PathBuf,
-    },
+    /// Remove the systemd unit; state and configuration are kept unless --purge is given
+    Uninstall(Uninstall),
+}
+
+/// Output format of commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// Human-readable text
+    #[default]
+    Text,
+    /// One JSON value
+    Json,
 }
 
 /// Options of every command.
@@ -153,8 +157,8 @@ pub(crate) struct Common {
     pub(crate) socket: Option<PathBuf>,
     /// Output format of `scanbridge service …`
     #[arg(long, value_enum, default_value_t, global = true, value_name = "FORMAT")]
-    pub(crate) format: LogFormat,
-    /// Format of log lines
+    pub(crate) format: Format,
+    /// Format of log lines of `scanbridge serve`
     #[arg(long, value_enum, default_value_t, global = true, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
     /// More log output: -v debug, -vv trace

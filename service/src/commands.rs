@@ -12,17 +12,18 @@ use serde_json::Value;
 use crate::accepted::problem_in_words;
 use crate::cli::{Common, ServiceCommand};
 use crate::client::{ClientError, Response, request};
-use crate::install::{install, uninstall};
+use crate::install::install;
 use crate::log_sink::printable;
 use crate::serve::{find_socket, is_json};
 use crate::table::status_table;
 use crate::terminal::{print, print_error};
+use crate::uninstall::uninstall;
 
 /// Executes a command and returns the exit code.
 pub(crate) fn execute(command: ServiceCommand, common: &Common) -> u8 {
     let command = match command {
         ServiceCommand::Install(options) => return install(&options),
-        ServiceCommand::Uninstall { name, root } => return uninstall(&name, &root),
+        ServiceCommand::Uninstall(options) => return uninstall(&options),
         command => command,
     };
     let socket = match find_socket(common) {
@@ -63,7 +64,7 @@ impl Client {
                 Ok(0)
             }
             ServiceCommand::Log { name, lines, follow } => self.log(&name, lines, follow),
-            ServiceCommand::Install(_) | ServiceCommand::Uninstall { .. } => Ok(0),
+            ServiceCommand::Install(_) | ServiceCommand::Uninstall(_) => Ok(0),
         }
     }
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 use std::{fs, thread};
@@ -12,6 +13,7 @@ use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Path as UrlPath, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
@@ -25,6 +27,7 @@ use crate::log_sink::Level;
 use crate::machine::Request;
 use crate::message::Message;
 use crate::request::{Api, ReloadMode, Reply};
+use crate::requests::{Requests, count};
 
 /// How long the main loop may take. A reload starts a process of the host.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -54,12 +57,12 @@ impl Control {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub(crate) fn serve(self, sender: SyncSender<Message>) -> io::Result<()> {
+    pub(crate) fn serve(self, sender: SyncSender<Message>, requests: Arc<Requests>) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let serve = move || {
             runtime.block_on(async {
                 if let Ok(listener) = UnixListener::from_std(self.listener) {
-                    let router = router(sender).into_make_service_with_connect_info::<Peer>();
+                    let router = router(sender, requests).into_make_service_with_connect_info::<Peer>();
                     let _ = axum::serve(listener, router).await;
                 }
             });
@@ -88,7 +91,7 @@ impl Peer {
 
 type Sender = SyncSender<Message>;
 
-fn router(sender: Sender) -> Router {
+fn router(sender: Sender, requests: Arc<Requests>) -> Router {
     Router::new()
         .route("/health/live", get(async |State(to): State<Sender>| ask(&to, Api::Live).await))
         .route("/health/ready", get(async |State(to): State<Sender>| ask(&to, Api::Ready).await))
@@ -104,6 +107,7 @@ fn router(sender: Sender) -> Router {
             Reply::problem(404, &format!("no route {}", uri.path()), "").into_response()
         })
         .with_state(sender)
+        .layer(from_fn_with_state(requests, count))
 }
 
 /// The metrics in the format that the client asks for.

@@ -1,4 +1,4 @@
-//! `scanbridge service install|uninstall`: account, directories and systemd unit. The texts are those of `dist/systemd`.
+//! `scanbridge service install`: account, directories and systemd unit. The texts are those of `dist/systemd`.
 
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, Permissions};
@@ -15,9 +15,9 @@ const TEMPLATE: &str = include_str!("../../dist/systemd/scanbridge@.service");
 const TIMER: &str = include_str!("../../dist/systemd/scanbridge@.timer");
 const SYSUSERS: &str = include_str!("../../dist/systemd/scanbridge.sysusers");
 
-const USAGE: u8 = 64;
+pub(crate) const USAGE: u8 = 64;
 const SYSTEMD: u8 = 69;
-const CANNOT_CREATE: u8 = 73;
+pub(crate) const CANNOT_CREATE: u8 = 73;
 const NOT_ROOT: u8 = 77;
 
 /// Options of `install`.
@@ -67,19 +67,15 @@ pub(crate) struct Install {
     root: PathBuf,
 }
 
-type Failure = (u8, String);
+/// Exit code and message.
+pub(crate) type Failure = (u8, String);
 
 /// Installs or updates the unit. Returns the exit code.
 pub(crate) fn install(options: &Install) -> u8 {
     conclude(try_to_install(options))
 }
 
-/// Stops and removes the unit. Returns the exit code.
-pub(crate) fn uninstall(name: &str, root: &Path) -> u8 {
-    conclude(try_to_uninstall(name, root))
-}
-
-fn conclude(result: Result<String, Failure>) -> u8 {
+pub(crate) fn conclude(result: Result<String, Failure>) -> u8 {
     match result {
         Ok(done) => {
             print(&done);
@@ -130,39 +126,7 @@ fn try_to_install(options: &Install) -> Result<String, Failure> {
     Ok(done)
 }
 
-fn try_to_uninstall(name: &str, root: &Path) -> Result<String, Failure> {
-    let is_system = root == Path::new("/");
-    check_name(name)?;
-    require_root(is_system)?;
-    let mut done = String::new();
-    if is_system {
-        call("systemctl", &["disable", "--now", &format!("{name}.service")])?;
-    }
-    let folder = below(root, "/etc/systemd/system");
-    for file in [
-        format!("{name}.service"),
-        format!("{name}.service.d/10-site.conf"),
-        format!("{name}@.service"),
-        format!("{name}@.timer"),
-    ] {
-        let path = folder.join(file);
-        match fs::remove_file(&path) {
-            Ok(()) => {
-                let _ = writeln!(done, "removed {}", path.display());
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err((CANNOT_CREATE, format!("cannot remove {}: {error}", path.display()))),
-        }
-    }
-    let _ = fs::remove_dir(folder.join(format!("{name}.service.d")));
-    if is_system {
-        call("systemctl", &["daemon-reload"])?;
-    }
-    let _ = writeln!(done, "kept: /etc/{name}, /var/lib/{name} and the account");
-    Ok(done)
-}
-
-fn require_root(is_system: bool) -> Result<(), Failure> {
+pub(crate) fn require_root(is_system: bool) -> Result<(), Failure> {
     if is_system && !rustix::process::geteuid().is_root() {
         return Err((NOT_ROOT, "permission denied; run as root, or use --print or --root DIR".to_owned()));
     }
@@ -254,7 +218,7 @@ fn site(options: &Install) -> Result<Option<String>, Failure> {
     Ok((text.lines().count() > 1).then_some(text))
 }
 
-fn check_name(name: &str) -> Result<(), Failure> {
+pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if name.is_empty() || name.starts_with(['.', '-']) || !name.bytes().all(is_valid) {
         return Err((USAGE, format!("invalid name `{name}` (letters, digits, `-`, `_`, `.`)")));
@@ -299,11 +263,11 @@ fn write(path: &Path, text: &str, done: &mut String) -> Result<(), Failure> {
 }
 
 /// The absolute form of a path below a root directory.
-fn below(root: &Path, path: &str) -> PathBuf {
+pub(crate) fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
-fn call(program: &str, arguments: &[&str]) -> Result<(), Failure> {
+pub(crate) fn call(program: &str, arguments: &[&str]) -> Result<(), Failure> {
     let output = Command::new(program).args(arguments).output();
     let output = output
         .map_err(|error| (SYSTEMD, format!("cannot run {program}: {error}; use --print or --root DIR")))?;

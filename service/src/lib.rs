@@ -26,6 +26,7 @@ mod notify;
 mod process;
 mod reload;
 mod request;
+mod requests;
 mod runs;
 mod schedule;
 mod serve;
@@ -33,6 +34,7 @@ mod store;
 mod supervisor;
 mod table;
 mod terminal;
+mod uninstall;
 
 use std::process::ExitCode;
 

@@ -1,18 +1,26 @@
-//! The log of the service and of all its runs: lines on standard error, and the last warnings and errors of each
-//! pipeline in memory.
+//! The log of the service and of all its runs: lines on standard error, in the journal or in a file, and the last warnings
+//! and errors of each pipeline in memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
+use scanbridge_observe::LogKeys;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+mod file;
+mod journal;
+mod line;
+mod output;
+
+use line::Line;
+pub(crate) use line::printable;
+use output::Output;
 
 /// Severity of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,6 +74,8 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object per line
     Json,
+    /// Fields of systemd's journal; instead of standard error
+    Journal,
 }
 
 /// A warning or error that is kept in memory.
@@ -95,18 +105,19 @@ pub(crate) struct Origin<'a> {
     pub(crate) run: Option<u64>,
 }
 
-/// The log. All threads share it.
-pub(crate) struct Log {
-    target: Mutex<Target>,
-    kept: Mutex<Kept>,
-    format: LogFormat,
-    level: Mutex<Level>,
-    has_priority: bool,
+/// What the command line says about the log. It overrides the service file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogOptions {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) format: LogFormat,
+    pub(crate) level: Option<Level>,
 }
 
-enum Target {
-    Stderr,
-    File(PathBuf, File),
+/// The log. All threads share it.
+pub(crate) struct Log {
+    options: LogOptions,
+    output: Mutex<Output>,
+    kept: Mutex<Kept>,
 }
 
 #[derive(Default)]
@@ -117,61 +128,50 @@ struct Kept {
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Log({:?})", self.format)
+        write!(f, "Log({:?})", self.options)
+    }
+}
+
+impl LogOptions {
+    fn level(&self, keys: &LogKeys) -> Level {
+        self.level.unwrap_or_else(|| Level::read(&keys.level))
     }
 }
 
 impl Log {
     /// # Errors
     /// When the log file cannot be opened.
-    pub(crate) fn open(file: Option<PathBuf>, format: LogFormat, level: Level) -> io::Result<Self> {
-        let has_priority = file.is_none() && format == LogFormat::Text && stderr_is_journal();
-        let target = match file {
-            None => Target::Stderr,
-            Some(path) => {
-                let file = append_to(&path)?;
-                Target::File(path, file)
-            }
-        };
-        Ok(Self {
-            target: Mutex::new(target),
-            kept: Mutex::default(),
-            format,
-            level: Mutex::new(level),
-            has_priority,
-        })
+    pub(crate) fn open(options: LogOptions, keys: &LogKeys) -> io::Result<Self> {
+        let output = Mutex::new(Output::open(&options, keys)?);
+        Ok(Self { options, output, kept: Mutex::default() })
+    }
+
+    /// Applies a changed service file.
+    ///
+    /// # Errors
+    /// When the log file cannot be opened; the earlier one stays in use.
+    pub(crate) fn change(&self, keys: &LogKeys) -> io::Result<()> {
+        locked(&self.output).change(&self.options, keys)
     }
 
     /// Opens the log file again, after it was moved away.
     pub(crate) fn reopen(&self) -> io::Result<()> {
-        if let Target::File(path, file) = &mut *locked(&self.target) {
-            *file = append_to(path)?;
-        }
-        Ok(())
+        locked(&self.output).reopen()
     }
 
     /// Where an operator finds the log.
     pub(crate) fn place(&self) -> String {
-        match &*locked(&self.target) {
-            Target::File(path, _) => path.display().to_string(),
-            Target::Stderr if self.has_priority => "journal of the unit (journalctl -u NAME)".to_owned(),
-            Target::Stderr => "standard error".to_owned(),
-        }
-    }
-
-    pub(crate) fn set_level(&self, level: Level) {
-        *locked(&self.level) = level;
+        locked(&self.output).place()
     }
 
     /// A line of the service itself.
     pub(crate) fn service(&self, level: Level, message: &str) {
-        self.line(None, level, &json!({ "message": message, "target": "service" }));
+        self.line(None, level, &of_service(message));
     }
 
     /// A line of the service about a pipeline.
     pub(crate) fn about(&self, pipeline: &str, level: Level, message: &str) {
-        let origin = Origin { pipeline, run: None };
-        self.line(Some(origin), level, &json!({ "message": message, "target": "service" }));
+        self.line(Some(Origin { pipeline, run: None }), level, &of_service(message));
     }
 
     /// A line that a run wrote to its standard error: a JSON object, or text of a library.
@@ -180,62 +180,29 @@ impl Log {
         match serde_json::from_str::<Map<String, Value>>(&text) {
             Ok(fields) => {
                 let level = fields.get("level").and_then(Value::as_str).map_or(Level::Warn, Level::read);
-                self.line(Some(origin), level, &Value::Object(fields));
+                self.line(Some(origin), level, &fields);
             }
-            Err(_) => self.line(Some(origin), Level::Warn, &json!({ "message": text.trim_end() })),
+            Err(_) => {
+                let fields = Map::from_iter([("message".to_owned(), json!(text.trim_end()))]);
+                self.line(Some(origin), Level::Warn, &fields);
+            }
         }
     }
 
-    fn line(&self, origin: Option<Origin<'_>>, level: Level, fields: &Value) {
-        let time = ["time", "timestamp"].iter().find_map(|name| fields[*name].as_str());
-        let time = time.map_or_else(|| format!("{:.3}", Timestamp::now()), str::to_owned);
+    fn line(&self, origin: Option<Origin<'_>>, level: Level, fields: &Map<String, Value>) {
+        let time = ["time", "timestamp"].iter().find_map(|name| fields.get(*name)?.as_str());
+        let time = time.map_or_else(now, str::to_owned);
         if let Some(origin) = origin.filter(|_| level <= Level::Warn) {
             self.keep(origin, level, &time, fields);
         }
-        if level > *locked(&self.level) {
-            return;
-        }
-        let line = match self.format {
-            LogFormat::Json => in_json(origin, level, &time, fields),
-            LogFormat::Text => self.in_text(origin, level, &time, fields),
-        };
-        // Nothing can be reported when the log itself fails.
-        let _ = match &mut *locked(&self.target) {
-            Target::Stderr => io::stderr().write_all(line.as_bytes()),
-            Target::File(_, file) => file.write_all(line.as_bytes()),
-        };
+        locked(&self.output).write(&Line { origin, level, time: &time, fields });
     }
 
-    fn in_text(&self, origin: Option<Origin<'_>>, level: Level, time: &str, fields: &Value) -> String {
-        let mut line = String::new();
-        if self.has_priority {
-            line.push_str(&format!("<{}>", level.priority()));
-        } else {
-            line.push_str(&format!("{time} {:>5} ", level.word()));
-        }
-        if let Some(origin) = origin {
-            line.push_str(origin.pipeline);
-            if let Some(run) = origin.run {
-                line.push_str(&format!("#{run}"));
-            }
-            line.push(' ');
-        }
-        if let Some(instance) = fields["instance"].as_str() {
-            line.push_str(&format!("{}: ", printable(instance)));
-        }
-        line.push_str(&printable(fields["message"].as_str().unwrap_or_default()));
-        if let Some(hint) = fields["hint"].as_str() {
-            line.push_str(&format!(" ({})", printable(hint)));
-        }
-        line.push('\n');
-        line
-    }
-
-    fn keep(&self, origin: Origin<'_>, level: Level, time: &str, fields: &Value) {
+    fn keep(&self, origin: Origin<'_>, level: Level, time: &str, fields: &Map<String, Value>) {
         let mut kept = locked(&self.kept);
         kept.number += 1;
         let text =
-            |name: &str| fields[name].as_str().map(|text| text.chars().take(KEPT_CHARS).collect::<String>());
+            |name: &str| Some(fields.get(name)?.as_str()?.chars().take(KEPT_CHARS).collect::<String>());
         let line = KeptLine {
             number: kept.number,
             time: time.to_owned(),
@@ -275,46 +242,12 @@ impl Log {
     }
 }
 
-fn in_json(origin: Option<Origin<'_>>, level: Level, time: &str, fields: &Value) -> String {
-    let mut object = Map::new();
-    object.insert("time".to_owned(), json!(time));
-    object.insert("level".to_owned(), json!(level.word()));
-    if let Some(origin) = origin {
-        object.insert("pipeline".to_owned(), json!(origin.pipeline));
-        if let Some(run) = origin.run {
-            object.insert("run".to_owned(), json!(run));
-        }
-    }
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        if name != "timestamp" {
-            object.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-    }
-    Value::Object(object).to_string() + "\n"
+fn of_service(message: &str) -> Map<String, Value> {
+    Map::from_iter([("message".to_owned(), json!(message)), ("target".to_owned(), json!("service"))])
 }
 
-/// The text with control characters escaped, so that it can neither forge a line nor control a terminal.
-pub(crate) fn printable(text: &str) -> String {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    shown
-}
-
-fn append_to(path: &PathBuf) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
-}
-
-/// Whether standard error goes to the journal (sd-daemon(3)).
-fn stderr_is_journal() -> bool {
-    let Some(journal) = std::env::var("JOURNAL_STREAM").ok() else { return false };
-    let metadata = std::fs::metadata("/proc/self/fd/2");
-    metadata.is_ok_and(|metadata| journal == format!("{}:{}", metadata.dev(), metadata.ino()))
+fn now() -> String {
+    format!("{:.3}", Timestamp::now())
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -327,7 +260,8 @@ mod tests {
 
     fn log_to(folder: &tempfile::TempDir, format: LogFormat) -> (Log, PathBuf) {
         let path = folder.path().join("log");
-        (Log::open(Some(path.clone()), format, Level::Info).unwrap(), path)
+        let options = LogOptions { file: Some(path.clone()), format, level: None };
+        (Log::open(options, &LogKeys::default()).unwrap(), path)
     }
 
     #[test]

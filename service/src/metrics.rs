@@ -1,6 +1,7 @@
 //! The metrics of the service and its pipelines.
 
 use std::fs;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use scanbridge_observe::{MetricsFormat, PipelineState, PipelineView, ServiceMetrics, metrics_of_service};
@@ -28,13 +29,15 @@ impl Supervisor {
         let clock = self.clock();
         let next = if machine.state().is_active() { None } else { machine.next(clock).wall(clock) };
         let process = entry.process.as_ref();
+        let current = process.map_or(0, |process| cpu_micros(&process.run.id().to_string()));
         PipelineState {
             state: machine.state().word(),
-            restarts: entry.restarts,
+            restarts: entry.record.restarts,
             skipped: vec![("still_running", machine.skipped)],
             next_run: next.map(seconds),
             interval_seconds: machine.schedule().and_then(|schedule| schedule.longest_gap(clock.wall)),
             resident_bytes: process.and_then(|process| resident_bytes(&process.run.id().to_string())),
+            cpu_seconds: seconds_of(entry.record.cpu_micros + current),
         }
     }
 
@@ -43,9 +46,10 @@ impl Supervisor {
             states: &State::WORDS,
             reload_successful: self.last_reload.map_or(self.last_success.is_some(), |(_, is_ok)| is_ok),
             reload_success: self.last_success.map(seconds),
-            cpu_seconds: cpu_seconds(),
+            cpu_seconds: seconds_of(cpu_micros("self")),
             resident_bytes: resident_bytes("self").unwrap_or_default(),
             started: seconds(self.started),
+            http: self.requests.metrics(),
             open_files: fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64),
         }
     }
@@ -62,14 +66,16 @@ fn resident_bytes(process: &str) -> Option<u64> {
     Some(pages.saturating_mul(rustix::param::page_size() as u64))
 }
 
-/// Processor time of this process in seconds.
-fn cpu_seconds() -> f64 {
-    let Ok(stat) = fs::read_to_string("/proc/self/stat") else { return 0.0 };
+/// Processor time of a process in microseconds; 0 if the system does not tell.
+fn cpu_micros(process: &str) -> u64 {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else { return 0 };
     // The name of the program is in parentheses and may contain spaces.
     let fields = stat.rsplit(')').next().unwrap_or_default();
     let ticks: u64 =
         fields.split_whitespace().skip(11).take(2).filter_map(|part| part.parse::<u64>().ok()).sum();
-    #[expect(clippy::cast_precision_loss, reason = "ticks are far below 2^53")]
-    let seconds = ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
-    seconds
+    ticks.saturating_mul(1_000_000) / rustix::param::clock_ticks_per_second().max(1)
+}
+
+fn seconds_of(micros: u64) -> f64 {
+    Duration::from_micros(micros).as_secs_f64()
 }

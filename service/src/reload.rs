@@ -49,24 +49,23 @@ pub(crate) struct Rejected {
 impl Supervisor {
     /// Reads all files in another thread; [`Message::Loaded`] follows.
     pub(crate) fn begin_reload(&mut self, mode: ReloadMode, reply: Option<oneshot::Sender<Reply>>) {
-        if let Some((known, waiting)) = &mut self.reload {
-            match reply {
-                // The files may have been read before they were changed.
-                None => self.reload_again = true,
-                Some(reply) if *known == mode => waiting.push(reply),
-                Some(reply) => {
-                    let _ = reply.send(Reply::problem(
-                        409,
-                        "a reload is in progress",
-                        "try again when it has ended",
-                    ));
-                }
-            }
-            return;
+        if self.reload.is_none() {
+            return self.start_reload(mode, reply.into_iter().collect());
         }
+        // The reload in progress may have read the files before they were changed, so another one follows.
+        match (&mut self.next_reload, reply) {
+            (Some((known, _)), Some(reply)) if *known != mode => {
+                let hint = "try again when it has ended";
+                let _ = reply.send(Reply::problem(409, "a reload is in progress", hint));
+            }
+            (next, reply) => next.get_or_insert_with(|| (mode, Vec::new())).1.extend(reply),
+        }
+    }
+
+    fn start_reload(&mut self, mode: ReloadMode, waiting: Vec<oneshot::Sender<Reply>>) {
         self.notify.reloading();
         self.log.service(Level::Info, "reloading");
-        self.reload = Some((mode, reply.into_iter().collect()));
+        self.reload = Some((mode, waiting));
         let (sources, sender) = (self.settings.sources.clone(), self.sender.clone());
         let load = move || {
             let _ = sender.send(Message::Loaded(sources.load()));
@@ -94,8 +93,8 @@ impl Supervisor {
             let _ = sender.send(reply.clone());
         }
         self.notify.ready();
-        if std::mem::take(&mut self.reload_again) {
-            self.begin_reload(ReloadMode::default(), None);
+        if let Some((mode, waiting)) = self.next_reload.take() {
+            self.start_reload(mode, waiting);
         }
     }
 
@@ -106,8 +105,9 @@ impl Supervisor {
         let is_refused = mode.all_or_nothing && is_faulty;
         if !is_refused {
             self.fleet.limits(loaded.service.max_running, loaded.service.groups.clone());
-            if self.settings.level.is_none() {
-                self.log.set_level(Level::read(&loaded.service.log_level));
+            if let Err(error) = self.log.change(&loaded.service.log) {
+                let message = format!("cannot open the log file, the earlier log stays in use: {error}");
+                self.log.service(Level::Error, &message);
             }
         }
         let mut present = BTreeSet::new();

@@ -71,7 +71,7 @@ impl Supervisor {
         let clock = self.clock();
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.live = Live::default();
-        entry.restarts += u64::from(trigger == Trigger::Retry);
+        entry.record.restarts += u64::from(trigger == Trigger::Retry);
         entry.record.last_run = Some(LastRun { started: clock.wall, ..LastRun::default() });
         match started {
             Ok(run) => {
@@ -149,7 +149,8 @@ impl Supervisor {
 
     fn conclude(&mut self, name: &str, (code, how): (Option<u8>, String), clock: Clock) {
         let Some(entry) = self.entries.get_mut(name) else { return };
-        entry.process = None;
+        let cpu_micros = entry.process.take().map_or(0, |process| process.run.cpu_micros());
+        entry.record.cpu_micros = entry.record.cpu_micros.saturating_add(cpu_micros);
         entry.view.process_ended(code.unwrap_or(u8::MAX), clock.wall.as_duration().as_secs_f64());
         entry.record.totals.clone_from(&entry.view.totals);
         let summary = entry.live.summary.take();

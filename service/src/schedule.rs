@@ -4,8 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use scanbridge_observe::{Cron, CronError, ScheduleKeys};
-use xxhash_rust::xxh3::xxh3_64;
+use scanbridge_observe::{Cron, CronError, ScheduleKeys, fixed_delay};
 
 /// The time: of the wall clock, which people set and which jumps, and of the steady clock, which only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +90,7 @@ impl Schedule {
                 (Some(Cron::parse(pattern, timezone.as_deref())?), *jitter_secs)
             }
         };
-        let hash = xxh3_64(format!("{machine}\0{pipeline}").as_bytes());
-        let jitter = Duration::from_secs(hash % jitter_secs.saturating_add(1));
+        let jitter = fixed_delay(machine, pipeline, jitter_secs);
         Ok(Self { keys: keys.clone(), cron, jitter })
     }
 

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{env, fs, io, thread};
 
-use scanbridge_observe::BundleResult;
+use scanbridge_observe::{BundleResult, machine_id};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::accepted::{Loaded, Sources, problem_in_words};
-use crate::cli::{Common, Serve};
+use crate::cli::{Common, Format, Serve};
 use crate::control::Control;
-use crate::log_sink::{Level, Log, LogFormat};
+use crate::log_sink::{Level, Log, LogFormat, LogOptions};
 use crate::machine::State;
 use crate::message::Message;
 use crate::request::ReloadMode;
@@ -31,6 +31,7 @@ fn refuse(code: u8, message: impl Into<String>) -> Refusal {
     Refusal { code, message: message.into() }
 }
 
+const USAGE: u8 = 64;
 const MISSING: u8 = 69;
 const CANNOT_CREATE: u8 = 73;
 const OCCUPIED: u8 = 75;
@@ -61,16 +62,7 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
         return check(&sources);
     }
     let state = absolute(&state_folder(common)?);
-    let level = match i16::from(common.verbose) - i16::from(common.quiet) {
-        ..=-2 => Some(Level::Error),
-        -1 => Some(Level::Warn),
-        0 => None,
-        1 => Some(Level::Debug),
-        2.. => Some(Level::Trace),
-    };
-    let log = Log::open(arguments.log_file.clone(), common.log_format, level.unwrap_or(Level::Info));
-    let log =
-        Arc::new(log.map_err(|error| refuse(CANNOT_CREATE, format!("cannot open the log file: {error}")))?);
+    let log_options = log_options(&arguments, common)?;
     let cannot =
         |what: &str, error: &io::Error| refuse(CANNOT_CREATE, format!("cannot create {what}: {error}"));
     let store = Store::open(&state).map_err(|error| cannot(&state.display().to_string(), &error))?;
@@ -93,9 +85,11 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
     forward_signals(sender.clone())
         .map_err(|error| refuse(70, format!("cannot install signal handlers: {error}")))?;
     let loaded = sources.load().map_err(|error| refuse(CONFIG, error))?;
+    let log = Log::open(log_options, &loaded.service.log);
+    let log =
+        Arc::new(log.map_err(|error| refuse(CANNOT_CREATE, format!("cannot open the log file: {error}")))?);
     let run_arguments = run_arguments(common, &state);
-    let settings =
-        Settings { sources, state, socket: socket.clone(), run_arguments, machine: machine_id(), level };
+    let settings = Settings { sources, state, socket: socket.clone(), run_arguments, machine: machine_id() };
     let mut supervisor =
         Supervisor::new(settings, Arc::clone(&log), store, records, (sender.clone(), receiver));
     let report = supervisor.apply(loaded, ReloadMode::default());
@@ -106,12 +100,29 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
     if !supervisor.fleet.iter().any(|(_, machine)| machine.state() != State::Invalid) {
         return Err(refuse(CONFIG, "no valid pipeline"));
     }
-    control.serve(sender).map_err(|error| cannot("the thread of the control socket", &error))?;
+    control
+        .serve(sender, Arc::clone(&supervisor.requests))
+        .map_err(|error| cannot("the thread of the control socket", &error))?;
     log.service(Level::Info, &format!("the service has started: {}", supervisor.status_line()));
     supervisor.run();
     let _ = fs::remove_file(&socket);
     log.service(Level::Info, "the service has stopped");
     Ok(0)
+}
+
+fn log_options(arguments: &Serve, common: &Common) -> Result<LogOptions, Refusal> {
+    let (file, format) = (arguments.log_file.clone(), common.log_format);
+    if file.is_some() && format == LogFormat::Journal {
+        return Err(refuse(USAGE, "--log-file and --log-format journal exclude each other"));
+    }
+    let level = match i16::from(common.verbose) - i16::from(common.quiet) {
+        ..=-2 => Some(Level::Error),
+        -1 => Some(Level::Warn),
+        0 => None,
+        1 => Some(Level::Debug),
+        2.. => Some(Level::Trace),
+    };
+    Ok(LogOptions { file, format, level })
 }
 
 /// `--check`: prints all problems.
@@ -177,7 +188,7 @@ fn run_arguments(common: &Common, state: &Path) -> Vec<OsString> {
 /// The state directory: `scanbridge serve` sets the default that `scanbridge run` has.
 pub(crate) fn state_folder(common: &Common) -> Result<PathBuf, Refusal> {
     let folder = common.state_dir.clone().or_else(|| env::var_os("SCANBRIDGE_STATE_DIR").map(PathBuf::from));
-    folder.ok_or_else(|| refuse(64, "--state-dir is missing; start the service with `scanbridge serve`"))
+    folder.ok_or_else(|| refuse(USAGE, "--state-dir is missing; start the service with `scanbridge serve`"))
 }
 
 fn default_socket(state: &Path) -> PathBuf {
@@ -209,14 +220,6 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn machine_id() -> String {
-    ["/etc/machine-id", "/etc/hostname"]
-        .iter()
-        .find_map(|file| fs::read_to_string(file).ok())
-        .map(|text| text.trim().to_owned())
-        .unwrap_or_default()
-}
-
 fn forward_signals(sender: SyncSender<Message>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -231,5 +234,5 @@ fn forward_signals(sender: SyncSender<Message>) -> io::Result<()> {
 
 /// Whether JSON was asked for.
 pub(crate) fn is_json(common: &Common) -> bool {
-    common.format == LogFormat::Json
+    common.format == Format::Json
 }

@@ -33,6 +33,10 @@ pub(crate) struct Record {
     pub(crate) schedule: Option<ScheduleKeys>,
     /// The sums over all runs, for metrics.
     pub(crate) totals: Totals,
+    /// Starts after a failed run.
+    pub(crate) restarts: u64,
+    /// Processor time of the runs that have ended, in microseconds.
+    pub(crate) cpu_micros: u64,
 }
 
 /// The last run of a pipeline.

@@ -13,11 +13,12 @@ use tokio::sync::oneshot;
 
 use crate::accepted::Sources;
 use crate::fleet::Fleet;
-use crate::log_sink::{Level, Log};
+use crate::log_sink::Log;
 use crate::message::Message;
 use crate::notify::Notify;
 use crate::process::{Live, Process};
 use crate::request::{ReloadMode, Reply};
+use crate::requests::Requests;
 use crate::schedule::Clock;
 use crate::store::{Record, Store};
 
@@ -34,8 +35,6 @@ pub(crate) struct Entry {
     pub(crate) live: Live,
     /// What its runs have reported, for metrics.
     pub(crate) view: PipelineView,
-    /// Starts after a failed run, since the service has started.
-    pub(crate) restarts: u64,
     /// Problems of the file as it is now; the accepted version stays in use.
     pub(crate) rejected: Vec<Value>,
 }
@@ -57,8 +56,6 @@ pub(crate) struct Settings {
     /// Options for each run.
     pub(crate) run_arguments: Vec<std::ffi::OsString>,
     pub(crate) machine: String,
-    /// The log level of the command line; it overrides that of the service file.
-    pub(crate) level: Option<Level>,
 }
 
 /// The state of the service.
@@ -75,8 +72,8 @@ pub(crate) struct Supervisor {
     pub(crate) started: Timestamp,
     /// A reload that reads the files now, with those who wait for its result.
     pub(crate) reload: Option<(ReloadMode, Vec<oneshot::Sender<Reply>>)>,
-    /// Another reload was asked for meanwhile.
-    pub(crate) reload_again: bool,
+    /// The reload that was asked for meanwhile.
+    pub(crate) next_reload: Option<(ReloadMode, Vec<oneshot::Sender<Reply>>)>,
     pub(crate) last_reload: Option<(Timestamp, bool)>,
     /// When a reload, or the start, last accepted every file.
     pub(crate) last_success: Option<Timestamp>,
@@ -85,6 +82,8 @@ pub(crate) struct Supervisor {
     pub(crate) receiver: Receiver<Message>,
     /// The state could not be stored; reported once.
     pub(crate) is_store_faulty: bool,
+    /// Requests that the control socket has answered.
+    pub(crate) requests: Arc<Requests>,
 }
 
 impl Supervisor {
@@ -108,13 +107,14 @@ impl Supervisor {
             notify: Notify::new(),
             started: clock.wall,
             reload: None,
-            reload_again: false,
+            next_reload: None,
             last_reload: None,
             last_success: None,
             processes: 0,
             begin,
             receiver,
             is_store_faulty: false,
+            requests: Arc::default(),
         }
     }
 

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Zoned;
 use scanbridge_plugin_api::{CheckReport, CheckStep, ErrorKind, PluginError, Purpose, Verdict};
 use serde_json::{Value, json};
 
+use super::next_starts;
 use super::preparation::registry;
 use super::run::state_folder;
 use super::terminal::{error_style, print_error, print_output};
@@ -94,6 +96,7 @@ impl Checked {
         json!({
             "file": self.file.display().to_string(),
             "pipeline": pipeline,
+            "next_starts": self.next_starts().iter().map(next_starts::in_rfc_3339).collect::<Vec<_>>(),
             "problems": self.problems.list.iter().map(problem_to_json).collect::<Vec<_>>(),
         })
     }
@@ -107,7 +110,17 @@ impl Checked {
             Some(CheckedDocument::PluginSettings { plugin, .. }) => format!("settings of {plugin}"),
             None => String::new(),
         };
-        format!("{} is valid ({what})\n", self.file.display())
+        let starts = next_starts::in_words(&self.next_starts());
+        format!("{} is valid ({what})\n{starts}", self.file.display())
+    }
+
+    fn next_starts(&self) -> Vec<Zoned> {
+        match &self.content {
+            Some(CheckedDocument::Pipeline(pipeline)) => {
+                next_starts::next_starts(&pipeline.name, &pipeline.service.schedule)
+            }
+            _ => Vec::new(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod dead_letters;
 mod new_plugin;
+mod next_starts;
 mod plugin;
 mod preparation;
 mod preview;

@@ -7,7 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use scanbridge_observe::BundleResult;
+use scanbridge_observe::{BundleResult, LogKeys, LogTarget};
+use scanbridge_plugin_api::show_size;
 
 use super::run::default_state_folder;
 use super::terminal::{error_style, print_error, print_output, print_text};
@@ -82,9 +83,23 @@ pub(super) fn show_file(file: &Path, format: Format) -> u8 {
             let groups = settings.groups.iter().map(|(name, places)| format!("groups.{name}: {places}\n"));
             let groups: String = groups.collect();
             let pipelines = settings.pipelines.join(", ");
-            let (max_running, level) = (settings.max_running, &settings.log_level);
-            format!("pipelines: {pipelines}\nmax_running: {max_running}\n{groups}log.level: {level}\n")
+            let (max_running, log) = (settings.max_running, log_settings(&settings.log));
+            format!("pipelines: {pipelines}\nmax_running: {max_running}\n{groups}{log}")
         }
     };
     print_output(&text, 0)
+}
+
+fn log_settings(log: &LogKeys) -> String {
+    let level = &log.level;
+    match log.to {
+        LogTarget::Stderr => format!("log.to: stderr\nlog.level: {level}\n"),
+        LogTarget::Journal => format!("log.to: journal\nlog.level: {level}\n"),
+        LogTarget::File => {
+            let (file, size, keep) = (&log.file, show_size(log.rotate_bytes), log.keep);
+            format!(
+                "log.to: file\nlog.file: {file}\nlog.rotate_bytes: {size}\nlog.keep: {keep}\nlog.level: {level}\n"
+            )
+        }
+    }
 }

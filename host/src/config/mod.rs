@@ -39,6 +39,7 @@ mod scalar_traps;
 mod schedule;
 mod schema;
 mod service_file;
+mod service_log;
 mod settings;
 mod source;
 mod suggestion;

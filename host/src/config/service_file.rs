@@ -12,11 +12,9 @@ use super::fields::Fields;
 use super::problem::Problems;
 use super::reference::Environment;
 use super::source::Source;
-use super::suggestion::nearest;
 use super::tree::{self, Content, Node};
 
 const KEYS: [&str; 5] = ["service", "pipelines", "max_running", "groups", "log"];
-const LEVELS: [&str; 4] = ["error", "warn", "info", "debug"];
 
 /// Reads and checks a service file. Paths in it are relative to its directory.
 ///
@@ -86,22 +84,7 @@ impl Checker<'_> {
             file.groups = self.groups(node);
         }
         if let Some(node) = fields.get("log") {
-            let log = Fields::read(&mut self.collector, node, "`log`", &["level"], |_| None);
-            if let Some(node) = log.get("level")
-                && let Some(level) = self.text(node, "level")
-            {
-                if !LEVELS.contains(&level.text.as_str()) {
-                    let near = nearest(&level.text, LEVELS).map(|word| format!("did you mean `{word}`?"));
-                    self.collector
-                        .error(
-                            "bad-value",
-                            &node.span,
-                            format!("`level` must be one of {}", LEVELS.join(", ")),
-                        )
-                        .label(near.unwrap_or_default());
-                }
-                file.log_level = level.text;
-            }
+            file.log = self.service_log(node, folder);
         }
         file
     }

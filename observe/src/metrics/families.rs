@@ -1,8 +1,12 @@
 //! The metrics and their meaning. Names follow Prometheus practice: a prefix, base units, and sums over labels that make
 //! sense. Label values are bounded: no address, title or path.
 
-use super::family::{Family, Series};
+use std::collections::BTreeMap;
+
+use super::family::Family;
+use super::timing;
 use crate::counts::{COMPARED, Counts, KINDS, OUTPUT_COUNTS, RunResult, SEVERITIES, UnixSeconds};
+use crate::durations::Durations;
 use crate::event::OutputState;
 use crate::view::PipelineView;
 
@@ -21,6 +25,17 @@ pub struct PipelineState {
     pub interval_seconds: Option<f64>,
     /// Memory of the run in progress in bytes.
     pub resident_bytes: Option<u64>,
+    /// Processor time of all runs in seconds.
+    pub cpu_seconds: f64,
+}
+
+/// HTTP requests that a service has answered.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HttpMetrics {
+    /// Their number by route, method and status.
+    pub requests: BTreeMap<(String, String, u16), u64>,
+    /// Their durations by route.
+    pub durations: BTreeMap<String, Durations>,
 }
 
 /// What a service knows about itself.
@@ -40,6 +55,8 @@ pub struct ServiceMetrics {
     pub started: UnixSeconds,
     /// Open file descriptors of the service.
     pub open_files: u64,
+    /// HTTP requests.
+    pub http: HttpMetrics,
 }
 
 #[expect(
@@ -67,7 +84,7 @@ pub(super) fn build_information() -> Vec<Family> {
 
 /// A metric of the service itself, without labels.
 fn single(mut family: Family, value: f64) -> Family {
-    family.series.push(Series { labels: Vec::new(), value });
+    family.add(&[], value);
     family
 }
 
@@ -107,6 +124,7 @@ pub(super) fn of_service(service: &ServiceMetrics) -> Vec<Family> {
             at,
         )
     }));
+    families.extend(timing::of_http(service));
     families
 }
 
@@ -142,7 +160,7 @@ pub(super) fn of_states(
         known.interval_seconds.iter().for_each(|seconds| interval.add(&[pipeline], *seconds));
         known.resident_bytes.iter().for_each(|bytes| resident.add(&[pipeline], number(*bytes)));
     }
-    vec![state, skipped, restarts, next, interval, resident]
+    vec![state, skipped, restarts, next, interval, resident, timing::of_runs(pipelines)]
 }
 
 /// What is known of each pipeline from the events of its runs. Every series is there from the start, with 0.
@@ -262,6 +280,7 @@ fn outputs(views: &[&PipelineView]) -> Vec<Family> {
         }
     }
     let mut families = vec![findings, derived, bytes, retried, lost];
+    families.extend(timing::of_outputs(views));
     families.extend(current_outputs(views));
     families
 }

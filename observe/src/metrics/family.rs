@@ -5,12 +5,22 @@ use std::fmt;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
+use crate::durations::Durations;
+
+/// The type of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
 /// A metric with all its series.
 #[derive(Debug)]
 pub(super) struct Family {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
-    pub(super) is_counter: bool,
+    pub(super) kind: Kind,
     /// Whether it stays the same between runs.
     pub(super) after_run: bool,
     pub(super) series: Vec<Series>,
@@ -19,16 +29,27 @@ pub(super) struct Family {
 #[derive(Debug)]
 pub(super) struct Series {
     pub(super) labels: Vec<(&'static str, String)>,
-    pub(super) value: f64,
+    pub(super) value: Sample,
+}
+
+/// What a series shows.
+#[derive(Debug)]
+pub(super) enum Sample {
+    Number(f64),
+    Durations(Durations),
 }
 
 impl Family {
     pub(super) fn counter(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, is_counter: true, after_run: false, series: Vec::new() }
+        Self { name, help, kind: Kind::Counter, after_run: false, series: Vec::new() }
     }
 
     pub(super) fn gauge(name: &'static str, help: &'static str) -> Self {
-        Self { is_counter: false, ..Self::counter(name, help) }
+        Self { kind: Kind::Gauge, ..Self::counter(name, help) }
+    }
+
+    pub(super) fn histogram(name: &'static str, help: &'static str) -> Self {
+        Self { kind: Kind::Histogram, ..Self::counter(name, help) }
     }
 
     pub(super) fn after_run(self) -> Self {
@@ -36,20 +57,45 @@ impl Family {
     }
 
     pub(super) fn add(&mut self, labels: &[(&'static str, &str)], value: f64) {
+        self.push(labels, Sample::Number(value));
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "metrics are floating point numbers; 2^53 is out of reach"
+    )]
+    pub(super) fn add_count(&mut self, labels: &[(&'static str, &str)], count: u64) {
+        self.add(labels, count as f64);
+    }
+
+    pub(super) fn add_durations(&mut self, labels: &[(&'static str, &str)], durations: Durations) {
+        self.push(labels, Sample::Durations(durations));
+    }
+
+    fn push(&mut self, labels: &[(&'static str, &str)], value: Sample) {
         let labels = labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         self.series.push(Series { labels, value });
     }
 
     pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let kind = if self.is_counter { MetricType::Counter } else { MetricType::Gauge };
+        let kind = match self.kind {
+            Kind::Counter => MetricType::Counter,
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Histogram => MetricType::Histogram,
+        };
         let mut metric = encoder.encode_descriptor(self.name, self.help, None, kind)?;
         for Series { labels, value } in &self.series {
             let labels = labels.as_slice();
             let mut series = metric.encode_family(&labels)?;
-            if self.is_counter {
-                series.encode_counter::<NoLabelSet, _, u64>(value, None)?;
-            } else {
-                series.encode_gauge(value)?;
+            match value {
+                Sample::Number(value) if self.kind == Kind::Counter => {
+                    series.encode_counter::<NoLabelSet, _, u64>(value, None)?;
+                }
+                Sample::Number(value) => series.encode_gauge(value)?,
+                Sample::Durations(durations) => {
+                    let (sum, calls, buckets) = durations.histogram();
+                    series.encode_histogram::<NoLabelSet>(sum, calls, &buckets, None)?;
+                }
             }
         }
         Ok(())

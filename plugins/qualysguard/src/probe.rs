@@ -1,5 +1,6 @@
 //! `check --probe`: checks the client certificate locally, then makes the cheapest API call.
 
+use jiff::SignedDuration;
 use scanbridge_plugin_api::{CheckReport, Result, Verdict};
 use scanbridge_tls_identity::Validity;
 use scanbridge_tls_identity::options::CERTIFICATE;
@@ -40,6 +41,7 @@ pub(crate) fn probe(context: &mut SourceContext) -> Result<CheckReport> {
         }
         Err(failure) => report.failed_step("login", &failure.error),
     };
+    report = clock(report, context.client.clock_ahead());
     Ok(match context.client.calls_left() {
         Some((0, most)) => {
             report.step("calls", Verdict::Warning, format!("none of {most} calls left in this period"))
@@ -50,6 +52,22 @@ pub(crate) fn probe(context: &mut SourceContext) -> Result<CheckReport> {
         None => report,
     })
 }
+
+/// The difference between the clocks. Qualys refuses no call for it, but times in reports and in filters are its own.
+fn clock(report: CheckReport, ahead: Option<SignedDuration>) -> CheckReport {
+    let Some(ahead) = ahead else { return report };
+    let seconds = ahead.as_secs().unsigned_abs();
+    if seconds > MAX_CLOCK_SECONDS {
+        let clocks = ["the clock of this machine", "the clock of Qualys"];
+        let [ahead, other] = if ahead.is_positive() { clocks } else { [clocks[1], clocks[0]] };
+        let detail = format!("{ahead} is {seconds} s ahead of {other}; set it by NTP");
+        return report.step("clock", Verdict::Warning, detail);
+    }
+    report.step("clock", Verdict::Ok, format!("differs from that of Qualys by at most {} s", seconds + 1))
+}
+
+/// A larger difference gives a warning.
+const MAX_CLOCK_SECONDS: u64 = 60;
 
 /// A call with a small response that uses the same route as the source and needs the same permissions. API v1
 /// may not report the number of calls left.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
+use scanbridge_observe::{Counts, Durations};
 use scanbridge_plugin_api::abi::OutputHandle;
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{
@@ -49,6 +51,8 @@ pub(in crate::pipeline) struct Destination {
     pub(super) last_report: Arc<ReportStart>,
     /// The batches since the last commit, for an output that may reject their rows later.
     pub(super) late: BTreeMap<u64, Arc<SharedBatch>>,
+    write_times: Durations,
+    commit_times: Durations,
 }
 
 /// Rows of one batch to be resent.
@@ -98,6 +102,8 @@ impl Destination {
             batches: 0,
             last_report: Arc::default(),
             late: BTreeMap::new(),
+            write_times: Durations::default(),
+            commit_times: Durations::default(),
         }
     }
 
@@ -107,8 +113,19 @@ impl Destination {
         work: impl FnOnce(&mut OutputHandle) -> Result<T, PluginError> + Send + 'static,
     ) -> Result<T, PluginError> {
         let closed = || PluginError::new(ErrorKind::Unavailable, "the output is closed");
-        let limits = self.opener.limits();
-        self.thread.call(name, limits, move |handle| work(handle.as_mut().ok_or_else(closed)?))
+        let (limits, begun) = (self.opener.limits(), Instant::now());
+        let result = self.thread.call(name, limits, move |handle| work(handle.as_mut().ok_or_else(closed)?));
+        match name {
+            "write" => self.write_times.add(begun.elapsed()),
+            "commit" => self.commit_times.add(begun.elapsed()),
+            _ => {}
+        }
+        result
+    }
+
+    /// How long the calls took since the start of the run, as counts.
+    pub(super) fn durations(&self) -> Counts {
+        Durations::of_output(self.write_times, self.commit_times)
     }
 
     pub(in crate::pipeline) fn id(&self) -> &str {

@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use scanbridge_observe::{OutputState, OutputTick};
+use scanbridge_observe::{Counts, OutputState, OutputTick};
 
 use super::account::LiveCounts;
-use super::destination::Destination;
 use super::failover::Pair;
 use crate::pipeline::queue::Queue;
 use crate::plugins::context::Context;
@@ -25,6 +24,8 @@ pub(in crate::pipeline) struct LiveOutput {
 struct LiveState {
     /// The counts of each output at its last commit.
     counts: Vec<LiveCounts>,
+    /// How long the calls of each output took.
+    durations: Vec<Counts>,
     state: OutputState,
     circuit_open: bool,
 }
@@ -35,16 +36,17 @@ const STALLED: Duration = Duration::from_secs(2);
 impl LiveOutput {
     pub(super) fn new(outputs: Vec<(String, &'static Context)>, queue: Arc<Queue>) -> Self {
         let counts = vec![LiveCounts::default(); outputs.len()];
-        let state = Mutex::new(LiveState { counts, ..LiveState::default() });
+        let durations = vec![Counts::default(); outputs.len()];
+        let state = Mutex::new(LiveState { counts, durations, ..LiveState::default() });
         Self { outputs, queue, state }
     }
 
     /// Publishes the state of the worker, and the counts of its outputs at their last commit.
     pub(super) fn show(&self, pair: &Pair, state: OutputState, circuit_open: bool) {
         let mut live = self.lock();
-        let destinations = [&pair.primary].into_iter().chain(&pair.standby).map(Destination::live_counts);
-        for (shown, counts) in live.counts.iter_mut().zip(destinations) {
-            *shown = shown.at_least(counts);
+        for (index, destination) in [&pair.primary].into_iter().chain(&pair.standby).enumerate() {
+            live.counts[index] = live.counts[index].at_least(destination.live_counts());
+            live.durations[index] = destination.durations();
         }
         (live.state, live.circuit_open) = (state, circuit_open);
     }
@@ -78,7 +80,8 @@ impl LiveOutput {
                     ("bytes", counts.bytes),
                     ("diverted", if is_standby { 0 } else { diverted }),
                 ];
-                tick.counts = named.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+                tick.counts.clone_from(&live.durations[index]);
+                tick.counts.extend(named.into_iter().map(|(name, count)| (name.to_owned(), count)));
                 // The worker has one queue, shown at the output that the pipeline names.
                 if !is_standby {
                     tick.queue_findings = load.findings;

@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::time::Duration;
 
-use reqwest::header::LOCATION;
+use jiff::fmt::rfc2822;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{AGE, DATE, HeaderMap, LOCATION};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, tracing};
 use scanbridge_qualys_xml::{Kind, ListFault, Reply, clean};
 use url::Url;
@@ -24,6 +26,8 @@ pub(crate) struct Client {
     exchange: Exchange,
     login: Login,
     limits: Limits,
+    /// How far the clock of this machine is ahead of that of Qualys, by the last response with a date.
+    clock_ahead: Option<SignedDuration>,
     // Dropped last, because the connections run on it.
     runtime: Runtime,
 }
@@ -89,6 +93,7 @@ impl Client {
             exchange: Exchange::new(network, services),
             login: Login::new(account),
             limits: Limits::default(),
+            clock_ahead: None,
             runtime: Runtime::new(services)?,
         })
     }
@@ -101,6 +106,11 @@ impl Client {
     /// Calls left and calls allowed in this period, according to the last response that reports them.
     pub(crate) fn calls_left(&self) -> Option<(u64, u64)> {
         self.limits.left
+    }
+
+    /// How far the clock of this machine is ahead of that of Qualys.
+    pub(crate) fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.clock_ahead
     }
 
     /// Makes a call. Logs in first if needed, and waits for limits up to `max_wait_minutes`.
@@ -156,7 +166,8 @@ impl Client {
         let request = self.request(call);
         let response = self.runtime.run(self.exchange.call(&request, &call.keep))??;
         tracing::debug!(status = response.status, bytes = response.body.source.length, "{}", call.what);
-        self.limits.update(&response.headers);
+        self.limits.update(&response.headers, &self.services);
+        self.clock_ahead = clock_ahead(&response.headers, Timestamp::now()).or(self.clock_ahead);
         let unreadable = |error: std::io::Error| {
             PluginError::new(
                 ErrorKind::Io,
@@ -250,6 +261,13 @@ impl Client {
         });
         self.login.discard();
     }
+}
+
+/// How far `now` is ahead of the time of a response. `None` without a date, and for a response from a cache.
+fn clock_ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
+    let date = headers.get(DATE).filter(|_| !headers.contains_key(AGE))?.to_str().ok()?;
+    let date = rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
+    Some(now.duration_since(date))
 }
 
 impl Drop for Client {

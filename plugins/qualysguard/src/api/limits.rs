@@ -18,10 +18,15 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Updates the limits from the headers of a response.
-    pub(crate) fn update(&mut self, headers: &HeaderMap) {
+    /// Updates the limits from the headers of a response, and measures them for monitoring.
+    pub(crate) fn update(&mut self, headers: &HeaderMap, services: &Services) {
         let Some(left) = number(headers, "x-ratelimit-remaining") else { return };
-        self.left = Some((left, number(headers, "x-ratelimit-limit").unwrap_or(0)));
+        let most = number(headers, "x-ratelimit-limit");
+        self.left = Some((left, most.unwrap_or(0)));
+        measure(services, "quota_remaining", "calls left in this period of the Qualys API", left);
+        if let Some(most) = most {
+            measure(services, "quota_limit", "calls allowed in a period of the Qualys API", most);
+        }
         let wait = seconds(headers, "x-ratelimit-towait-sec").filter(|wait| left == 0 && !wait.is_zero());
         self.not_before = wait.map(|wait| Instant::now() + wait);
     }
@@ -31,6 +36,12 @@ impl Limits {
         let due = self.not_before?.checked_duration_since(Instant::now())?;
         (!due.is_zero()).then_some(due)
     }
+}
+
+/// The host knows these names.
+fn measure(services: &Services, name: &str, help: &str, calls: u64) {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a floating point number")]
+    services.gauge(name, help).set(calls as f64);
 }
 
 /// Pause before a call that got an HTML page is repeated.
@@ -144,11 +155,11 @@ mod tests {
         {
             headers.insert(name, value.parse().unwrap());
         }
-        limits.update(&headers);
-        let due = limits.due().unwrap();
-        assert!(due > Duration::from_secs(86_400), "{due:?}");
         let folder = tempfile::tempdir().unwrap();
         let services = Services::without_host(folder.path());
+        limits.update(&headers, &services);
+        let due = limits.due().unwrap();
+        assert!(due > Duration::from_secs(86_400), "{due:?}");
         let mut budget = WaitBudget { waited: Duration::from_secs(1), ..WaitBudget::new(due) };
         let error = budget.wait(due, "x", &services).unwrap_err();
         assert_eq!((error.kind, error.retry_after), (ErrorKind::Unavailable, Some(due)));

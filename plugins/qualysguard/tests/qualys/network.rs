@@ -1,5 +1,6 @@
 //! Proxies, certificates, IPv6.
 
+use jiff::{SignedDuration, Timestamp};
 use scanbridge_doubles::certificates::{Authority, Request};
 use scanbridge_doubles::fake_qualys::{FakeQualys, Population, Reply, Script};
 use scanbridge_doubles::http_proxy::{HttpProxy, ProxyBehavior};
@@ -97,6 +98,30 @@ fn client_certificate_is_sent_if_the_server_requires_it() {
 }
 
 #[test]
+fn probe_compares_the_clock_with_the_date_of_the_response() {
+    let none = "<?xml version=\"1.0\"?>\n<REPORT_LIST_OUTPUT><RESPONSE></RESPONSE></REPORT_LIST_OUTPUT>";
+    for (ahead, verdict, words) in [
+        (0, Verdict::Ok, "differs from that of Qualys by at most"),
+        (300, Verdict::Warning, "the clock of this machine is 30"),
+        (-300, Verdict::Warning, "s ahead of the clock of this machine; set it by NTP"),
+    ] {
+        let date = Timestamp::now() - SignedDuration::from_secs(ahead);
+        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let answer = Reply::xml(none).header("Date", &date);
+        let bench = Bench::new(Script::new().on("POST /api/2.0/fo/report/ action=list", [answer]));
+        let report = bench.open(None).unwrap().check().unwrap();
+        let step = report.steps.iter().find(|step| step.name == "clock").unwrap();
+        assert!(step.verdict == verdict && step.detail.contains(words), "{ahead}: {step:?}");
+    }
+    for (header, value) in [("Date", "soon"), ("Age", "400")] {
+        let answer = Reply::xml(none).header(header, value);
+        let bench = Bench::new(Script::new().on("POST /api/2.0/fo/report/ action=list", [answer]));
+        let report = bench.open(None).unwrap().check().unwrap();
+        assert!(report.steps.iter().all(|step| step.name != "clock"), "{header}: {report:?}");
+    }
+}
+
+#[test]
 fn probe_shows_login_quota_and_certificate() {
     let none = "<?xml version=\"1.0\"?>\n<REPORT_LIST_OUTPUT><RESPONSE></RESPONSE></REPORT_LIST_OUTPUT>";
     let answer = Reply::xml(none).header("X-RateLimit-Limit", "300").header("X-RateLimit-Remaining", "271");
@@ -117,6 +142,7 @@ fn probe_shows_login_quota_and_certificate() {
     ] {
         assert!(shown.contains(words), "{words} in {shown}");
     }
+    assert!(!shown.contains("clock"), "no step without a date: {shown}");
     assert_eq!(bench.qualys.requests().len(), 1, "the cheapest call, once");
     assert!(!bench.state().exists() || std::fs::read_dir(bench.state()).unwrap().count() == 0);
 

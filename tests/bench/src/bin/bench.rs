@@ -73,6 +73,24 @@ enum Measurement {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// Cost of the service: a scrape during a large run; memory, reload and schedules of 50 pipelines.
+    Service {
+        /// Number of findings of the large run.
+        #[arg(long, default_value_t = 1_000_000)]
+        findings: u64,
+        /// Minutes with 50 pipelines.
+        #[arg(long, default_value_t = 4)]
+        minutes: u64,
+    },
+    /// Run pipelines each minute for a long time; the service must not grow.
+    Soak {
+        /// Number of pipelines.
+        #[arg(long, default_value_t = 20)]
+        pipelines: usize,
+        /// Duration in minutes.
+        #[arg(long, default_value_t = 1440)]
+        minutes: u64,
+    },
     /// Instruction counts under callgrind, compared with the stored counts.
     Instructions {
         /// Store the measured counts.
@@ -114,6 +132,8 @@ fn run(args: Args) -> Result<ExitCode, StageError> {
         Measurement::DeadOutput { mb, rounds } => stage.dead_output(mb, rounds, &mut out)?,
         Measurement::DefenseCenter => stage.defense_center(&mut out)?,
         Measurement::Outputs { mb, rounds } => stage.outputs(mb, rounds, &mut out)?,
+        Measurement::Service { findings, minutes } => stage.service(findings, minutes, &mut out)?,
+        Measurement::Soak { pipelines, minutes } => stage.soak(pipelines, minutes, &mut out)?,
         Measurement::Instructions { update } => instructions(&stage, update, &mut out)?,
         Measurement::Measure { .. } => Vec::new(),
     };

@@ -204,3 +204,17 @@ fn excluded_findings_are_not_delivered() {
     assert!(of_asset > 0 && of_asset < all.len());
     assert_eq!(run(&format!("{{ exclude: {{ ip_ranges: [{asset}] }} }}")).len(), all.len() - of_asset);
 }
+
+#[test]
+fn next_starts_of_a_schedule_are_shown() {
+    let sandbox = Sandbox::new();
+    let keys = "schedule: { cron: '0 0 29 2 *', timezone: Europe/Berlin, jitter_secs: 60 }";
+    sandbox.write("leap.yaml", crate::service::simple("leap", keys));
+    let shown = check(&sandbox, &["leap.yaml", "--offline"]).expect_code(0).stdout;
+    let starts = shown.lines().find_map(|line| line.strip_prefix("  next starts by the service: ")).unwrap();
+    assert_eq!(starts.matches("-02-29 00:0").count(), 3, "{shown}");
+    assert!(starts.ends_with(" (Europe/Berlin)"), "{shown}");
+    let (json, _) = json(&sandbox, &["leap.yaml", "--offline"]);
+    let first = json["files"][0]["next_starts"][0].as_str().unwrap();
+    assert!(first.contains("-02-29T00:0") && first.ends_with("+01:00"), "{json:#}");
+}

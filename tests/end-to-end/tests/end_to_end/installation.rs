@@ -59,8 +59,13 @@ pub(crate) fn rogue_plugins() -> &'static Path {
 }
 
 /// Links a library that was built next to the test into a folder.
+/// The file name of a plugin.
+pub(crate) fn library(plugin: &str) -> String {
+    format!("{}{plugin}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+}
+
 fn link(plugin: &str, folder: &Path) {
-    let library = format!("{}{plugin}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let library = library(plugin);
     let from = std::env::current_exe().unwrap().with_file_name(&library);
     fs::hard_link(&from, folder.join(&library)).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }

@@ -134,6 +134,24 @@ fn detections_equal_their_file() {
 }
 
 #[test]
+fn quota_of_the_api_is_measured() {
+    let page =
+        body("detections.xml").header("X-RateLimit-Limit", "300").header("X-RateLimit-Remaining", "271");
+    let bench = Bench::new(Script::new().on(PAGE, [page]).on(KNOWLEDGE_BASE, [body("knowledge-base.xml")]));
+    let outcome = bench.sandbox.run(&bench.pipeline("source: host-detections")).expect_code(0);
+    let summary = outcome.summary();
+    for (name, value) in [("quota_limit", 300.0), ("quota_remaining", 271.0)] {
+        let metrics = summary["inputs"][0]["metrics"].as_array().unwrap();
+        let metric = metrics.iter().find(|metric| metric["name"] == name).unwrap();
+        assert_eq!(
+            (&metric["kind"], metric["value"].as_f64()),
+            (&"gauge".into(), Some(value)),
+            "{summary:#}"
+        );
+    }
+}
+
+#[test]
 fn rejected_login_is_not_retried_and_exits_77() {
     let script = Script::new().on("", [Reply::code(401, 2000, "Bad Login/Password")]);
     let bench = Bench::new(script);
