@@ -10,6 +10,7 @@ mod counts;
 mod cron;
 mod event;
 mod metrics;
+mod printable;
 mod report;
 mod request;
 mod summary;
@@ -25,6 +26,7 @@ pub use event::{
     ReportEvent, RunEvent, Tick,
 };
 pub use metrics::{MetricsFormat, PipelineState, ServiceMetrics, metrics_of_run, metrics_of_service};
+pub use printable::{is_printable, without_controls};
 pub use report::{Sample, Samples, html_report};
 pub use request::{ServiceRequest, StopAt};
 pub use summary::{

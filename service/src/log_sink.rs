@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
+use scanbridge_observe::without_controls;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -221,11 +222,11 @@ impl Log {
             line.push(' ');
         }
         if let Some(instance) = fields["instance"].as_str() {
-            line.push_str(&format!("{}: ", printable(instance)));
+            line.push_str(&format!("{}: ", without_controls(instance)));
         }
-        line.push_str(&printable(fields["message"].as_str().unwrap_or_default()));
+        line.push_str(&without_controls(fields["message"].as_str().unwrap_or_default()));
         if let Some(hint) = fields["hint"].as_str() {
-            line.push_str(&format!(" ({})", printable(hint)));
+            line.push_str(&format!(" ({})", without_controls(hint)));
         }
         line.push('\n');
         line
@@ -269,6 +270,11 @@ impl Log {
         lines
     }
 
+    /// Number of the last kept line.
+    pub(crate) fn last_number(&self) -> u64 {
+        locked(&self.kept).number
+    }
+
     /// Deletes the kept lines of a removed pipeline.
     pub(crate) fn forget(&self, pipeline: &str) {
         locked(&self.kept).lines.remove(pipeline);
@@ -291,19 +297,6 @@ fn in_json(origin: Option<Origin<'_>>, level: Level, time: &str, fields: &Value)
         }
     }
     Value::Object(object).to_string() + "\n"
-}
-
-/// The text with control characters escaped, so that it can neither forge a line nor control a terminal.
-pub(crate) fn printable(text: &str) -> String {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    shown
 }
 
 fn append_to(path: &PathBuf) -> io::Result<File> {

@@ -8,6 +8,7 @@ mod format;
 mod graph_view;
 mod help;
 mod plugin_view;
+mod run_arguments;
 mod settings_view;
 mod state_arguments;
 mod state_list_view;
@@ -29,8 +30,9 @@ pub use help::{command, options_of_every_command};
 #[cfg(test)]
 pub(crate) use plugin_view::value_in_words;
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
+pub(crate) use run_arguments::run_arguments;
 pub use settings_view::{RunLocations, show_settings};
-pub use state_arguments::{DeadLettersCommand, LetterSelection, StateCommand};
+pub use state_arguments::{DeadLettersCommand, LetterSelection, ServiceOptions, StateCommand};
 pub use state_list_view::{ListedState, export_states, list_states};
 pub use state_view::{KnownState, export_state, show_state};
 pub use usage::{Usage, parse};
