@@ -11,7 +11,7 @@ use std::sync::Arc;
 use scanbridge_plugin_api::{ErrorKind, Outcome, PluginError, PluginKind, Purpose, ReportKey, Rereads};
 
 use crate::config::Pipeline;
-use crate::pipeline::{self, Failure, Head, OpenPipeline, RunResult, Settings, Stop, Summary, log_only};
+use crate::pipeline::{self, Failure, Head, OpenPipeline, RunResult, Settings, Stop, Summary, Watchers};
 use crate::plugins::Registry;
 use crate::session;
 use crate::state::{
@@ -31,6 +31,7 @@ pub fn replay(
     only: Option<&str>,
     filter: &LetterFilter,
     stop: &Arc<Stop>,
+    watchers: &Watchers,
 ) -> Result<Option<Summary>, Vec<Failure>> {
     let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
     let opened = open_ledger(&folder, &pipeline.name, &pipeline.file).map_err(to_failures)?;
@@ -61,7 +62,8 @@ pub fn replay(
     for id in ids.iter().filter(|id| outputs.iter().all(|output| output.instance.id != **id)) {
         tracing::warn!("output `{id}` no longer exists in the pipeline; its dead letters are kept");
     }
-    let mut replay = Replay { pipeline, registry, folder, ledger, stop, total: None };
+    let all_outputs: Vec<String> = outputs.iter().map(|output| output.instance.id.clone()).collect();
+    let mut replay = Replay { pipeline, registry, folder, ledger, stop, watchers, total: None };
     for mut output in outputs.into_iter().filter(|output| ids.contains(output.instance.id.as_str())) {
         let id = output.instance.id.clone();
         output.delivery.failover = None;
@@ -81,19 +83,22 @@ pub fn replay(
             }
         }
     }
+    let gauges = session::dead_letter_gauges(all_outputs.iter(), &replay.ledger);
+    gauges.iter().for_each(|gauge| watchers.notify(gauge));
     Ok(replay.total)
 }
 
-/// Locks a pipeline and opens its ledger, which exists, for a replay or purge of dead letters. Refused after an interrupted run: when it is resumed, its dead letters may still be rolled back.
+/// Locks a pipeline and opens its ledger, which exists, for a replay or purge of dead letters. Refused if a run was
+/// interrupted inside a report: when it is resumed, its dead letters may still be rolled back.
 ///
 /// # Errors
 /// When the pipeline is in use or was interrupted, or the ledger cannot be opened.
 pub fn open_ledger(folder: &StateFolder, name: &str, file: &Path) -> Result<(Lock, Ledger), StateError> {
     let lock = session::lock_now(folder, name)?;
     let ledger = Ledger::open(&folder.ledger(), file)?;
-    if ledger.checkpoint()?.is_some() {
+    if ledger.checkpoint()?.is_some_and(|checkpoint| checkpoint.is_inside_report()) {
         return Err(StateError {
-            message: format!("cannot replay or purge: pipeline `{name}` has an interrupted run"),
+            message: format!("cannot replay or purge: pipeline `{name}` was interrupted inside a report"),
             hint: Some(
                 "finish it with `scanbridge run FILE`, or discard it with `scanbridge state discard \
                  FILE`"
@@ -112,6 +117,7 @@ struct Replay<'a> {
     folder: StateFolder,
     ledger: Arc<Ledger>,
     stop: &'a Arc<Stop>,
+    watchers: &'a Watchers,
     /// The result so far: a failure of one output must not discard the summaries of those before it.
     total: Option<Summary>,
 }
@@ -174,7 +180,7 @@ impl Replay<'_> {
             ..Settings::without_run(self.folder.clone(), purpose)
         };
         let opened = build(&self.pipeline, self.registry, settings, self.stop)?;
-        let result = pipeline::run(opened, Arc::clone(self.stop), &log_only());
+        let result = pipeline::run(opened, Arc::clone(self.stop), self.watchers);
         drop(recorder);
         Ok(result)
     }

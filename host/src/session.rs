@@ -103,7 +103,8 @@ pub fn run(
         summary.failures.push(Failure::of_state("state", &error));
         event = summary.event();
     }
-    dead_letter_gauges(pipeline, &ledger).iter().for_each(|gauge| watchers.notify(gauge));
+    let outputs = pipeline.outputs.iter().map(|output| &output.instance.id);
+    dead_letter_gauges(outputs, &ledger).iter().for_each(|gauge| watchers.notify(gauge));
     drop(recorder);
     // A call that hangs may keep the ledger in use.
     Arc::into_inner(ledger).into_iter().for_each(Ledger::close);
@@ -112,12 +113,14 @@ pub fn run(
 }
 
 /// Number and size of the dead letters of each output, for the watchers.
-fn dead_letter_gauges(pipeline: &Pipeline, ledger: &Ledger) -> Vec<RunEvent> {
+pub(crate) fn dead_letter_gauges<'a>(
+    outputs: impl Iterator<Item = &'a String>,
+    ledger: &Ledger,
+) -> Vec<RunEvent> {
     let counts = ledger.dead_letter_counts().unwrap_or_else(|error| {
         tracing::warn!("the dead letters are not counted: {}", error.message);
         Vec::new()
     });
-    let outputs = pipeline.outputs.iter().map(|output| &output.instance.id);
     let gauges = outputs.flat_map(|id| {
         let count = counts.iter().find(|count| count.stage.instance() == id);
         let (letters, bytes) = count.map_or((0, 0), |count| (count.letters, count.bytes));
@@ -257,20 +260,28 @@ fn resume_point(
         tracing::warn!("--restart: discarding the interrupted run {} ({since})", last.number);
         return Ok(from_the_beginning);
     }
-    let sent = ledger.reports()?.iter().any(|report| report.sent >= last.started);
-    let is_safe = |change: &Change| change.is_safe(pipeline, registry, &checkpoint, sent);
-    let changed = fingerprint.changed_since(&last.fingerprint, is_safe);
-    let options_changed = match changed {
-        Ok(changed) => changed,
+    let (from, options_changed) = match resumed(ledger, pipeline, registry, fingerprint, checkpoint, &last)? {
+        Resumed::Complete(checkpoint, options_changed) => (checkpoint, options_changed),
         // Correcting an error must not need another command when nothing was delivered with it.
-        Err(what) if !sent && checkpoint.is_empty() => {
+        Resumed::Nothing(what) => {
             tracing::info!(
                 "{what} since run {} (interrupted {since}), which has delivered nothing: starting from the beginning",
                 last.number
             );
             return Ok(from_the_beginning);
         }
-        Err(what) => {
+        Resumed::Unchanged(what, checkpoint, options_changed) => {
+            tracing::info!(
+                "{what} since run {} (interrupted {since}), which ended between two reports: what has not changed \
+                 continues there",
+                last.number
+            );
+            if checkpoint.positions.is_empty() {
+                return Ok(from_the_beginning);
+            }
+            (checkpoint, options_changed)
+        }
+        Resumed::Refused(what) => {
             return Err(StateError {
                 message: format!("cannot resume run {} (interrupted {since}): {what} since", last.number),
                 hint: Some(
@@ -283,5 +294,63 @@ fn resume_point(
         }
     };
     tracing::info!("resuming run {} (interrupted {since})", last.number);
-    Ok(ResumePoint { from: Some(checkpoint), number, options_changed })
+    Ok(ResumePoint { from: Some(from), number, options_changed })
+}
+
+/// What a run takes over from an interrupted one.
+enum Resumed {
+    /// The checkpoint, with options that may differ.
+    Complete(Checkpoint, ChangedOptions),
+    /// What was changed, and what the unchanged inputs and outputs continue with: no report is in progress.
+    Unchanged(String, Checkpoint, ChangedOptions),
+    /// What was changed: nothing was delivered, so nothing is lost.
+    Nothing(String),
+    /// What was changed: a report is in progress that only the earlier pipeline can finish.
+    Refused(String),
+}
+
+fn resumed(
+    ledger: &Ledger,
+    pipeline: &Pipeline,
+    registry: &Registry,
+    fingerprint: &Fingerprint,
+    mut checkpoint: Checkpoint,
+    last: &RunRecord,
+) -> Result<Resumed, StateError> {
+    let sent = ledger.reports()?.iter().any(|report| report.sent >= last.started);
+    let is_safe = |change: &Change| change.is_safe(pipeline, registry, &checkpoint, sent);
+    let what = match fingerprint.changed_since(&last.fingerprint, is_safe) {
+        Ok(changed) => return Ok(Resumed::Complete(checkpoint, changed)),
+        Err(what) => what,
+    };
+    if !sent && checkpoint.is_empty() {
+        return Ok(Resumed::Nothing(what));
+    }
+    if checkpoint.is_inside_report() {
+        return Ok(Resumed::Refused(what));
+    }
+    let (unchanged, options) = fingerprint.unchanged_since(&last.fingerprint, is_safe);
+    checkpoint.positions.retain(|id, _| unchanged.contains(id));
+    checkpoint.outputs.retain(|id, _| unchanged.contains(id));
+    Ok(Resumed::Unchanged(what, checkpoint, options))
+}
+
+/// Whether a report is in progress that this pipeline cannot finish, because it was changed. Reads the saved state only.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(crate) fn is_change_refused(
+    pipeline: &Pipeline,
+    registry: &Registry,
+    state: &Path,
+) -> Result<bool, StateError> {
+    let folder = StateFolder::of(state, &pipeline.name);
+    if !folder.ledger().exists() {
+        return Ok(false);
+    }
+    let ledger = Ledger::read_copy(&folder.ledger())?;
+    let (Some(checkpoint), Some(last)) = (ledger.checkpoint()?, ledger.last_run()?) else { return Ok(false) };
+    let fingerprint = Fingerprint::of(pipeline, registry);
+    let resumed = resumed(&ledger, pipeline, registry, &fingerprint, checkpoint, &last)?;
+    Ok(matches!(resumed, Resumed::Refused(_)))
 }

@@ -146,7 +146,7 @@ fn apply(request: &ServiceRequest, stop: &Stop) {
         _ => return, // Of a later version, or not supported yet.
     };
     stop.apply(asked);
-    tracing::info!(event = "stop_requested", "the service requested a stop: stopping {place}");
+    tracing::info!(event = "stop_requested", "a stop was requested: stopping {place}");
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod cron;
 mod durations;
 mod event;
 mod metrics;
+mod printable;
 mod report;
 mod request;
 mod summary;
@@ -32,6 +33,7 @@ pub use event::{
 pub use metrics::{
     HttpMetrics, MetricsFormat, PipelineState, ServiceMetrics, metrics_of_run, metrics_of_service,
 };
+pub use printable::{is_printable, without_controls};
 pub use report::{Sample, Samples, html_report};
 pub use request::{ServiceRequest, StopAt};
 pub use summary::{

@@ -21,6 +21,7 @@ impl Supervisor {
             Api::Pipeline(name) if self.entries.contains_key(&name) => Reply::ok(self.view(&name)),
             Api::Pipeline(name) => unknown(&name),
             Api::Act(name, request) => self.act(&name, request),
+            Api::DeadLetters(name, request) => return self.begin_job(&name, request, reply),
             Api::Reload(mode) => return self.begin_reload(mode, Some(reply)),
             Api::Metrics(format) => Reply::ok(json!(self.metrics(format))),
             Api::Statistics => Reply::ok(json!(self.statistics())),
@@ -158,25 +159,24 @@ fn delivered<'a>(outputs: impl Iterator<Item = (&'a str, u64)>) -> impl Iterator
 
 /// The run that is in progress; null without one.
 fn run_view(entry: &Entry) -> Value {
-    let Some(process) = &entry.process else { return Value::Null };
-    let live = &entry.live;
-    let findings: u64 = live
-        .tick
-        .inputs
+    let Some(process) = entry.process.as_ref().filter(|process| !process.is_job) else { return Value::Null };
+    let (last, current) = (entry.record.last_run.as_ref(), entry.view.current.as_ref());
+    let inputs = current.map_or(&[][..], |current| &current.inputs);
+    let findings: u64 = inputs
         .iter()
         .filter_map(|input| input.counts.get("findings"))
         .fold(0, |sum, n| sum.saturating_add(*n));
     json!({
-        "run": live.hello.as_ref().map(|hello| hello.run),
+        "run": last.map(|last| last.run).filter(|run| *run > 0),
         "pid": process.run.id(),
-        "started": entry.record.last_run.as_ref().map(|last| last.started),
+        "started": last.map(|last| last.started),
         "findings": findings,
-        "reports": live.reports,
-        "inputs": live.tick.inputs,
-        "outputs": live.tick.outputs,
+        "reports": entry.live.reports,
+        "inputs": inputs,
+        "outputs": current.map_or(&[][..], |current| &current.outputs),
     })
 }
 
-fn unknown(name: &str) -> Reply {
+pub(crate) fn unknown(name: &str) -> Reply {
     Reply::problem(404, &format!("no pipeline `{name}`"), "`scanbridge service status` lists them")
 }

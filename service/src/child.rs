@@ -1,5 +1,6 @@
 //! One run as a child process: its socket on file descriptor 3, and its standard error.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use std::{io, thread};
 
@@ -21,7 +22,7 @@ use scanbridge_observe::{LineError, LineReader, RunEvent, ServiceRequest, write_
 use crate::log_sink::{Level, Log, Origin};
 use crate::message::Message;
 
-/// A run that is in progress.
+/// A run or a job that is in progress.
 #[derive(Debug)]
 pub(crate) struct Run {
     child: Child,
@@ -30,28 +31,31 @@ pub(crate) struct Run {
     number: Arc<AtomicU64>,
     /// Processor time, once the process has ended.
     cpu_micros: u64,
+    /// Gets the standard output of a job when it has ended.
+    output: Option<Receiver<Vec<u8>>>,
 }
 
-/// What the service gives to each run.
+/// What the service starts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Start<'a> {
     pub(crate) program: &'a Path,
-    pub(crate) arguments: &'a [std::ffi::OsString],
-    pub(crate) bundle: &'a Path,
+    /// The command, with its options.
+    pub(crate) command: &'a [OsString],
     pub(crate) pipeline: &'a str,
     /// Number of this process among all that the service has started.
     pub(crate) process: u64,
-    /// Whether it ends when its inputs have nothing to read.
-    pub(crate) once: bool,
-    /// What starts it.
-    pub(crate) trigger: &'a str,
-    pub(crate) restart: bool,
+    /// Whether its standard output is kept.
+    pub(crate) has_output: bool,
 }
 
 /// The file descriptor of the socket in the child.
 const CHANNEL: i32 = 3;
 /// A run that does not read its requests must not block the service.
 const WRITE_LIMIT: Duration = Duration::from_millis(500);
+/// Longer standard output of a job is truncated.
+const MAX_OUTPUT: usize = 8 << 20;
+/// A process that a plugin has left behind may keep standard output open; the end of a job does not wait for it.
+const OUTPUT_LIMIT: Duration = Duration::from_millis(500);
 /// Longer log lines are truncated.
 const MAX_LOG_LINE: u64 = 64 * 1024;
 /// The default of 2 MiB is reserved for each thread only, but shows in the size of the process.
@@ -72,21 +76,11 @@ impl Run {
         ours.set_write_timeout(Some(WRITE_LIMIT))?;
         let mut command = Command::new(start.program);
         command
-            .arg("run")
-            .arg("--bundle")
-            .arg(start.bundle)
-            .args(["--supervised", &CHANNEL.to_string(), "--no-progress", "--log-format", "json"])
-            .args(start.arguments)
+            .args(start.command)
+            .args(["--supervised", &CHANNEL.to_string(), "--log-format", "json"])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(if start.has_output { Stdio::piped() } else { Stdio::null() })
             .stderr(Stdio::piped());
-        command.args(["--trigger", start.trigger]);
-        if start.once {
-            command.arg("--once");
-        }
-        if start.restart {
-            command.arg("--restart");
-        }
         // They are for the service alone.
         for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"] {
             command.env_remove(name);
@@ -98,8 +92,9 @@ impl Run {
         drop(command);
         let number = Arc::new(AtomicU64::new(0));
         let stderr = child.stderr.take();
+        let output = child.stdout.take().map(collect).transpose()?;
         let (requests, number_of_run) = (ours.try_clone()?, Arc::clone(&number));
-        let run = Self { child, requests, number: number_of_run, cpu_micros: 0 };
+        let run = Self { child, requests, number: number_of_run, cpu_micros: 0, output };
         if let Some(stderr) = stderr {
             let (log, pipeline) = (Arc::clone(log), start.pipeline.to_owned());
             let read = move || copy_log(stderr, &log, &pipeline, &number);
@@ -144,6 +139,28 @@ impl Run {
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
+
+    /// The standard output of a job that has ended.
+    pub(crate) fn output(&self) -> String {
+        let bytes = self.output.as_ref().and_then(|output| output.recv_timeout(OUTPUT_LIMIT).ok());
+        String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+    }
+}
+
+/// Reads a stream to its end in a thread.
+fn collect(mut stream: impl Read + Send + 'static) -> io::Result<Receiver<Vec<u8>>> {
+    let (sender, receiver) = sync_channel(1);
+    let read = move || {
+        let mut bytes = Vec::new();
+        let _ = stream.by_ref().take(MAX_OUTPUT as u64).read_to_end(&mut bytes);
+        let cut = io::copy(&mut stream, &mut io::sink()).unwrap_or(0);
+        if cut > 0 {
+            bytes.extend(format!("\n… {cut} bytes more\n").into_bytes());
+        }
+        let _ = sender.send(bytes);
+    };
+    thread::Builder::new().name("output of a job".to_owned()).stack_size(STACK).spawn(read)?;
+    Ok(receiver)
 }
 
 /// Processor time of all children that were waited for, in microseconds. `/proc` counts in hundredths of a second, and many

@@ -41,6 +41,20 @@ pub(crate) enum Command {
     /// Control a running service
     #[command(subcommand, after_help = SERVICE_CODES)]
     Service(ServiceCommand),
+    /// For `scanbridge`: print which service runs this pipeline file
+    #[command(hide = true)]
+    Owner {
+        /// Pipeline file
+        file: PathBuf,
+    },
+    /// For `scanbridge`: let the service replay or purge dead letters
+    #[command(hide = true)]
+    DeadLetters {
+        /// Pipeline
+        name: String,
+        /// The request as JSON
+        request: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -7,13 +7,13 @@ use std::time::Duration;
 use hyper::Method;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+use scanbridge_observe::without_controls;
 use serde_json::Value;
 
 use crate::accepted::problem_in_words;
 use crate::cli::{Common, ServiceCommand};
 use crate::client::{ClientError, Response, request};
-use crate::install::install;
-use crate::log_sink::printable;
+use crate::install::{install, uninstall};
 use crate::serve::{find_socket, is_json};
 use crate::table::status_table;
 use crate::terminal::{print, print_error};
@@ -175,7 +175,7 @@ impl Client {
 
     fn print_state(&self, view: &Value) {
         self.print(view, || {
-            let text = |name: &str| printable(view[name].as_str().unwrap_or_default());
+            let text = |name: &str| without_controls(view[name].as_str().unwrap_or_default());
             let reason = text("reason");
             let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
             format!("{}: {}{reason}\n", text("name"), text("state"))
@@ -184,19 +184,19 @@ impl Client {
 }
 
 /// The response, or its error (RFC 9457).
-fn checked(response: Response) -> Result<Response, ClientError> {
+pub(crate) fn checked(response: Response) -> Result<Response, ClientError> {
     if response.status < 400 {
         return Ok(response);
     }
-    let text = |name: &str| printable(response.body[name].as_str().unwrap_or_default());
+    let text = |name: &str| without_controls(response.body[name].as_str().unwrap_or_default());
     let detail = text("detail");
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
     let exit_code =
         response.body["exit_code"].as_u64().and_then(|code| u8::try_from(code).ok()).unwrap_or(69);
-    Err(ClientError { message: format!("{}{detail}", text("title")), exit_code })
+    Err(ClientError { message: format!("{}{detail}", text("title")), exit_code, is_absent: false })
 }
 
-fn path(name: &str, action: &str) -> String {
+pub(crate) fn path(name: &str, action: &str) -> String {
     let name = encoded(name);
     if action.is_empty() {
         format!("/api/v1/pipelines/{name}")
@@ -233,16 +233,16 @@ fn reload_in_words(report: &Value) -> String {
     for rejected in report["rejected"].as_array().into_iter().flatten() {
         text.push_str(&format!("rejected: {}\n", rejected["file"].as_str().unwrap_or_default()));
         for problem in rejected["problems"].as_array().into_iter().flatten() {
-            text.push_str(&format!("  {}\n", printable(&problem_in_words(problem))));
+            text.push_str(&format!("  {}\n", without_controls(&problem_in_words(problem))));
         }
     }
     if text.is_empty() { "nothing to reload\n".to_owned() } else { text }
 }
 
-fn log_line(line: &Value) -> String {
-    let text = |name: &str| printable(line[name].as_str().unwrap_or_default());
+pub(crate) fn log_line(line: &Value) -> String {
+    let text = |name: &str| without_controls(line[name].as_str().unwrap_or_default());
     let instance = text("instance");
-    let instance = if instance.is_empty() { instance } else { format!("{instance}: ") };
+    let instance = if instance.is_empty() { String::new() } else { format!("{instance}: ") };
     let run = line["run"].as_u64().map(|run| format!("#{run}")).unwrap_or_default();
     let level = text("level").to_uppercase();
     format!("{} {level:>5} {}{run} {instance}{}", local(&text("time")), text("pipeline"), text("message"))
@@ -254,6 +254,6 @@ fn local(time: &str) -> String {
     time.parse().map_or_else(|_| time.to_owned(), shown)
 }
 
-fn lines_of(list: &Value, line: impl Fn(&Value) -> String) -> String {
+pub(crate) fn lines_of(list: &Value, line: impl Fn(&Value) -> String) -> String {
     list.as_array().into_iter().flatten().map(|entry| line(entry) + "\n").collect()
 }

@@ -9,7 +9,6 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 use std::{fs, thread};
 
-use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Path as UrlPath, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -17,12 +16,14 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
+use axum::{Json, Router};
 use scanbridge_observe::MetricsFormat;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
+use crate::jobs::DeadLetterRequest;
 use crate::log_sink::Level;
 use crate::machine::Request;
 use crate::message::Message;
@@ -99,6 +100,7 @@ fn router(sender: Sender, requests: Arc<Requests>) -> Router {
         .route("/api/v1/service", get(async |State(to): State<Sender>| ask(&to, Api::Service).await))
         .route("/api/v1/pipelines", get(async |State(to): State<Sender>| ask(&to, Api::Pipelines).await))
         .route("/api/v1/pipelines/{name}", get(pipeline))
+        .route("/api/v1/pipelines/{name}/dead-letters", post(dead_letters))
         .route("/api/v1/pipelines/{name}/{action}", post(act))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/statistics", post(statistics))
@@ -141,6 +143,19 @@ async fn act(
     change(&to, peer, Api::Act(name, request)).await
 }
 
+/// Responds when the replay or purge has ended.
+async fn dead_letters(
+    State(to): State<Sender>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    UrlPath(name): UrlPath<String>,
+    Json(request): Json<DeadLetterRequest>,
+) -> Response {
+    if !peer.may_operate() {
+        return not_permitted().into_response();
+    }
+    reply_within(Duration::MAX, &to, Api::DeadLetters(name, request)).await.into_response()
+}
+
 async fn reload(
     State(to): State<Sender>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -168,10 +183,13 @@ async fn log(State(to): State<Sender>, Query(query): Query<LogQuery>) -> Respons
 
 async fn change(to: &Sender, peer: Peer, request: Api) -> Response {
     if !peer.may_operate() {
-        let detail = "only root and the user of the service may change things";
-        return Reply::problem(403, "permission denied", detail).into_response();
+        return not_permitted().into_response();
     }
     ask(to, request).await
+}
+
+fn not_permitted() -> Reply {
+    Reply::problem(403, "permission denied", "only root and the user of the service may change things")
 }
 
 async fn ask(to: &Sender, request: Api) -> Response {
@@ -180,6 +198,10 @@ async fn ask(to: &Sender, request: Api) -> Response {
 
 /// Passes a request to the main loop and waits for its reply.
 async fn reply(to: &Sender, request: Api) -> Reply {
+    reply_within(LIMIT, to, request).await
+}
+
+async fn reply_within(limit: Duration, to: &Sender, request: Api) -> Reply {
     let (sender, receiver) = oneshot::channel();
     match to.try_send(Message::Api(request, sender)) {
         Ok(()) => {}
@@ -190,7 +212,7 @@ async fn reply(to: &Sender, request: Api) -> Reply {
             return Reply::problem(503, "the service is stopping", "");
         }
     }
-    match tokio::time::timeout(LIMIT, receiver).await {
+    match tokio::time::timeout(limit, receiver).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => Reply::problem(503, "the service is stopping", ""),
         Err(_) => Reply::problem(504, "the service timed out", ""),

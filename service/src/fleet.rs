@@ -84,9 +84,26 @@ impl Fleet {
         Ok(actions.into_iter().map(|action| (name.to_owned(), action)).collect())
     }
 
+    /// Requests a job: a replay or purge of dead letters.
+    pub(crate) fn begin_job(&mut self, name: &str, clock: Clock) -> Result<Vec<Task>, Refusal> {
+        let machine = self.pipelines.get_mut(name).ok_or(Refusal::Unknown)?;
+        let actions = machine.begin_job(clock).map_err(Refusal::Conflict)?;
+        Ok(actions.into_iter().map(|action| (name.to_owned(), action)).collect())
+    }
+
+    pub(crate) fn cancel_job(&mut self, name: &str, clock: Clock) -> Vec<Task> {
+        self.with(name, |machine| machine.cancel_job(clock))
+    }
+
     pub(crate) fn sign(&mut self, name: &str, clock: Clock) {
         if let Some(machine) = self.pipelines.get_mut(name) {
             machine.sign(clock);
+        }
+    }
+
+    pub(crate) fn runs_earlier_version(&mut self, name: &str, clock: Clock) {
+        if let Some(machine) = self.pipelines.get_mut(name) {
+            machine.runs_earlier_version(clock);
         }
     }
 
@@ -174,6 +191,12 @@ impl Fleet {
     }
 }
 
+#[cfg(test)]
+#[path = "fleet_job_tests.rs"]
+mod job_tests;
+#[cfg(test)]
+#[path = "fleet_property_tests.rs"]
+mod property_tests;
 #[cfg(test)]
 #[path = "fleet_tests.rs"]
 mod tests;

@@ -1,18 +1,17 @@
-//! The table of endings, and any order of events.
+//! The table of endings.
 
-use proptest::prelude::*;
 use scanbridge_observe::{RestartKeys, ScheduleKeys};
 
 use super::*;
 use crate::machine::Trigger;
 use crate::schedule::Schedule;
 
-fn clock(secs: u64) -> Clock {
+pub(super) fn clock(secs: u64) -> Clock {
     let begin: jiff::Timestamp = "2026-11-30T00:00:00Z".parse().expect("a time");
     Clock { wall: begin + Duration::from_secs(secs), steady: Duration::from_secs(1000 + secs) }
 }
 
-fn keys(number: usize) -> ScheduleKeys {
+pub(super) fn keys(number: usize) -> ScheduleKeys {
     match number {
         0 => ScheduleKeys::Manual,
         1 => ScheduleKeys::Continuous,
@@ -26,7 +25,7 @@ fn keys(number: usize) -> ScheduleKeys {
     }
 }
 
-fn settings(keys: &ScheduleKeys, group: Option<&str>) -> Settings {
+pub(super) fn settings(keys: &ScheduleKeys, group: Option<&str>) -> Settings {
     Settings {
         schedule: Schedule::new(keys, "machine", "p").expect("a valid schedule"),
         restart: RestartKeys { initial_secs: 30, max_secs: 900, give_up_after: 0 },
@@ -35,22 +34,22 @@ fn settings(keys: &ScheduleKeys, group: Option<&str>) -> Settings {
     }
 }
 
-fn fleet_with(keys: &ScheduleKeys) -> Fleet {
+pub(super) fn fleet_with(keys: &ScheduleKeys) -> Fleet {
     let mut fleet = Fleet::new(4, BTreeMap::new(), clock(0));
     fleet.load("p", settings(keys, None), clock(0), (Stored::default(), Before::Rest));
     fleet
 }
 
-fn state(fleet: &Fleet) -> State {
+pub(super) fn state(fleet: &Fleet) -> State {
     fleet.get("p").map(Machine::state).expect("a pipeline")
 }
 
-fn end(fleet: &mut Fleet, code: Option<u8>, secs: u64) -> Vec<Task> {
+pub(super) fn end(fleet: &mut Fleet, code: Option<u8>, secs: u64) -> Vec<Task> {
     fleet.ended("p", Ending { code, reason: "reason".to_owned() }, clock(secs), 1.0)
 }
 
 /// A continuous pipeline that has been started at second 0 and has reported.
-fn running() -> Fleet {
+pub(super) fn running() -> Fleet {
     let mut fleet = fleet_with(&ScheduleKeys::Continuous);
     let started = vec![("p".to_owned(), Action::Start { trigger: Trigger::Schedule, restart: false })];
     assert_eq!(fleet.tick(clock(0)), started);
@@ -238,171 +237,4 @@ fn interrupted_pipeline_resumes_after_a_restart_but_not_a_paused_or_held_one() {
     fleet.load("r", settings(&keys(3), None), clock(1), (Stored::default(), held));
     assert!(fleet.tick(clock(100_000)).iter().all(|(name, _)| name != "q" && name != "r"));
     assert!(fleet.get("r").is_some_and(|m| m.state() == State::Held && m.reason() == "login rejected"));
-}
-
-const NAMES: [&str; 5] = ["manual", "continuous", "every", "cron", "other"];
-
-#[derive(Debug, Clone)]
-enum Step {
-    Advance(u64),
-    SetBack(u64),
-    Ask(usize, Request),
-    End(usize, Option<u8>, f64),
-    Sign(usize),
-    Change(usize, bool),
-    Replace(usize),
-    Invalid(usize),
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let pipeline = || 0..NAMES.len();
-    let request =
-        prop_oneof![Just(Request::Run), Just(Request::Pause), Just(Request::Resume), Just(Request::Stop)];
-    let code = prop_oneof![
-        Just(None),
-        proptest::sample::select(vec![0, 64, 65, 66, 69, 70, 73, 74, 75, 76, 77, 78, 101, 130])
-            .prop_map(Some)
-    ];
-    let step = prop_oneof![
-        4 => (0_u64..1500).prop_map(Step::Advance),
-        1 => (0_u64..200_000).prop_map(Step::SetBack),
-        3 => (pipeline(), request).prop_map(|(at, request)| Step::Ask(at, request)),
-        4 => (pipeline(), code, 0.0..=1.0_f64).prop_map(|(at, code, random)| Step::End(at, code, random)),
-        3 => pipeline().prop_map(Step::Sign),
-        1 => (pipeline(), any::<bool>()).prop_map(|(at, is_now)| Step::Change(at, is_now)),
-        1 => pipeline().prop_map(Step::Replace),
-        1 => pipeline().prop_map(Step::Invalid),
-    ];
-    proptest::collection::vec(step, 1..80)
-}
-
-/// The processes as the supervisor would have them.
-#[derive(Default)]
-struct Processes(Vec<String>);
-
-impl Processes {
-    fn carry_out(&mut self, tasks: Vec<Task>) {
-        for (name, action) in tasks {
-            match action {
-                Action::Start { .. } => {
-                    assert!(!self.0.contains(&name), "two runs of {name}");
-                    self.0.push(name);
-                }
-                Action::Forget => assert!(!self.0.contains(&name), "{name} was deleted while it runs"),
-                _ => assert!(self.0.contains(&name), "{action:?} without a process of {name}"),
-            }
-        }
-    }
-}
-
-fn group(at: usize) -> Option<&'static str> {
-    (at >= 3).then_some("shared")
-}
-
-fn load(fleet: &mut Fleet, at: usize, now: Clock) {
-    fleet.load(NAMES[at], settings(&keys(at.min(3)), group(at)), now, (Stored::default(), Before::Rest));
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-    #[test]
-    fn any_order_of_events_keeps_the_rules(steps in steps()) {
-        let mut now = clock(0);
-        let mut fleet = Fleet::new(2, BTreeMap::from([("shared".to_owned(), 1)]), now);
-        (0..NAMES.len()).for_each(|at| load(&mut fleet, at, now));
-        let mut processes = Processes::default();
-        for step in steps {
-            let held: Vec<&str> =
-                NAMES.into_iter().filter(|name| fleet.get(name).is_some_and(|m| m.state() == State::Held)).collect();
-            let mut freed = None;
-            match step {
-                Step::Advance(secs) => {
-                    now.wall += Duration::from_secs(secs);
-                    now.steady += Duration::from_secs(secs);
-                }
-                Step::SetBack(secs) => now.wall -= Duration::from_secs(secs),
-                Step::Ask(at, request) => {
-                    freed = (request != Request::Run && request != Request::Stop).then_some(NAMES[at]);
-                    if let Ok(tasks) = fleet.request(NAMES[at], request, now) {
-                        processes.carry_out(tasks);
-                    }
-                }
-                Step::End(at, code, random) => {
-                    if processes.0.iter().any(|name| name == NAMES[at]) {
-                        processes.0.retain(|name| name != NAMES[at]);
-                        let tasks = fleet.ended(NAMES[at], Ending { code, reason: String::new() }, now, random);
-                        processes.carry_out(tasks);
-                        if let Some(machine) = fleet.get(NAMES[at])
-                            && matches!(machine.state(), State::Retrying | State::Blocked)
-                        {
-                            let pause = machine.next(now);
-                            prop_assert!(!pause.is_reached(now) || at == 3 || at == 4, "no pause");
-                            let longest = Clock { wall: now.wall, steady: now.steady + Duration::from_secs(900) };
-                            prop_assert!(machine.next(now) != crate::schedule::Due::Never);
-                            prop_assert!(matches!(machine.next(now), crate::schedule::Due::Wall(_)) || pause.is_reached(longest));
-                        }
-                    }
-                }
-                Step::Sign(at) => fleet.sign(NAMES[at], now),
-                Step::Change(at, is_now) => {
-                    freed = Some(NAMES[at]);
-                    processes.carry_out(fleet.change(NAMES[at], settings(&keys(at.min(3)), group(at)), is_now, now));
-                }
-                Step::Replace(at) => {
-                    freed = Some(NAMES[at]);
-                    processes.carry_out(fleet.remove(NAMES[at], now));
-                    if fleet.get(NAMES[at]).is_none() {
-                        load(&mut fleet, at, now);
-                    }
-                }
-                Step::Invalid(at) => {
-                    if !processes.0.iter().any(|name| name == NAMES[at]) {
-                        freed = Some(NAMES[at]);
-                        fleet.invalid(NAMES[at], "faulty".to_owned());
-                    }
-                }
-            }
-            processes.carry_out(fleet.tick(now));
-            prop_assert!(processes.0.len() <= 2, "more runs than places: {:?}", processes.0);
-            prop_assert!(processes.0.iter().filter(|name| *name == "cron" || *name == "other").count() <= 1);
-            for (name, machine) in fleet.iter() {
-                prop_assert_eq!(machine.state().is_active(), processes.0.contains(name), "{}: {:?}", name, machine.state());
-            }
-            for name in held.into_iter().filter(|name| freed != Some(*name)) {
-                prop_assert_eq!(fleet.get(name).map(Machine::state), Some(State::Held), "{} left `held` by itself", name);
-            }
-        }
-        // Every state can be left: all pipelines can be brought to a new run.
-        for (at, name) in NAMES.into_iter().enumerate() {
-            for other in std::mem::take(&mut processes.0) {
-                let tasks = fleet.ended(&other, Ending { code: Some(0), reason: String::new() }, now, 0.5);
-                processes.carry_out(tasks);
-                if fleet.get(&other).is_some_and(|m| m.state() == State::Waiting) {
-                    let _ = fleet.request(&other, Request::Pause, now);
-                }
-            }
-            if fleet.get(name).is_none() {
-                load(&mut fleet, at, now);
-            }
-            if fleet.get(name).is_some_and(|m| m.state() == State::Invalid) {
-                processes.carry_out(fleet.change(name, settings(&keys(at.min(3)), group(at)), false, now));
-            }
-            for request in [Request::Resume, Request::Run] {
-                if let Ok(tasks) = fleet.request(name, request, now) {
-                    processes.carry_out(tasks);
-                }
-            }
-            for _ in 0..NAMES.len() {
-                processes.carry_out(fleet.tick(now));
-                if processes.0.iter().any(|running| running == name) {
-                    break;
-                }
-                for other in std::mem::take(&mut processes.0) {
-                    let tasks = fleet.ended(&other, Ending { code: Some(64), reason: String::new() }, now, 0.5);
-                    processes.carry_out(tasks);
-                }
-            }
-            prop_assert!(processes.0.iter().any(|running| running == name), "{name} stays {:?}", fleet.get(name).map(Machine::state));
-        }
-    }
 }

@@ -17,12 +17,14 @@ mod commands;
 mod control;
 mod fleet;
 mod install;
+mod jobs;
 mod log_sink;
 mod machine;
 mod main_loop;
 mod message;
 mod metrics;
 mod notify;
+mod owner;
 mod process;
 mod reload;
 mod request;
@@ -56,6 +58,8 @@ pub fn main() -> ExitCode {
     };
     ExitCode::from(match arguments.command {
         Command::Serve(options) => serve::serve(options, &arguments.common),
+        Command::Owner { file } => owner::print_owner(&file, &arguments.common),
+        Command::DeadLetters { name, request } => owner::dead_letters(&name, &request, &arguments.common),
         Command::Service(command) => commands::execute(command, &arguments.common),
     })
 }

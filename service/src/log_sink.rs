@@ -19,7 +19,6 @@ mod line;
 mod output;
 
 use line::Line;
-pub(crate) use line::printable;
 use output::Output;
 
 /// Severity of a line.
@@ -234,6 +233,11 @@ impl Log {
             .collect();
         lines.sort_by_key(|line| line.number);
         lines
+    }
+
+    /// Number of the last kept line.
+    pub(crate) fn last_number(&self) -> u64 {
+        locked(&self.kept).number
     }
 
     /// Deletes the kept lines of a removed pipeline.

@@ -1,12 +1,15 @@
 //! The state of one pipeline: (state, event, time) → (state, actions). Pure; the supervisor carries the actions out.
 
+mod job;
 mod kinds;
+mod limits;
 mod requests;
 
 use std::time::Duration;
 
 use scanbridge_observe::StopAt;
 
+use self::job::Job;
 use self::kinds::After;
 pub(crate) use self::kinds::{Action, Before, Ending, Request, Settings, State, Trigger};
 use crate::schedule::{Clock, Due, Schedule, Stored};
@@ -36,6 +39,7 @@ pub(crate) struct Machine {
     trigger: Trigger,
     run: Option<Run>,
     after: Option<After>,
+    job: Option<Job>,
     is_interrupted: bool,
     starts_fresh: bool,
     failures: u64,
@@ -43,11 +47,6 @@ pub(crate) struct Machine {
     pub(crate) skipped: u64,
 }
 
-const HANG_GRACE: Duration = Duration::from_secs(60);
-const STOP_GRACE: Duration = Duration::from_secs(60);
-/// After a request to stop at once.
-const NOW_GRACE: Duration = Duration::from_secs(10);
-const KILL_GRACE: Duration = Duration::from_secs(10);
 /// A run of this length ends a series of failures.
 const STABLE: Duration = Duration::from_secs(600);
 const BUGS: u64 = 5;
@@ -66,6 +65,7 @@ impl Machine {
             trigger: Trigger::Schedule,
             run: None,
             after: None,
+            job: None,
             is_interrupted: false,
             starts_fresh: false,
             failures: 0,
@@ -110,7 +110,7 @@ impl Machine {
     }
 
     pub(crate) fn is_pending(&self) -> bool {
-        self.pending.is_some()
+        self.pending.is_some() || (self.after == Some(After::Continue) && self.job.is_none())
     }
 
     /// Whether the file was removed, and the run that is in progress is the last one.
@@ -155,10 +155,12 @@ impl Machine {
         if self.due.is_reached(clock) {
             let is_late = settings.schedule.is_too_late(self.due, clock);
             self.due = self.following(clock);
-            match self.state {
+            let state = self.state;
+            match state {
                 State::Waiting | State::Retrying | State::Blocked if !is_late => {
                     self.queue(Trigger::Schedule, clock);
                 }
+                _ if !is_late && self.follows_job(State::Queued) => self.trigger = Trigger::Schedule,
                 State::Queued | State::Starting | State::Running | State::Stopping => self.skipped += 1,
                 _ => {}
             }
@@ -169,58 +171,8 @@ impl Machine {
         self.watch(clock)
     }
 
-    /// Ends a run that hangs, or does not stop.
-    fn watch(&mut self, clock: Clock) -> Vec<Action> {
-        let Some(run) = &self.run else { return Vec::new() };
-        if self.next_deadline(run) > clock.steady {
-            return Vec::new();
-        }
-        let hang = self.hang();
-        let Some(run) = &mut self.run else { return Vec::new() };
-        match (run.terminated, run.stop) {
-            (Some(_), _) if run.is_killed => Vec::new(),
-            (Some(_), _) => {
-                run.is_killed = true;
-                vec![Action::Kill]
-            }
-            (None, Some((StopAt::Asset, asked))) if asked + STOP_GRACE <= clock.steady => {
-                run.stop = Some((StopAt::Now, clock.steady));
-                vec![Action::Stop(StopAt::Now)]
-            }
-            _ => {
-                if run.sign + hang + HANG_GRACE <= clock.steady {
-                    run.is_hung = true;
-                }
-                run.terminated = Some(clock.steady);
-                vec![Action::Terminate]
-            }
-        }
-    }
-
-    /// When [`watch`](Self::watch) must look at the run.
-    fn next_deadline(&self, run: &Run) -> Duration {
-        if run.is_killed {
-            return Duration::MAX;
-        }
-        if let Some(terminated) = run.terminated {
-            return terminated + KILL_GRACE;
-        }
-        let hang = run.sign + self.hang() + HANG_GRACE;
-        match run.stop {
-            Some((StopAt::Asset, asked)) => hang.min(asked + STOP_GRACE),
-            Some((StopAt::Now, asked)) => hang.min(asked + NOW_GRACE),
-            _ => hang,
-        }
-    }
-
     /// The fleet has a place for it.
     pub(crate) fn start(&mut self, clock: Clock) -> Action {
-        self.enter(State::Starting, String::new());
-        // An interval counts from here. The times of a cron pattern stay as they are.
-        let is_cron = matches!(self.due, Due::Wall(_));
-        if !is_cron {
-            self.due = self.following(clock);
-        }
         self.run = Some(Run {
             started: clock,
             sign: clock.steady,
@@ -230,6 +182,16 @@ impl Machine {
             is_hung: false,
         });
         self.after = None;
+        if self.has_job() {
+            self.state = State::Starting;
+            return Action::StartJob;
+        }
+        self.enter(State::Starting, String::new());
+        // An interval counts from here. The times of a cron pattern stay as they are.
+        let is_cron = matches!(self.due, Due::Wall(_));
+        if !is_cron {
+            self.due = self.following(clock);
+        }
         self.is_interrupted = false;
         Action::Start { trigger: self.trigger, restart: std::mem::take(&mut self.starts_fresh) }
     }
@@ -240,20 +202,35 @@ impl Machine {
             run.sign = clock.steady;
         }
         if self.state == State::Starting {
-            self.enter(State::Running, String::new());
+            self.state = State::Running;
+        }
+    }
+
+    /// The run is one of an earlier version: it ends at the end of the report that was interrupted, and then the accepted
+    /// version starts.
+    pub(crate) fn runs_earlier_version(&mut self, clock: Clock) {
+        let Some(run) = &mut self.run else { return };
+        if run.stop.is_none() {
+            run.stop = Some((StopAt::Report, clock.steady));
+            self.after = Some(After::Continue);
+            self.reason = "the changed pipeline starts at the end of the interrupted report".to_owned();
         }
     }
 
     /// The process has ended. `random` is from 0 to 1.
     pub(crate) fn ended(&mut self, ending: Ending, clock: Clock, random: f64) -> Vec<Action> {
         let Some(run) = self.run.take() else { return Vec::new() };
-        let after = self.after.take();
-        if let Some(pending) = self.pending.take() {
-            self.settings = Some(pending);
-            self.due = self.first(clock, Stored { started: Some(clock.wall), next: None });
+        let mut after = self.after.take();
+        let is_changed = self.apply_pending(clock);
+        if let Some(Job::Active(then)) = self.job.take_if(|job| matches!(job, Job::Active(_))) {
+            return self.job_ended(then, after, is_changed, clock);
+        }
+        if is_changed && after == Some(After::Continue) {
+            after = Some(After::Again);
         }
         let code = if run.is_hung { Some(70) } else { ending.code };
         self.is_interrupted = !matches!(code, Some(0 | 65 | 66));
+        let is_continuous = self.schedule().is_some_and(Schedule::is_continuous);
         match (after, code) {
             (Some(After::Removal), _) => return vec![Action::Forget],
             (Some(After::Pause), _) => self.enter(State::Paused, "paused by an operator".to_owned()),
@@ -261,11 +238,9 @@ impl Machine {
                 self.enter(State::Paused, "stopped by an operator".to_owned());
             }
             (Some(After::Again), Some(130 | 64 | 77 | 78) | None) => self.queue(Trigger::Reload, clock),
-            (Some(After::Again), Some(0 | 65 | 66))
-                if self.schedule().is_some_and(Schedule::is_continuous) =>
-            {
-                self.queue(Trigger::Reload, clock);
-            }
+            (Some(After::Again), Some(0 | 65 | 66)) if is_continuous => self.queue(Trigger::Reload, clock),
+            (Some(After::Continue), Some(130)) => self.queue(Trigger::Resume, clock),
+            (Some(After::Continue), Some(0 | 65 | 66)) if is_continuous => self.queue(Trigger::Resume, clock),
             (_, Some(0 | 65 | 66)) => self.rest_after_run(clock, code),
             (_, Some(64 | 77 | 78)) => self.hold(describe(code, &ending.reason)),
             _ => self.fail(
@@ -276,7 +251,16 @@ impl Machine {
                 random,
             ),
         }
+        self.begin_wanted_job(clock);
         Vec::new()
+    }
+
+    /// Applies the change that waits. Returns whether there was one.
+    fn apply_pending(&mut self, clock: Clock) -> bool {
+        let Some(pending) = self.pending.take() else { return false };
+        self.settings = Some(pending);
+        self.due = self.first(clock, Stored { started: Some(clock.wall), next: None });
+        true
     }
 
     /// A run ended with everything or a part delivered.
@@ -355,10 +339,6 @@ impl Machine {
             Some(schedule) if !schedule.is_continuous() => schedule.following(clock),
             _ => Due::Never,
         }
-    }
-
-    fn hang(&self) -> Duration {
-        self.settings.as_ref().map_or(Duration::from_secs(600), |settings| settings.hang)
     }
 }
 

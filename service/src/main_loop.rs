@@ -25,7 +25,7 @@ impl Supervisor {
             let clock = self.clock();
             let tasks = self.fleet.tick(clock);
             self.carry_out(tasks);
-            let settle = self.settle();
+            let settle = self.settle().min(self.end_abandoned_jobs());
             self.save();
             self.notify.status(self.status_line());
             if self.fleet.is_draining() && self.fleet.running() == 0 {
@@ -99,8 +99,9 @@ impl Supervisor {
         for (name, entry) in &mut self.entries {
             let Some(machine) = self.fleet.get(name) else { continue };
             if let Some(schedule) = machine.schedule() {
-                entry.record.paused = machine.state() == State::Paused;
-                entry.record.held = (machine.state() == State::Held).then(|| machine.reason().to_owned());
+                let (state, reason) = machine.lasting();
+                entry.record.paused = state == State::Paused;
+                entry.record.held = (state == State::Held).then(|| reason.to_owned());
                 entry.record.digest.clone_from(&entry.digest);
                 let is_cron = matches!(schedule.keys(), ScheduleKeys::Cron { .. });
                 entry.record.next = machine.planned(clock).filter(|_| is_cron);

@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use scanbridge_observe::{FailureEvent, Hello, Tick};
+use scanbridge_observe::FailureEvent;
 use serde_json::Value;
 
 use crate::child::Run;
@@ -14,15 +14,15 @@ pub(crate) struct Process {
     pub(crate) run: Run,
     /// Number among all processes; events of an earlier one are ignored.
     pub(crate) number: u64,
+    /// Whether it is a job, not a run.
+    pub(crate) is_job: bool,
     pub(crate) exited: Option<(ExitStatus, Duration)>,
     pub(crate) is_closed: bool,
 }
 
-/// What the run has reported.
+/// What the run has reported, besides what [`PipelineView`](scanbridge_observe::PipelineView) keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
-    pub(crate) hello: Option<Hello>,
-    pub(crate) tick: Tick,
     pub(crate) reports: u64,
     pub(crate) failure: Option<FailureEvent>,
     pub(crate) summary: Option<Value>,

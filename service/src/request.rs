@@ -4,6 +4,7 @@ use scanbridge_observe::MetricsFormat;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::jobs::DeadLetterRequest;
 use crate::log_sink::Level;
 use crate::machine::Request;
 
@@ -16,6 +17,7 @@ pub(crate) enum Api {
     Pipelines,
     Pipeline(String),
     Act(String, Request),
+    DeadLetters(String, DeadLetterRequest),
     Reload(ReloadMode),
     Statistics,
     Metrics(MetricsFormat),

@@ -1,14 +1,16 @@
 //! Starts runs, follows them, and draws the conclusions from their end.
 
+use std::ffi::OsString;
+use std::io;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use scanbridge_observe::{RunEvent, RunSummary, ServiceRequest};
+use scanbridge_observe::{RunEvent, RunSummary, ServiceRequest, without_controls};
 use serde::Deserialize;
 
 use crate::child::{Run, Start, ending};
 use crate::fleet::Task;
-use crate::log_sink::{Level, printable};
+use crate::log_sink::Level;
 use crate::machine::{Action, Ending, Machine, State, Trigger};
 use crate::process::{Live, Process};
 use crate::schedule::{Clock, Schedule};
@@ -26,6 +28,7 @@ impl Supervisor {
                     self.log.about(&name, Level::Debug, &format!("starting a run (trigger: {trigger:?})"));
                     self.start_run(&name, trigger, restart);
                 }
+                Action::StartJob => self.start_job(&name),
                 Action::Stop(at) => self.with_run(&name, |run| run.send(&ServiceRequest::Stop { at })),
                 Action::Terminate => {
                     self.log.about(&name, Level::Error, "the run does not respond; sending SIGTERM");
@@ -48,40 +51,59 @@ impl Supervisor {
 
     /// A removed pipeline. Its state stays.
     fn forget(&mut self, name: &str) {
-        self.entries.remove(name);
+        let entry = self.entries.remove(name);
+        entry.and_then(|entry| entry.job).into_iter().for_each(|job| job.refuse(name));
         self.records.remove(name);
         self.store.forget(name);
         self.log.forget(name);
     }
 
     fn start_run(&mut self, name: &str, trigger: Trigger, restart: bool) {
-        self.processes += 1;
-        let bundle = self.store.accepted(name);
-        let start = Start {
-            program: &self.settings.sources.program,
-            arguments: &self.settings.run_arguments,
-            bundle: &bundle,
-            pipeline: name,
-            process: self.processes,
-            once: self.fleet.get(name).and_then(Machine::schedule).is_some_and(Schedule::has_times),
-            trigger: trigger.word(),
-            restart,
-        };
-        let started = Run::start(start, &self.log, &self.sender);
+        let mut command = vec!["run".into(), "--bundle".into(), self.store.accepted(name).into_os_string()];
+        command.extend(["--no-progress", "--trigger", trigger.word()].map(OsString::from));
+        let earlier = self.store.earlier(name);
+        if earlier.exists() {
+            command.extend(["--earlier".into(), earlier.into_os_string()]);
+        }
+        if self.fleet.get(name).and_then(Machine::schedule).is_some_and(Schedule::has_times) {
+            command.push("--once".into());
+        }
+        if restart {
+            command.push("--restart".into());
+        }
+        let started = self.start_process(name, command, false);
         let clock = self.clock();
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.live = Live::default();
         entry.record.restarts += u64::from(trigger == Trigger::Retry);
         entry.record.last_run = Some(LastRun { started: clock.wall, ..LastRun::default() });
         match started {
-            Ok(run) => {
-                entry.process = Some(Process { run, number: self.processes, exited: None, is_closed: false });
-            }
+            Ok(process) => entry.process = Some(process),
             Err(error) => {
                 let reason = format!("cannot start the run: {error}");
                 self.conclude(name, (None, reason), clock);
             }
         }
+    }
+
+    /// Starts the host with a command that it supervises, and the options that every run gets.
+    pub(crate) fn start_process(
+        &mut self,
+        pipeline: &str,
+        mut command: Vec<OsString>,
+        is_job: bool,
+    ) -> io::Result<Process> {
+        self.processes += 1;
+        command.extend(self.settings.run_arguments.iter().cloned());
+        let start = Start {
+            program: &self.settings.sources.program,
+            command: &command,
+            pipeline,
+            process: self.processes,
+            has_output: is_job,
+        };
+        let run = Run::start(start, &self.log, &self.sender)?;
+        Ok(Process { run, number: self.processes, is_job, exited: None, is_closed: false })
     }
 
     pub(crate) fn event(&mut self, name: &str, process: u64, event: RunEvent) {
@@ -90,16 +112,23 @@ impl Supervisor {
         let Some(current) = entry.process.as_mut().filter(|current| current.number == process) else {
             return;
         };
-        entry.view.apply(&event, clock.wall.as_duration().as_secs_f64());
+        // A job is not a run: of its events, only those about the pipeline count.
+        if !current.is_job || matches!(event, RunEvent::Gauge { .. }) {
+            entry.view.apply(&event, clock.wall.as_duration().as_secs_f64());
+        }
         match event {
+            _ if current.is_job => {}
             RunEvent::Hello(hello) => {
                 current.run.set_number(hello.run);
+                if hello.digest == entry.digest {
+                    self.store.forget_earlier(name);
+                } else {
+                    self.fleet.runs_earlier_version(name, clock);
+                }
                 if let Some(last) = &mut entry.record.last_run {
                     last.run = hello.run;
                 }
-                entry.live.hello = Some(hello);
             }
-            RunEvent::Tick(tick) => entry.live.tick = tick,
             RunEvent::Report(_) => entry.live.reports += 1,
             // The first failure is the cause of the others.
             RunEvent::Failure(failure) => {
@@ -142,7 +171,15 @@ impl Supervisor {
             }
         }
         for (name, status) in &ended {
-            self.conclude(name, ending(*status), clock);
+            let is_job = self
+                .entries
+                .get(name)
+                .is_some_and(|entry| entry.process.as_ref().is_some_and(|process| process.is_job));
+            if is_job {
+                self.conclude_job(name, ending(*status));
+            } else {
+                self.conclude(name, ending(*status), clock);
+            }
         }
         if ended.is_empty() { sleep } else { Duration::ZERO }
     }
@@ -158,7 +195,7 @@ impl Supervisor {
             summary.as_ref().and_then(|summary| RunSummary::deserialize(summary).ok()).unwrap_or_default();
         let failure = entry.live.failure.take();
         let reason = failure.map_or(how, |failure| format!("{}: {}", failure.instance, failure.message));
-        let reason: String = printable(&reason).chars().take(300).collect();
+        let reason: String = without_controls(&reason).chars().take(300).collect();
         let mut last = entry.record.last_run.take().unwrap_or_default();
         last.ended = Some(clock.wall);
         last.exit_code = code;

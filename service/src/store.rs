@@ -125,12 +125,28 @@ impl Store {
         self.folder.join("accepted").join(format!("{name}.json"))
     }
 
-    /// Stores an accepted version.
+    /// The file of the version that was accepted before, as long as no run of the accepted one has begun: a report that was
+    /// interrupted may need it.
+    pub(crate) fn earlier(&self, name: &str) -> PathBuf {
+        self.folder.join("accepted").join(format!("{name}.earlier"))
+    }
+
+    /// Stores an accepted version, and keeps the one before it.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn accept(&self, bundle: &Bundle) -> io::Result<()> {
-        replace(&self.accepted(&bundle.name), &serde_json::to_vec(bundle)?)
+        let (accepted, earlier) = (self.accepted(&bundle.name), self.earlier(&bundle.name));
+        let known = self.read_accepted(&bundle.name);
+        if known.is_some_and(|known| known.digest != bundle.digest) && !earlier.exists() {
+            fs::hard_link(&accepted, &earlier)?;
+        }
+        replace(&accepted, &serde_json::to_vec(bundle)?)
+    }
+
+    /// A run of the accepted version has begun.
+    pub(crate) fn forget_earlier(&self, name: &str) {
+        let _ = fs::remove_file(self.earlier(name));
     }
 
     /// The accepted version of a pipeline, if there is one.
@@ -142,6 +158,7 @@ impl Store {
     /// Deletes the accepted version of a removed pipeline.
     pub(crate) fn forget(&self, name: &str) {
         let _ = fs::remove_file(self.accepted(name));
+        self.forget_earlier(name);
     }
 }
 
@@ -184,6 +201,30 @@ mod tests {
         assert_eq!(store.read_accepted("p"), None);
         fs::write(state.path().join("service/pipelines.json"), "{").unwrap();
         assert!(store.records().unwrap_err().contains("pipelines.json is invalid"));
+    }
+
+    #[test]
+    fn version_of_the_last_run_is_kept_until_the_accepted_one_has_begun() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::open(state.path()).unwrap();
+        let accept = |digest: &str| {
+            let (name, digest) = ("p".to_owned(), digest.to_owned());
+            store.accept(&Bundle { format: Bundle::FORMAT, name, digest, ..Bundle::default() }).unwrap();
+        };
+        let earlier = || {
+            let bundle: Bundle = serde_json::from_slice(&fs::read(store.earlier("p")).ok()?).unwrap();
+            Some(bundle.digest)
+        };
+        for (digest, expected) in [("1", None), ("1", None), ("2", Some("1")), ("3", Some("1"))] {
+            accept(digest);
+            assert_eq!(earlier().as_deref(), expected, "version {digest}");
+            assert_eq!(store.read_accepted("p").unwrap().digest, digest);
+        }
+        store.forget_earlier("p");
+        accept("4");
+        assert_eq!(earlier().as_deref(), Some("3"));
+        store.forget("p");
+        assert_eq!(earlier(), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::accepted::Sources;
 use crate::fleet::Fleet;
+use crate::jobs::Job;
 use crate::log_sink::Log;
 use crate::message::Message;
 use crate::notify::Notify;
@@ -33,6 +34,7 @@ pub(crate) struct Entry {
     pub(crate) record: Record,
     pub(crate) process: Option<Process>,
     pub(crate) live: Live,
+    pub(crate) job: Option<Job>,
     /// What its runs have reported, for metrics.
     pub(crate) view: PipelineView,
     /// Problems of the file as it is now; the accepted version stays in use.

@@ -3,9 +3,8 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use jiff::{Timestamp, Zoned};
+use scanbridge_observe::without_controls;
 use serde_json::Value;
-
-use crate::log_sink::printable;
 
 const HEADER: [&str; 6] = ["PIPELINE", "STATE", "LAST RUN", "FINDINGS", "DELIVERED", "NEXT"];
 /// Other columns are short.
@@ -19,7 +18,8 @@ pub(crate) fn status_table(status: &Value, now: &Zoned) -> String {
     for pipeline in list(&status["pipelines"]) {
         table.add_row(row(pipeline, now));
         for problem in list(&pipeline["rejected"]).iter().filter(|problem| problem["severity"] != "warning") {
-            let words = printable(&crate::accepted::problem_in_words(problem));
+            let words = crate::accepted::problem_in_words(problem);
+            let words = without_controls(&words);
             notes.push_str(&format!("{}: the file has errors: {words}\n", text(&pipeline["name"])));
         }
     }
@@ -72,7 +72,7 @@ fn list(value: &Value) -> &[Value] {
 }
 
 fn text(value: &Value) -> String {
-    printable(value.as_str().unwrap_or_default())
+    without_controls(value.as_str().unwrap_or_default()).into_owned()
 }
 
 fn number(value: &Value) -> String {

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::format::{Format, SummaryFormat};
-use super::state_arguments::{DeadLettersCommand, StateCommand};
+use super::state_arguments::{DeadLettersCommand, ServiceOptions, StateCommand};
 use crate::pipeline::Trigger;
 use crate::telemetry::{LevelRule, LogFormat, LogOptions, LogTime};
 
@@ -43,6 +43,14 @@ Exit codes:
    70 plugin bug, crash or hang              78 invalid configuration
   130 interrupted";
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  scanbridge run nightly.yaml
+  scanbridge run /etc/scanbridge/pipelines/*.yaml --jobs 2 --summary json";
+
+const WORST_OF_SEVERAL: &str =
+    "With several files: the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66, 130, 0.";
+
 const CHECK_EXIT_CODES: &str = "\
 Exit codes: 0 if all files are valid, 78 if one is not; otherwise the code with which a run would end.
 With several reasons: the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66. List: scanbridge --help";
@@ -57,15 +65,18 @@ Exit codes: 0 if all checks were made and passed, 70 if a check failed, 78 if ch
 /// Commands of `scanbridge`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Run a pipeline and print a summary
-    #[command(after_help = EXIT_CODES)]
+    /// Run pipelines and print a summary of each
+    #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}\n{WORST_OF_SEVERAL}"))]
     Run {
-        /// Pipeline file
-        #[arg(required_unless_present = "bundle")]
-        file: Option<PathBuf>,
-        /// Run a version that `scanbridge config bundle` has printed
-        #[arg(long, hide = true, value_name = "FILE", conflicts_with = "file")]
-        bundle: Option<PathBuf>,
+        /// Pipeline file; several ones run at the same time, each in a process of its own
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Number of pipelines that run at the same time [default: number of processors, at most 4]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        jobs: Option<u16>,
+        /// If the pipeline was changed and cannot finish the report that was interrupted, let this version finish it
+        #[arg(long, hide = true, value_name = "FILE")]
+        earlier: Option<PathBuf>,
         /// Format of the summary at the end of the run
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         summary: SummaryFormat,
@@ -94,9 +105,9 @@ pub enum Command {
         /// What started the run, for its summary
         #[arg(long, value_enum, default_value_t, hide = true, value_name = "WORD")]
         trigger: Trigger,
-        /// File descriptor of the service that supervises this run
-        #[arg(long, hide = true, value_name = "FD", value_parser = clap::value_parser!(i32).range(0..))]
-        supervised: Option<i32>,
+        /// How the service calls it
+        #[command(flatten)]
+        service: ServiceOptions,
     },
     /// Validate pipeline files without delivering anything
     ///
@@ -322,7 +333,8 @@ pub struct CommonOptions {
     #[arg(long, global = true)]
     pub allow_core_dumps: bool,
     /// Directory for saved progress, run history and dead letters [default: $SCANBRIDGE_STATE_DIR, else
-    /// $STATE_DIRECTORY, else $XDG_STATE_HOME/scanbridge, else ~/.local/state/scanbridge]
+    /// $STATE_DIRECTORY, else $XDG_STATE_HOME/scanbridge, else ~/.local/state/scanbridge; `state FILE` and `dead-letters`
+    /// first: that of the service that runs the pipeline]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Format of log lines on standard error

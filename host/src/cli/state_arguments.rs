@@ -69,6 +69,12 @@ pub enum DeadLettersCommand {
         format: Format,
     },
     /// Send rejected findings to their outputs again; accepted ones are removed from the dead letters
+    ///
+    /// If a service runs the pipeline, the service does this between two runs: a run in progress ends at the end of its
+    /// report, and continues afterwards.
+    #[command(
+        after_help = "Example:\n  scanbridge dead-letters replay nightly.yaml --output siem --reason 'is longer than'"
+    )]
     Replay {
         /// Pipeline file
         file: PathBuf,
@@ -78,8 +84,14 @@ pub enum DeadLettersCommand {
         /// Format of the summary at the end
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         summary: SummaryFormat,
+        /// How the service calls it
+        #[command(flatten)]
+        service: ServiceOptions,
     },
     /// Delete rejected findings
+    ///
+    /// If a service runs the pipeline, the service does this between two runs, like `replay`.
+    #[command(after_help = "Example:\n  scanbridge dead-letters purge nightly.yaml --older-than 90d")]
     Purge {
         /// Pipeline file
         file: PathBuf,
@@ -89,7 +101,21 @@ pub enum DeadLettersCommand {
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
+        /// How the service calls it
+        #[command(flatten)]
+        service: ServiceOptions,
     },
+}
+
+/// Options with which the service starts a command on a pipeline that it runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
+pub struct ServiceOptions {
+    /// FILE is a version that `scanbridge config bundle` has printed
+    #[arg(long, hide = true)]
+    pub bundle: bool,
+    /// File descriptor of the service that supervises the command
+    #[arg(long, hide = true, value_name = "FD", value_parser = clap::value_parser!(i32).range(0..))]
+    pub supervised: Option<i32>,
 }
 
 /// Conditions for dead letters; all that are given must be met.

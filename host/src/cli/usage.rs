@@ -108,7 +108,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::cli::{Command, SummaryFormat};
+    use crate::cli::{Command, ServiceOptions, SummaryFormat};
     use crate::pipeline::Trigger;
 
     fn read(line: &str) -> Result<Arguments, Usage> {
@@ -123,8 +123,9 @@ mod tests {
         assert_eq!(before.common.plugin_dirs, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(before.common.verbose, 1);
         let run = Command::Run {
-            file: Some("p.yaml".into()),
-            bundle: None,
+            files: vec!["p.yaml".into()],
+            jobs: None,
+            earlier: None,
             summary: SummaryFormat::Json,
             no_progress: false,
             restart: false,
@@ -132,7 +133,7 @@ mod tests {
             once: false,
             dry_run: false,
             trigger: Trigger::Command,
-            supervised: None,
+            service: ServiceOptions::default(),
             report: None,
             metrics_file: None,
         };

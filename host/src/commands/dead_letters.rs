@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use scanbridge_plugin_api::Outcome;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::preparation::{NOTHING_STARTED, checked_or_problems, registry};
-use super::run::{state_folder, stoppable, summary_of_invalid};
-use super::state::{known_id, print_text, require_state, with_folder};
+use super::preparation::{NOTHING_STARTED, Source, registry};
+use super::run::{not_supervised, state_folder, stoppable, summary_of_invalid};
+use super::service::Owner;
+use super::state::{known_id, print_text, require_state, with_folder, with_folder_of};
 use super::summary::{print_not_started, print_summary, summary_only};
 use super::terminal::{print_output, width};
 use crate::cli::{
@@ -16,11 +18,12 @@ use crate::cli::{
     list_dead_letters, no_dead_letters, show_dead_letter, show_missed_report,
 };
 use crate::config::Document;
-use crate::pipeline::{Failure, Head, Summary, Trigger};
+use crate::pipeline::{Failure, Head, Summary, Trigger, Watcher, log_only};
 use crate::replay;
 use crate::state::{
     self, DeadLetterCount, DeadLetterReader, Ledger, LetterFilter, LetterGroups, StateError, StateFolder,
 };
+use crate::supervised::Supervisor;
 
 pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u8 {
     match command {
@@ -35,11 +38,42 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
         DeadLettersCommand::Show { file, selection, format } => {
             with_folder(file, common, |document, folder| show(document, folder, selection, *format))
         }
-        DeadLettersCommand::Replay { file, selection, summary } => replay(file, selection, *summary, common),
-        DeadLettersCommand::Purge { file, selection, format } => {
-            with_folder(file, common, |document, folder| purge(file, document, folder, selection, *format))
+        DeadLettersCommand::Replay { file, selection, summary, service } => {
+            through_service(file, common, request("replay", selection, summary), || {
+                replay(Source::of(file, service.bundle), selection, *summary, service.supervised, common)
+            })
+        }
+        DeadLettersCommand::Purge { file, selection, format, service } => {
+            through_service(file, common, request("purge", selection, format), || {
+                with_folder_of(Source::of(file, service.bundle), None, common, |document, folder| {
+                    purge(document, folder, selection, *format)
+                })
+            })
         }
     }
+}
+
+/// Lets the service do it that runs this pipeline: no run may be in progress, and its secrets may be known to the service
+/// only. Otherwise calls `work`.
+fn through_service(file: &Path, common: &CommonOptions, request: Value, work: impl FnOnce() -> u8) -> u8 {
+    match Owner::of(file, common) {
+        Ok(Some(owner)) => owner.handle_dead_letters(&request),
+        Ok(None) => work(),
+        Err(code) => code,
+    }
+}
+
+fn request(command: &str, selection: &LetterSelection, format: &impl ValueEnum) -> Value {
+    let LetterSelection { output, reason, definition, id, older_than } = selection;
+    json!({
+        "command": command,
+        "output": output,
+        "reason": reason,
+        "definition": definition,
+        "id": id,
+        "older_than_secs": older_than.map(|age| age.as_secs()),
+        "format": format.to_possible_value().map(|format| format.get_name().to_owned()),
+    })
 }
 
 /// The dead letters of an output by reason. A corrupt one does not hide the others.
@@ -101,7 +135,6 @@ fn show(
 }
 
 fn purge(
-    file: &Path,
     document: &Document,
     folder: &StateFolder,
     selection: &LetterSelection,
@@ -111,7 +144,7 @@ fn purge(
     let (_, counts) = read(folder)?;
     selected(document, counts, output)?;
     require_state(&document.name(), folder)?;
-    let (_lock, ledger) = replay::open_ledger(folder, &document.name(), file)?;
+    let (_lock, ledger) = replay::open_ledger(folder, &document.name(), document.file())?;
     let counts = selected(document, ledger.dead_letter_counts()?, output)?;
     let (filter, missed) = (filter(selection), ledger.missed()?);
     let mut purged = Vec::new();
@@ -146,13 +179,24 @@ fn filter(selection: &LetterSelection) -> LetterFilter {
     LetterFilter { reason, definition, id, before: older_than.map(state::time_ago) }
 }
 
-fn replay(file: &Path, selection: &LetterSelection, format: SummaryFormat, common: &CommonOptions) -> u8 {
+fn replay(
+    source: Source<'_>,
+    selection: &LetterSelection,
+    format: SummaryFormat,
+    supervised: Option<i32>,
+    common: &CommonOptions,
+) -> u8 {
     let output = selection.output.as_deref();
+    let stop = stoppable("");
+    let channel = match supervised.map(|fd| Supervisor::connect(fd, &stop)).transpose() {
+        Ok(channel) => channel,
+        Err(error) => return not_supervised(&error),
+    };
     let registry = registry(common);
-    let pipeline = match checked_or_problems(file, &registry, NOTHING_STARTED) {
+    let pipeline = match source.checked(&registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
         Err(problems) => {
-            let summary = summary_of_invalid(file, &problems, Trigger::Command);
+            let summary = summary_of_invalid(source.path(), &problems, Trigger::Command);
             return summary_only(&summary, format);
         }
     };
@@ -169,7 +213,13 @@ fn replay(file: &Path, selection: &LetterSelection, format: SummaryFormat, commo
     }
     let stdout_has_data = pipeline.writes_to_stdout();
     let nothing = format!("nothing to replay in {}\n", folder.path().display());
-    match replay::replay(pipeline, &registry, folder, output, &filter(selection), &stoppable("")) {
+    let mut watchers = log_only();
+    channel.iter().for_each(|channel| watchers.add(Arc::clone(channel) as Arc<dyn Watcher>));
+    let replayed = replay::replay(pipeline, &registry, folder, output, &filter(selection), &stop, &watchers);
+    if let Some(channel) = channel {
+        channel.finish();
+    }
+    match replayed {
         Ok(None) if format == SummaryFormat::Text => print_output(&nothing, 0),
         Ok(None) => print_summary(&Summary::without_instances(head, Vec::new()), format, false),
         Ok(Some(summary)) => {

@@ -9,6 +9,7 @@ mod preparation;
 mod preview;
 mod run;
 mod run_files;
+mod run_several;
 mod service;
 mod settings;
 mod state;
@@ -24,7 +25,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginKind};
 
 use crate::cli::{
     Arguments, ColorChoice, Command, CommonOptions, ConfigCommand, GraphFormat, PluginCommand,
-    options_of_every_command, show_graph,
+    options_of_every_command, run_arguments, show_graph,
 };
 use crate::exam;
 use crate::exit_code::exit_code;
@@ -36,6 +37,7 @@ use crate::telemetry;
 use preparation::{Source, checked, registry};
 use run::Follow;
 pub(crate) use run::{Asked, default_state_folder, on_signal};
+use run_several::Several;
 pub use service::replaced_by_service;
 use terminal::{print_error, print_output, stderr_is_terminal};
 pub use version::print_version;
@@ -70,8 +72,9 @@ pub fn execute(arguments: &Arguments) -> u8 {
             preview::dry_run(&source, *summary, !no_progress && stderr_is_terminal(), common)
         }
         Command::Run {
-            file,
-            bundle,
+            files,
+            jobs,
+            earlier,
             summary,
             no_progress,
             dry_run: _,
@@ -79,19 +82,28 @@ pub fn execute(arguments: &Arguments) -> u8 {
             wait,
             once,
             trigger,
-            supervised,
+            service,
             report,
             metrics_file,
         } => {
             let options = RunOptions { restart: *restart, wait: *wait, once: *once, trigger: *trigger };
             let follow = Follow {
                 bar: !no_progress && stderr_is_terminal(),
-                supervised: *supervised,
+                supervised: service.supervised,
                 report: report.as_deref(),
                 metrics: metrics_file.as_deref(),
             };
-            let source = Source::of(file.as_deref(), bundle.as_deref());
-            run::run(&source, *summary, options, follow, common)
+            match files.as_slice() {
+                [file] => {
+                    let source = Source::of(file, service.bundle);
+                    run::run((&source, earlier.as_deref()), *summary, options, follow, common)
+                }
+                files => {
+                    let arguments = run_arguments(common, options, *summary);
+                    let several = Several { arguments, summary: *summary, follow };
+                    run_several::run(files, jobs.map(usize::from), &several)
+                }
+            }
         }
         Command::Check { paths, depth, deny_warnings, format } => {
             let request = check::Request { depth: *depth, deny_warnings: *deny_warnings, format: *format };

@@ -7,7 +7,7 @@ use tracing::Level;
 
 use super::terminal::{error_style, print_text};
 use crate::cli::CommonOptions;
-use crate::config::{self, Pipeline, Problem, ProblemLevel, Problems};
+use crate::config::{self, Document, Pipeline, Problem, ProblemLevel, Problems};
 use crate::plugins::{FilePermissionCheck, Registry, folders};
 use crate::telemetry;
 
@@ -37,14 +37,25 @@ pub(super) enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn of(file: Option<&'a Path>, bundle: Option<&'a Path>) -> Self {
-        bundle.map_or_else(|| Self::File(file.unwrap_or(Path::new(""))), Self::Bundle)
+    pub(super) fn of(file: &'a Path, is_bundle: bool) -> Self {
+        if is_bundle { Self::Bundle(file) } else { Self::File(file) }
     }
 
     /// The file with the text.
     pub(super) fn path(self) -> &'a Path {
         match self {
             Self::File(file) | Self::Bundle(file) => file,
+        }
+    }
+
+    /// Reads it without checking its content.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is invalid YAML.
+    pub(super) fn document(self) -> Result<Document, Problems> {
+        match self {
+            Self::File(file) => config::read(file),
+            Self::Bundle(file) => config::read_bundle(file),
         }
     }
 

@@ -16,9 +16,10 @@ pub(super) use super::summary::print_failures;
 use super::summary::{failures_of, print_not_started, print_summary, summary_only};
 use super::terminal::{NOT_WRITTEN, print_error, stderr_is_terminal};
 use crate::cli::{CommonOptions, SummaryFormat};
-use crate::config::Problems;
+use crate::config::{Pipeline, Problems};
 pub(crate) use crate::pipeline::Asked;
 use crate::pipeline::{ABORT, DRAIN, Head, ProgressBars, RunLog, Stop, Summary, Trigger, Watcher, Watchers};
+use crate::plugins::Registry;
 use crate::session::{self, RunOptions};
 use crate::supervised::Supervisor;
 
@@ -42,8 +43,9 @@ pub(super) struct Follow<'a> {
     pub(super) metrics: Option<&'a Path>,
 }
 
+/// Runs one pipeline. `earlier` is the version of it that may have begun the report that is in progress.
 pub(super) fn run(
-    source: &Source<'_>,
+    (source, earlier): (&Source<'_>, Option<&Path>),
     format: SummaryFormat,
     options: RunOptions,
     follow: Follow<'_>,
@@ -52,10 +54,7 @@ pub(super) fn run(
     let stop = stoppable("; the next run resumes there");
     let channel = match follow.supervised.map(|fd| Supervisor::connect(fd, &stop)).transpose() {
         Ok(channel) => channel,
-        Err(error) => {
-            print_error(&format!("error: --supervised: {error}\n"));
-            return USAGE;
-        }
+        Err(error) => return not_supervised(&error),
     };
     let files = match RunFiles::create(follow.metrics, follow.report) {
         Ok(files) => Arc::new(files),
@@ -73,6 +72,10 @@ pub(super) fn run(
             return with_files(&files, summary_only(&summary, format));
         }
     };
+    let state = state_folder(common);
+    let pipeline = earlier
+        .and_then(|earlier| earlier_version(&pipeline, earlier, &registry, &state, options, &stop))
+        .unwrap_or(pipeline);
     let mut watchers = Watchers::default();
     watchers.add(Arc::new(RunLog::new(follow.bar)));
     watchers.add(Arc::clone(&files) as Arc<dyn Watcher>);
@@ -82,7 +85,7 @@ pub(super) fn run(
     if let Some(channel) = &channel {
         watchers.add(Arc::clone(channel) as Arc<dyn Watcher>);
     }
-    let code = match session::run(&pipeline, &registry, &state_folder(common), options, &stop, &watchers) {
+    let code = match session::run(&pipeline, &registry, &state, options, &stop, &watchers) {
         Ok(summary) => print_summary(&summary, format, pipeline.writes_to_stdout()),
         Err(failures) => {
             let head = Head::of(&pipeline, options.trigger);
@@ -101,6 +104,28 @@ pub(super) fn run(
     with_files(&files, code)
 }
 
+/// The earlier version of a changed pipeline, if only that one can finish the report in progress. The run then ends with
+/// that report.
+fn earlier_version(
+    pipeline: &Pipeline,
+    earlier: &Path,
+    registry: &Registry,
+    state: &Path,
+    options: RunOptions,
+    stop: &Stop,
+) -> Option<Pipeline> {
+    // An error of the saved state is reported by the run itself.
+    let is_refused =
+        !options.restart && session::is_change_refused(pipeline, registry, state).unwrap_or(false);
+    let earlier = Source::Bundle(earlier);
+    let earlier = is_refused.then(|| earlier.checked(registry, NOTHING_STARTED).ok()).flatten()?;
+    tracing::info!(
+        "the pipeline was changed while a report was in progress: the earlier version reads that report to its end"
+    );
+    stop.request_at_report();
+    Some(earlier)
+}
+
 /// Writes the files about a run with this exit code. Returns the exit code.
 fn with_files(files: &RunFiles, code: u8) -> u8 {
     match files.write() {
@@ -110,6 +135,12 @@ fn with_files(files: &RunFiles, code: u8) -> u8 {
             if code == 0 { NOT_WRITTEN } else { code }
         }
     }
+}
+
+/// The exit code when the channel to the service cannot be used.
+pub(super) fn not_supervised(error: &io::Error) -> u8 {
+    print_error(&format!("error: --supervised: {error}\n"));
+    USAGE
 }
 
 /// The summary of a run or replay whose pipeline file has errors.

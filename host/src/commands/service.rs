@@ -1,24 +1,28 @@
 //! Commands for the service: `scanbridge serve` and `scanbridge service` are a program of their own; `scanbridge config
 //! bundle` and `scanbridge config service` read configuration for it.
 
-use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::{env, io};
 
 use scanbridge_observe::{BundleResult, LogKeys, LogTarget};
 use scanbridge_plugin_api::show_size;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::run::default_state_folder;
 use super::terminal::{error_style, print_error, print_output, print_text};
-use crate::cli::Format;
+use crate::cli::{CommonOptions, Format};
 use crate::config::{self, Problems};
 use crate::plugins::Registry;
 
 const SERVICE: &str = "scanbridge-service";
 /// `EX_UNAVAILABLE`.
 const MISSING: u8 = 69;
+/// `EX_TEMPFAIL`: of `scanbridge-service owner`, when a service exists that does not respond.
+const NO_RESPONSE: u8 = 75;
 
 /// Replaces this process if its first argument is a command of the service. Its own program reads the other arguments and
 /// `--help`. Returns the exit code if the program cannot be started; `None` for other commands.
@@ -28,27 +32,79 @@ pub fn replaced_by_service(arguments: &[OsString]) -> Option<u8> {
     is_for_service.then(replace_process)
 }
 
+/// Replaces this process by the service's program, with the same arguments. Returns only if that fails.
+pub(super) fn replace_process() -> u8 {
+    replace_process_by(env::args_os().skip(1))
+}
+
 /// Replaces this process by the service's program, from the same directory. The process ID stays. Returns only if that
 /// fails.
-pub(super) fn replace_process() -> u8 {
-    let program = match env::current_exe() {
-        Ok(own) => own.with_file_name(SERVICE),
+fn replace_process_by(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let mut command = match service_program() {
+        Ok(command) => command,
         Err(error) => {
             print_error(&format!("error: cannot find this program: {error}\n"));
             return MISSING;
         }
     };
-    let mut command = Command::new(&program);
-    command.args(env::args_os().skip(1));
-    if env::var_os("SCANBRIDGE_STATE_DIR").is_none() {
-        command.env("SCANBRIDGE_STATE_DIR", default_state_folder());
-    }
-    let error = command.exec();
-    let program = program.display();
+    let error = command.args(arguments).exec();
+    let program = Path::new(command.get_program()).display();
     print_error(&format!(
         "error: the service is a separate program; install {SERVICE} as {program} ({error})\n"
     ));
     MISSING
+}
+
+/// The service's program. It finds the service by the default state directory of this program.
+fn service_program() -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?.with_file_name(SERVICE));
+    if env::var_os("SCANBRIDGE_STATE_DIR").is_none() {
+        command.env("SCANBRIDGE_STATE_DIR", default_state_folder());
+    }
+    Ok(command)
+}
+
+/// A running service that runs a pipeline.
+#[derive(Debug, Deserialize)]
+pub(super) struct Owner {
+    /// Name of the pipeline in the service.
+    pub(super) name: String,
+    /// The state directory of all its pipelines.
+    pub(super) state_dir: PathBuf,
+    socket: PathBuf,
+}
+
+impl Owner {
+    /// The service that runs this pipeline file. `None` with `--state-dir`, without a service, and for a user who may not
+    /// connect to it.
+    ///
+    /// # Errors
+    /// The exit code, when a service exists that does not respond.
+    pub(super) fn of(file: &Path, common: &CommonOptions) -> Result<Option<Self>, u8> {
+        let Ok(mut command) = service_program() else { return Ok(None) };
+        if common.state_dir.is_some() || !Path::new(command.get_program()).exists() {
+            return Ok(None);
+        }
+        let Ok(output) = command.arg("owner").arg(file).stdin(Stdio::null()).output() else {
+            return Ok(None);
+        };
+        match output.status.code() {
+            Some(0) => Ok(serde_json::from_slice(&output.stdout).ok()),
+            Some(code) if code == i32::from(NO_RESPONSE) => {
+                print_error(&String::from_utf8_lossy(&output.stderr));
+                Err(NO_RESPONSE)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Lets the service do this with the dead letters of the pipeline, and prints the result. Returns only if its program
+    /// cannot be started.
+    pub(super) fn handle_dead_letters(&self, request: &Value) -> u8 {
+        let [socket, name] = [self.socket.as_os_str(), self.name.as_ref()].map(OsString::from);
+        let request = OsString::from(request.to_string());
+        replace_process_by(["dead-letters".into(), "--socket".into(), socket, "--".into(), name, request])
+    }
 }
 
 /// Prints one line of JSON for each file.

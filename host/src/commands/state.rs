@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
+use super::preparation::Source;
 use super::run::{print_failures, state_folder};
+use super::service::Owner;
 use super::terminal::{error_style, print, print_error, width};
 use crate::cli::{
     CommonOptions, Format, KnownState, ListedState, StateCommand, export_state, export_states, list_states,
@@ -59,23 +61,44 @@ pub(super) fn print_text(text: &str) -> Result<(), StateError> {
     print(text).map_err(|error| StateError::io(Path::new("standard output"), &error))
 }
 
-/// Calls `work` with the pipeline file and the state directory of the pipeline. Requires no plugin. Returns the exit code.
+/// Calls `work` with the pipeline file and the state directory of the pipeline: that of the service that runs it, if there
+/// is one. Requires no plugin. Returns the exit code.
 pub(super) fn with_folder(
     file: &Path,
     common: &CommonOptions,
     work: impl FnOnce(&Document, &StateFolder) -> Result<(), StateError>,
 ) -> u8 {
-    let document = match config::read(file) {
+    match Owner::of(file, common) {
+        Ok(owner) => with_folder_of(Source::File(file), owner.as_ref(), common, work),
+        Err(code) => code,
+    }
+}
+
+/// Like [`with_folder`], for a pipeline of this service.
+pub(super) fn with_folder_of(
+    source: Source<'_>,
+    owner: Option<&Owner>,
+    common: &CommonOptions,
+    work: impl FnOnce(&Document, &StateFolder) -> Result<(), StateError>,
+) -> u8 {
+    let document = match source.document() {
         Ok(document) => document,
         Err(problems) => {
             print_error(&problems.render(error_style()));
             return config::Problems::EXIT_CODE;
         }
     };
-    let folder = StateFolder::of(&state_folder(common), &document.name());
+    let folder = match owner {
+        Some(owner) => StateFolder::of(&owner.state_dir, &owner.name),
+        None => StateFolder::of(&state_folder(common), &document.name()),
+    };
     match work(&document, &folder) {
         Ok(()) => 0,
-        Err(error) => {
+        Err(mut error) => {
+            if let (75, Some(Owner { name, .. })) = (error.exit_code, owner) {
+                error.hint =
+                    Some(format!("stop it with `scanbridge service pause {name}`, then repeat this command"));
+            }
             print_failures(&[Failure::of_state("state", &error)], "");
             error.exit_code
         }

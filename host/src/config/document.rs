@@ -37,6 +37,11 @@ impl Document {
         named.map_or_else(|| Pipeline::named_after(self.source.path()).name, str::to_owned)
     }
 
+    /// The pipeline file.
+    pub(crate) fn file(&self) -> &Path {
+        self.source.path()
+    }
+
     /// The IDs of all inputs and outputs, not validated, with unresolved references.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
         self.ids_under("inputs").chain(self.output_ids())

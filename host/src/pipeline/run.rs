@@ -44,6 +44,7 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, watchers: &Watchers) -> (S
         .iter()
         .map(|input| opened.settings.from.positions.contains_key(input.source.id()))
         .collect();
+    let active_input = opened.settings.from.active_input.clone();
     let missing = outputs_without_substitute(&absent, &opened.outputs);
     let (control, checkpoints, workers) = prepare(&mut opened, stop, watchers, missing);
     for output in &absent {
@@ -60,7 +61,7 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, watchers: &Watchers) -> (S
     let mut pulse = pulse(&opened, outputs, &absent, &control, &checkpoints);
     let threads: Vec<_> =
         workers.into_iter().map(|(indexes, worker)| (indexes, start_output(worker))).collect();
-    let results = read(opened, &queues, &control, &checkpoints, &mut pulse);
+    let results = read(opened, active_input.as_deref(), &queues, &control, &checkpoints, &mut pulse);
     queues.iter().for_each(|queue| queue.close());
     let summaries: Vec<_> =
         threads.into_iter().map(|(indexes, thread)| (indexes, join(thread, &mut pulse))).collect();
@@ -233,6 +234,7 @@ fn join(thread: RunThread<Vec<OutputSummary>>, pulse: &mut Pulse) -> Vec<OutputS
 
 fn read(
     opened: OpenPipeline,
+    active_input: Option<&str>,
     queues: &[Arc<Queue>],
     control: &Arc<Control>,
     checkpoints: &Arc<Checkpoints>,
@@ -249,6 +251,7 @@ fn read(
             let name = format!("from {}", input.source.id());
             let thread = InputThread {
                 number,
+                resumes_report: active_input == Some(input.source.id()),
                 source: input.source,
                 retry: input.retry,
                 until_idle,

@@ -90,6 +90,13 @@ impl OutputCounts {
 }
 
 impl Checkpoint {
+    /// Whether a report is in progress, for an input or for an output. Only the pipeline that began it can finish it.
+    #[must_use]
+    pub fn is_inside_report(&self) -> bool {
+        let is_behind = |output: &OutputState| output.report.is_some() || !output.ahead.is_empty();
+        self.active_input.is_some() || self.outputs.values().any(is_behind)
+    }
+
     /// Whether no output has committed a finding. Then nothing is lost if the run is not resumed.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Detects whether a pipeline changed since an interrupted run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use scanbridge_plugin_api::PluginKind;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,35 @@ impl Fingerprint {
     #[must_use]
     pub fn digest(&self) -> String {
         hash(&json!(self))
+    }
+
+    /// The inputs and outputs that are the same as in an earlier run, except for changes that `may_change` allows, and the
+    /// options that differ.
+    pub(crate) fn unchanged_since(
+        &self,
+        earlier: &Self,
+        may_change: impl Fn(&Change) -> bool,
+    ) -> (BTreeSet<String>, ChangedOptions) {
+        let mut unchanged = BTreeSet::new();
+        let mut changed = ChangedOptions::new();
+        for (kind, now, before) in [
+            (PluginKind::Input, &self.inputs, &earlier.inputs),
+            (PluginKind::Output, &self.outputs, &earlier.outputs),
+        ] {
+            for (id, instance) in now {
+                let Some(before) = before.get(id) else { continue };
+                let may_change = |option| may_change(&Change { kind, id: id.clone(), option });
+                let options = instance.changed_options(before);
+                let is_same = instance.rest == before.rest || may_change(None);
+                if is_same && options.iter().all(|option| may_change(Some(option.clone()))) {
+                    unchanged.insert(id.clone());
+                    if !options.is_empty() {
+                        changed.insert(id.clone(), options);
+                    }
+                }
+            }
+        }
+        (unchanged, changed)
     }
 
     /// The options that differ from those of an interrupted run. They may differ if the plugin declares that, or if
@@ -188,6 +217,34 @@ mod tests {
             before.changed_since(&Fingerprint::default(), |_| true),
             Err("output `out` was added".to_owned())
         );
+    }
+
+    #[test]
+    fn unchanged_instances_are_listed() {
+        let all = |path: &str, rest: &str| {
+            let of = |rest: &str, path: &str| instance(rest, &[("path", path), ("mode", "1")]);
+            Fingerprint {
+                inputs: [("in".to_owned(), of("files", path))].into(),
+                outputs: [("csv".to_owned(), of("csv", "1")), ("cef".to_owned(), of(rest, "1"))].into(),
+            }
+        };
+        let before = all("1", "cef");
+        let unchanged = |now: &Fingerprint, may_change: fn(&Change) -> bool| {
+            let (unchanged, changed) = now.unchanged_since(&before, may_change);
+            (
+                unchanged.into_iter().collect::<Vec<_>>().join(" "),
+                changed.into_keys().collect::<Vec<_>>().join(" "),
+            )
+        };
+        let is = |unchanged: &str, changed: &str| (unchanged.to_owned(), changed.to_owned());
+        assert_eq!(unchanged(&before, |_| false), is("cef csv in", ""));
+        assert_eq!(unchanged(&all("2", "cef"), |_| false), is("cef csv", ""));
+        assert_eq!(unchanged(&all("2", "cef"), |change| change.option.is_some()), is("cef csv in", "in"));
+        assert_eq!(unchanged(&all("1", "udp"), |_| false), is("csv in", ""));
+        let mut other = before.clone();
+        other.outputs.remove("csv");
+        other.outputs.insert("new".to_owned(), instance("csv", &[]));
+        assert_eq!(unchanged(&other, |_| false), is("cef in", ""));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which lines are logged: a level for the host, one for plugins, and levels of single targets.
 
+use std::fmt;
 use std::str::FromStr;
 
 use tracing::Level;
@@ -36,6 +37,12 @@ impl FromStr for LevelRule {
         let level = is_word.then(|| level.parse().ok()).flatten();
         let level = level.ok_or_else(|| LevelRuleError::UnknownLevel(text[target.len() + 1..].to_owned()))?;
         Ok(Self { target: target.to_owned(), level })
+    }
+}
+
+impl fmt::Display for LevelRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.target, self.level)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A log line, as text, as a JSON object, or as an entry of the journal.
 
+use scanbridge_observe::without_controls;
 use serde_json::{Map, Value, json};
 
 use super::journal::Entry;
@@ -83,25 +84,12 @@ impl Line<'_> {
             line.push(' ');
         }
         if let Some(instance) = text("instance") {
-            line.push_str(&format!("{}: ", printable(instance)));
+            line.push_str(&format!("{}: ", without_controls(instance)));
         }
-        line.push_str(&printable(text("message").unwrap_or_default()));
+        line.push_str(&without_controls(text("message").unwrap_or_default()));
         if let Some(hint) = text("hint") {
-            line.push_str(&format!(" ({})", printable(hint)));
+            line.push_str(&format!(" ({})", without_controls(hint)));
         }
         line
     }
-}
-
-/// The text with control characters escaped, so that it can neither forge a line nor control a terminal.
-pub(crate) fn printable(text: &str) -> String {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    shown
 }

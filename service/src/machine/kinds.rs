@@ -114,6 +114,8 @@ pub(crate) enum Action {
         trigger: Trigger,
         restart: bool,
     },
+    /// Start the job of this pipeline.
+    StartJob,
     Stop(StopAt),
     Terminate,
     Kill,
@@ -138,6 +140,8 @@ pub(super) enum After {
     Pause,
     /// A changed pipeline starts again.
     Again,
+    /// It continues: at once, or after a job.
+    Continue,
     Removal,
     /// The service ends.
     Drain,

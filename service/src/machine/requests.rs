@@ -12,6 +12,12 @@ impl Machine {
         let state = self.state;
         match (request, state) {
             (_, State::Invalid) => Err(format!("it is invalid: {}", self.reason)),
+            (Request::Run, _) if self.follows_job(State::Queued) => {
+                self.trigger = Trigger::Manual;
+                Ok(Vec::new())
+            }
+            (Request::Pause, State::Queued) if self.follows_job(State::Paused) => Ok(Vec::new()),
+            (Request::Stop, State::Queued) if self.has_job() => Ok(self.cancel_job(clock)),
             (Request::Run, State::Waiting | State::Manual | State::Retrying | State::Blocked) => {
                 self.queue(Trigger::Manual, clock);
                 Ok(Vec::new())
@@ -52,6 +58,11 @@ impl Machine {
 
     /// A changed version was accepted. It applies when the run that is in progress has ended.
     pub(crate) fn changed(&mut self, settings: Settings, is_now: bool, clock: Clock) -> Vec<Action> {
+        if self.has_job() {
+            self.pending = Some(settings);
+            self.starts_fresh |= is_now;
+            return Vec::new();
+        }
         if self.state.is_active() {
             self.pending = Some(settings);
             self.starts_fresh |= is_now;
@@ -90,7 +101,7 @@ impl Machine {
         self.stop(at, after, clock)
     }
 
-    fn stop(&mut self, at: StopAt, after: After, clock: Clock) -> Vec<Action> {
+    pub(super) fn stop(&mut self, at: StopAt, after: After, clock: Clock) -> Vec<Action> {
         let Some(run) = &mut self.run else { return Vec::new() };
         self.after = Some(after);
         self.state = State::Stopping;

@@ -18,13 +18,20 @@ use crate::state::{self, SentReport};
 use crate::telemetry::without_controls;
 
 impl<'a> InputWorker<'a> {
-    pub(super) fn begin(&mut self, mut start: ReportStart, continued: bool) -> Result<(), PluginError> {
+    /// `resumes`: the report was in progress when the run began, so a stop at the end of a report lets it end.
+    pub(super) fn begin(
+        &mut self,
+        mut start: ReportStart,
+        continued: bool,
+        resumes: bool,
+    ) -> Result<(), PluginError> {
         if let Some(report) = self.report.take() {
             return self.restart_report(report, start, continued);
         }
         self.show(InputState::Waiting);
         let report_lock = self.control.report_lock.acquire(self.number);
-        if self.control.stop.ends_between_reports() {
+        let stop = &self.control.stop;
+        if stop.is_requested() || (!resumes && stop.ends_between_reports()) {
             return Err(PluginError::cancelled()); // The stop was requested while this input waited for the lock.
         }
         if !self.checkpoints.has_first_checkpoint() {
@@ -106,7 +113,7 @@ impl<'a> InputWorker<'a> {
         tracing::warn!(instance = self.summary.id, "{reason}");
         self.send(&Item::End { end: Arc::new(ReportEnd::default().with_reason(reason)), has_gap: false });
         drop(report_lock);
-        self.begin(start, continued)
+        self.begin(start, continued, false)
     }
 
     pub(super) fn batch(

@@ -31,6 +31,8 @@ pub(in crate::pipeline) struct InputThread {
     pub(in crate::pipeline) retry: RetryPolicy,
     /// Whether it ends as soon as it has nothing to read now.
     pub(in crate::pipeline) until_idle: bool,
+    /// Whether the report that it resumes in is in progress: a stop at the end of a report means the end of that one.
+    pub(in crate::pipeline) resumes_report: bool,
     pub(in crate::pipeline) interval: CheckpointInterval,
     pub(in crate::pipeline) outputs: Vec<Arc<Queue>>,
     pub(in crate::pipeline) control: Arc<Control>,
@@ -60,6 +62,7 @@ impl InputThread {
             source,
             retry,
             until_idle,
+            resumes_report,
             interval,
             outputs,
             control,
@@ -81,6 +84,7 @@ impl InputThread {
             source,
             retry,
             until_idle,
+            resumes_report,
             interval,
             outputs: &outputs,
             control: &control,
@@ -120,6 +124,8 @@ pub(super) struct InputWorker<'a> {
     pub(super) resume_at: Option<Position>,
     retry: RetryPolicy,
     until_idle: bool,
+    /// Whether the first event continues a report that is in progress.
+    resumes_report: bool,
     pub(super) interval: CheckpointInterval,
     outputs: &'a [Arc<Queue>],
     pub(super) control: &'a Control,
@@ -215,7 +221,8 @@ impl InputWorker<'_> {
     fn read(&mut self) -> Result<(), PluginError> {
         loop {
             let stop = &self.control.stop;
-            if stop.is_requested() || (self.report.is_none() && stop.ends_between_reports()) {
+            let is_between = self.report.is_none() && !self.resumes_report;
+            if stop.is_requested() || (is_between && stop.ends_between_reports()) {
                 // An input that waits for new reports ends without failure: a stop loses nothing then.
                 let waits = self.is_idle && self.report.is_none() && !self.control.has_failed();
                 return if waits { Ok(()) } else { Err(PluginError::cancelled()) };
@@ -223,9 +230,10 @@ impl InputWorker<'_> {
             self.notify_stored();
             let recycled = self.recycled_batches.try_recv().unwrap_or_default();
             let Step { event, position, checkpoint, .. } = self.source.next(recycled)?;
+            let resumes = std::mem::take(&mut self.resumes_report);
             self.is_idle = matches!(event, Event::Idle(_)) && !self.until_idle;
             match event {
-                Event::ReportStart { start, continued } => self.begin(*start, continued)?,
+                Event::ReportStart { start, continued } => self.begin(*start, continued, resumes)?,
                 Event::Batch(batch) => self.batch(batch, position, checkpoint)?,
                 Event::ReportEnd(end) => self.end(end, position)?,
                 Event::Refused(refusal) => self.refuse(&refusal)?,

@@ -96,6 +96,20 @@ fn stored_checkpoint_is_read_back() {
     assert_eq!(ledger.runs().unwrap(), [run(1, RunState::Running), run(2, RunState::Finished)]);
 }
 
+/// A changed pipeline continues with a part of the checkpoint: the rest must not come back in a later run.
+#[test]
+fn run_that_resumes_a_part_of_the_checkpoint_deletes_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = ledger_with_run(&folder.path().join("ledger.redb"));
+    let mut part = Checkpoint { active_input: None, ..checkpoint(3) };
+    part.positions.insert("other".to_owned(), vec![9]);
+    ledger.store(&part, &since(&[])).unwrap();
+    part.positions.remove("scans");
+    part.outputs.remove("siem");
+    ledger.begin(&run(2, RunState::Running), Some(&part)).unwrap();
+    assert_eq!(ledger.checkpoint().unwrap(), Some(part));
+}
+
 #[test]
 fn history_is_bounded() {
     let folder = tempfile::tempdir().unwrap();

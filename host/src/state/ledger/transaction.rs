@@ -89,15 +89,20 @@ impl Ledger {
         self.get(ABOUT, "stored")
     }
 
-    /// Adds a run to the history. `from` is the checkpoint that the run resumes; without one, the stored checkpoint
-    /// is deleted.
+    /// Adds a run to the history. `from` is the checkpoint that the run resumes, or a part of it: everything else of the
+    /// stored checkpoint is deleted.
     ///
     /// # Errors
     /// When the ledger cannot be written. Then nothing has changed.
     pub fn begin(&self, run: &RunRecord, from: Option<&Checkpoint>) -> Result<(), StateError> {
         self.change(|transaction| {
             append_run(transaction, run)?;
-            if from.is_none() { delete_checkpoint(transaction) } else { Ok(()) }
+            let Some(from) = from else { return delete_checkpoint(transaction) };
+            transaction.open_table(POSITIONS)?.retain(|id, _| from.positions.contains_key(id))?;
+            for table in [OUTPUTS, RECEIPTS] {
+                transaction.open_table(table)?.retain(|id, _| from.outputs.contains_key(id))?;
+            }
+            Ok(())
         })
     }
 

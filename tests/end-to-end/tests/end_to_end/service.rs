@@ -1,5 +1,7 @@
 //! A running service with its control commands, as an operator uses them.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -139,4 +141,20 @@ pub(crate) fn sandbox_with_report() -> Sandbox {
 
 pub(crate) fn log(sandbox: &Sandbox) -> String {
     std::fs::read_to_string(sandbox.path("service.log")).unwrap_or_default()
+}
+
+/// Status and body of the response to one request over the socket, with this body if there is one.
+pub(crate) fn http(sandbox: &Sandbox, request: &str, body: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(sandbox.path("state/control.sock")).unwrap();
+    let content = if body.is_empty() {
+        String::new()
+    } else {
+        format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
+    };
+    let text = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{content}\r\n{body}");
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
 }

@@ -1,15 +1,14 @@
 //! What the service sends to systemd and to monitoring, over sockets of the test.
 
-use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::installation;
 use crate::sandbox::{Outcome, Sandbox};
-use crate::service::{Service, control, sandbox_with_report, simple, write_pipeline};
+use crate::service::{Service, control, http, sandbox_with_report, simple, write_pipeline};
 
 /// Messages until one fulfills the condition, with their times.
 fn read_until(socket: &UnixDatagram, is_last: impl Fn(&str) -> bool) -> Vec<(Instant, String)> {
@@ -66,17 +65,6 @@ fn systemd_gets_start_status_reload_watchdog_and_stop() {
     assert_eq!(service.stop(), Some(0));
 }
 
-/// Status and body of the response to one request.
-fn http(sandbox: &Sandbox, request: &str) -> (String, String) {
-    let mut stream = UnixStream::connect(sandbox.path("state/control.sock")).unwrap();
-    let text = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(text.as_bytes()).unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
-    let (head, body) = response.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
-}
-
 #[test]
 fn health_and_errors_over_the_socket() {
     let sandbox = sandbox_with_report();
@@ -97,13 +85,13 @@ fn health_and_errors_over_the_socket() {
         ("GET /api/v1/pipelines/nightly/run", "405", ""),
         ("GET /", "404", "no route /"),
     ] {
-        let (found, body) = http(&sandbox, request);
+        let (found, body) = http(&sandbox, request, "");
         assert!(found == status && body.contains(text), "{request}: {found} {body}");
     }
     // A file with errors and a pipeline that failed make the service unready.
     write_pipeline(&sandbox, "bad", "version: 2\n");
     control(&sandbox, &["reload"]).expect_code(78);
-    let (status, body) = http(&sandbox, "GET /health/ready");
+    let (status, body) = http(&sandbox, "GET /health/ready", "");
     assert!(status == "503" && body.contains("\"invalid\":1"), "{status} {body}");
     assert_eq!(service.stop(), Some(0));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine_tests::{Driver, ManualClock};
 use scanbridge::config::{self, Pipeline};
-use scanbridge::pipeline::{Failure, Stop, Summary, Watchers};
+use scanbridge::pipeline::{Failure, Stop, Summary, Watchers, log_only};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::replay::replay;
 use scanbridge::session::{self, RunOptions};
@@ -114,7 +114,7 @@ impl Case {
         let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
         let folder = StateFolder::of(self.folder.path(), "rogue");
         let (stop, _driver) = self.driven();
-        replay(pipeline, &registry, folder, None, &LetterFilter::default(), &stop)
+        replay(pipeline, &registry, folder, None, &LetterFilter::default(), &stop, &log_only())
             .unwrap_or_else(|failures| panic!("{failures:?}"))
     }
 

@@ -1,0 +1,232 @@
+//! Jobs: a replay or purge of dead letters, in a process of its own between two runs of the pipeline. A client that goes
+//! away ends its job.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::api::unknown;
+use crate::fleet::Refusal;
+use crate::log_sink::{KeptLine, Level};
+use crate::machine::Ending;
+use crate::request::Reply;
+use crate::supervisor::Supervisor;
+
+/// What is to be done with dead letters of a pipeline.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeadLetterRequest {
+    command: Command,
+    output: Option<String>,
+    reason: Option<String>,
+    definition: Option<String>,
+    id: Option<String>,
+    older_than_secs: Option<u64>,
+    #[serde(default)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Command {
+    Replay,
+    Purge,
+}
+
+/// Format of what the command prints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Text,
+    Json,
+    None,
+}
+
+impl DeadLetterRequest {
+    /// The command of the host. Values are part of their option, so that none of them can be an option itself.
+    fn arguments(&self) -> Vec<OsString> {
+        let (verb, format) = match self.command {
+            Command::Replay => ("replay", "summary"),
+            Command::Purge => ("purge", "format"),
+        };
+        let word = match self.format {
+            Format::Text => "text",
+            Format::Json => "json",
+            Format::None => "none",
+        };
+        let age = self.older_than_secs.map(|secs| format!("{secs}s"));
+        let conditions = [
+            ("output", &self.output),
+            ("reason", &self.reason),
+            ("definition", &self.definition),
+            ("id", &self.id),
+            ("older-than", &age),
+        ];
+        let mut arguments = vec!["dead-letters".to_owned(), verb.to_owned(), format!("--{format}={word}")];
+        let given = |(name, value): (&str, &Option<String>)| Some(format!("--{name}={}", value.as_ref()?));
+        arguments.extend(conditions.into_iter().filter_map(given));
+        arguments.into_iter().map(OsString::from).collect()
+    }
+
+    fn word(&self) -> &'static str {
+        match self.command {
+            Command::Replay => "replay",
+            Command::Purge => "purge",
+        }
+    }
+}
+
+/// A job, and the client that waits for its result.
+#[derive(Debug)]
+pub(crate) struct Job {
+    request: DeadLetterRequest,
+    reply: oneshot::Sender<Reply>,
+    /// Number of the last line in the log when it was requested.
+    since: u64,
+    is_abandoned: bool,
+}
+
+impl Job {
+    /// The pipeline was removed before the job began.
+    pub(crate) fn refuse(self, name: &str) {
+        let _ = self.reply.send(Reply::problem(409, &format!("pipeline `{name}` was removed"), ""));
+    }
+}
+
+/// The result of a job.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    exit_code: u8,
+    output: String,
+    /// The warnings and errors of the pipeline since the request.
+    log: Vec<KeptLine>,
+}
+
+/// How soon a client that has gone away is noticed.
+const LOOK: Duration = Duration::from_millis(200);
+/// Exit code of a process that a signal ended.
+const BUG: u8 = 70;
+
+impl Supervisor {
+    /// Queues a job. The reply follows when it has ended.
+    pub(crate) fn begin_job(
+        &mut self,
+        name: &str,
+        request: DeadLetterRequest,
+        reply: oneshot::Sender<Reply>,
+    ) {
+        let clock = self.clock();
+        let begun = if self.fleet.is_draining() {
+            Err(Refusal::Conflict("the service is stopping".to_owned()))
+        } else {
+            self.fleet.begin_job(name, clock)
+        };
+        let refused = match (begun, self.entries.get_mut(name)) {
+            (Ok(tasks), Some(entry)) => {
+                let (word, since) = (request.word(), self.log.last_number());
+                entry.job = Some(Job { request, reply, since, is_abandoned: false });
+                self.log.about(
+                    name,
+                    Level::Info,
+                    &format!("requested by an operator: {word} of dead letters"),
+                );
+                return self.carry_out(tasks);
+            }
+            (Err(Refusal::Conflict(why)), _) => {
+                Reply::problem(409, &format!("cannot do this with pipeline `{name}`"), &why)
+            }
+            _ => unknown(name),
+        };
+        // The client may have gone.
+        let _ = reply.send(refused);
+    }
+
+    pub(crate) fn start_job(&mut self, name: &str) {
+        let Some(job) = self.entries.get(name).and_then(|entry| entry.job.as_ref()) else {
+            return self.conclude_job(name, (Some(0), String::new()));
+        };
+        let mut command = job.request.arguments();
+        command.extend(["--bundle".into(), self.store.accepted(name).into_os_string()]);
+        self.log.about(name, Level::Debug, &format!("starting the {} of dead letters", job.request.word()));
+        match self.start_process(name, command, true) {
+            Ok(process) => {
+                if let Some(entry) = self.entries.get_mut(name) {
+                    entry.process = Some(process);
+                }
+            }
+            Err(error) => self.conclude_job(name, (None, format!("cannot start the process: {error}"))),
+        }
+    }
+
+    pub(crate) fn conclude_job(&mut self, name: &str, (code, how): (Option<u8>, String)) {
+        let clock = self.clock();
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let output = entry.process.take().map(|process| process.run.output()).unwrap_or_default();
+        if let Some(Job { request, reply, since, .. }) = entry.job.take() {
+            let level = if code.is_some() { Level::Info } else { Level::Error };
+            let result = code.map_or(how.clone(), |code| format!("exit code {code}"));
+            self.log.about(name, level, &format!("{} of dead letters ended: {result}", request.word()));
+            let log = self.log.kept(Some(name), Level::Warn, since);
+            let outcome = Outcome { exit_code: code.unwrap_or(BUG), output, log };
+            let _ = reply.send(Reply::ok(json!(outcome)));
+        }
+        let tasks = self.fleet.ended(name, Ending { code, reason: how }, clock, 0.0);
+        self.carry_out(tasks);
+    }
+
+    /// Ends the jobs whose clients have gone away. Returns how long the caller may sleep.
+    pub(crate) fn end_abandoned_jobs(&mut self) -> Duration {
+        let mut sleep = Duration::MAX;
+        let mut abandoned = Vec::new();
+        for (name, entry) in &mut self.entries {
+            let Some(job) = entry.job.as_mut().filter(|job| !job.is_abandoned) else { continue };
+            if job.reply.is_closed() {
+                job.is_abandoned = true;
+                abandoned.push(name.clone());
+            } else {
+                sleep = LOOK;
+            }
+        }
+        let clock = self.clock();
+        for name in abandoned {
+            self.log.about(&name, Level::Info, "the client of the replay or purge of dead letters has gone");
+            let tasks = self.fleet.cancel_job(&name, clock);
+            self.carry_out(tasks);
+            let is_over = self.fleet.get(&name).is_none_or(|machine| !machine.has_job());
+            if let Some(entry) = self.entries.get_mut(&name).filter(|_| is_over) {
+                entry.job = None;
+            }
+        }
+        sleep
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_a_request_cannot_be_options() {
+        let request: DeadLetterRequest = serde_json::from_value(json!({
+            "command": "replay", "output": "--state-dir", "reason": "a b", "older_than_secs": 90, "format": "json",
+            "definition": null,
+        }))
+        .unwrap();
+        let expected = [
+            "dead-letters",
+            "replay",
+            "--summary=json",
+            "--output=--state-dir",
+            "--reason=a b",
+            "--older-than=90s",
+        ];
+        assert_eq!(request.arguments(), expected.map(OsString::from));
+        for refused in [json!({}), json!({ "command": "list" }), json!({ "command": "purge", "file": "x" })] {
+            assert!(serde_json::from_value::<DeadLetterRequest>(refused).is_err());
+        }
+    }
+}
