@@ -14,6 +14,7 @@ mod exam;
 mod exit_code;
 pub mod legacy;
 pub mod pipeline;
+mod pipeline_test;
 pub mod plugins;
 pub mod replay;
 pub mod session;

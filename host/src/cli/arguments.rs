@@ -47,6 +47,9 @@ const CHECK_EXIT_CODES: &str = "\
 Exit codes: 0 if all files are valid, 78 if one is not; otherwise the code with which a run would end.
 With several reasons: the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66. List: scanbridge --help";
 
+const PIPELINE_TEST_EXIT_CODES: &str = "\
+Exit codes: 0 if everything is as expected, 65 if not, 78 if a test file or its pipeline file is invalid.";
+
 const TEST_EXIT_CODES: &str = "\
 Exit codes: 0 if all checks were made and passed, 70 if a check failed, 78 if checks could not be made.";
 
@@ -107,6 +110,20 @@ pub enum Command {
         /// Treat warnings as errors (exit code 78)
         #[arg(long)]
         deny_warnings: bool,
+        /// Output format
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Run the tests of pipelines: what do the outputs write for a report?
+    ///
+    /// A test file names a pipeline, reports, and what is expected of the outputs. The plugins of the pipeline read copies
+    /// of the reports and write into a temporary directory; nothing is sent, and no state is changed. An output that cannot
+    /// write to a file is left out.
+    #[command(after_help = PIPELINE_TEST_EXIT_CODES)]
+    Test {
+        /// Test files (YAML)
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
@@ -184,6 +201,8 @@ pub enum PluginCommand {
     Describe {
         /// Plugin name (case-insensitive)
         name: String,
+        /// Show only this option
+        option: Option<String>,
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
