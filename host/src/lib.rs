@@ -14,6 +14,7 @@ mod exam;
 mod exit_code;
 pub mod legacy;
 pub mod pipeline;
+mod pipeline_test;
 pub mod plugins;
 mod read_only;
 pub mod replay;

@@ -179,9 +179,13 @@ fn plugins_are_listed_and_described() {
     insta::assert_snapshot!("plugin-list", cli::list_plugins(&listed, &refused, Format::Text, 110));
     insta::assert_snapshot!("plugin-list-none", cli::list_plugins(&[], &[], Format::Text, 110));
     insta::assert_snapshot!("plugin-list-json", cli::list_plugins(&listed, &refused, Format::Json, 110));
-    insta::assert_snapshot!("plugin-describe", cli::describe_plugin(&listed[1], Format::Text, 110));
-    insta::assert_snapshot!("plugin-describe-narrow", cli::describe_plugin(&listed[0], Format::Text, 60));
-    let json: Value = serde_json::from_str(&cli::describe_plugin(&listed[0], Format::Json, 110)).unwrap();
+    insta::assert_snapshot!("plugin-describe", cli::describe_plugin(&listed[1], None, Format::Text, 110));
+    insta::assert_snapshot!(
+        "plugin-describe-narrow",
+        cli::describe_plugin(&listed[0], None, Format::Text, 60)
+    );
+    let json: Value =
+        serde_json::from_str(&cli::describe_plugin(&listed[0], None, Format::Json, 110)).unwrap();
     assert_eq!(json["options"][3]["kind"], json!({ "type": "integer", "min": 1, "max": 10_000 }));
 }
 

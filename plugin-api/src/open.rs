@@ -131,6 +131,9 @@ pub struct OpenFrame {
     pub reports: Option<Vec<ReportKey>>,
     /// Names of options that differ from those of the run that is resumed.
     pub options_changed: Vec<String>,
+    /// Whether the run has no end of its own, because an input waits for new reports. Outputs only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub endless: bool,
 }
 
 /// Omits the options, which contain secrets.

@@ -10,6 +10,7 @@ use crate::abi::{COUNTER, GAUGE, HostHandle};
 use crate::descriptor::PluginKind;
 use crate::error::{ErrorKind, PluginError, Result};
 use crate::open::OpenFrame;
+use crate::report_key::ReportKey;
 use crate::state::State;
 
 /// The host's services for one instance. Cheap to clone and usable from any thread.
@@ -172,6 +173,15 @@ impl Services {
     #[must_use]
     pub fn gauge(&self, name: &str, help: &str) -> Gauge {
         Gauge(Metric::of(self.inner.host, GAUGE, name, help))
+    }
+
+    /// Reports where an input has moved the source of a report, during [`Input::stored`](crate::Input::stored): the log
+    /// line about the delivered report names it.
+    pub fn moved(&self, report: &ReportKey, to: &Path) {
+        if let Some(host) = &self.inner.host {
+            let report = serde_json::to_string(report).expect("plain data can be serialized");
+            host.moved(&report, &to.display().to_string());
+        }
     }
 
     /// Ends the idle time of an input: new data is available.

@@ -58,6 +58,8 @@ With several reasons: the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66. List:
 const PREVIEW_EXIT_CODES: &str = "\
 Exit codes: 0 also if there are fewer findings; 64 if reading would change the source, for example by
 launching a report; otherwise the code with which a run would end. List: scanbridge --help";
+const PIPELINE_TEST_EXIT_CODES: &str = "\
+Exit codes: 0 if everything is as expected, 65 if not, 78 if a test file or its pipeline file is invalid.";
 
 const TEST_EXIT_CODES: &str = "\
 Exit codes: 0 if all checks were made and passed, 70 if a check failed, 78 if checks could not be made.";
@@ -148,6 +150,20 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
+    /// Run the tests of pipelines: what do the outputs write for a report?
+    ///
+    /// A test file names a pipeline, reports, and what is expected of the outputs. The plugins of the pipeline read copies
+    /// of the reports and write into a temporary directory; nothing is sent, and no state is changed. An output that cannot
+    /// write to a file is left out.
+    #[command(after_help = PIPELINE_TEST_EXIT_CODES)]
+    Test {
+        /// Test files (YAML)
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Output format
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
     /// Print the inputs, filters and outputs of a pipeline as a diagram
     #[command(
         after_help = "Example:\n  scanbridge graph nightly.yaml --format dot | dot -Tsvg > nightly.svg"
@@ -221,6 +237,8 @@ pub enum PluginCommand {
     Describe {
         /// Plugin name (case-insensitive)
         name: String,
+        /// Show only this option
+        option: Option<String>,
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,

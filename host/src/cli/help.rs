@@ -50,10 +50,11 @@ pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
     ("run", ["run nightly.yaml", "run nightly.yaml --quiet --summary json"]),
     ("check", ["check nightly.yaml", "check /etc/scanbridge/pipelines --deny-warnings --format json"]),
     ("preview", ["preview nightly.yaml", "preview nightly.yaml -n 20 --output siem --format json"]),
+    ("test", ["test nightly.test.yaml", "test tests/*.yaml --format json"]),
     ("graph", ["graph nightly.yaml", "graph nightly.yaml --format dot | dot -Tsvg > nightly.svg"]),
     ("completions", ["completions bash > /etc/bash_completion.d/scanbridge", "completions fish | source"]),
     ("plugin list", ["plugin list", "plugin list --plugin-dir ./plugins --format json"]),
-    ("plugin describe", ["plugin describe QualysGuard", "plugin describe CSV --format json"]),
+    ("plugin describe", ["plugin describe QualysGuard", "plugin describe CSV columns"]),
     (
         "plugin new",
         [

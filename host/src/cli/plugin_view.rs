@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use scanbridge_plugin_api::{
-    Descriptor, OptionCondition, OptionDescriptor, OptionKind, show_duration, show_size,
+    Descriptor, OptionCondition, OptionDescriptor, OptionKind, OptionSpec, show_duration, show_size,
 };
 use serde_json::{Value, json};
 
@@ -57,18 +57,28 @@ pub fn list_plugins(
     }
 }
 
-/// One plugin with all its options. Text is wrapped to `width` columns; `usize::MAX` is a pipe, where it is
-/// wrapped to 80.
+/// One plugin with all its options in groups, or with the option called `only`. Text is wrapped to `width` columns;
+/// `usize::MAX` is a pipe, where it is wrapped to 80.
 #[must_use]
-pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) -> String {
+pub fn describe_plugin(
+    plugin: &ListedPlugin<'_>,
+    only: Option<&str>,
+    format: Format,
+    width: usize,
+) -> String {
     let descriptor = plugin.descriptor;
+    let only = only.and_then(|name| descriptor.option(name));
     if format == Format::Json {
         let mut value = plugin_to_json(plugin);
         value["capabilities"] = descriptor.capabilities.clone();
-        value["options"] = descriptor.options.iter().map(option_to_json).collect();
+        let is_shown = |option: &&OptionDescriptor| only.is_none_or(|only| only.name == option.name);
+        value["options"] = descriptor.options.iter().filter(is_shown).map(option_to_json).collect();
         return pretty(&value);
     }
     let width = if width == usize::MAX { PIPE_WIDTH } else { width };
+    if let Some(option) = only {
+        return option_block(option, width);
+    }
     let text = format!(
         "{} {}, {}\n{}\nlibrary: {}\n{}",
         plain(&descriptor.name),
@@ -81,7 +91,29 @@ pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) 
     if descriptor.options.is_empty() {
         return text + "\nThis plugin has no options.\n";
     }
-    descriptor.options.iter().fold(text, |text, option| text + "\n" + &option_block(option, width))
+    let groups = groups(descriptor);
+    let has_headings = groups != [""];
+    groups.into_iter().fold(text, |text, group| {
+        let heading = if group.is_empty() { "OTHER".into() } else { group.to_uppercase() };
+        let heading = if has_headings { format!("\n{}\n", plain(&heading)) } else { String::new() };
+        let options = descriptor.options.iter().filter(|option| option.group == group);
+        let text = text + &heading;
+        options.fold(text, |text, option| text + "\n" + &option_block(option, width))
+    })
+}
+
+/// The groups of a plugin's options: those without a group first, then the usual ones, then the plugin's own.
+fn groups(descriptor: &Descriptor) -> Vec<&str> {
+    let usual = [""].into_iter().chain(OptionSpec::GROUPS);
+    let rank = |group: &str| usual.clone().position(|usual| usual == group).unwrap_or(usize::MAX);
+    let mut groups: Vec<&str> = Vec::new();
+    for option in &descriptor.options {
+        if !groups.contains(&option.group.as_str()) {
+            groups.push(&option.group);
+        }
+    }
+    groups.sort_by_key(|group| rank(group));
+    groups
 }
 
 /// What the plugin declares, wrapped; empty if it declares nothing.

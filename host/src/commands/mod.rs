@@ -15,6 +15,7 @@ mod settings;
 mod state;
 mod summary;
 pub(crate) mod terminal;
+mod test;
 mod version;
 
 use std::path::Path;
@@ -33,7 +34,7 @@ use crate::plugins::guard::ExitGuard;
 use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
 use crate::session::RunOptions;
-use crate::telemetry;
+use crate::telemetry::{self, LogOptions};
 use preparation::{Source, checked, registry};
 use run::Follow;
 pub(crate) use run::{Asked, default_state_folder, on_signal};
@@ -57,7 +58,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
     });
     // A child of the exam prints nothing: what it prints comes from the plugin.
     if !matches!(arguments.command, Command::Plugin(PluginCommand::Examine { .. }))
-        && let Err(error) = telemetry::start(&common.log())
+        && let Err(error) = telemetry::start(&log_options(&arguments.command, common))
     {
         let path = common.log_file.as_deref().unwrap_or(Path::new("the log")).display();
         print_error(&format!("error: cannot open the log file {path}: {error}\n"));
@@ -113,12 +114,13 @@ pub fn execute(arguments: &Arguments) -> u8 {
             let request = preview::Request { count: *count, output: output.as_deref(), format: *format };
             preview::preview(file, request, common)
         }
+        Command::Test { files, format } => test::test(files, *format, common),
         Command::Graph { file, format } => graph(file, *format, common),
         Command::Completions { shell } => completions(*shell),
         Command::Options => print_output(&options_of_every_command(), 0),
         Command::Plugin(PluginCommand::List { format }) => plugin::list(*format, &registry(common)),
-        Command::Plugin(PluginCommand::Describe { name, format }) => {
-            plugin::describe(name, *format, &registry(common))
+        Command::Plugin(PluginCommand::Describe { name, option, format }) => {
+            plugin::describe(name, option.as_deref(), *format, &registry(common))
         }
         Command::Plugin(PluginCommand::New { name, kind, api }) => {
             let kind = if kind.input { PluginKind::Input } else { PluginKind::Output };
@@ -146,6 +148,13 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Command::State(command) => state::execute(command, common),
         Command::DeadLetters(command) => dead_letters::execute(command, common),
     })
+}
+
+/// The settings of the log. The runs of tests log warnings only, because their results are what counts.
+fn log_options(command: &Command, common: &CommonOptions) -> LogOptions {
+    let log = common.log();
+    let less = i8::from(matches!(command, Command::Test { .. }));
+    LogOptions { verbosity: log.verbosity.saturating_sub(less), ..log }
 }
 
 fn graph(file: &Path, format: GraphFormat, common: &CommonOptions) -> u8 {

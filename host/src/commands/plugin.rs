@@ -38,20 +38,20 @@ pub(super) fn list(format: Format, registry: &Registry) -> u8 {
     print_output(&list_plugins(&plugins, &refused, format, width()), code)
 }
 
-pub(super) fn describe(name: &str, format: Format, registry: &Registry) -> u8 {
+/// Shows the plugins of this name, or one option of them.
+pub(super) fn describe(name: &str, option: Option<&str>, format: Format, registry: &Registry) -> u8 {
     let kinds = [PluginKind::Input, PluginKind::Output];
     let claims = kinds.map(|kind| registry.claim(kind, name));
     if claims.iter().all(|claim| matches!(claim, Err(Unavailable::Unknown { .. }))) {
         return unknown(name, registry);
     }
     let mut code = 0;
+    let mut found = Vec::new();
     for claim in claims {
         let described =
             claim.and_then(|claim| Ok((claim, claim.library.descriptor(claim.kind, claim.name)?)));
         match described {
-            Ok((claim, descriptor)) => {
-                code = print_output(&describe_plugin(&listed(claim, descriptor), format, width()), code);
-            }
+            Ok(described) => found.push(described),
             Err(Unavailable::Unknown { .. }) => {}
             Err(error) => {
                 print_error(&format!("error: {error}\n"));
@@ -59,7 +59,23 @@ pub(super) fn describe(name: &str, format: Format, registry: &Registry) -> u8 {
             }
         }
     }
+    let has = |descriptor: &Descriptor| option.is_none_or(|option| descriptor.option(option).is_some());
+    if let Some(option) = option.filter(|_| code == 0 && !found.iter().any(|(_, of)| has(of))) {
+        return unknown_option(name, option, found.iter().map(|(_, descriptor)| *descriptor));
+    }
+    for (claim, descriptor) in found.into_iter().filter(|(_, descriptor)| has(descriptor)) {
+        let plugin = listed(claim, descriptor);
+        code = print_output(&describe_plugin(&plugin, option, format, width()), code);
+    }
     code
+}
+
+fn unknown_option<'a>(plugin: &str, name: &str, descriptors: impl Iterator<Item = &'a Descriptor>) -> u8 {
+    let known = descriptors.flat_map(|descriptor| &descriptor.options).map(|option| option.name.as_str());
+    let near = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    print_error(&format!("error: unknown option `{name}`{near}\n"));
+    print_error(&format!("  = help: `scanbridge plugin describe {plugin}` lists the options\n"));
+    Problems::EXIT_CODE
 }
 
 pub(super) fn test(request: &exam::Request, format: Format) -> u8 {

@@ -7,6 +7,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("empty", "The file has no content."),
     ("yaml", "The file is not valid YAML, or uses a feature of YAML that is not supported."),
     ("settings-file", "The file contains settings of a plugin, and is not a pipeline."),
+    ("test-file", "The file contains tests of a pipeline, and is not a pipeline."),
     ("service-file", "The file contains settings of the service, and is not a pipeline."),
     // Keys and values.
     ("wrong-form", "A single value, a list or a mapping is in the place of another of these."),

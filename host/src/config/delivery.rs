@@ -162,6 +162,15 @@ impl RetryPolicy {
     }
 }
 
+impl RetryPolicy {
+    /// The policy in a run that waits for new reports: an outage does not end it, unless a time limit is set.
+    #[must_use]
+    pub(crate) fn in_endless_run(self, host: &HostSettings) -> Self {
+        let is_limited = host.is_set("retry.max_elapsed_secs");
+        Self { max_elapsed: if is_limited { self.max_elapsed } else { Duration::MAX }, ..self }
+    }
+}
+
 /// The defaults of the table of keys.
 impl Default for RunSettings {
     fn default() -> Self {

@@ -196,7 +196,10 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
         BOTH,
         OptionSpec::integer("retry.max_elapsed_secs", 0, 30 * DAY)
             .default_integer(300)
-            .help("Total time for retries, in seconds. With 0, nothing is retried."),
+            .help(
+                "Total time for retries, in seconds. With 0, nothing is retried. Default in a run that waits for new \
+                 reports: no limit.",
+            ),
     ),
     (
         BOTH,

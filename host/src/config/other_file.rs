@@ -92,6 +92,11 @@ impl Checker<'_> {
             let help = "pipeline files are listed under its key `pipelines`; check those";
             let message = "this file contains settings of the service, and is not a pipeline";
             ("service-file", message.to_owned(), help.to_owned())
+        } else if is_of_tests(&document.root) {
+            hide_mappings(&mut self.collector, &document.root);
+            let help = format!("run the tests: scanbridge test {}", document.source.path().display());
+            let message = "this file contains tests of a pipeline, and is not a pipeline";
+            ("test-file", message.to_owned(), help)
         } else {
             return false;
         };
@@ -104,4 +109,9 @@ impl Checker<'_> {
 /// The first key of a service file is its version.
 fn is_of_the_service(root: &Node) -> bool {
     root.entry("service").is_some() && PIPELINE_KEYS.iter().all(|key| root.entry(key).is_none())
+}
+
+/// A test file names its pipeline.
+fn is_of_tests(root: &Node) -> bool {
+    root.entry("tests").is_some() && root.entry("pipeline").is_some()
 }

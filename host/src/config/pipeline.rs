@@ -168,7 +168,7 @@ pub struct Instance {
 }
 
 /// Option of an output that contains its output file; all file outputs use this name.
-pub(super) const PATH: &str = "path";
+pub(crate) const PATH: &str = "path";
 
 impl Instance {
     /// The output file.

@@ -154,11 +154,18 @@ pub(crate) fn open_all(
             Err(error) => failures.push(open_error(&input.instance, error)),
         }
     }
+    let endless = !settings.until_idle && inputs.iter().any(|input| input.source.is_endless());
+    if endless {
+        for (input, opened) in pipeline.inputs.iter().filter(is_read).zip(&mut inputs) {
+            opened.retry = opened.retry.in_endless_run(&input.host);
+        }
+    }
     let mut outputs = Vec::new();
     for (index, output) in pipeline.outputs.iter().enumerate() {
         let Instance { id, plugin, .. } = &output.instance;
         let dead_letter_bytes = pipeline.run.dead_letter_bytes;
-        match open_output(index, output, registry, pipeline, &settings, stop, dead_letter_bytes) {
+        let run = (stop, endless);
+        match open_output(index, output, registry, pipeline, &settings, run, dead_letter_bytes) {
             Ok(output) => outputs.push(output),
             Err(failure) if output.required => failures.push(failure),
             Err(OpenError { failure, cause }) => {
@@ -191,7 +198,7 @@ pub fn build_replay(
     let (mut outputs, mut failures) = (Vec::new(), Vec::new());
     for (index, output) in pipeline.outputs.iter().enumerate() {
         // No size limit: existing dead letters are kept even if a new reason makes one longer.
-        match open_output(index, output, registry, pipeline, &settings, stop, u64::MAX) {
+        match open_output(index, output, registry, pipeline, &settings, (stop, false), u64::MAX) {
             Ok(output) => outputs.push(output),
             Err(error) => failures.push(error.failure),
         }
@@ -215,7 +222,7 @@ fn open_input(
     let claim = registry.claim(PluginKind::Input, &input.instance.plugin).map_err(not_available)?;
     let table = claim.library.input_table(claim.name).map_err(not_available)?;
     let descriptor = claim.library.descriptor(PluginKind::Input, claim.name).map_err(not_available)?;
-    let run = RunOfInstance { pipeline, settings, stop, hang: input.hang };
+    let run = RunOfInstance { pipeline, settings, stop, hang: input.hang, endless: false };
     let declared = descriptor.input_capabilities();
     let opener = Opener::new(table, declared, PluginKind::Input, &input.instance, claim, run);
     let InputInstance { instance, retry, on_invalid, .. } = input;
@@ -236,10 +243,10 @@ fn open_output(
     registry: &Registry,
     pipeline: &Pipeline,
     settings: &Settings,
-    stop: &Arc<Stop>,
+    (stop, endless): (&Arc<Stop>, bool),
     dead_letter_bytes: u64,
 ) -> Result<OpenOutput, OpenError> {
-    let OutputInstance { instance, required, filters, delivery, .. } = output;
+    let OutputInstance { instance, required, filters, delivery, host } = output;
     let failure = |error: PluginError| open_error(instance, error);
     let claim = registry.claim(PluginKind::Output, &instance.plugin);
     let claim = claim.map_err(|error| failure(not_available(error)))?;
@@ -247,7 +254,7 @@ fn open_output(
     let render = claim.library.render_table(claim.name).map_err(|error| failure(not_available(error)))?;
     let descriptor = claim.library.descriptor(PluginKind::Output, claim.name);
     let declared = descriptor.map_err(|error| failure(not_available(error)))?.output_capabilities();
-    let run = RunOfInstance { pipeline, settings, stop, hang: delivery.hang };
+    let run = RunOfInstance { pipeline, settings, stop, hang: delivery.hang, endless };
     let opener = Opener::new((table, render), declared, PluginKind::Output, instance, claim, run);
     let stored = settings.from.outputs.get(&instance.id).cloned();
     let mut from = stored.unwrap_or_default();
@@ -273,7 +280,11 @@ fn open_output(
     }
     let destination =
         Destination::new(opener, thread, capabilities, filters.clone(), dead_letters, from, settings.run);
-    Ok(OpenOutput { index, required: *required, delivery: delivery.clone(), destination, open_error })
+    let mut delivery = delivery.clone();
+    if endless {
+        delivery.retry = delivery.retry.in_endless_run(host);
+    }
+    Ok(OpenOutput { index, required: *required, delivery, destination, open_error })
 }
 
 /// Gets what this output would get, and discards it.

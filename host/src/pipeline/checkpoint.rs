@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use scanbridge_observe::ReportEvent;
-use scanbridge_plugin_api::{Stored, StoredReport};
+use scanbridge_plugin_api::{ReportKey, Stored, StoredReport};
 
 pub(super) use new_mark::{EndedReport, NewMark};
 pub(super) use receipts::OutputIds;
@@ -127,8 +127,8 @@ impl Checkpoints {
     }
 
     /// Takes the reports of an input that every counted output has published since the last call.
-    pub(super) fn take_delivered(&self, input: &str) -> Vec<ReportEvent> {
-        self.lock().delivered.extract_if(.., |report| report.input == input).collect()
+    pub(super) fn take_delivered(&self, input: &str) -> Vec<(Arc<ReportKey>, ReportEvent)> {
+        self.lock().delivered.extract_if(.., |(_, report)| report.input == input).collect()
     }
 
     /// How many checkpoints the ledger has got in this run, and when the last one.

@@ -121,6 +121,8 @@ pub(super) struct RunOfInstance<'a> {
     pub(super) stop: &'a Arc<Stop>,
     /// Time limit of a call without progress.
     pub(super) hang: Duration,
+    /// Whether an input waits for new reports, so that the run has no end of its own. Outputs only.
+    pub(super) endless: bool,
 }
 
 /// What this host passes to every instance.
@@ -145,6 +147,7 @@ fn frame(kind: PluginKind, instance: &Instance, run: RunOfInstance<'_>, limits: 
         frame.reports = settings.reports.as_ref().map(|(_, reports)| reports.clone());
     }
     frame.state_folder = settings.folder.instance(&instance.id);
+    frame.endless = run.endless;
     frame
 }
 

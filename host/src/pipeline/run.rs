@@ -66,7 +66,7 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, watchers: &Watchers) -> (S
     let summaries: Vec<_> =
         threads.into_iter().map(|(indexes, thread)| (indexes, join(thread, &mut pulse))).collect();
     for input in &pulse.inputs {
-        for report in checkpoints.take_delivered(&input.id) {
+        for (_, report) in checkpoints.take_delivered(&input.id) {
             watchers.notify(&RunEvent::Report(report));
         }
     }

@@ -1,11 +1,11 @@
 //! The host's side of one instance: the services that the plugin can call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::PluginError;
+use scanbridge_plugin_api::{PluginError, ReportKey};
 
 use super::call::Caller;
 use super::metrics::Metrics;
@@ -33,11 +33,16 @@ pub(crate) struct Context {
     metrics: Metrics,
     /// Panics in threads of the plugin's own that the run does not know yet.
     panics: Mutex<Vec<PluginError>>,
+    /// Where the plugin has moved the sources of reports that the log has not named yet.
+    moved: Mutex<VecDeque<(ReportKey, String)>>,
     keys: Arc<InstanceKeys>,
 }
 
 /// Maximum number of different notes of one instance; further ones are counted in one common note.
 const MAX_NOTES: usize = 200;
+
+/// Maximum number of moved sources that are kept. Those of reports of an earlier run are never taken.
+const MAX_MOVED: usize = 1_000;
 
 impl Context {
     pub(crate) fn leaked(keys: InstanceKeys, caller: Caller, stop: &Arc<Stop>) -> &'static Self {
@@ -56,6 +61,7 @@ impl Context {
             woken: AtomicBool::new(false),
             metrics: Metrics::default(),
             panics: Mutex::default(),
+            moved: Mutex::default(),
             keys: Arc::new(keys),
         }))
     }
@@ -169,6 +175,21 @@ impl Context {
     /// Takes these panics.
     pub(crate) fn take_panics(&self) -> Vec<PluginError> {
         std::mem::take(&mut *self.panics.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn add_moved(&self, report: ReportKey, to: String) {
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        if moved.len() >= MAX_MOVED {
+            moved.pop_front();
+        }
+        moved.push_back((report, to));
+    }
+
+    /// Takes where the plugin has moved the source of this report.
+    pub(crate) fn take_moved(&self, report: &ReportKey) -> Option<String> {
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = moved.iter().position(|(key, _)| key == report)?;
+        moved.remove(index).map(|(_, to)| to)
     }
 
     pub(super) fn wake(&self) {

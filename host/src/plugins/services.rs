@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::abi::{
     ALIVE_1, AliveTable1, Bytes, BytesRef, CANCEL_1, CancelTable1, HostTable2, LOG_1, LogTable1, MASK_1,
-    METRICS_1, MaskTable1, MetricsTable1, NOTES_1, NotesTable1, PANIC_1, PanicTable1, STATE_1, StateTable1,
-    Status, TOTAL_IS_KNOWN, WAKE_1, WakeTable1, mask, masked,
+    METRICS_1, MOVED_1, MaskTable1, MetricsTable1, MovedTable1, NOTES_1, NotesTable1, PANIC_1, PanicTable1,
+    STATE_1, StateTable1, Status, TOTAL_IS_KNOWN, WAKE_1, WakeTable1, mask, masked,
 };
+use scanbridge_plugin_api::{PluginError, ReportKey};
 
 use super::context::Context;
 use crate::telemetry;
@@ -30,6 +30,7 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
         StateTable1 { get: get_key, put: put_key, delete: delete_key, list: list_keys };
     static METRICS: MetricsTable1 =
         MetricsTable1 { register: register_metric, add: add_to_counter, set: set_gauge };
+    static MOVED: MovedTable1 = MovedTable1 { moved };
     static PANIC: PanicTable1 = PanicTable1 { panicked };
     match id.to_text().as_str() {
         LOG_1 => std::ptr::from_ref(&LOG).cast(),
@@ -40,6 +41,7 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
         MASK_1 => std::ptr::from_ref(&MASK).cast(),
         STATE_1 => std::ptr::from_ref(&STATE).cast(),
         METRICS_1 => std::ptr::from_ref(&METRICS).cast(),
+        MOVED_1 => std::ptr::from_ref(&MOVED).cast(),
         PANIC_1 => std::ptr::from_ref(&PANIC).cast(),
         _ => std::ptr::null(),
     }
@@ -153,6 +155,13 @@ extern "C" fn add_to_counter(context: *const (), id: u32, count: u64) {
 extern "C" fn set_gauge(context: *const (), id: u32, value: f64) {
     // SAFETY: as above.
     unsafe { context_of(context) }.metrics().set(id, value);
+}
+
+extern "C" fn moved(context: *const (), report: BytesRef<'_>, to: BytesRef<'_>) {
+    if let Ok(report) = serde_json::from_slice::<ReportKey>(report.as_slice()) {
+        // SAFETY: as above.
+        unsafe { context_of(context) }.add_moved(report, masked(&to.to_text()).into_owned());
+    }
 }
 
 extern "C" fn panicked(

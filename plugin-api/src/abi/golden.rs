@@ -15,8 +15,8 @@ use super::StepKind;
 use super::frames::{Answer, StoredFrame};
 use super::status::Detail;
 use super::{
-    AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, MetricsTable1, NotesTable1, PanicTable1,
-    StateTable1, WakeTable1,
+    AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, MetricsTable1, MovedTable1, NotesTable1,
+    PanicTable1, StateTable1, WakeTable1,
 };
 use super::{BatchRef, DefinitionRef, RawBatch2, TextRef};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
@@ -67,6 +67,7 @@ fn released_tables_are_unchanged() {
         ("output/2 batch", <BatchRef<'static> as StableAbi>::LAYOUT),
         ("output/2 definition", <DefinitionRef<'static> as StableAbi>::LAYOUT),
         (super::RENDER_1, <RenderTable1 as StableAbi>::LAYOUT),
+        (super::MOVED_1, <MovedTable1 as StableAbi>::LAYOUT),
     ];
     let dump: String = tables.into_iter().map(|(id, layout)| table(id, layout)).collect();
     assert!(
@@ -181,6 +182,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         host_name_with: Vec::new(),
         excludes_keys: Vec::new(),
         known: Vec::new(),
+        group: String::new(),
     };
     let map = OptionDescriptor {
         excludes_keys: vec![ExcludedKeys { conditions: vec![condition()], keys: vec!["key".to_owned()] }],
@@ -191,6 +193,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         ..option(OptionKind::List { of: Box::new(OptionKind::Text) })
     };
     let named = OptionDescriptor { host_name_with: vec![vec![condition()]], ..option(OptionKind::Text) };
+    let grouped = OptionDescriptor { group: "records".to_owned(), ..option(OptionKind::Flag) };
     let descriptor = Descriptor {
         name: "Name".to_owned(),
         kind: PluginKind::Output,
@@ -268,6 +271,8 @@ fn forms() -> Vec<(&'static str, Value)> {
         }),
         ("rendered", form(&Rendered::new(7, "text"))),
         ("rendered without a record", form(&Rendered::omitted(8, "reason"))),
+        ("option in a group", form(&grouped)),
+        ("open in an endless run", form(&OpenFrame { endless: true, ..OpenFrame::default() })),
     ]
 }
 
@@ -289,7 +294,7 @@ fn json_forms_can_grow() {
     }
     for (name, mut form) in forms() {
         let parse = match name {
-            "open" => read::<OpenFrame>,
+            "open" | "open in an endless run" => read::<OpenFrame>,
             "answer" | "answer with an effect" => read::<Answer<OutputCapabilities>>,
             "stored" => read::<StoredFrame>,
             "input capabilities" | "input capabilities with reading without effect" => {
@@ -300,7 +305,7 @@ fn json_forms_can_grow() {
             "report end" => read::<ReportEnd>,
             "descriptor" => read::<Descriptor>,
             "error" => read::<Detail>,
-            "option" | "option with excluded keys" | "option with known items" => read::<OptionDescriptor>,
+            option if option.starts_with("option") => read::<OptionDescriptor>,
             "output capabilities with a local check" => read::<OutputCapabilities>,
             "rendered" | "rendered without a record" => read::<Rendered>,
             _ => read::<CheckReport>,

@@ -48,6 +48,9 @@ pub const STATE_1: &str = "state/1";
 /// The ID of [`MetricsTable1`].
 pub const METRICS_1: &str = "metrics/1";
 
+/// The ID of [`MovedTable1`]. Plugins use it if the host has it; they cannot require it.
+pub const MOVED_1: &str = "moved/1";
+
 /// The ID of [`PanicTable1`]. Plugins use it if the host has it; they cannot require it.
 pub const PANIC_1: &str = "panic/1";
 
@@ -145,6 +148,15 @@ pub struct MetricsTable1 {
     pub set: extern "C" fn(context: *const (), id: u32, value: f64),
 }
 
+/// Sources that an input has moved.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct MovedTable1 {
+    /// Reports during `stored` where the source of a report is now. The report is the JSON of its key, as in the frame of
+    /// `stored`; `to` is a path or URL.
+    pub moved: extern "C" fn(context: *const (), report: BytesRef<'_>, to: BytesRef<'_>),
+}
+
 /// Panics outside of calls.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
@@ -179,6 +191,7 @@ pub struct HostHandle {
     mask: Option<&'static MaskTable1>,
     state: Option<&'static StateTable1>,
     metrics: Option<&'static MetricsTable1>,
+    moved: Option<&'static MovedTable1>,
     panic: Option<&'static PanicTable1>,
 }
 
@@ -204,6 +217,7 @@ impl HostHandle {
                 mask: get(table, MASK_1),
                 state: get(table, STATE_1),
                 metrics: get(table, METRICS_1),
+                moved: get(table, MOVED_1),
                 panic: get(table, PANIC_1),
             }
         }
@@ -274,6 +288,12 @@ impl HostHandle {
     pub(crate) fn mask(&self, text: &str) {
         if let Some(table) = self.mask {
             (table.mask)(self.context, text.into());
+        }
+    }
+
+    pub(crate) fn moved(&self, report_json: &str, to: &str) {
+        if let Some(table) = self.moved {
+            (table.moved)(self.context, report_json.into(), to.into());
         }
     }
 

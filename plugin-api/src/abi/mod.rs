@@ -27,8 +27,8 @@ pub use batch::{BatchRef, DefinitionRef, RawBatch2, TextRef};
 pub use export::{LIBRARY_RECORD, LibHeader, PluginEntry, Registration, plain_root, root_header};
 pub use host_table::{
     ALIVE_1, AliveTable1, CANCEL_1, COUNTER, CancelTable1, GAUGE, HostHandle, HostTable2, LOG_1, LogTable1,
-    MASK_1, METRICS_1, MaskTable1, MetricsTable1, NOTES_1, NotesTable1, PANIC_1, PanicTable1, STATE_1,
-    StateTable1, TOTAL_IS_KNOWN, WAKE_1, WakeTable1,
+    MASK_1, METRICS_1, MOVED_1, MaskTable1, MetricsTable1, MovedTable1, NOTES_1, NotesTable1, PANIC_1,
+    PanicTable1, STATE_1, StateTable1, TOTAL_IS_KNOWN, WAKE_1, WakeTable1,
 };
 pub use identity::{
     IdentifiedPlugin, Identity, IdentityError, RootKind, SECTION, identity_record, name_record, record_length,

@@ -57,6 +57,9 @@ pub struct OptionDescriptor {
     /// The known items of a list of texts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<String>,
+    /// The heading under which the option is described; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
 }
 
 impl OptionDescriptor {
@@ -139,6 +142,7 @@ impl From<&OptionSpec> for OptionDescriptor {
                 .map(|(all, keys)| ExcludedKeys { conditions: conditions(all), keys: owned(keys) })
                 .collect(),
             known: owned(spec.known),
+            group: spec.group.to_owned(),
         }
     }
 }

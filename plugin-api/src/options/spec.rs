@@ -102,6 +102,8 @@ pub struct OptionSpec {
     pub excludes_keys: &'static [ExcludedKeysSpec],
     /// The known items of a list of texts.
     pub known: &'static [&'static str],
+    /// The heading under which the option is described; empty for none.
+    pub group: &'static str,
     default: DefaultSpec,
 }
 
@@ -118,6 +120,10 @@ enum DefaultSpec {
 }
 
 impl OptionSpec {
+    /// The usual groups of options, in the order in which they are shown.
+    pub const GROUPS: [&'static str; 7] =
+        ["source", "account", "network", "TLS", "files", "records", "limits"];
+
     const fn new(name: &'static str, value: ValueSpec) -> Self {
         Self {
             name,
@@ -135,6 +141,7 @@ impl OptionSpec {
             host_name_with: &[],
             excludes_keys: &[],
             known: &[],
+            group: "",
             default: DefaultSpec::None,
         }
     }
@@ -314,6 +321,14 @@ impl OptionSpec {
     #[must_use]
     pub const fn known(mut self, items: &'static [&'static str]) -> Self {
         self.known = items;
+        self
+    }
+
+    /// Sets the heading under which `plugin describe` shows the option: one of the words of
+    /// [`OptionSpec::GROUPS`], or a word of the plugin's own. A host of an older API does not know it.
+    #[must_use]
+    pub const fn group(mut self, group: &'static str) -> Self {
+        self.group = group;
         self
     }
 

@@ -47,85 +47,85 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     transport::TLS_FIRST_USE_FILE,
     tls::CHECK_NAME,
     tls::MIN_VERSION,
-    OptionSpec::choice("receiver", RECEIVERS).default_text("profile").conflicts(&["profile"]).help(
+    OptionSpec::choice("receiver", RECEIVERS).default_text("profile").conflicts(&["profile"]).group("records").help(
         "Receiver preset. Sets the defaults of `syslog_header`, `framing`, `facility`, `max_message_bytes`, \
          `additional_data`, `extension_leading_space`, `class_id_separator`, `name_style` and `extra_fields`. \
          `profile`: that of `profile`.",
     ),
-    OptionSpec::choice("profile", PROFILES).default_text("arcsight").help(
+    OptionSpec::choice("profile", PROFILES).default_text("arcsight").group("records").help(
         "Older spelling of `receiver`, with three presets; `generic` is any receiver of RFC 5424.",
     ),
     OptionSpec::integer("cef_version", 0, 1)
-        .default_integer(0)
+        .default_integer(0).group("records")
         .help("CEF version. 1 allows IPv6 addresses in `dst`; fewer receivers support it."),
     OptionSpec::choice("severity_style", &["number", "word"])
-        .default_text("number")
+        .default_text("number").group("records")
         .help("Severity in the CEF header: number (0 to 10) or word (Low, Medium, High, Very-High)."),
-    OptionSpec::choice("class_id_separator", &["pipe", "colon"]).help(
+    OptionSpec::choice("class_id_separator", &["pipe", "colon"]).group("records").help(
         "Separator in device event class IDs: `Qualys|VULN|38170` or `Qualys:VULN:38170`, for parsers that do not \
          unescape `|`. Default: that of `receiver`, else pipe.",
     ),
-    OptionSpec::choice("name_style", &["guide", "title"]).help(
+    OptionSpec::choice("name_style", &["guide", "title"]).group("records").help(
         "Name of a vulnerability in the CEF header: `Vulnerability:38170`, as in the SmartConnector guide, with the \
          title in `msg`, or the title. Default: that of `receiver`, else guide.",
     ),
-    OptionSpec::choice("class_id_style", &["stable", "concat"]).default_text("stable").help(
+    OptionSpec::choice("class_id_style", &["stable", "concat"]).default_text("stable").group("records").help(
         "Device event class ID of vulnerabilities. `stable`: `VENDOR|VULN|ID`, for example \
          `Qualys|VULN|38170`. `concat`: ID, title, \
          severity, texts and CVE IDs as in the SmartConnector; changes whenever one of the texts changes.",
     ),
     OptionSpec::flag("derive")
-        .default_flag(true)
+        .default_flag(true).group("records")
         .help("Also send events for open ports and operating systems."),
     OptionSpec::flag("asset_events")
-        .default_flag(false)
+        .default_flag(false).group("records")
         .help("Also send one event per asset, with or without findings."),
-    OptionSpec::flag("category_technique").default_flag(true).help(
+    OptionSpec::flag("category_technique").default_flag(true).group("records").help(
         "Send the field `categoryTechnique`. Turn it off if ArcSight ESM should categorize events itself.",
     ),
-    OptionSpec::choice("additional_data", &["profile", "ad", "custom"]).default_text("profile").help(
+    OptionSpec::choice("additional_data", &["profile", "ad", "custom"]).default_text("profile").group("records").help(
         "Key of exploit descriptions: `ad` = `ad.ExpltDescription`, `custom` = \
          `QualysQualysExpltDescription` (for receivers that do not accept dots in keys). Also the keys of \
          `additional_fields`. `profile`: the default of `receiver` or `profile`.",
     ),
-    OptionSpec::choice("extension_leading_space", &["profile", "yes", "no"]).default_text("profile").help(
+    OptionSpec::choice("extension_leading_space", &["profile", "yes", "no"]).default_text("profile").group("records").help(
         "Add a space after the CEF header (needed by liblognorm 2.0.6). `profile`: the default of \
          `receiver` or `profile`.",
     ),
-    OptionSpec::list("extra_fields", &ValueSpec::Choice(EXTRA_FIELDS)).help(
+    OptionSpec::list("extra_fields", &ValueSpec::Choice(EXTRA_FIELDS)).group("records").help(
         "Keys that are sent in addition, listed in the README. Default: none for `receiver: arcsight`, all for the \
          others. `none` sends none of them; `outcome` is always sent.",
     ),
-    OptionSpec::list("additional_fields", &ValueSpec::Text).help(
+    OptionSpec::list("additional_fields", &ValueSpec::Text).group("records").help(
         "Columns of the JSON and CSV outputs to send as additional data, for example `asset.owner` as \
          `ad.AssetOwner`: at most 1,023 bytes each and 8,000 together.",
     ),
-    OptionSpec::text("connector_name").help("Name of this connector, sent as `dvchost` in each event."),
-    OptionSpec::text("connector_location")
+    OptionSpec::text("connector_name").group("records").help("Name of this connector, sent as `dvchost` in each event."),
+    OptionSpec::text("connector_location").group("records")
         .help("Location of this connector, sent as additional data in each event."),
-    OptionSpec::text("connector_comment")
+    OptionSpec::text("connector_comment").group("records")
         .help("Comment on this connector, sent as additional data in each event."),
     OptionSpec::flag("aggregate")
-        .default_flag(false)
+        .default_flag(false).group("records")
         .help("Merge identical information and service events of an asset into one event with a count."),
     OptionSpec::choice("order", &["arrival", "severity"])
-        .default_text("arrival")
+        .default_text("arrival").group("records")
         .help("Order of the events of an asset: `arrival`, or `severity` with the highest severity first."),
     OptionSpec::integer("time_offset_secs", -MAX_OFFSET, MAX_OFFSET)
-        .default_integer(0)
+        .default_integer(0).group("records")
         .help("Correction added to each event time, in seconds, for a scanner with a wrong clock."),
-    OptionSpec::integer("time_past_limit_secs", 1, i32::MAX as i64).help(
+    OptionSpec::integer("time_past_limit_secs", 1, i32::MAX as i64).group("records").help(
         "Oldest event time sent, in seconds before now. Older times are clamped to it. Default: no limit.",
     ),
-    OptionSpec::integer("time_future_limit_secs", 0, i32::MAX as i64).help(
+    OptionSpec::integer("time_future_limit_secs", 0, i32::MAX as i64).group("records").help(
         "Newest event time sent, in seconds after now. Newer times are clamped to it. Default: no limit.",
     ),
-    OptionSpec::text("device_vendor")
+    OptionSpec::text("device_vendor").group("records")
         .help("Device vendor in the CEF header. Default: the vendor of the report's scanner."),
-    OptionSpec::text("device_product")
+    OptionSpec::text("device_product").group("records")
         .help("Device product in the CEF header. Default: the product of the report's scanner."),
     OptionSpec::text("device_version")
-        .default_text("unknown")
+        .default_text("unknown").group("records")
         .help("Device version in the CEF header when the report does not contain one."),
 ];
 

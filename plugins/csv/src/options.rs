@@ -10,7 +10,7 @@ use crate::column::ColumnName;
 /// The option table.
 pub(crate) const OPTIONS: &[OptionSpec] = &[
     file::PATH,
-    OptionSpec::choice("format", &["table", "host-input"]).default_text("table").help(
+    OptionSpec::choice("format", &["table", "host-input"]).default_text("table").group("records").help(
         "Output format: `table` writes one row per finding; `host-input` writes commands for a \
              Defense Center import.",
     ),
@@ -18,28 +18,28 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     file::MODE,
     file::ROTATE_BYTES,
     file::ROTATE_SECS,
-    OptionSpec::list("columns", &ValueSpec::Text).known(ALL_NAMES).default_list(DEFAULT_COLUMNS).help(
+    OptionSpec::list("columns", &ValueSpec::Text).known(ALL_NAMES).default_list(DEFAULT_COLUMNS).group("records").help(
         "Columns, in output order: `asset.*`, `definition.*`, `finding.*` or `report.*`. The default has \
              `definition.id` instead of `definition.qid` for reports of other scanners than Qualys. Only with `format: table`.",
     ),
-    OptionSpec::flag("header").default_flag(true).help(
+    OptionSpec::flag("header").default_flag(true).group("records").help(
         "Write the column names as the first row. Only \
          with `format: table`.",
     ),
     OptionSpec::text("delimiter")
-        .default_text(",")
+        .default_text(",").group("records")
         .help("Column separator: one ASCII character, or the word `tab`. Only with `format: table`."),
     OptionSpec::text("list_separator")
-        .default_text("; ")
+        .default_text("; ").group("records")
         .help("Separator between the items of a list in one cell. Only with `format: table`."),
     OptionSpec::choice("line_ending", &["crlf", "lf"])
-        .default_text("crlf")
+        .default_text("crlf").group("records")
         .help("End of each row: `crlf` (RFC 4180) or `lf`. Only with `format: table`."),
-    OptionSpec::flag("bom").default_flag(false).help(
+    OptionSpec::flag("bom").default_flag(false).group("records").help(
         "Start the file with a byte order mark, so that Excel detects UTF-8. Only with `format: \
              table`.",
     ),
-    OptionSpec::flag("escape_formulas").default_flag(true).help(
+    OptionSpec::flag("escape_formulas").default_flag(true).group("records").help(
         "Prefix cells with `'` when a spreadsheet would interpret them as a formula (CSV injection). \
          Plain numbers are not changed. Only with `format: table`.",
     ),

@@ -39,7 +39,7 @@ impl Output for CsvOutput {
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let Checked { target, format } = Checked::read(open.options)?;
-        let target = target.for_purpose(open.purpose());
+        let target = target.for_run(open);
         let capabilities = target.capabilities();
         let format = match format {
             FormatOptions::Table(table) => Format::Table(Box::new(Table::new(table, target.rotate.is_on()))),

@@ -7,7 +7,7 @@ use crate::mapping::Mapping;
 use crate::{ecs, ocsf};
 
 pub(crate) const FORMAT: OptionSpec =
-    OptionSpec::choice("format", &["scanbridge", "ocsf", "ecs"]).default_text("scanbridge").help(
+    OptionSpec::choice("format", &["scanbridge", "ocsf", "ecs"]).default_text("scanbridge").group("records").help(
         "Schema of a line: `scanbridge` has all columns under their names; `ocsf` is a Vulnerability Finding of \
          OCSF 1.8.0; `ecs` has the fields of the Elastic Common Schema 9.4.0.",
     );
@@ -15,9 +15,10 @@ pub(crate) const FORMAT: OptionSpec =
 pub(crate) const ASSETS: OptionSpec = OptionSpec::flag("assets")
     .default_flag(false)
     .only_with("format", &["scanbridge"])
+    .group("records")
     .help("Also write one line per asset, with or without findings.");
 
-pub(crate) const LEAVE_OUT: OptionSpec = OptionSpec::list("leave_out", &ValueSpec::Choice(ALL_NAMES)).help(
+pub(crate) const LEAVE_OUT: OptionSpec = OptionSpec::list("leave_out", &ValueSpec::Choice(ALL_NAMES)).group("records").help(
     "Columns that are left out, for example `definition.diagnosis`. In `ocsf` and `ecs`, values that the schema requires \
      are written anyway.",
 );

@@ -44,7 +44,7 @@ impl Output for Json {
     const RENDERS: bool = true;
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
-        let target = Target::read(open.options)?.for_purpose(open.purpose());
+        let target = Target::read(open.options)?.for_run(open);
         let capabilities = target.capabilities();
         let options = LineOptions::read(open.options)?;
         let json = Self {

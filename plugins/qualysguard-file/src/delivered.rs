@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use scanbridge_plugin_api::{PluginError, Result, State, StoredReport, tracing};
+use scanbridge_plugin_api::{PluginError, Result, Services, State, StoredReport, tracing};
 use serde::{Deserialize, Serialize};
 
 use crate::done::{Disposition, OnDone};
@@ -72,7 +72,7 @@ impl Delivered {
         let Some(entry) = self.entry(&name)? else { return Ok(false) };
         if entry.complete && entry.delivery == Delivery::Settled {
             match self.on_done.apply(key) {
-                Ok(Disposition::Removed) => {
+                Ok(Disposition::Deleted | Disposition::Moved(_)) => {
                     sync_folder(&key.path());
                     self.state.delete(&name)?;
                 }
@@ -93,7 +93,7 @@ impl Delivered {
 
     /// These reports are stored: moves or deletes their files. A file stays in place if its report was incomplete, or
     /// an output lacks some of its findings. Returns the first error of moving or deleting.
-    pub(crate) fn stored(&mut self, reports: &[StoredReport]) -> Result<()> {
+    pub(crate) fn stored(&mut self, reports: &[StoredReport], services: &Services) -> Result<()> {
         let mut problem = Ok(());
         let mut folders = HashSet::new();
         for report in reports {
@@ -106,7 +106,10 @@ impl Delivered {
             let key = FileKey::from_text(entry.file.clone());
             let is_done = entry.complete && is_settled;
             let disposition = if is_done { self.on_done.apply(&key) } else { Ok(Disposition::Kept) };
-            if let Ok(Disposition::Removed) = disposition {
+            if let Ok(Disposition::Deleted | Disposition::Moved(_)) = &disposition {
+                if let Ok(Disposition::Moved(to)) = &disposition {
+                    services.moved(&report.key, to);
+                }
                 folders.extend(key.path().parent().map(Path::to_owned));
                 self.state.delete(&name)?;
                 continue;

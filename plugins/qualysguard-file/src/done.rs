@@ -22,12 +22,14 @@ pub(crate) enum OnDone {
 }
 
 /// Where a delivered file is after the action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Disposition {
     /// At its old path.
     Kept,
-    /// No longer at its old path.
-    Removed,
+    /// Deleted.
+    Deleted,
+    /// Moved to this path.
+    Moved(PathBuf),
 }
 
 impl OnDone {
@@ -49,21 +51,21 @@ impl OnDone {
         }
         let shown = path.display();
         let done = match self {
-            Self::Delete => {
-                fs::remove_file(&path).map_err(|error| format!("delete {shown}: {}", reason(&error)))
-            }
+            Self::Delete => fs::remove_file(&path)
+                .map(|()| Disposition::Deleted)
+                .map_err(|error| format!("delete {shown}: {}", reason(&error))),
             _ => {
                 let folder = self.folder_for(&path).unwrap_or_default();
                 let to = folder.display();
                 move_into(&path, &folder)
                     .map(|moved_to| {
-                        let moved_to = moved_to.display();
-                        tracing::info!(path = %shown, moved_to = %moved_to, "moved the delivered file");
+                        tracing::debug!(path = %shown, moved_to = %moved_to.display(), "moved the delivered file");
+                        Disposition::Moved(moved_to)
                     })
                     .map_err(|error| format!("move {shown} to {to}: {}", reason(&error)))
             }
         };
-        done.map(|()| Disposition::Removed).map_err(|what| {
+        done.map_err(|what| {
             PluginError::new(ErrorKind::Io, format!("cannot {what}")).with_hint(
                 "the report was delivered and will not be read again; check write permission \
                  on both directories",
@@ -167,7 +169,7 @@ mod tests {
         for text in ["first", "second", "third"] {
             fs::write(&path, text).unwrap();
             let key = FileKey::of(&path).unwrap();
-            assert_eq!(OnDone::Move(None).apply(&key).unwrap(), Disposition::Removed);
+            assert!(matches!(OnDone::Move(None).apply(&key), Ok(Disposition::Moved(_))));
         }
         let done = folder.path().join(DONE);
         assert_eq!(names(folder.path()), [DONE]);

@@ -80,7 +80,7 @@ impl Input for QualysGuardFile {
         let ends = if settings.poll.is_some() { Ends::No } else { Ends::Yes };
         let opener = Opener::new(services, settings.max_unpacked_bytes);
         let position = resume.map(ParsedPosition::read).transpose()?;
-        let refused = Refused::open(services.state(), &settings.reading);
+        let refused = Refused::open(services.state(), &(&settings.reading, &settings.ignored_kinds));
         let input = Self {
             settings,
             wanted,
@@ -130,7 +130,8 @@ impl Input for QualysGuardFile {
     }
 
     fn stored(&mut self, stored: &Stored) -> Result<()> {
-        self.delivered()?.stored(&stored.reports)
+        let services = self.services.clone();
+        self.delivered()?.stored(&stored.reports, &services)
     }
 }
 
@@ -199,7 +200,8 @@ impl QualysGuardFile {
                 (name.clone(), opened.and_then(|opened| Ready::now(opened, Path::new("-"), &name)).map(Some))
             }
             Candidate::File(path) if self.settings.poll.is_some() && self.refused.contains(&path)? => {
-                let error = PluginError::bad_data("refused by an earlier run, and not changed since");
+                let error =
+                    PluginError::bad_data("refused or ignored by an earlier run, and not changed since");
                 let refusal = refusal(&path.display().to_string(), error, false);
                 return Ok(Some(Step::refused(refusal.with_known(true))));
             }
@@ -207,6 +209,7 @@ impl QualysGuardFile {
         };
         match ready {
             Ok(None) => Ok(None),
+            Ok(Some(ready)) if self.is_ignored(&name, &ready)? => Ok(None),
             Ok(Some(ready)) => self.begin_ready(&name, ready),
             Err(error) if affects_all_reports(&error) => Err(error),
             Err(error) => Ok(Some(Step::refused(refusal(&name, error, false)))),
@@ -232,6 +235,22 @@ impl QualysGuardFile {
             self.scanner.postpone(path);
         }
         Ok(ready)
+    }
+
+    /// Whether files of this kind are skipped (`ignore_kinds`). The file is counted and named; in a watched directory
+    /// once until it changes.
+    fn is_ignored(&mut self, name: &str, ready: &Ready) -> Result<bool> {
+        let Some(root) = self.settings.ignores(&ready.settled.kind) else { return Ok(false) };
+        tracing::info!(path = name, kind = root, "ignored: files of this kind are in `ignore_kinds`");
+        self.services.note(
+            tracing::Level::INFO,
+            &format!("files of the kind {root} ignored (`ignore_kinds`)"),
+            1,
+        );
+        if self.settings.poll.is_some() {
+            self.refused.add(&ready.key)?;
+        }
+        Ok(true)
     }
 
     /// Begins a report, unless its bytes were delivered before: for data from a pipe this is only known now.

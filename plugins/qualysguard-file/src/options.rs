@@ -5,55 +5,59 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
 use scanbridge_qualys_report::Reading;
-use scanbridge_qualys_xml::Limits;
+use scanbridge_qualys_xml::{Kind, Limits};
 
 use crate::done::OnDone;
 
 /// The options, as written under `with:` or in the settings file.
 pub(crate) const TABLE: &[OptionSpec] = &[
-    OptionSpec::list("path", &ValueSpec::Path).required().help(
+    OptionSpec::list("path", &ValueSpec::Path).required().group("source").help(
         "Reports to read: files, directories, patterns such as `scans/*.xml`, or `-` for standard input. \
          A list is read in this order; files of a directory or pattern are sorted by name.",
     ),
-    OptionSpec::list("pattern", &ValueSpec::Text).default_list(&["*.xml", "*.xml.gz"]).help(
+    OptionSpec::list("pattern", &ValueSpec::Text).default_list(&["*.xml", "*.xml.gz"]).group("source").help(
         "File name patterns for the files of a directory. Hidden files (leading dot) are always skipped.",
     ),
-    OptionSpec::path("knowledge_base").help(
+    OptionSpec::list("ignore_kinds", &ValueSpec::Text).group("source").help(
+        "Root elements of XML files to skip, for example `WAS_SCAN_REPORT` or `MAP`. Such a file does not fail the run; it is \
+         counted and named in the log.",
+    ),
+    OptionSpec::path("knowledge_base").group("source").help(
         "Knowledge base file (KNOWLEDGE_BASE_VULN_LIST_OUTPUT), plain or gzip. Needed for detection \
          reports, which contain only QIDs: adds titles, texts, CVE IDs and CVSS scores.",
     ),
-    OptionSpec::flag("add_host").help(
+    OptionSpec::flag("add_host").group("records").help(
         "Tell outputs to create assets that the destination does not know. An output's own option takes \
          precedence. Default: the output decides.",
     ),
-    OptionSpec::flag("deliver_incomplete").default_flag(false).help(
+    OptionSpec::flag("deliver_incomplete").default_flag(false).group("records").help(
         "Deliver the readable part of a truncated or damaged report. It still counts as incomplete, and \
          outputs clear nothing because of it.",
     ),
     OptionSpec::integer("settle_secs", 0, 86_400)
         .resume_safe()
-        .default_integer(10)
+        .default_integer(10).group("source")
         .help("Time an incomplete file must stay unchanged before it is treated as truncated, in seconds."),
-    OptionSpec::flag("watch").default_flag(false).help(
+    OptionSpec::flag("watch").default_flag(false).group("source").help(
         "Keep running and deliver new reports as they arrive. The list of delivered files is kept across \
          runs.",
     ),
     OptionSpec::integer("poll_secs", 1, 86_400)
         .resume_safe()
-        .default_integer(10)
+        .default_integer(10).group("source")
         .help("Interval between two checks for new files, in seconds. Only with `watch: yes`."),
-    OptionSpec::choice("on_done", &["keep", "move", "delete"]).resume_safe().default_text("keep").help(
+    OptionSpec::choice("on_done", &["keep", "move", "delete"]).resume_safe().default_text("keep").group("files").help(
         "Action after a report has been delivered completely: keep the file, move it to `done_folder`, or \
          delete it. Other files are not changed.",
     ),
-    OptionSpec::path("done_folder").resume_safe().help(
+    OptionSpec::path("done_folder").resume_safe().group("files").help(
         "Directory for delivered files; created if missing. Only with `on_done: move`. Default: the \
          directory `done` next to each file.",
     ),
     OptionSpec::size("max_text_bytes", 64 << 10, 1 << 30)
-        .default_integer(16 << 20)
+        .default_integer(16 << 20).group("limits")
         .help("Maximum text size of one asset, definition or finding. A larger one is treated as damage."),
-    OptionSpec::size("max_unpacked_bytes", 1 << 20, 1 << 50).default_integer(64 << 30).help(
+    OptionSpec::size("max_unpacked_bytes", 1 << 20, 1 << 50).default_integer(64 << 30).group("limits").help(
         "Maximum size of decompressed gzip data or of standard input, which are stored in a temporary \
          file in the state directory.",
     ),
@@ -64,6 +68,8 @@ pub(crate) const TABLE: &[OptionSpec] = &[
 pub(crate) struct Settings {
     pub(crate) paths: Vec<String>,
     pub(crate) patterns: Vec<glob::Pattern>,
+    /// Root elements of files that are skipped.
+    pub(crate) ignored_kinds: Vec<String>,
     pub(crate) knowledge_base: Option<PathBuf>,
     pub(crate) reading: Reading,
     pub(crate) settle: Duration,
@@ -91,6 +97,7 @@ impl Settings {
         Ok(Self {
             paths,
             patterns: options.list("pattern")?.into_iter().map(pattern).collect::<Result<_>>()?,
+            ignored_kinds: options.list("ignore_kinds")?.into_iter().map(kind).collect::<Result<_>>()?,
             knowledge_base: options.path("knowledge_base")?,
             reading: Reading {
                 limits: Limits { text_bytes: usize::try_from(text_bytes).unwrap_or(usize::MAX) },
@@ -106,6 +113,11 @@ impl Settings {
 }
 
 impl Settings {
+    /// The root element of a file of this kind, if such files are skipped.
+    pub(crate) fn ignores<'k>(&self, kind: &'k Kind) -> Option<&'k str> {
+        kind.root_element().filter(|root| self.ignored_kinds.iter().any(|ignored| ignored == root))
+    }
+
     /// Limits them to these files, which are read once and kept.
     pub(crate) fn read_only<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
         self.paths = paths.map(str::to_owned).collect();
@@ -122,6 +134,22 @@ fn on_done(options: &Options) -> Result<OnDone> {
         (Some("delete"), None) => Ok(OnDone::Delete),
         (_, None) => Ok(OnDone::Keep),
     }
+}
+
+/// A root element whose files may be skipped. A response of the API in the place of a report is a failed download.
+fn kind(name: &str) -> Result<String> {
+    let is_name = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || "<>/&\"'=".contains(c));
+    let bad = |problem: &str, hint: &str| {
+        let error = PluginError::config(format!("option `ignore_kinds`: `{name}` {problem}"));
+        Err(error.with_option("ignore_kinds").with_hint(hint))
+    };
+    if !is_name {
+        return bad("is not the name of an XML element", "write the name without < and >, for example MAP");
+    }
+    if Kind::of(format!("<{name}>").as_bytes()).is_reply() {
+        return bad("is an API response, such as an error", "remove it: such a file is a failed download");
+    }
+    Ok(name.to_owned())
 }
 
 fn pattern(text: &str) -> Result<glob::Pattern> {

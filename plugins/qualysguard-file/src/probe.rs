@@ -27,7 +27,7 @@ pub(crate) fn check(settings: &Settings) -> CheckReport {
             }
             Candidate::File(path) => {
                 let name = path.display().to_string();
-                let contents = probe(&path, Kind::is_report);
+                let contents = probe(&path, |kind| kind.is_report() || settings.ignores(kind).is_some());
                 step(report, &name, "path", contents)
             }
         };

@@ -17,24 +17,33 @@ use crate::packer::Limits;
 pub(crate) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::endpoint("server", EndpointPort::Absent)
         .required()
+        .group("network")
         .help("Host name or IP address of the Defense Center. Its port is option `port`."),
-    OptionSpec::integer("port", 1, 65_535).default_integer(8307).help("TCP port of the host input service."),
-    OptionSpec::flag("ipv6").resume_safe().default_flag(false).help("Connect over IPv6 instead of IPv4."),
+    OptionSpec::integer("port", 1, 65_535)
+        .default_integer(8307)
+        .group("network")
+        .help("TCP port of the host input service."),
+    OptionSpec::flag("ipv6")
+        .resume_safe()
+        .default_flag(false)
+        .group("network")
+        .help("Connect over IPv6 instead of IPv4."),
     OptionSpec::flag("ip_fallback")
         .default_flag(false)
+        .group("network")
         .help("If the connection fails, also try addresses of the other IP version."),
-    OptionSpec::path("pkcs12").help(
+    OptionSpec::path("pkcs12").group("TLS").help(
         "Client certificate file (.pkcs12) created by the Defense Center. Default: the first `*.pkcs12` \
          by name in the working directory.",
     ),
-    OptionSpec::text("password").secret().help("Password of the `pkcs12` file. Default: none."),
-    OptionSpec::choice("trust", &["pkcs12", "system"]).default_text("pkcs12").help(
+    OptionSpec::text("password").secret().group("TLS").help("Password of the `pkcs12` file. Default: none."),
+    OptionSpec::choice("trust", &["pkcs12", "system"]).default_text("pkcs12").group("TLS").help(
         "Verification of the Defense Center's certificate: `pkcs12` uses the authority in the client \
          certificate file, `system` the system's list. `tls_ca_file` or `tls_fingerprint` replaces both.",
     ),
     tls::CA_FILE,
     tls::FINGERPRINT,
-    OptionSpec::flag("tls_check_name").resume_safe().default_flag(false).help(
+    OptionSpec::flag("tls_check_name").resume_safe().default_flag(false).group("TLS").help(
         "Check that the Defense Center's certificate is issued for `server`. Defense Center certificates \
          are issued for UUIDs, so leave this off; the chain is verified in any case.",
     ),
@@ -49,21 +58,23 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     shared::MIN_SEVERITY,
     shared::DESCRIPTION,
     shared::DESCRIPTION_LENGTH,
-    OptionSpec::size("body_bytes", 1024, 16 << 20).default_integer(64 << 10).help(
+    OptionSpec::size("body_bytes", 1024, 16 << 20).default_integer(64 << 10).group("limits").help(
         "Maximum message size in bytes. The limit announced by the Defense Center takes precedence if it \
          is lower.",
     ),
-    OptionSpec::integer("body_findings", 1, 1_000_000).default_integer(100).help(
+    OptionSpec::integer("body_findings", 1, 1_000_000).default_integer(100).group("limits").help(
         "Maximum findings per message; an asset with more findings gets a message of its own. Large \
          imports (several hundred findings) are known to hang Defense Centers.",
     ),
     OptionSpec::integer("connect_timeout_secs", 1, 3600)
         .resume_safe()
         .default_integer(30)
+        .group("network")
         .help("Timeout for connecting, including TLS handshake and protocol greeting, in seconds."),
     OptionSpec::integer("reply_timeout_secs", 1, 86_400)
         .resume_safe()
         .default_integer(600)
+        .group("network")
         .help("Timeout for the reply to one message, in seconds."),
 ];
 

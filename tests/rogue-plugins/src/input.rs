@@ -12,8 +12,8 @@ use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart,
 };
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError, Position,
-    Result, Resumes, Services, Step, Stored, Verdict, register_input, tracing,
+    CheckReport, Ends, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError,
+    Position, Result, Resumes, Services, Step, Stored, Verdict, register_input, tracing,
 };
 
 struct Rogue {
@@ -73,6 +73,7 @@ const ACTS: &[&str] = &[
     "idle-in-report",
     "wait-forever",
     "unavailable-midway",
+    "watch",
 ];
 
 impl Input for Rogue {
@@ -84,7 +85,7 @@ impl Input for Rogue {
         OptionSpec::integer("findings", 1, 1000).default_integer(1).help("Number of findings of each asset."),
     ];
 
-    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position);
+    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position).ends(Ends::No);
 
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
         let (options, services) = (open.options, open.services);
@@ -103,7 +104,9 @@ impl Input for Rogue {
         let services = services.clone();
         services.counter("opened", "calls of open").add(1);
         let rogue = Self { act, services, confirmed, findings, own_columns, steps, resumes, runtime };
-        Ok(OpenedInput::from(rogue).with_schema(schema))
+        let ends = if rogue.act == "watch" { Ends::No } else { Ends::Yes };
+        let opened = OpenedInput::from(rogue).with_schema(schema);
+        Ok(opened.with_capabilities(Self::CAPABILITIES.ends(ends)))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -173,6 +176,7 @@ impl Input for Rogue {
                 Ok(Step::batch(batch).at(position))
             }
             (_, 11) => Ok(Step::report_end(ReportEnd::default().with_complete(true)).at(position)),
+            ("watch", _) => Ok(Step::idle(Duration::from_secs(10))),
             _ => Ok(Step::finished()),
         }
     }

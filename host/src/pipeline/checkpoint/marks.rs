@@ -128,7 +128,8 @@ impl State {
         if let Some(sent) = &sent {
             event.complete = sent.complete;
             let tally = Arc::clone(&tally);
-            self.undelivered.push_back((number, Undelivered { event, tally, started }));
+            let key = Arc::clone(&key);
+            self.undelivered.push_back((number, Undelivered { key, event, tally, started }));
         }
         let report = StoredReport::new(ReportKey::clone(&key), outcome).with_dead_letters(dead_letters);
         if sent.is_some() && !awaiting.is_empty() {
@@ -155,12 +156,12 @@ impl State {
         }
         while self.undelivered.front().is_some_and(|(number, ..)| *number <= self.settled) {
             let Some((_, report)) = self.undelivered.pop_front() else { break };
-            let Undelivered { mut event, tally, started } = report;
+            let Undelivered { key, mut event, tally, started } = report;
             let duration = now.saturating_duration_since(started).as_millis();
             event.duration_ms = u64::try_from(duration).unwrap_or(u64::MAX);
             (event.findings, event.assets) = (tally.findings(), tally.assets());
             event.outputs = tally.delivered();
-            self.delivered.push(event);
+            self.delivered.push((key, event));
         }
     }
 }

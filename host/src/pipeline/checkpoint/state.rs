@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use scanbridge_observe::ReportEvent;
-use scanbridge_plugin_api::{Position, Stored, StoredReport};
+use scanbridge_plugin_api::{Position, ReportKey, Stored, StoredReport};
 
 use super::new_mark::NewMark;
 use super::parts::AwaitingReport;
@@ -37,6 +37,7 @@ pub(in crate::pipeline) struct Unsettled {
 /// A report that is stored, but not published yet.
 #[derive(Debug)]
 pub(super) struct Undelivered {
+    pub(super) key: Arc<ReportKey>,
     pub(super) event: ReportEvent,
     pub(super) tally: Arc<ReportTally>,
     pub(super) started: Instant,
@@ -74,7 +75,7 @@ pub(super) struct State {
     /// Stored reports that are not published yet, with the number of their barrier.
     pub(super) undelivered: VecDeque<(u64, Undelivered)>,
     /// Reports that every counted output has published, and that the watchers have not received.
-    pub(super) delivered: Vec<ReportEvent>,
+    pub(super) delivered: Vec<(Arc<ReportKey>, ReportEvent)>,
     /// Reports that await a part of a failover pair.
     pub(super) awaiting: Vec<AwaitingReport>,
     /// How many checkpoints the ledger has got, and when the last one.

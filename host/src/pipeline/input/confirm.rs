@@ -13,10 +13,13 @@ const CONFIRM_RETRY: Duration = Duration::from_secs(60);
 impl InputWorker<'_> {
     /// Informs the input about what is stored. A failed call is repeated later, and by the next run.
     pub(super) fn notify_stored(&mut self) {
+        // Before the call, which may move the sources of these reports.
+        let delivered = self.checkpoints.take_delivered(&self.summary.id);
         if self.source.is_informed() {
             self.call_stored();
         }
-        for report in self.checkpoints.take_delivered(&self.summary.id) {
+        for (key, mut report) in delivered {
+            report.moved_to = self.source.context().and_then(|context| context.take_moved(&key));
             self.control.watchers.notify(&RunEvent::Report(report));
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use scanbridge_plugin_api::abi::InputHandle;
 use scanbridge_plugin_api::batch::{RawBatch2, Schema};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Event, InputCapabilities, LocalCheck, PluginError, Position, ReadOnly, Resumes,
-    Step, Stored,
+    CheckReport, Ends, ErrorKind, Event, InputCapabilities, LocalCheck, PluginError, Position, ReadOnly,
+    Resumes, Step, Stored,
 };
 
 use super::dead_letter_source::DeadLetterSource;
@@ -188,6 +188,11 @@ impl Source {
         }
         plugin.reopened = true;
         Ok(())
+    }
+
+    /// Whether the source waits for new reports instead of ending.
+    pub(in crate::pipeline) fn is_endless(&self) -> bool {
+        matches!(self, Self::Plugin(plugin) if plugin.capabilities.ends == Ends::No)
     }
 
     /// Whether `check` can be called without contacting a peer.

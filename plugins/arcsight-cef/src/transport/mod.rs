@@ -65,7 +65,7 @@ impl Transport {
         let services = open.services;
         let carrier = match options::read(open.options, services)? {
             TransportSettings::File(target) => {
-                let target = target.for_purpose(open.purpose());
+                let target = target.for_run(open);
                 Carrier::File(Box::new(ReportFile::open(target, receipt)?))
             }
             TransportSettings::Udp { connector, header, rate_limit } => {

@@ -22,11 +22,13 @@ use crate::syslog::{FACILITIES, Framing, Header, HeaderSettings, HeaderStyle};
 /// `transport`.
 pub(crate) const TRANSPORT: OptionSpec = OptionSpec::choice("transport", &["file", "udp", "tcp", "tls"])
     .default_text("file")
+    .group("network")
     .help("Event transport: `file` writes one event per line; `udp`, `tcp` and `tls` send syslog messages.");
 /// `path`.
 pub(crate) const PATH: OptionSpec = OptionSpec::path("path")
     .only_with("transport", FILE)
     .required_with("transport", FILE)
+    .group("files")
     .help(file::PATH.help);
 /// `rotate_bytes`.
 pub(crate) const ROTATE_BYTES: OptionSpec = file::ROTATE_BYTES.only_with("transport", FILE);
@@ -36,7 +38,7 @@ pub(crate) const ROTATE_SECS: OptionSpec = file::ROTATE_SECS.only_with("transpor
 pub(crate) const ADDRESS: OptionSpec =
     OptionSpec::list("address", &ValueSpec::Endpoint(EndpointPort::Optional))
         .only_with("transport", NETWORK)
-        .required_with("transport", NETWORK)
+        .required_with("transport", NETWORK).group("network")
         .help(
             "Syslog receivers, `host` or `host:port`, tried in this order (failover), for example \
              siem.example.com:514. Default port: 514, or 6514 for `transport: tls`; 5555 for `receiver: graylog`.",
@@ -44,10 +46,12 @@ pub(crate) const ADDRESS: OptionSpec =
 /// `preferred_ip_version`.
 pub(crate) const PREFERRED: OptionSpec = OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"])
     .default_text("ipv4")
+    .group("network")
     .help("IP version tried first when a name has several addresses. `any`: order of the system's resolver.");
 /// `framing`.
 pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline", "octet-counted"])
     .only_with("transport", &["tcp", "tls"])
+    .group("network")
     .help(
         "Message framing on a connection (RFC 6587). Default: that of `receiver`, else `newline` for tcp and \
          `octet-counted` for tls (RFC 5425).",
@@ -56,12 +60,14 @@ pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline"
 pub(crate) const HEADER: OptionSpec =
     OptionSpec::choice("syslog_header", &["profile", "rfc5424", "rfc3164", "arcsight", "none"])
         .default_text("profile")
+        .group("records")
         .help(
             "Syslog header before each event. `arcsight`: RFC 3164 without program name, as in the CEF \
              specification. `profile`: the default of `receiver` or `profile`.",
         );
 /// `facility`.
 pub(crate) const FACILITY: OptionSpec = OptionSpec::choice("facility", &FACILITIES)
+    .group("records")
     .help("Syslog facility. Default: local0; local4 for `receiver: sentinel-ama`.");
 /// `syslog_severities`.
 pub(crate) const SEVERITIES: OptionSpec = OptionSpec::list(
@@ -69,6 +75,7 @@ pub(crate) const SEVERITIES: OptionSpec = OptionSpec::list(
     &ValueSpec::Choice(&["0", "1", "2", "3", "4", "5", "6", "7"]),
 )
 .only_with("transport", NETWORK)
+.group("records")
 .help(
     "Syslog severities as six numbers from 0 to 7: for findings without severity, then for severities \
      1 to 5. Default: 6, 6, 4, 3, 3, 2.",
@@ -82,16 +89,21 @@ pub(crate) const HOST: OptionSpec = OptionSpec::text("host_name")
         &[("syslog_header", &["profile"]), ("receiver", &["profile"]), ("profile", &["arcsight"])],
         &[("syslog_header", &["profile"]), ("receiver", preset::OLD_HEADERS)],
     ])
+    .group("records")
     .help(
         "Host name in the syslog header. Default: the name of this machine; if the header cannot contain it, \
          `-` (rfc5424) or the IP address of this machine.",
     );
 /// `app_name`.
-pub(crate) const APP: OptionSpec =
-    OptionSpec::text("app_name").default_text("scanbridge").help("Program name in the syslog header.");
+pub(crate) const APP: OptionSpec = OptionSpec::text("app_name")
+    .default_text("scanbridge")
+    .group("records")
+    .help("Program name in the syslog header.");
 /// `max_message_bytes`.
-pub(crate) const MAX_MESSAGE: OptionSpec =
-    OptionSpec::size("max_message_bytes", 480, 1 << 20).max_with("transport", &["udp"], MAX_DATAGRAM).help(
+pub(crate) const MAX_MESSAGE: OptionSpec = OptionSpec::size("max_message_bytes", 480, 1 << 20)
+    .max_with("transport", &["udp"], MAX_DATAGRAM)
+    .group("limits")
+    .help(
         "Maximum size of a message with its header, or of a line of a file, in bytes. Text fields of larger \
          events are truncated. Default: that of `receiver`, else 1400 for udp, 8000 for tcp and \
          tls, no limit for a file.",
@@ -99,7 +111,7 @@ pub(crate) const MAX_MESSAGE: OptionSpec =
 /// `max_datagrams_per_sec`.
 pub(crate) const MAX_DATAGRAMS: OptionSpec = OptionSpec::integer("max_datagrams_per_sec", 1, 1_000_000)
     .only_with("transport", &["udp"])
-    .resume_safe()
+    .resume_safe().group("limits")
     .help(
         "Maximum datagrams per second. A receiver loses datagrams that arrive while its socket buffer is full. \
          Default: 2500.",
@@ -108,36 +120,44 @@ pub(crate) const MAX_DATAGRAMS: OptionSpec = OptionSpec::integer("max_datagrams_
 pub(crate) const CONNECT_TIMEOUT: OptionSpec = OptionSpec::integer("connect_timeout_secs", 1, 300)
     .resume_safe()
     .default_integer(10)
+    .group("network")
     .help("Timeout for each DNS lookup and for each connection attempt, in seconds.");
 /// `write_timeout_secs`.
 pub(crate) const WRITE_TIMEOUT: OptionSpec =
-    OptionSpec::integer("write_timeout_secs", 1, 3600).default_integer(30).help(
+    OptionSpec::integer("write_timeout_secs", 1, 3600).default_integer(30).group("network").help(
         "Write timeout, in seconds: how long a connected receiver may accept no data before it counts \
          as unavailable.",
     );
 /// `keepalive_secs`.
 pub(crate) const KEEPALIVE: OptionSpec = OptionSpec::integer("keepalive_secs", 0, 7200)
     .default_integer(30)
+    .group("network")
     .help("Idle time before a TCP keepalive probe, in seconds. 0 disables keepalive.");
 /// `confirm`.
 pub(crate) const CONFIRM: OptionSpec =
-    OptionSpec::choice("confirm", &["end", "arrival"]).default_text("end").help(
+    OptionSpec::choice("confirm", &["end", "arrival"]).default_text("end").group("network").help(
         "Delivery confirmation. `end` (safe): close the connection, wait for the receiver to close it \
          too, reconnect. `arrival` (fast): trust the TCP acknowledgement of the receiver's kernel.",
     );
 /// `confirm_grace_ms`.
 pub(crate) const GRACE: OptionSpec = OptionSpec::integer("confirm_grace_ms", 0, 10_000)
     .default_integer(100)
+    .group("network")
     .help("Minimum time a connection must stay open before a confirmation counts, in milliseconds.");
 /// `batch_events`.
-pub(crate) const BATCH_EVENTS: OptionSpec =
-    OptionSpec::integer("batch_events", 1, 10_000).default_integer(100).help("Maximum events per write.");
+pub(crate) const BATCH_EVENTS: OptionSpec = OptionSpec::integer("batch_events", 1, 10_000)
+    .default_integer(100)
+    .group("limits")
+    .help("Maximum events per write.");
 /// `batch_bytes`.
-pub(crate) const BATCH_BYTES: OptionSpec =
-    OptionSpec::size("batch_bytes", 1, 1 << 20).default_integer(64 << 10).help("Maximum bytes per write.");
+pub(crate) const BATCH_BYTES: OptionSpec = OptionSpec::size("batch_bytes", 1, 1 << 20)
+    .default_integer(64 << 10)
+    .group("limits")
+    .help("Maximum bytes per write.");
 /// `batch_secs`.
 pub(crate) const BATCH_SECS: OptionSpec = OptionSpec::integer("batch_secs", 1, 3600)
     .default_integer(1)
+    .group("limits")
     .help("Maximum delay of a buffered event before it is written, in seconds.");
 
 /// `tls_certificate`.

@@ -44,6 +44,7 @@ fn wrong_values_are_found_without_opening_the_plugin() {
         &[
             ("path", "at least one path that is not empty"),
             ("pattern", "file name patterns are not an option kind"),
+            ("ignore_kinds", "names of XML elements are not an option kind"),
             ("done_folder", "it cannot be a parent of the reports"),
         ],
     );

@@ -39,7 +39,7 @@ pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> PluginError {
     let failure = PluginError::new(ErrorKind::Io, format!("cannot write to {}: {error}", path.display()));
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            failure.with_hint("free disk space and run again; no incomplete file exists under the final name")
+            failure.with_hint("free disk space and run again")
         }
         _ => failure,
     }

@@ -57,6 +57,7 @@ mod exactly_once;
 mod failure;
 #[cfg(test)]
 mod fault;
+mod leftover;
 mod lock;
 mod name;
 pub mod options;
@@ -68,4 +69,4 @@ mod series;
 mod target;
 
 pub use report_file::{ReportFile, StartMode};
-pub use target::{IfExists, Rotation, Target};
+pub use target::{DateOf, IfExists, Rotation, Target};

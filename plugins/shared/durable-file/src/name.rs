@@ -10,12 +10,13 @@ use scanbridge_plugin_api::{PluginError, Result};
 pub(crate) struct NameTemplate {
     folder: PathBuf,
     file_name: String,
-    date: String,
+    /// The day that stands for `{date}`; `None` for that of each report.
+    date: Option<String>,
 }
 
 impl NameTemplate {
-    /// Checks the path; `date` is the day that stands for `{date}`.
-    pub(crate) fn parse(path: &Path, date: String) -> Result<Self> {
+    /// Checks the path; `date` is the day that stands for `{date}`, `None` for that of each report.
+    pub(crate) fn parse(path: &Path, date: Option<String>) -> Result<Self> {
         let bad = |problem: &str| PluginError::config(format!("option `path`: {} {problem}", path.display()));
         let file_name = path.file_name().ok_or_else(|| bad("has no file name"))?;
         let file_name = file_name.to_str().ok_or_else(|| bad("is not valid UTF-8"))?.to_owned();
@@ -41,16 +42,23 @@ impl NameTemplate {
 
     /// The path, when no report changes it.
     pub(crate) fn fixed(&self) -> Option<PathBuf> {
-        let varies = placeholders(&self.file_name).any(|word| word == "report");
+        let varies = placeholders(&self.file_name).any(|word| word == "report" || self.date.is_none());
         (!varies).then(|| self.resolve(&ReportStart::default()))
     }
 
     /// The path for this report.
     pub(crate) fn resolve(&self, report: &ReportStart) -> PathBuf {
-        let name = self.file_name.replace("{date}", &self.date);
+        let date = self.date.clone().unwrap_or_else(|| day_of(report));
+        let name = self.file_name.replace("{date}", &date);
         // The report's text comes last: what it holds is never read as a placeholder.
         self.folder.join(name.replace("{report}", &report_word(report)))
     }
+}
+
+/// The UTC day of the report's time; today for a report without one.
+fn day_of(report: &ReportStart) -> String {
+    let time = report.time.parse::<jiff::Timestamp>();
+    time.unwrap_or_else(|_| jiff::Timestamp::now()).strftime("%Y-%m-%d").to_string()
 }
 
 /// The words in braces; a brace without its partner is an ordinary character.
@@ -123,7 +131,7 @@ mod tests {
     use super::*;
 
     fn resolve(template: &str, id: &str, title: &str, path: &str) -> String {
-        let name = NameTemplate::parse(Path::new(template), "2026-01-31".to_owned()).unwrap();
+        let name = NameTemplate::parse(Path::new(template), Some("2026-01-31".to_owned())).unwrap();
         let report = ReportStart::default()
             .with_id(id.to_owned())
             .with_title(title.to_owned())
@@ -141,6 +149,27 @@ mod tests {
         );
         assert_eq!(resolve(template, "", "", "/a/b.xml"), "out/2026-01-31-b.csv");
         assert_eq!(resolve(template, "//", "…", ""), "out/2026-01-31-report.csv");
+    }
+
+    #[test]
+    fn date_is_that_of_the_run_or_of_the_report() {
+        let report = |time: &str| ReportStart::default().with_time(time.to_owned());
+        let of_run = NameTemplate::parse(Path::new("a-{date}.csv"), Some("2026-01-31".to_owned())).unwrap();
+        let of_report = NameTemplate::parse(Path::new("a-{date}.csv"), None).unwrap();
+        let today = jiff::Timestamp::now().strftime("a-%Y-%m-%d.csv").to_string();
+        for (time, day) in [
+            ("2024-02-29T23:59:59Z", "a-2024-02-29.csv"),
+            ("2024-02-29T23:59:59.5Z", "a-2024-02-29.csv"),
+            ("2024-03-01T00:30:00+01:00", "a-2024-02-29.csv"),
+            ("", &today),
+            ("yesterday", &today),
+            ("../../etc/passwd", &today),
+        ] {
+            assert_eq!(of_run.resolve(&report(time)), Path::new("a-2026-01-31.csv"));
+            assert_eq!(of_report.resolve(&report(time)), Path::new(day), "{time}");
+        }
+        assert_eq!(of_run.fixed().as_deref(), Some(Path::new("a-2026-01-31.csv")));
+        assert_eq!(of_report.fixed(), None);
     }
 
     #[test]
@@ -168,7 +197,7 @@ mod tests {
             ("{report}/a.csv", "placeholder in a directory name"),
             ("a-{dat}.csv", "unknown placeholder `{dat}`"),
         ] {
-            let error = NameTemplate::parse(Path::new(path), String::new()).unwrap_err();
+            let error = NameTemplate::parse(Path::new(path), None).unwrap_err();
             assert!(error.message.contains(part), "{path}: {error}");
         }
     }

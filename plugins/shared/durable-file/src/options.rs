@@ -5,25 +5,31 @@ use std::time::Duration;
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result};
 
 pub use crate::target::CAPABILITIES;
-use crate::target::{IfExists, Rotation, Target};
+use crate::target::{DateOf, IfExists, Rotation, Target};
 
 /// `path`, required.
-pub const PATH: OptionSpec = OptionSpec::path("path").required().help(
+pub const PATH: OptionSpec = OptionSpec::path("path").required().group("files").help(
     "Output file. Placeholders in the file name: `{report}` (ID, title or file name of the report) and \
-     `{date}` (UTC date on which the run started). `-` writes to standard output.",
+     `{date}` (UTC date: start of the run; in a run that waits for new reports, time of the report). `-`: \
+     standard output.",
 );
 /// `if_exists`.
 pub const IF_EXISTS: OptionSpec = OptionSpec::choice("if_exists", &["replace", "append", "fail"])
     .default_text("replace")
+    .group("files")
     .help("Action when the file exists from an earlier run: replace it, append to it, or fail.");
 /// `mode`.
-pub const MODE: OptionSpec =
-    OptionSpec::text("mode").default_text("0640").help("File permissions, as an octal number.");
+pub const MODE: OptionSpec = OptionSpec::text("mode")
+    .default_text("0640")
+    .group("files")
+    .help("File permissions, as an octal number.");
 /// `rotate_bytes`.
 pub const ROTATE_BYTES: OptionSpec = OptionSpec::size("rotate_bytes", 1 << 10, u64::MAX)
+    .group("files")
     .help("File size at which a new file is started. Default: no rotation by size.");
 /// `rotate_secs`.
 pub const ROTATE_SECS: OptionSpec = OptionSpec::integer("rotate_secs", 1, 366 * 86_400)
+    .group("files")
     .help("File age, in seconds, at which a new file is started. Default: no rotation by age.");
 
 impl Target {
@@ -47,6 +53,7 @@ impl Target {
                 max_bytes: options.size("rotate_bytes")?,
                 max_age: options.integer("rotate_secs")?.map(Duration::from_secs),
             },
+            date: DateOf::default(),
         })
     }
 }

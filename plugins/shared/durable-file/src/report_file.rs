@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 use scanbridge_plugin_api::model::ReportStart;
-use scanbridge_plugin_api::tracing::warn;
+use scanbridge_plugin_api::tracing::{info, warn};
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, OutputCapabilities, PluginError, Receipt, Result, Verdict,
 };
@@ -15,12 +15,13 @@ use scanbridge_plugin_api::{
 use crate::direct::{Direct, is_direct};
 use crate::disk;
 use crate::failure::{almost_full, cannot_create, folder_of, not_known_safe, refuse_existing};
+use crate::leftover::{Fate, Leftover};
 use crate::lock::Lock;
 use crate::name::{NameTemplate, name_of, piece_path};
 use crate::publication::{highest_number, publish, remove_parts};
-use crate::receipt::{FileState, Moment, Published, Record, Report, START_OVER, Stage, report_key};
+use crate::receipt::{FileState, Moment, Parts, Published, Record, Report, START_OVER, Stage, report_key};
 use crate::series::{Series, last_existing};
-use crate::target::{IfExists, Target};
+use crate::target::{DateOf, IfExists, Target};
 
 /// A file, or a series of pieces, to which reports are written one after the other.
 ///
@@ -76,6 +77,8 @@ pub struct ReportFile {
     committed: u64,
     /// Whether the stage is in a receipt.
     is_stage_committed: bool,
+    /// Whether an error has named the parts that stay.
+    is_explained: bool,
 }
 
 /// The state of the file when a report begins.
@@ -111,7 +114,11 @@ impl ReportFile {
             Some(receipt) => Record::read(receipt, &target)?,
             None => (Record::new(&target), Vec::new()),
         };
-        let name = NameTemplate::parse(&target.path, record.started.day().unwrap_or_default())?;
+        let date = match target.date {
+            DateOf::Run => Some(record.started.day().unwrap_or_default()),
+            DateOf::Report => None,
+        };
+        let name = NameTemplate::parse(&target.path, date)?;
         let committed = record.number;
         let mut file = Self {
             target,
@@ -124,6 +131,7 @@ impl ReportFile {
             locks: Vec::new(),
             committed,
             is_stage_committed: true,
+            is_explained: false,
         };
         for name in file.record.touched.clone() {
             file.lock(&name)?;
@@ -154,8 +162,10 @@ impl ReportFile {
         self.key = report_key(report);
         if let Stage::Open(open) = &self.record.stage
             && continued
-            && (&open.name, &open.key) == (&name_of(&path), &self.key)
+            && open.key == self.key
         {
+            // The day in the name may be another one now.
+            let path = self.name.beside(&open.name);
             self.sink = Sink::Series(Box::new(Series::resume(path, &open.parts, self.target.mode)?));
             return Ok(StartMode::Continued(std::mem::take(&mut self.state)));
         }
@@ -190,6 +200,7 @@ impl ReportFile {
             (Sink::Direct, Some(direct)) => direct.write(records),
             _ => Err(no_report()),
         }
+        .map_err(|error| self.explained(error))
     }
 
     /// Between two records: begins the next piece when this one is full. Returns true when it began a new, empty
@@ -203,6 +214,7 @@ impl ReportFile {
             Sink::Direct => Ok(false),
             Sink::Closed => Err(no_report()),
         }
+        .map_err(|error| self.explained(error))
     }
 
     /// Ends the report: synchronizes it to disk, or marks it for removal. Both take effect in [`ReportFile::stored`],
@@ -219,8 +231,10 @@ impl ReportFile {
                 return self.direct.as_mut().map_or(Ok(()), Direct::flush);
             }
             Sink::Series(series) if deliver => {
-                let (key, name) = (self.key.clone(), name_of(series.path()));
-                self.record.stage = Stage::Sealed(Report { key, name, parts: series.seal()? });
+                let (key, path, parts) = (self.key.clone(), series.path().to_owned(), series.parts());
+                let sealed = series.seal();
+                let parts = sealed.map_err(|error| self.explain(error, &path, &parts))?;
+                self.record.stage = Stage::Sealed(Report { key, name: name_of(&path), parts });
             }
             Sink::Series(_) => self.record.stage = Stage::Withdrawn,
         }
@@ -237,7 +251,9 @@ impl ReportFile {
         match (&mut self.sink, &mut self.direct) {
             (Sink::Series(series), _) => {
                 let (key, name) = (self.key.clone(), name_of(series.path()));
-                self.record.stage = Stage::Open(Report { key, name, parts: series.commit()? });
+                let committed = series.commit();
+                let parts = committed.map_err(|error| self.explained(error))?;
+                self.record.stage = Stage::Open(Report { key, name, parts });
             }
             (Sink::Direct, Some(direct)) => direct.flush()?,
             // The report of the receipt was not resumed yet, so it is as it was.
@@ -302,6 +318,37 @@ impl ReportFile {
             (Sink::Direct, Some(direct)) => direct.path(),
             _ => &self.target.path,
         }
+    }
+
+    /// An error of the disk, with what was written so far.
+    fn explained(&mut self, error: PluginError) -> PluginError {
+        match &self.sink {
+            Sink::Series(series) => {
+                let (path, parts) = (series.path().to_owned(), series.parts());
+                self.explain(error, &path, &parts)
+            }
+            Sink::Closed | Sink::Direct => error,
+        }
+    }
+
+    fn explain(&mut self, error: PluginError, path: &Path, parts: &Parts) -> PluginError {
+        let fate = if parts.number > self.committed { Fate::Removed } else { Fate::Continued };
+        self.is_explained = true;
+        match Leftover::find(path, parts) {
+            Some(leftover) => leftover.explain(error, fate),
+            None => error,
+        }
+    }
+
+    /// The parts that stay for a later run.
+    fn kept(&self) -> Option<(Leftover, Fate)> {
+        let (report, fate) = match &self.record.stage {
+            Stage::Open(report) => (report, Fate::Continued),
+            Stage::Sealed(report) if self.is_stage_committed => (report, Fate::Published),
+            Stage::Sealed(report) => (report, Fate::Continued),
+            Stage::Idle | Stage::Withdrawn => return None,
+        };
+        Some((Leftover::find(&self.name.beside(&report.name), &report.parts)?, fate))
     }
 
     /// Whether a report could be written now, without writing anything: for [`Output::check`].
@@ -395,6 +442,9 @@ impl Drop for ReportFile {
         if self.record.number > self.committed {
             // The next run removes what stays.
             let _ = remove_parts(folder_of(&self.target.path), &self.record.touched, self.committed);
+        }
+        if let Some((leftover, fate)) = self.kept().filter(|_| !self.is_explained) {
+            info!("{leftover} {fate}");
         }
     }
 }

@@ -88,6 +88,13 @@ impl Series {
         self.current.path()
     }
 
+    /// Its part files, for messages.
+    pub(crate) fn parts(&self) -> Parts {
+        let Self { number, first, complete, started, copied, .. } = *self;
+        let file = FileState { inode: 0, length: self.current.length() };
+        Parts { number, owner: self.current.owner(), first, count: complete + 1, file, started, copied }
+    }
+
     /// Begins the next piece when the current one is full.
     pub(crate) fn rotate(&mut self, target: &Target) -> Result<bool> {
         let is_full = !self.is_empty()
@@ -114,8 +121,7 @@ impl Series {
             disk::sync_folder(folder).map_err(|error| cannot_write(folder, &error))?;
             self.is_named = true;
         }
-        let Self { number, first, complete, started, copied, .. } = *self;
-        Ok(Parts { number, owner: self.current.owner(), first, count: complete + 1, file, started, copied })
+        Ok(Parts { file, ..self.parts() })
     }
 
     /// The same at the end of the report. An empty last piece is not published; its part file is removed with the others

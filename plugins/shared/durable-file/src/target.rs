@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use scanbridge_plugin_api::{LocalCheck, OutputCapabilities, Partial, Purpose, Replaces, Resume};
+use scanbridge_plugin_api::{LocalCheck, Open, OutputCapabilities, Partial, Purpose, Replaces, Resume};
 
 use crate::direct::is_direct;
 
@@ -18,7 +18,7 @@ pub const CAPABILITIES: OutputCapabilities = OutputCapabilities::NONE
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The file. Its name may contain `{report}` (the report's id, title or file stem, reduced to letters, digits,
-    /// `.`, `_` and `-`) and `{date}` (the UTC day on which the output was opened, `2026-01-31`). The directory may
+    /// `.`, `_` and `-`) and `{date}` (a UTC day, `2026-01-31`; see [`DateOf`]). The directory may
     /// not contain them, because external text must not choose a directory. `-` is standard output.
     pub path: PathBuf,
     /// The permissions of the file, set exactly, whatever the umask.
@@ -27,20 +27,30 @@ pub struct Target {
     pub if_exists: IfExists,
     /// When a new piece is begun.
     pub rotate: Rotation,
+    /// The day that stands for `{date}`.
+    pub date: DateOf,
 }
 
 impl Target {
     /// A file that is replaced by each run, mode 0640, never rotated.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), mode: 0o640, if_exists: IfExists::default(), rotate: Rotation::default() }
+        Self {
+            path: path.into(),
+            mode: 0o640,
+            if_exists: IfExists::default(),
+            rotate: Rotation::default(),
+            date: DateOf::default(),
+        }
     }
 
-    /// The same for this purpose: replayed dead letters are single findings, which must not replace a file.
+    /// The same for this run. Replayed dead letters are single findings, which must not replace a file. In a run without
+    /// an end of its own, `{date}` is the day of each report.
     #[must_use]
-    pub fn for_purpose(self, purpose: Purpose) -> Self {
-        let if_exists = if purpose == Purpose::Replay { IfExists::Append } else { self.if_exists };
-        Self { if_exists, ..self }
+    pub fn for_run(self, open: &Open<'_>) -> Self {
+        let if_exists = if open.purpose() == Purpose::Replay { IfExists::Append } else { self.if_exists };
+        let date = if open.frame.endless { DateOf::Report } else { self.date };
+        Self { if_exists, date, ..self }
     }
 
     /// What an output that writes to this target can do. A pipe or device cannot return to a receipt: another reader may
@@ -55,6 +65,16 @@ impl Target {
             IfExists::Append | IfExists::Fail => CAPABILITIES.replaces(Replaces::None),
         }
     }
+}
+
+/// The day that stands for `{date}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DateOf {
+    /// The start of the run; also that of the interrupted run that is resumed.
+    #[default]
+    Run,
+    /// The report's own time; without one, the time at which it begins to be written.
+    Report,
 }
 
 /// What happens to a file that an earlier run left.

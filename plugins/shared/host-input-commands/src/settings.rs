@@ -66,50 +66,50 @@ macro_rules! command_options {
             use super::{DESCRIPTION_WORDS, KIND_WORDS, OptionSpec, REPLACE_WORDS, ValueSpec};
 
             /// The name that `SetSource` sends.
-            pub const SOURCE: OptionSpec = OptionSpec::text("source").help(concat!(
+            pub const SOURCE: OptionSpec = OptionSpec::text("source").group("records").help(concat!(
                 "Source name shown by the Defense Center for imported results (SetSource). Letters, digits, space, \
                  `.`, `_`, `-`; not a number. Default: the name of the report's scanner, for example `QualysGuard`.",
                 $scope
             ));
             /// The scanner's name.
-            pub const SCANNER: OptionSpec = OptionSpec::text("scanner").help(concat!(
+            pub const SCANNER: OptionSpec = OptionSpec::text("scanner").group("records").help(concat!(
                 "Scanner name whose results on an asset are replaced. After a change, results under the old name stay \
                  on the Defense Center. Default: the name of the report's scanner, for example `QualysGuard`.",
                 $scope
             ));
             /// The domain.
-            pub const DOMAIN: OptionSpec = OptionSpec::text("domain").help(concat!(
+            pub const DOMAIN: OptionSpec = OptionSpec::text("domain").group("records").help(concat!(
                 "Domain to write to, on a Defense Center with several domains: UUID, or names joined by `\\`. \
                  Default: none (no SetDomain command is sent).",
                 $scope
             ));
             /// Whether unknown assets are created.
-            pub const ADD_HOST: OptionSpec = OptionSpec::flag("add_host").help(concat!(
+            pub const ADD_HOST: OptionSpec = OptionSpec::flag("add_host").group("records").help(concat!(
                 "Create assets that the Defense Center does not know, if they have findings. Each created asset uses \
                  one host license. Default: the input's `add_host`, otherwise no.",
                 $scope
             ));
             /// Replacement of old results.
             pub const REPLACE: OptionSpec =
-                OptionSpec::choice("replace", REPLACE_WORDS).default_text("asset").help(concat!(
+                OptionSpec::choice("replace", REPLACE_WORDS).default_text("asset").group("records").help(concat!(
                     "Replacement of an asset's old results: `asset` deletes them and adds the new ones in one step; \
                      `flush` uses ScanFlush; `merge` only adds.",
                     $scope
                 ));
             /// Whether the operating system is set.
-            pub const SET_OS: OptionSpec = OptionSpec::flag("set_os").default_flag(false).help(concat!(
+            pub const SET_OS: OptionSpec = OptionSpec::flag("set_os").default_flag(false).group("records").help(concat!(
                 "Set the operating system reported by the scanner on assets with findings.",
                 $scope
             ));
             /// The minimum severity.
             pub const MIN_SEVERITY: OptionSpec =
-                OptionSpec::integer("min_severity", 1, 5).default_integer(1).help(concat!(
+                OptionSpec::integer("min_severity", 1, 5).default_integer(1).group("records").help(concat!(
                     "Minimum severity of findings to send, 1 to 5. Findings without a severity are always sent.",
                     $scope
                 ));
             /// The kinds of findings that are sent.
             pub const KINDS: OptionSpec = OptionSpec::list("kinds", &ValueSpec::Choice(KIND_WORDS))
-                .default_list(&["vulnerability", "potential"])
+                .default_list(&["vulnerability", "potential"]).group("records")
                 .help(concat!(
                     "Kinds of findings to send. Other kinds are skipped and not counted as rejected.",
                     $scope
@@ -117,14 +117,14 @@ macro_rules! command_options {
             /// The texts of the description.
             pub const DESCRIPTION: OptionSpec =
                 OptionSpec::list("description", &ValueSpec::Choice(DESCRIPTION_WORDS))
-                    .default_list(&["diagnosis"])
+                    .default_list(&["diagnosis"]).group("records")
                     .help(concat!(
                         "Texts that form the description of a finding, in this order; HTML is removed.",
                         $scope
                     ));
             /// The maximum length of the description.
             pub const DESCRIPTION_LENGTH: OptionSpec =
-                OptionSpec::integer("description_length", 16, 30_000).default_integer(1000).help(concat!(
+                OptionSpec::integer("description_length", 16, 30_000).default_integer(1000).group("records").help(concat!(
                     "Maximum length of the description, in characters. Longer texts are truncated and end in `...`.",
                     $scope
                 ));

@@ -56,6 +56,21 @@ impl Kind {
         }
     }
 
+    /// The name of the root element, also of unsupported documents. `None` for what is not XML.
+    #[must_use]
+    pub fn root_element(&self) -> Option<&str> {
+        match self {
+            Self::Reply(root) | Self::OtherXml(root) => Some(root),
+            kind => kind.root(),
+        }
+    }
+
+    /// Whether it is a response of the API instead of a report, for example an error.
+    #[must_use]
+    pub fn is_reply(&self) -> bool {
+        matches!(self, Self::Reply(_))
+    }
+
     /// Whether the file contains assets and findings.
     #[must_use]
     pub fn is_report(&self) -> bool {

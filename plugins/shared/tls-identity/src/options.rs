@@ -10,33 +10,41 @@ use crate::identity::Identity;
 use crate::trust::Trust;
 
 /// `tls_certificate`.
-pub const CERTIFICATE: OptionSpec = OptionSpec::path("tls_certificate").resume_safe().help(
+pub const CERTIFICATE: OptionSpec = OptionSpec::path("tls_certificate").resume_safe().group("TLS").help(
     "Client certificate with its private key: PKCS#12, Java key store (JKS) or PEM file; the format \
          is detected from the content. Default: none.",
 );
 /// `tls_key`.
-pub const KEY: OptionSpec = OptionSpec::path("tls_key").resume_safe().requires(&["tls_certificate"]).help(
-    "Private key of the client certificate, PEM file. Needed only when \
+pub const KEY: OptionSpec =
+    OptionSpec::path("tls_key").resume_safe().requires(&["tls_certificate"]).group("TLS").help(
+        "Private key of the client certificate, PEM file. Needed only when \
          the key is not in `tls_certificate`.",
-);
+    );
 /// `tls_password`.
 pub const PASSWORD: OptionSpec = OptionSpec::text("tls_password")
     .secret()
+    .group("TLS")
     .help("Password of the client certificate file or its private key. Default: none.");
 /// `tls_ca_file`.
-pub const CA_FILE: OptionSpec = OptionSpec::path("tls_ca_file").resume_safe().help(
+pub const CA_FILE: OptionSpec = OptionSpec::path("tls_ca_file").resume_safe().group("TLS").help(
     "Trusted certificate authorities, PEM file. Replaces the default: the system's list, or the authorities \
      selected by option `trust`, if the plugin has it.",
 );
 /// `tls_fingerprint`.
-pub const FINGERPRINT: OptionSpec =
-    OptionSpec::list("tls_fingerprint", &ValueSpec::Text).resume_safe().conflicts(&["tls_ca_file"]).help(
+pub const FINGERPRINT: OptionSpec = OptionSpec::list("tls_fingerprint", &ValueSpec::Text)
+    .resume_safe()
+    .conflicts(&["tls_ca_file"])
+    .group("TLS")
+    .help(
         "SHA-256 fingerprints of accepted peer certificates, as `AB:CD:…` or plain hexadecimal digits. \
          Replaces certificate authorities, name and date checks.",
     );
 /// `tls_first_use_file`.
-pub const FIRST_USE_FILE: OptionSpec =
-    OptionSpec::path("tls_first_use_file").resume_safe().conflicts(&["tls_fingerprint", "tls_ca_file"]).help(
+pub const FIRST_USE_FILE: OptionSpec = OptionSpec::path("tls_first_use_file")
+    .resume_safe()
+    .conflicts(&["tls_fingerprint", "tls_ca_file"])
+    .group("TLS")
+    .help(
         "File that stores the first certificate seen for each address (trust on first use). A different \
      certificate is rejected later. Replaces certificate authorities.",
     );
@@ -44,11 +52,13 @@ pub const FIRST_USE_FILE: OptionSpec =
 pub const CHECK_NAME: OptionSpec = OptionSpec::flag("tls_check_name")
     .resume_safe()
     .default_flag(true)
+    .group("TLS")
     .help("Check that the peer's certificate is issued for the configured host name or IP address.");
 /// `tls_min_version`.
 pub const MIN_VERSION: OptionSpec = OptionSpec::choice("tls_min_version", &["1.2", "1.3"])
     .resume_safe()
     .default_text("1.2")
+    .group("TLS")
     .help("Minimum TLS version. TLS 1.1 and older are not supported.");
 
 /// The options of this module; no file has been opened.

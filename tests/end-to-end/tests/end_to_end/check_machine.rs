@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
@@ -209,4 +210,38 @@ fn state_directory_of_another_user_is_an_error() {
     // The run says the same.
     let run = Outcome::of(sandbox.host(&["run", "pipeline.yaml", "--state-dir", "state"]).output().unwrap());
     assert_eq!(run.code, Some(78), "{}", run.stderr);
+}
+
+/// Needs a small file system; only root may mount one.
+#[test]
+fn little_free_space_is_a_warning() {
+    let sandbox = Sandbox::new();
+    let output = "{ id: sheet, plugin: CSV, with: { path: small/a.csv } }";
+    sandbox.write("pipeline.yaml", pipeline(&scan(), &[output]));
+    let small = sandbox.path("small");
+    fs::create_dir(&small).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(&small).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no file system may be mounted here");
+        return;
+    }
+    let arguments = ["check", "pipeline.yaml", "--state-dir", "small/state", "--format", "json"];
+    let outcome = Outcome::of(sandbox.host(&arguments).output().unwrap());
+    let denied =
+        Outcome::of(sandbox.host(&[&arguments[..], &["--deny-warnings"]].concat()).output().unwrap());
+    assert!(Command::new("umount").arg(&small).status().unwrap().success());
+    let result: Value = serde_json::from_str(&outcome.expect_code(0).stdout).unwrap();
+    let problems = result["files"][0]["problems"].as_array().unwrap();
+    let found: Vec<(&str, &str)> = problems
+        .iter()
+        .map(|problem| (problem["code"].as_str().unwrap(), problem["message"].as_str().unwrap()))
+        .collect();
+    let [(state, of_state), (output, of_output)] = found[..] else { panic!("{result:#}") };
+    assert_eq!((state, output), ("disk-space", "plugin-warning"), "{result:#}");
+    assert!(
+        of_state.starts_with("only ") && of_state.contains(" MiB are free for the state in small"),
+        "{of_state}"
+    );
+    assert!(of_output.contains("only ") && of_output.contains(" MiB are free in small"), "{of_output}");
+    assert_eq!(denied.code, Some(78));
 }

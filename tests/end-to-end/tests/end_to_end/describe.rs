@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use scanbridge::cli::{Format, ListedPlugin, describe_plugin};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
-use scanbridge_plugin_api::{OptionDescriptor, PluginKind};
+use scanbridge_plugin_api::{OptionDescriptor, OptionSpec, PluginKind};
+use serde_json::Value;
 
 use crate::installation;
+use crate::sandbox::{Outcome, Sandbox};
 
 const COLUMNS: usize = 80;
 
@@ -26,12 +28,48 @@ fn every_plugin_is_described_in_80_columns() {
     for claim in claims {
         let descriptor = claim.library.descriptor(claim.kind, claim.name).unwrap();
         let plugin = ListedPlugin { descriptor, file: "PLUGINS/library.so".as_ref(), note: "" };
-        let shown = describe_plugin(&plugin, Format::Text, COLUMNS);
+        let shown = describe_plugin(&plugin, None, Format::Text, COLUMNS);
         let long: Vec<&str> = shown.lines().filter(|line| line.chars().count() > COLUMNS).collect();
         assert!(long.is_empty(), "{}: {long:#?}", descriptor.name);
         let shown = shown.replacen(&descriptor.version, "X.Y.Z", 1);
         insta::assert_snapshot!(format!("describe-{}", descriptor.name), shown);
     }
+}
+
+/// The words under which operators look for an option.
+#[test]
+fn every_option_is_in_one_of_the_usual_groups() {
+    let registry = installed();
+    for claim in registry.claims() {
+        let descriptor = claim.library.descriptor(claim.kind, claim.name).unwrap();
+        for option in &descriptor.options {
+            let group = option.group.as_str();
+            assert!(OptionSpec::GROUPS.contains(&group), "{} {}: {group:?}", descriptor.name, option.name);
+        }
+    }
+}
+
+#[test]
+fn one_option_is_described_alone() {
+    let sandbox = Sandbox::new();
+    let describe = |arguments: &[&str], code| {
+        let arguments = [&["plugin", "describe"], arguments].concat();
+        Outcome::of(sandbox.host(&arguments).output().unwrap()).expect_code(code)
+    };
+    let text = describe(&["qualysguardfile", "settle_secs"], 0).stdout;
+    assert!(text.starts_with("settle_secs (number, "), "{text}");
+    assert!(text.lines().all(|line| line.len() <= COLUMNS) && !text.contains("poll_secs"), "{text}");
+    let json: Value =
+        serde_json::from_str(&describe(&["CSV", "columns", "--format", "json"], 0).stdout).unwrap();
+    assert_eq!((&json["name"], json["options"].as_array().unwrap().len()), (&"CSV".into(), 1));
+    assert_eq!(json["options"][0]["group"], "records");
+    let unknown = describe(&["CSV", "colums"], 78);
+    assert!(
+        unknown.stderr.contains("unknown option `colums`; did you mean `columns`?"),
+        "{}",
+        unknown.stderr
+    );
+    assert_eq!(unknown.stdout, "");
 }
 
 /// What is wrong with a help text: it is a noun phrase or a command, starts with a capital letter and ends in a full

@@ -199,6 +199,32 @@ fn delivered_report_is_one_line_with_counts() {
 }
 
 #[test]
+fn line_of_a_delivered_report_names_where_the_input_moved_its_file() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("in/done")).unwrap();
+    // The name is taken, so the file gets another one there.
+    sandbox.write("in/done/one.xml", "an older report");
+    for name in ["one.xml", "two.xml"] {
+        fs::copy(project_file("examples/reports/scan.xml"), sandbox.path(&format!("in/{name}"))).unwrap();
+    }
+    let mut host = sandbox.host_running(&pipeline("path: in, settle_secs: 0, on_done: move", &[CSV]));
+    let outcome = Outcome::of(host.args(["--log-format", "json"]).output().unwrap()).expect_code(0);
+    let lines = lines(&outcome.stderr);
+    let delivered = lines.iter().filter(|line| line.get("event") == Some(&json!("report_delivered")));
+    let moved: Vec<(String, String)> = delivered
+        .map(|line| {
+            let text = |name: &str| line.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            (text("path"), text("moved_to"))
+        })
+        .collect();
+    let folder = sandbox.path("in/done").canonicalize().unwrap();
+    let expected = [("in/one.xml", "one.xml.1"), ("in/two.xml", "two.xml")]
+        .map(|(path, to)| (path.to_owned(), folder.join(to).display().to_string()));
+    assert_eq!(moved, expected, "{}", outcome.stderr);
+    assert!(sandbox.path("in/done/one.xml.1").exists() && sandbox.path("in/done/two.xml").exists());
+}
+
+#[test]
 fn fields_of_plugins_keep_their_type() {
     let outcome = run_rogue("panic-in-a-thread", "behave", &[]);
     let lines = lines(&outcome.stderr);

@@ -146,3 +146,68 @@ fn host_input_commands_are_printable_ascii() {
         assert!(text.lines().any(|line| line.starts_with(command)), "{command}: {text}");
     }
 }
+
+/// F-140: a run that ended inside a report has left data in a hidden file. The log says where, and what happens to it.
+#[test]
+fn part_file_that_a_failed_run_leaves_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "pipeline.yaml",
+        "version: 1
+checkpoint: { bytes: 1 KiB }
+inputs:
+  - { id: source, plugin: Rogue, retry: { max_elapsed_secs: 0 }, with: { act: unavailable-midway } }
+outputs:
+  - { id: sheet, plugin: CSV, with: { path: out.csv } }
+",
+    );
+    let run = || Outcome::of(sandbox.host_with_rogue(&["run", "pipeline.yaml"]).output().unwrap());
+    let failed = run().expect_code(69);
+    let size = std::fs::metadata(sandbox.path(".out.csv.1.part")).unwrap().len();
+    let line = format!(
+        ".out.csv.1.part ({size} bytes) has what was written of the report: a run that resumes continues it"
+    );
+    assert_eq!(failed.stderr.matches(&line).count(), 1, "{}", failed.stderr);
+    let resumed = run().expect_code(0);
+    assert!(!resumed.stderr.contains(".part"), "{}", resumed.stderr);
+    assert!(sandbox.path("out.csv").exists() && !sandbox.path(".out.csv.1.part").exists());
+}
+
+/// F-146: `{date}` in a run that waits for new reports.
+#[test]
+fn date_in_a_file_name_is_that_of_the_run_or_of_the_report() {
+    let files = |options: &str, arguments: &[&str]| {
+        let sandbox = Sandbox::new();
+        std::fs::create_dir(sandbox.path("in")).unwrap();
+        std::fs::copy(project_file("examples/reports/scan.xml"), sandbox.path("in/scan.xml")).unwrap();
+        let output = "{ id: sheet, plugin: CSV, with: { path: 'a-{date}.csv' } }";
+        sandbox.write("pipeline.yaml", pipeline(&format!("path: in, settle_secs: 0{options}"), &[output]));
+        let mut host = sandbox.host(&[&["run", "pipeline.yaml", "--state-dir", "state"], arguments].concat());
+        let mut child = host.spawn().unwrap();
+        let begun = std::time::Instant::now();
+        let written =
+            || -> Vec<String> { sandbox.names().into_iter().filter(|name| name.starts_with("a-")).collect() };
+        while written().is_empty() && begun.elapsed().as_secs() < 30 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(&child),
+            rustix::process::Signal::TERM,
+        )
+        .unwrap();
+        child.wait().unwrap();
+        written()
+    };
+    let report = std::fs::read_to_string(project_file("examples/reports/scan.xml")).unwrap();
+    let day = &report.split_once("value=\"DATE\">").unwrap().1[..10];
+    assert_eq!(files(", watch: yes", &[]), [format!("a-{day}.csv")]);
+    let today = || {
+        let date = std::process::Command::new("date").args(["-u", "+a-%Y-%m-%d.csv"]).output().unwrap();
+        String::from_utf8(date.stdout).unwrap().trim_end().to_owned()
+    };
+    for (options, arguments) in [(", watch: yes", &["--once"][..]), ("", &[])] {
+        let before = today();
+        let found = files(options, arguments);
+        assert!(found == [before] || found == [today()], "{found:?}");
+    }
+}

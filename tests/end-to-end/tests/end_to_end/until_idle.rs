@@ -1,6 +1,7 @@
 //! Runs that end when their inputs have nothing more to read: `run --once` and `until: idle`.
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -15,6 +16,10 @@ fn run(sandbox: &Sandbox, more: &[&str]) -> Outcome {
 
 fn input(summary: &Value) -> &Value {
     &summary["inputs"][0]
+}
+
+fn fixture(name: &str) -> PathBuf {
+    project_file("tests/fixtures/reports/other").join(name)
 }
 
 fn with_reports() -> Sandbox {
@@ -82,6 +87,60 @@ fn refused_file_is_reported_once_until_it_changes() {
     sandbox.write("pipeline.yaml", text + "until: idle\n");
     let accepted = run(&sandbox, &[]).summary();
     assert!(input(&accepted)["findings"]["information"].as_u64().unwrap() > 0, "{accepted:#}");
+}
+
+/// F-141: reports of another kind in the directory do not fail the run if their kind is expected there.
+#[test]
+fn files_of_ignored_kinds_are_counted_and_named() {
+    let ignored = "ignore_kinds: [WAS_SCAN_REPORT, MAP]";
+    for (mode, later_notes) in [("", true), (", watch: yes", false), (", on_done: move", true)] {
+        let sandbox = with_reports();
+        for name in ["web-application-scan.xml", "map.xml"] {
+            fs::copy(fixture(name), sandbox.path(&format!("in/{name}"))).unwrap();
+        }
+        let text = |ignored: &str| {
+            pipeline(&format!("path: in, settle_secs: 0{mode}{ignored}"), &[CSV]) + "until: idle\n"
+        };
+        sandbox.write("pipeline.yaml", text(""));
+        run(&sandbox, &[]).expect_code(65);
+        sandbox.write("pipeline.yaml", text(&format!(", {ignored}")));
+        let first = run(&sandbox, &["--restart"]).expect_code(0);
+        for name in ["in/web-application-scan.xml", "in/map.xml"] {
+            assert_eq!(first.stderr.matches(name).count(), 1, "{mode} {name}: {}", first.stderr);
+        }
+        let note = |text: &str| json!({ "warning": false, "text": text, "count": 1 });
+        let notes = json!([
+            note("files of the kind MAP ignored (`ignore_kinds`)"),
+            note("files of the kind WAS_SCAN_REPORT ignored (`ignore_kinds`)"),
+        ]);
+        let summary = first.summary();
+        assert_eq!(input(&summary)["notes"], notes, "{mode}: {summary:#}");
+        assert_eq!(
+            (&input(&summary)["refused"], &summary["failures"]),
+            (&json!(0), &json!([])),
+            "{summary:#}"
+        );
+        let later = run(&sandbox, &[]).expect_code(0).summary();
+        assert_eq!(input(&later).get("notes").is_some(), later_notes, "{mode}: {later:#}");
+        assert_eq!(input(&later)["refused_known"], if later_notes { 0 } else { 2 }, "{mode}: {later:#}");
+        assert!(sandbox.path("in/map.xml").exists(), "it is not moved");
+        // A kind that is not named still fails the run.
+        fs::copy(fixture("scan-list.xml"), sandbox.path("in/list.xml")).unwrap();
+        run(&sandbox, &[]).expect_code(65);
+    }
+}
+
+#[test]
+fn failed_downloads_cannot_be_ignored() {
+    let sandbox = with_reports();
+    for (kind, message) in [
+        ("SIMPLE_RETURN", "`SIMPLE_RETURN` is an API response, such as an error"),
+        ("<MAP>", "`<MAP>` is not the name of an XML element"),
+    ] {
+        sandbox.write("pipeline.yaml", pipeline(&format!("path: in, ignore_kinds: ['{kind}']"), &[CSV]));
+        let refused = Outcome::of(sandbox.host(&["run", "pipeline.yaml"]).output().unwrap()).expect_code(78);
+        assert!(refused.stderr.contains(message), "{}", refused.stderr);
+    }
 }
 
 /// The example reads only new files, and keeps what an earlier run of the same day has written.

@@ -50,7 +50,8 @@ impl Case {
         self.try_run().unwrap_or_else(|failures| panic!("{failures:?}"))
     }
 
-    fn driven(&self) -> (Arc<Stop>, Driver) {
+    /// A stop request whose clock is driven: pauses take no time.
+    pub(crate) fn driven(&self) -> (Arc<Stop>, Driver) {
         let clock = Arc::new(ManualClock::default());
         let driver = Driver::start(Arc::clone(&clock), self.hangs);
         (Arc::new(Stop::with_clock(clock)), driver)

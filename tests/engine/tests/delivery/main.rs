@@ -71,6 +71,39 @@ fn required_output_loses_nothing_when_it_is_unavailable_and_its_queue_is_full() 
     assert_eq!((case.log(0), case.log(1)), (everything(true), everything(true)));
 }
 
+/// F-146: a run that waits for new reports is a service. An outage of any length does not end it, unless a limit is set.
+#[test]
+fn outage_does_not_end_a_run_that_waits_for_new_reports() {
+    // Twenty pauses of at least 30 s; the default of a run with an end is 300 s.
+    let pauses = "initial_secs: 60, max_secs: 60";
+    for (input, limit, code, records) in
+        [("watch", "", 0, 9), ("watch", ", max_elapsed_secs: 300", 69, 0), ("behave", "", 69, 0)]
+    {
+        let output = format!(
+            "id: out, plugin: Rogue, retry: {{ {pauses}{limit} }}, with: {{ act: fail-to-write, times: 20, log: LOG }}"
+        );
+        let case = Case::new(input, &[&output]);
+        let (stop, _driver) = case.driven();
+        let summary = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let begun = Instant::now();
+                while case.log(0).len() < 10 && begun.elapsed() < Duration::from_secs(10) && code == 0 {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                if code == 0 {
+                    stop.request();
+                }
+            });
+            case.run_until(&stop, |_| {})
+        });
+        assert_eq!(
+            (summary.exit_code(), summary.outputs[0].records),
+            (code, records),
+            "{limit}: {summary:?}"
+        );
+    }
+}
+
 #[test]
 fn only_rows_to_retry_are_resent() {
     let output = format!("id: out, plugin: Rogue, {FAST}, with: {{ act: retry-rows, log: LOG }}");

@@ -19,7 +19,7 @@ impl Output for DurableLines {
     const CAPABILITIES: OutputCapabilities = file::CAPABILITIES;
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
-        let file = ReportFile::open(Target::read(open.options)?.for_purpose(open.purpose()), receipt)?;
+        let file = ReportFile::open(Target::read(open.options)?.for_run(open), receipt)?;
         let capabilities = file.capabilities();
         Ok(OpenedOutput::from(Self(file)).with_capabilities(capabilities))
     }

@@ -72,7 +72,12 @@ fn a_full_disk_leaves_the_old_file_and_no_part() {
     let error = outcome.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Io);
     assert!(error.message.contains("out.csv"), "{error}");
-    assert!(error.hint.unwrap().contains("free disk space"));
+    let hint = error.hint.unwrap();
+    assert!(
+        hint.starts_with("free disk space and run again; ") && hint.contains("/.out.csv.1.part ("),
+        "{hint}"
+    );
+    assert!(hint.contains(" bytes) is removed, because nothing of the report was committed"), "{hint}");
     assert_eq!(old, "of yesterday\n");
     assert_eq!(names, ["out.csv"]);
 }

@@ -287,6 +287,14 @@ fn run_resumes_after_disk_full() {
     let Some(outcome) = on_a_small_disk(folder.path(), fill_and_resume) else { return };
     let (full, names, text) = outcome.unwrap();
     assert_eq!(full.kind, ErrorKind::Io);
+    let hint = full.hint.unwrap();
+    // Full pages of what did not fit are in the file, too.
+    let size = hint
+        .split_once("/.out.csv.1.part (")
+        .and_then(|(_, rest)| rest.split_once(" bytes) has what was written"));
+    let (size, rest) = size.unwrap_or_else(|| panic!("{hint}"));
+    assert!((100_000..300_000).contains(&size.parse::<u64>().unwrap()), "{hint}");
+    assert!(rest.contains("a run that resumes continues it at its last checkpoint"), "{hint}");
     assert_eq!(names, [".out.csv.1.part", "in the way"], "no incomplete file has the final name");
     assert!(text == "x".repeat(300_000));
 }
