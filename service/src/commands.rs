@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::accepted::problem_in_words;
 use crate::cli::{Common, ServiceCommand};
 use crate::client::{ClientError, Response, request};
-use crate::install::{install, uninstall};
+use crate::install::install;
 use crate::serve::{find_socket, is_json};
 use crate::table::status_table;
 use crate::terminal::{print, print_error};

@@ -68,10 +68,16 @@ pub fn execute(arguments: &Arguments) -> u8 {
         signals::disable_core_dumps();
     }
     end_command(match &arguments.command {
-        Command::Run { file, bundle, summary, no_progress, dry_run: true, .. } => {
-            let source = Source::of(file.as_deref(), bundle.as_deref());
-            preview::dry_run(&source, *summary, !no_progress && stderr_is_terminal(), common)
-        }
+        Command::Run { files, service, summary, no_progress, dry_run: true, .. } => match files.as_slice() {
+            [file] => {
+                let source = Source::of(file, service.bundle);
+                preview::dry_run(&source, *summary, !no_progress && stderr_is_terminal(), common)
+            }
+            _ => {
+                print_error("error: `--dry-run` is possible with a single FILE only\n");
+                run_several::USAGE
+            }
+        },
         Command::Run {
             files,
             jobs,

@@ -24,7 +24,7 @@ use crate::pipeline::{ABORT, Asked, Failure, Head, Summary, Trigger};
 use crate::telemetry;
 
 /// `EX_USAGE`.
-const USAGE: u8 = 64;
+pub(super) const USAGE: u8 = 64;
 /// `EX_SOFTWARE`: of a process that a signal ended.
 const BUG: u8 = 70;
 /// Pipelines that run at the same time, unless `--jobs` says otherwise.
