@@ -41,6 +41,7 @@ mod service_metrics;
 mod service_reload;
 mod service_runs;
 mod service_systemd;
+mod service_users;
 mod several;
 mod signals;
 mod sources;
