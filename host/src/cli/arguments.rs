@@ -70,7 +70,7 @@ pub enum Command {
     /// Run pipelines and print a summary of each
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}\n{WORST_OF_SEVERAL}"))]
     Run {
-        /// Pipeline file; several ones run at the same time, each in a process of its own
+        /// Pipeline file; several run at the same time, each in a process of its own
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// Number of pipelines that run at the same time [default: number of processors, at most 4]

@@ -73,7 +73,7 @@ pub enum DeadLettersCommand {
     /// If a service runs the pipeline, the service does this between two runs: a run in progress ends at the end of its
     /// report, and continues afterwards.
     #[command(
-        after_help = "Example:\n  scanbridge dead-letters replay nightly.yaml --output siem --reason 'is longer than'"
+        after_help = "Example:\n  scanbridge dead-letters replay nightly.yaml --output siem --reason 'too long'"
     )]
     Replay {
         /// Pipeline file

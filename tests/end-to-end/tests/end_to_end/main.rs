@@ -45,6 +45,7 @@ mod service_reload;
 mod service_runs;
 mod service_systemd;
 mod service_under_systemd;
+mod service_users;
 mod several;
 mod signals;
 mod sources;

@@ -190,7 +190,7 @@ fn replay_in_a_running_pipeline_waits_for_the_end_of_the_report() {
     assert_eq!(shown(&sandbox, "watch").1, 2);
 
     // Inside a report, with a further one to come.
-    write_pipeline(&sandbox, "watch", &watching(400, "behave"));
+    write_pipeline(&sandbox, "watch", &watching(100, "behave"));
     control(&sandbox, &["reload", "--wait"]).expect_code(0);
     write_report(&sandbox, "second", 2_000_000, 2);
     wait_for(&sandbox, "watch", |view| view["state"] == "running" && records(view) > 50);

@@ -1,12 +1,14 @@
 //! Reload: a file with errors keeps its accepted version, a change inside a report waits, and many pipelines cost little.
 
 use std::fs;
+use std::io::BufWriter;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
+use scanbridge_bench::generator::{Extent, Format, Shape};
 use serde_json::Value;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Outcome, Sandbox};
 use crate::service::{
     Service, control, log, sandbox_with_report, simple, view, wait_for, wait_for_state, with_input,
     write_pipeline,
@@ -122,6 +124,99 @@ fn change_of_a_running_pipeline_applies_when_its_run_has_stopped() {
     reload(&sandbox, &[], 0);
     wait_for(&sandbox, "watch", Value::is_null);
     assert_eq!(service.stop(), Some(0));
+}
+
+/// Writes a report of about this size.
+fn write_report(sandbox: &Sandbox, name: &str, bytes: u64, seed: u64) {
+    let extent = Extent::Bytes(bytes);
+    let shape =
+        Shape { format: Format::Scan, extent, findings_per_asset: 30, qids: 200, own_texts: false, seed };
+    shape.write(BufWriter::new(fs::File::create(sandbox.path(name)).unwrap())).unwrap();
+}
+
+/// Writes two reports, and a pipeline that reads both; its file is `FILE-REPORT.csv`.
+fn write_two_reports(sandbox: &Sandbox, file: &str, limit: u32) {
+    let keys = "name: two\nschedule: continuous\nrestart: { initial_secs: 1, max_secs: 1 }\n\
+                checkpoint: { bytes: 64 KiB }";
+    let input = "{ path: inbox, watch: yes, poll_secs: 1, settle_secs: 0 }";
+    let text = with_input(file, input, &format!("max_findings_per_sec: {limit},"), keys);
+    write_pipeline(sandbox, "two", &with_names(&text, file));
+}
+
+/// The pipeline with a file for each report.
+fn with_names(text: &str, file: &str) -> String {
+    text.replace(&format!("path: {file}.csv"), &format!("path: '{file}-{{report}}.csv'"))
+}
+
+/// The CSV files whose names begin with this word, in order.
+fn files(sandbox: &Sandbox, word: &str) -> Vec<String> {
+    sandbox.names().into_iter().filter(|name| name.starts_with(word) && name.ends_with(".csv")).collect()
+}
+
+/// A change during a report applies at its end; if the run was interrupted, the version with which it began finishes the
+/// report first.
+#[test]
+fn change_inside_a_report_waits_also_over_a_crash_and_a_restart() {
+    for interruption in ["none", "crash", "pause", "restart"] {
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.path("inbox")).unwrap();
+        write_report(&sandbox, "inbox/first.xml", 2_000_000, 1);
+        write_two_reports(&sandbox, "before", 80);
+        let mut service = Service::start(&sandbox);
+        let running = wait_for(&sandbox, "two", |view| {
+            view["state"] == "running" && view["run"]["outputs"][0]["counts"]["records"].as_u64() > Some(100)
+        });
+        write_report(&sandbox, "part", 60_000, 2);
+        fs::rename(sandbox.path("part"), sandbox.path("inbox/second.xml")).unwrap();
+        let pid = i32::try_from(running["run"]["pid"].as_u64().unwrap()).unwrap();
+        match interruption {
+            "none" => {
+                write_two_reports(&sandbox, "after", 100_000);
+                assert_eq!(names(&reload(&sandbox, &[], 75), "pending"), ["two"]);
+            }
+            "crash" => {
+                write_two_reports(&sandbox, "after", 100_000);
+                assert_eq!(names(&reload(&sandbox, &[], 75), "pending"), ["two"]);
+                kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+            }
+            "pause" => {
+                control(&sandbox, &["pause", "two"]).expect_code(0);
+                wait_for_state(&sandbox, "two", "paused");
+                write_two_reports(&sandbox, "between", 100_000);
+                reload(&sandbox, &[], 0);
+                write_two_reports(&sandbox, "after", 100_000);
+                reload(&sandbox, &[], 0);
+                control(&sandbox, &["resume", "two"]).expect_code(0);
+            }
+            _ => {
+                assert_eq!(service.stop(), Some(0));
+                write_two_reports(&sandbox, "after", 100_000);
+                service = Service::start(&sandbox);
+            }
+        }
+        let is_read = || files(&sandbox, "after").len() == 1;
+        wait_for(&sandbox, "two", |view| {
+            assert_ne!(view["state"], "held", "{interruption}: {view:#}");
+            is_read() && view["run"]["inputs"][0]["state"] == "idle"
+        });
+        assert_eq!(files(&sandbox, "before").len(), 1, "{interruption}: {:?}", sandbox.names());
+        assert!(files(&sandbox, "between").is_empty(), "{interruption}: {:?}", sandbox.names());
+        assert!(!sandbox.path("state/service/accepted/two.earlier").exists(), "{interruption}");
+        let rows = |word: &str| sandbox.read(&files(&sandbox, word)[0]).lines().count();
+        let (first, second) = (rows("before"), rows("after"));
+        assert_eq!(service.stop(), Some(0));
+
+        // Nothing is missing or doubled.
+        let input = "{ path: inbox, settle_secs: 0 }";
+        sandbox.write("whole.yaml", with_names(&with_input("whole", input, "", ""), "whole"));
+        Outcome::of(sandbox.host(&["run", "whole.yaml", "--state-dir", "other"]).output().unwrap())
+            .expect_code(0);
+        let whole = files(&sandbox, "whole")
+            .iter()
+            .map(|name| sandbox.read(name).lines().count())
+            .collect::<Vec<_>>();
+        assert_eq!([first, second].iter().sum::<usize>(), whole.iter().sum::<usize>(), "{interruption}");
+    }
 }
 
 /// The service itself is small, and one process of the host checks all files.
