@@ -74,7 +74,7 @@ pub(super) fn run(files: &[PathBuf], jobs: Option<usize>, options: &Several<'_>)
         if running == 0 {
             return worst(codes);
         }
-        let (number, status): (usize, ExitStatus) = ended.recv().expect("this function holds a sender");
+        let (number, status): (usize, ExitStatus) = ended.recv().expect("this function has a sender");
         running -= 1;
         lock(&shared).channels.retain(|(known, _)| *known != number);
         codes.push(match status.code().and_then(|code| u8::try_from(code).ok()) {
@@ -184,7 +184,7 @@ fn print(bytes: &[u8]) {
     let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
 }
 
-/// Prints the log lines of a run as whole lines, in text with the name of the pipeline.
+/// Prints the log of a run line by line, in text with the name of the pipeline.
 fn copy_log(from: impl Read, name: &str) {
     let prefix = if telemetry::is_json() { String::new() } else { format!("{name}: ") };
     let mut from = BufReader::new(from);

@@ -166,7 +166,7 @@ impl RowFaults {
             first: String::new(),
             time: crate::state::now(),
             reason: row.fault.to_string(),
-            attempts: 0,
+            attempts: 1,
             report: tally.report.clone(),
             record: match row.finding {
                 Some(finding) => Record::of(finding, columns),

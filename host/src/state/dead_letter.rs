@@ -25,7 +25,7 @@ pub struct DeadLetter {
     pub time: String,
     /// Why it was rejected.
     pub reason: String,
-    /// Number of delivery attempts, replays included; 0 for an invalid row.
+    /// Number of delivery attempts, replays included; for an invalid row, how often it was read.
     pub attempts: u32,
     /// The report that contains the finding.
     pub report: ReportRecord,
@@ -40,13 +40,21 @@ impl DeadLetter {
         serde_json::to_vec(self).expect("plain data can be serialized")
     }
 
-    /// Identifies the finding: one output has one dead letter for it, however often it rejects it. `None` for an invalid
-    /// row, which may lack what identifies a finding.
+    /// Identifies the finding: one output has one dead letter for it, however often it rejects it. So does an input for an
+    /// invalid row, if the row names its asset and its definition; otherwise `None`.
     #[must_use]
     pub fn key(&self) -> Option<u128> {
-        let Stage::Output { .. } = self.stage else { return None };
         let Record { asset, definition, finding, .. } = &self.record;
         let mut hash = Xxh3::new();
+        if let Stage::Input { .. } = self.stage {
+            let names_asset = ASSET_IDS.iter().chain(&ASSET_NAMES).any(|name| asset.contains_key(*name));
+            if !names_asset || !definition.contains_key("id") {
+                return None;
+            }
+            // What is wrong with the row may be what distinguishes it from another one.
+            hash.update(self.reason.as_bytes());
+            hash.update(&[0]);
+        }
         let mut add = |fields: &BTreeMap<String, String>, names: &[&str]| {
             for name in names {
                 hash.update(fields.get(*name).map_or("", String::as_str).as_bytes());

@@ -39,7 +39,7 @@ impl Commands {
         }
         // Each report names its source: an older file may name another one, the previous report may have been rolled
         // back, and a second SetSource does no harm.
-        file.write(self.header.as_bytes())?;
+        file.write_head(self.header.as_bytes())?;
         Ok(self.header.len() as u64)
     }
 
@@ -92,7 +92,7 @@ fn put(
     bytes: &mut u64,
 ) -> Result<(), PluginError> {
     if *between_assets && file.record_boundary()? {
-        file.write(header.as_bytes())?;
+        file.write_head(header.as_bytes())?;
         *bytes += header.len() as u64;
     }
     file.write(block.text.as_bytes())?;

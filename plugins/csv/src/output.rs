@@ -68,7 +68,10 @@ impl Output for CsvOutput {
             Format::Table(table) => Written::default().with_bytes(table.write(batch, &mut self.file)?),
             Format::HostInput(commands) => commands.write(batch, &mut self.file)?,
         };
-        written.bytes += std::mem::take(&mut self.unreported);
+        // The head of a file counts with the first record.
+        if written.bytes > 0 {
+            written.bytes += std::mem::take(&mut self.unreported);
+        }
         Ok(written)
     }
 
@@ -85,7 +88,9 @@ impl Output for CsvOutput {
             Format::HostInput(commands) => commands.end(end, &mut self.file)?,
         };
         written.bytes += std::mem::take(&mut self.unreported);
-        self.file.end(end.deliver)?;
+        if !self.file.end(end.deliver)? && end.deliver {
+            written.bytes = 0; // Only the head of a file.
+        }
         Ok(written)
     }
 

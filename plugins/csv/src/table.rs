@@ -62,7 +62,11 @@ impl Table {
             StartMode::Continued(state) => self.is_first = state == FIRST_ROW,
             StartMode::Behind => {}
         }
-        self.flush(file)
+        let head = self.rows.rows();
+        file.write_head(head)?;
+        let bytes = head.len() as u64;
+        self.rows.clear();
+        Ok(bytes)
     }
 
     /// The columns of this report.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use scanbridge::config::{self, Pipeline};
-use scanbridge::pipeline::{Stop, Summary};
+use scanbridge::pipeline::{Stop, Summary, log_only};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::replay;
 use scanbridge::state::{LetterFilter, StateFolder};
@@ -113,6 +113,7 @@ fn replayed_dead_letters_have_their_own_columns() {
         None,
         &LetterFilter::default(),
         &Arc::new(Stop::default()),
+        &log_only(),
     )
     .unwrap_or_else(|failures| panic!("{failures:?}"));
     assert_eq!(replayed.expect("there are dead letters").outputs[0].records, 9);

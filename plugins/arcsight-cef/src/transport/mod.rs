@@ -151,7 +151,7 @@ impl Transport {
     /// Ends the report.
     pub(crate) fn end(&mut self, end: &ReportEnd) -> Result<()> {
         match &mut self.carrier {
-            Carrier::File(file) => file.end(end.deliver),
+            Carrier::File(file) => file.end(end.deliver).map(|_| ()),
             Carrier::Syslog(syslog) => {
                 if !end.deliver {
                     syslog.discard_report();

@@ -146,6 +146,29 @@ fn appending_names_the_source_again() {
     assert_eq!(sources, ["SetSource,One", "SetSource,One", "SetSource,Two", "SetSource,Two"]);
 }
 
+/// A replay in which all findings are rejected again.
+#[test]
+fn nothing_is_written_when_nothing_is_accepted() {
+    for format in [FORMAT, "\"header\": true"] {
+        for existing in [None, Some("SetSource,Other source\n")] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("out.csv");
+            existing.iter().for_each(|text| fs::write(&path, text).unwrap());
+            let mut output = open(&path, &format!("{format}, \"if_exists\": \"append\"")).unwrap();
+            let partial = ReportEnd::default().with_deliver(true);
+            // The table rejects nothing, so it gets no findings.
+            let count = usize::from(format == FORMAT);
+            for _ in 0..2 {
+                let refused = (0..count).map(|_| batch(&[(NAMELESS, PATCH, WHOLE)], false)).collect();
+                let (rejected, bytes) = write(&mut output, &start(), refused, &partial);
+                assert_eq!((rejected.len(), bytes), (count, 0), "{format}");
+            }
+            let text = fs::read_to_string(&path).ok();
+            assert_eq!(text.as_deref(), existing, "{format}");
+        }
+    }
+}
+
 /// Everything that a report wrote before it was rolled back is removed, including its `SetSource`.
 #[test]
 fn source_is_named_again_after_a_rolled_back_report() {

@@ -13,6 +13,8 @@
 //! - With `if_exists: append`, and for such a second report, publication checks that the file is still the one that was
 //!   copied. If it is not, `FILE was changed by another program` is an error, and the part stays. A file that was moved
 //!   away or emptied in the meantime appears again, with its old content.
+//! - A report without a record changes no file that exists, and with `if_exists: append` makes none: what was written with
+//!   [`ReportFile::write_head`] counts as no record.
 //! - With [`Rotation`] the pieces are `stem.0001.ext`, `stem.0002.ext` …, published one after the other in order.
 //! - Devices, pipes and `-` (standard output) have no final name and no two phases: they are written directly, and what
 //!   was written of a report that is not delivered cannot be rolled back.

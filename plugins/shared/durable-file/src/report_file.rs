@@ -71,6 +71,12 @@ pub struct ReportFile {
     key: String,
     sink: Sink,
     direct: Option<Direct>,
+    /// Whether the current report has a record.
+    has_records: bool,
+    /// Whether a report without a record is published: it makes a new file, or replaces one.
+    publishes_empty: bool,
+    /// What precedes the first record in a device or pipe, until there is one.
+    head: Vec<u8>,
     /// One for each of the record's touched names. The last one is kept until another name is written.
     locks: Vec<Lock>,
     /// Parts with a higher number are named in no receipt.
@@ -128,6 +134,9 @@ impl ReportFile {
             key: String::new(),
             sink: Sink::Closed,
             direct: None,
+            has_records: false,
+            publishes_empty: false,
+            head: Vec::new(),
             locks: Vec::new(),
             committed,
             is_stage_committed: true,
@@ -160,6 +169,9 @@ impl ReportFile {
         }
         let path = self.name.resolve(report);
         self.key = report_key(report);
+        self.head.clear();
+        self.has_records = false;
+        self.publishes_empty = self.target.if_exists != IfExists::Append;
         if let Stage::Open(open) = &self.record.stage
             && continued
             && open.key == self.key
@@ -167,6 +179,7 @@ impl ReportFile {
             // The day in the name may be another one now.
             let path = self.name.beside(&open.name);
             self.sink = Sink::Series(Box::new(Series::resume(path, &open.parts, self.target.mode)?));
+            self.has_records = true; // Perhaps; it is not in the receipt.
             return Ok(StartMode::Continued(std::mem::take(&mut self.state)));
         }
         if continued {
@@ -185,6 +198,7 @@ impl ReportFile {
         let earlier = self.earlier(&path);
         let series = Series::begin(path, self.record.number, &self.target, earlier.as_ref())?;
         let mode = if series.is_empty() { StartMode::Empty } else { StartMode::Behind };
+        self.publishes_empty &= mode == StartMode::Empty;
         self.sink = Sink::Series(Box::new(series));
         Ok(mode)
     }
@@ -195,12 +209,34 @@ impl ReportFile {
     /// [`ErrorKind::Io`], for example when the disk is full. The report can then be resumed only from the last
     /// receipt.
     pub fn write(&mut self, records: &[u8]) -> Result<()> {
+        self.has_records |= !records.is_empty();
         match (&mut self.sink, &mut self.direct) {
             (Sink::Series(series), _) => series.write(records),
-            (Sink::Direct, Some(direct)) => direct.write(records),
+            (Sink::Direct, Some(direct)) => {
+                if !self.head.is_empty() && !records.is_empty() {
+                    direct.write(&std::mem::take(&mut self.head))?;
+                }
+                direct.write(records)
+            }
             _ => Err(no_report()),
         }
         .map_err(|error| self.explained(error))
+    }
+
+    /// Appends what precedes records, such as the names of the columns. A report that adds no record to a file adds none
+    /// of this either.
+    ///
+    /// # Errors
+    /// As in [`ReportFile::write`].
+    pub fn write_head(&mut self, head: &[u8]) -> Result<()> {
+        match &mut self.sink {
+            Sink::Series(series) => series.write(head),
+            Sink::Direct => {
+                self.head.extend_from_slice(head);
+                Ok(())
+            }
+            Sink::Closed => Err(no_report()),
+        }
     }
 
     /// Between two records: begins the next piece when this one is full. Returns true when it began a new, empty
@@ -217,18 +253,25 @@ impl ReportFile {
         .map_err(|error| self.explained(error))
     }
 
-    /// Ends the report: synchronizes it to disk, or marks it for removal. Both take effect in [`ReportFile::stored`],
-    /// after a `commit`. A device or pipe has received everything when this returns.
+    /// Ends the report: synchronizes it to disk, or marks it for removal, also if it adds no record to a file. Both take
+    /// effect in [`ReportFile::stored`], after a `commit`. A device or pipe has received everything when this returns.
+    /// Returns whether it is published.
     ///
     /// # Errors
     /// As in [`ReportFile::write`].
-    pub fn end(&mut self, deliver: bool) -> Result<()> {
+    pub fn end(&mut self, deliver: bool) -> Result<bool> {
         self.is_stage_committed = false;
+        let deliver = deliver && (self.has_records || self.publishes_empty);
         match std::mem::replace(&mut self.sink, Sink::Closed) {
             Sink::Closed => return Err(no_report()),
             Sink::Direct => {
                 self.record.stage = Stage::Idle;
-                return self.direct.as_mut().map_or(Ok(()), Direct::flush);
+                if let Some(direct) = &mut self.direct {
+                    if deliver {
+                        direct.write(&self.head)?;
+                    }
+                    direct.flush()?;
+                }
             }
             Sink::Series(series) if deliver => {
                 let (key, path, parts) = (self.key.clone(), series.path().to_owned(), series.parts());
@@ -238,7 +281,7 @@ impl ReportFile {
             }
             Sink::Series(_) => self.record.stage = Stage::Withdrawn,
         }
-        Ok(())
+        Ok(deliver)
     }
 
     /// Synchronizes everything written so far to disk. Returns the receipt for a later [`ReportFile::open`], which

@@ -42,6 +42,27 @@ fn invalid_row_becomes_a_dead_letter_and_the_source_is_released() {
     assert_eq!((letters[4].report.path.as_str(), letters[4].run), ("rogue.xml", 1));
 }
 
+/// A row that names its asset and its definition is the same finding in the next run.
+#[test]
+fn invalid_row_that_each_run_reads_is_one_dead_letter() {
+    let case = case_with_log("invalid-rows", &["id: out, plugin: Rogue, with: { log: LOG }"]);
+    case.run();
+    let first = case.dead_letters_of("in");
+    assert!(first.iter().all(|letter| letter.attempts == 1), "{first:?}");
+    let identified = first.iter().filter(|letter| letter.key().is_some()).count();
+    assert_eq!((first.len(), identified), (8, 4), "{first:?}");
+    for _ in 0..2 {
+        assert_eq!(case.run().exit_code(), 65);
+    }
+    let later = case.dead_letters_of("in");
+    assert_eq!(later.len(), 4 + 3 * 4, "{later:?}");
+    for letter in later.iter().filter(|letter| letter.key().is_some()) {
+        let before = first.iter().find(|before| before.key() == letter.key()).expect("the same finding");
+        assert_eq!((letter.attempts, letter.run, letter.first()), (3, 1, before.first()), "{letter:?}");
+        assert_eq!(letter.id(9), before.id(1), "the ID on the command line stays");
+    }
+}
+
 #[test]
 fn interrupted_run_stores_each_invalid_row_once() {
     let output = "id: out, plugin: Rogue, retry: { max_elapsed_secs: 0 }, \

@@ -261,7 +261,7 @@ impl Scenario {
                 }
                 file.write(self.reports[report].records[record].as_bytes())
             }
-            Call::End(report) => file.end(self.reports[report].deliver),
+            Call::End(report) => file.end(self.reports[report].deliver).map(|_| ()),
         }
     }
 

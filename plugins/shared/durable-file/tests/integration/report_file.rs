@@ -75,6 +75,45 @@ fn a_report_that_is_not_delivered_leaves_what_was_there() {
     assert_eq!(read(&path), "HEADER\na\nb\n");
 }
 
+/// Replayed dead letters that are all rejected again must leave no trace in the file.
+#[test]
+fn report_without_records_makes_a_new_table_but_adds_nothing_to_a_file() {
+    for (if_exists, existing, expected) in [
+        (IfExists::Replace, None, Some("HEADER\n")),
+        (IfExists::Replace, Some("of yesterday\n"), Some("HEADER\n")),
+        (IfExists::Fail, None, Some("HEADER\n")),
+        (IfExists::Append, None, None),
+        (IfExists::Append, Some("of yesterday\n"), Some("of yesterday\n")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv");
+        existing.iter().for_each(|text| fs::write(&path, text).unwrap());
+        let mut file = ReportFile::open(Target { if_exists, ..Target::new(&path) }, None).unwrap();
+        let write_head = |file: &mut ReportFile| {
+            file.begin(&report("empty"), false).unwrap();
+            file.write_head(b"HEADER\n").unwrap();
+            file.write(b"").unwrap();
+            file.commit(b"").unwrap(); // A checkpoint within the report changes nothing.
+            assert!(file.record_boundary().is_ok_and(|is_new| !is_new));
+        };
+        write_head(&mut file);
+        assert_eq!(file.end(true).unwrap(), expected == Some("HEADER\n"), "{if_exists:?} {existing:?}");
+        file.commit(b"").unwrap();
+        file.stored().unwrap();
+        assert_eq!(fs::read_to_string(&path).ok().as_deref(), expected, "{if_exists:?} {existing:?}");
+        // A second report of the run with the same name.
+        write_head(&mut file);
+        finish(&mut file, true).unwrap();
+        assert_eq!(fs::read_to_string(&path).ok().as_deref(), expected, "{if_exists:?} {existing:?}");
+        write_head(&mut file);
+        file.write(b"record\n").unwrap();
+        finish(&mut file, true).unwrap();
+        let before = expected.unwrap_or_default();
+        assert_eq!(read(&path), format!("{before}HEADER\nrecord\n"), "{if_exists:?} {existing:?}");
+        assert_eq!(names(folder.path()), ["out.csv"]);
+    }
+}
+
 #[test]
 fn a_reader_who_opened_the_file_keeps_a_whole_one() {
     let folder = tempfile::tempdir().unwrap();
