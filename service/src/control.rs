@@ -9,22 +9,25 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Path as UrlPath, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
+use http_body_util::channel::Channel;
 use scanbridge_observe::MetricsFormat;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::UnixListener;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::log_sink::Level;
 use crate::machine::Request;
 use crate::message::Message;
-use crate::request::{Api, ReloadMode, Reply};
+use crate::request::{Api, ReloadMode, Reply, TapQuery};
 
 /// How long the main loop may take. A reload starts a process of the host.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -97,6 +100,7 @@ fn router(sender: Sender) -> Router {
         .route("/api/v1/pipelines", get(async |State(to): State<Sender>| ask(&to, Api::Pipelines).await))
         .route("/api/v1/pipelines/{name}", get(pipeline))
         .route("/api/v1/pipelines/{name}/{action}", post(act))
+        .route("/api/v1/pipelines/{name}/tap", post(tap))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/statistics", post(statistics))
         .route("/api/v1/log", get(log))
@@ -137,6 +141,34 @@ async fn act(
     change(&to, peer, Api::Act(name, request)).await
 }
 
+/// Lines of JSON, one for each record, until the run has sent all or the time is over.
+async fn tap(
+    State(to): State<Sender>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    UrlPath(name): UrlPath<String>,
+    Query(query): Query<TapQuery>,
+) -> Response {
+    if !peer.may_operate() {
+        return denied().into_response();
+    }
+    let query = query.limited();
+    let (lines, mut sent) = mpsc::unbounded_channel();
+    let end = Instant::now() + Duration::from_secs(query.seconds.into());
+    let answer = reply(&to, Api::Tap(name, query, lines)).await;
+    if answer.status != 200 {
+        return answer.into_response();
+    }
+    let (mut body, channel) = Channel::<Bytes>::new(1);
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = tokio::time::timeout_at(end, sent.recv()).await {
+            if body.send_data(Bytes::from(format!("{line}\n"))).await.is_err() {
+                return;
+            }
+        }
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::new(channel)).into_response()
+}
+
 async fn reload(
     State(to): State<Sender>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -164,10 +196,13 @@ async fn log(State(to): State<Sender>, Query(query): Query<LogQuery>) -> Respons
 
 async fn change(to: &Sender, peer: Peer, request: Api) -> Response {
     if !peer.may_operate() {
-        let detail = "only root and the user of the service may change things";
-        return Reply::problem(403, "permission denied", detail).into_response();
+        return denied().into_response();
     }
     ask(to, request).await
+}
+
+fn denied() -> Reply {
+    Reply::problem(403, "permission denied", "only root and the user of the service may do this")
 }
 
 async fn ask(to: &Sender, request: Api) -> Response {

@@ -17,6 +17,7 @@ mod commands;
 mod control;
 mod fleet;
 mod install;
+mod listeners;
 mod log_sink;
 mod machine;
 mod main_loop;
@@ -32,6 +33,7 @@ mod serve;
 mod store;
 mod supervisor;
 mod table;
+mod tap;
 mod terminal;
 
 use std::process::ExitCode;
@@ -55,5 +57,9 @@ pub fn main() -> ExitCode {
     ExitCode::from(match arguments.command {
         Command::Serve(options) => serve::serve(options, &arguments.common),
         Command::Service(command) => commands::execute(command, &arguments.common),
+        Command::Tap { pipeline, output, count, seconds } => {
+            let query = request::TapQuery { output, count, seconds };
+            commands::tap(&pipeline, &query, &arguments.common)
+        }
     })
 }

@@ -106,6 +106,9 @@ impl Supervisor {
                 entry.live.failure.get_or_insert(failure);
             }
             RunEvent::Summary { summary } => entry.live.summary = Some(summary),
+            RunEvent::Tapped { output, rendered, omitted, remaining } => {
+                entry.listeners.pass_on(&output, &rendered, &omitted, remaining);
+            }
             _ => {}
         }
         self.fleet.sign(name, clock);
@@ -150,6 +153,7 @@ impl Supervisor {
     fn conclude(&mut self, name: &str, (code, how): (Option<u8>, String), clock: Clock) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.process = None;
+        entry.listeners.clear();
         entry.view.process_ended(code.unwrap_or(u8::MAX), clock.wall.as_duration().as_secs_f64());
         entry.record.totals.clone_from(&entry.view.totals);
         let summary = entry.live.summary.take();

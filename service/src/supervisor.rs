@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::accepted::Sources;
 use crate::fleet::Fleet;
+use crate::listeners::Listeners;
 use crate::log_sink::{Level, Log};
 use crate::message::Message;
 use crate::notify::Notify;
@@ -32,6 +33,8 @@ pub(crate) struct Entry {
     pub(crate) record: Record,
     pub(crate) process: Option<Process>,
     pub(crate) live: Live,
+    /// Clients that wait for samples of the run.
+    pub(crate) listeners: Listeners,
     /// What its runs have reported, for metrics.
     pub(crate) view: PipelineView,
     /// Starts after a failed run, since the service has started.

@@ -46,6 +46,7 @@ mod run_log;
 mod settings;
 mod stop;
 mod summary;
+mod tap;
 mod validate;
 mod watch;
 

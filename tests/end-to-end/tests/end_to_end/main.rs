@@ -41,6 +41,7 @@ mod service_metrics;
 mod service_reload;
 mod service_runs;
 mod service_systemd;
+mod service_tap;
 mod signals;
 mod sources;
 mod state;
