@@ -9,7 +9,9 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Purpose};
 use tempfile::TempDir;
 
 use crate::config::Pipeline;
-use crate::pipeline::{self, Failure, Head, OpenPipeline, Settings, Stop, Summary, Trigger, Watchers};
+use crate::pipeline::{
+    self, Failure, Head, KindCounts, OpenPipeline, Settings, Stop, Summary, Trigger, Watchers,
+};
 use crate::plugins::Registry;
 use crate::state::{Ledger, StateFolder};
 
@@ -80,7 +82,7 @@ pub(crate) fn dry_run(
     summary.head = head.ended();
     for output in &mut summary.outputs {
         output.would_deliver = Some(mem::take(&mut output.records));
-        mem::take(&mut output.records_by_kind);
+        output.records_by_kind = KindCounts::default();
     }
     Ok(summary)
 }

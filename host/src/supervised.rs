@@ -143,6 +143,9 @@ fn apply(request: &ServiceRequest, stop: &Stop) {
         ServiceRequest::Stop { at: StopAt::Now } => (Asked::Stop(ABORT), "at once"),
         ServiceRequest::Stop { .. } => (Asked::Stop(DRAIN), "at the next checkpoint"),
         ServiceRequest::Statistics {} => return stop.apply(Asked::Statistics),
+        ServiceRequest::Tap { output, count, seconds } => {
+            return stop.taps().request(output.clone(), *count, *seconds, stop.now());
+        }
         _ => return, // Of a later version, or not supported yet.
     };
     stop.apply(asked);

@@ -37,8 +37,14 @@ pub enum RunEvent {
     Tapped {
         /// The `id:` of the output.
         output: String,
-        /// The finding as the output writes it.
+        /// A record as the output writes it; empty if it writes none for the finding.
         rendered: String,
+        /// Why the output writes no record for the finding.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        omitted: String,
+        /// Findings that the run will still show for the request.
+        #[serde(default)]
+        remaining: u32,
     },
     /// The last event: the summary of the run, as `run --summary json` prints it.
     Summary {

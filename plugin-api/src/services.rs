@@ -44,13 +44,19 @@ impl Services {
     /// How long an output waits for an unreachable peer after a stop request.
     pub const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
-    pub(crate) fn of_host(kind: PluginKind, frame: &OpenFrame, host: HostHandle) -> Self {
+    pub(crate) fn of_host(
+        kind: PluginKind,
+        instance: String,
+        state_folder: PathBuf,
+        is_read_only: bool,
+        host: HostHandle,
+    ) -> Self {
         let cancel_threshold = if kind == PluginKind::Input { DRAIN } else { ABORT };
         Self {
             inner: Arc::new(Inner {
-                instance: frame.instance.clone(),
-                state_folder: frame.state_folder.clone(),
-                is_read_only: frame.purpose.is_read_only(),
+                instance,
+                state_folder,
+                is_read_only,
                 cancel_threshold,
                 host: Some(host),
                 notes: Mutex::default(),

@@ -22,6 +22,7 @@ impl Supervisor {
             Api::Pipeline(name) => unknown(&name),
             Api::Act(name, request) => self.act(&name, request),
             Api::DeadLetters(name, request) => return self.begin_job(&name, request, reply),
+            Api::Tap(name, query, lines) => self.tap(&name, query, lines),
             Api::Reload(mode) => return self.begin_reload(mode, Some(reply)),
             Api::Metrics(format) => Reply::ok(json!(self.metrics(format))),
             Api::Statistics => Reply::ok(json!(self.statistics())),

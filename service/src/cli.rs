@@ -33,11 +33,36 @@ Exit codes: 0 done, 64 unknown pipeline, 65 `status`: a pipeline is held, invali
 socket, 75 not possible in this state, or a reload is pending, 77 permission denied, 78 a file was rejected. `run --wait`
 ends with the code of the run.";
 
+const TAP_CODES: &str = "\
+Exit codes: 0 also if nothing was written in this time, 64 unknown pipeline or output, 69 the pipeline is not running, or
+there is no service at this socket, 77 permission denied.
+
+Examples:
+  scanbridge tap nightly
+  scanbridge tap nightly --output siem -n 5 --seconds 60 --format json";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the pipelines of a directory by their schedules, until SIGTERM or Ctrl-C
     #[command(after_help = SERVE_CODES)]
     Serve(Serve),
+    /// Show samples of what a running pipeline writes now, as its outputs write it
+    ///
+    /// At most 100 findings of each output in a second. Delivery does not wait for the samples.
+    #[command(after_help = TAP_CODES)]
+    Tap {
+        /// Pipeline of the service: its name or its file
+        pipeline: String,
+        /// Only the output with this `id`
+        #[arg(long, value_name = "ID")]
+        output: Option<String>,
+        /// Number of findings of each output
+        #[arg(short = 'n', long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+        count: u32,
+        /// Time limit
+        #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=60))]
+        seconds: u32,
+    },
     /// Control a running service
     #[command(subcommand, after_help = SERVICE_CODES)]
     Service(ServiceCommand),

@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use crate::accepted::problem_in_words;
 use crate::cli::{Common, ServiceCommand};
-use crate::client::{ClientError, Response, request};
+use crate::client::{ClientError, Response, request, stream};
 use crate::install::install;
+use crate::request::TapQuery;
 use crate::serve::{find_socket, is_json};
 use crate::table::status_table;
 use crate::terminal::{print, print_error};
@@ -35,6 +36,22 @@ pub(crate) fn execute(command: ServiceCommand, common: &Common) -> u8 {
         print_error(&error.message);
         error.exit_code
     })
+}
+
+/// Shows samples of what a running pipeline writes. Returns the exit code.
+pub(crate) fn tap(pipeline: &str, query: &TapQuery, common: &Common) -> u8 {
+    let socket = match find_socket(common) {
+        Ok(socket) => socket,
+        Err(refusal) => return refusal.print(),
+    };
+    let client = Client { socket, is_json: is_json(common) };
+    match client.tap(pipeline, query) {
+        Ok(()) => 0,
+        Err(error) => {
+            print_error(&error.message);
+            error.exit_code
+        }
+    }
 }
 
 struct Client {
@@ -161,6 +178,28 @@ impl Client {
         }
     }
 
+    fn tap(&self, pipeline: &str, query: &TapQuery) -> Result<(), ClientError> {
+        let name = self.name_of(pipeline)?;
+        let TapQuery { output, count, seconds } = query;
+        let output = output.as_ref().map(|id| format!("&output={}", encoded(id))).unwrap_or_default();
+        let route = format!("{}?count={count}&seconds={seconds}{output}", path(&name, "tap"));
+        let problem = stream(&self.socket, &route, |line| {
+            print(&if self.is_json { format!("{line}\n") } else { tapped_in_words(line) });
+        })?;
+        problem.map_or(Ok(()), |response| checked(response).map(drop))
+    }
+
+    /// The name of a pipeline that is given by its name or its file.
+    fn name_of(&self, pipeline: &str) -> Result<String, ClientError> {
+        let Ok(file) = std::fs::canonicalize(pipeline) else { return Ok(pipeline.to_owned()) };
+        let pipelines = self.get("/api/v1/pipelines")?.body;
+        let is_of_file = |one: &&Value| {
+            std::fs::canonicalize(one["file"].as_str().unwrap_or_default()).is_ok_and(|path| path == file)
+        };
+        let found = pipelines.as_array().into_iter().flatten().find(is_of_file);
+        Ok(found.and_then(|one| one["name"].as_str()).unwrap_or(pipeline).to_owned())
+    }
+
     fn get(&self, path: &str) -> Result<Response, ClientError> {
         checked(request(&self.socket, &Method::GET, path)?)
     }
@@ -237,6 +276,16 @@ fn reload_in_words(report: &Value) -> String {
         }
     }
     if text.is_empty() { "nothing to reload\n".to_owned() } else { text }
+}
+
+/// A record, each of its lines after the `id` of the output.
+fn tapped_in_words(line: &Value) -> String {
+    let text = |name: &str| line[name].as_str().unwrap_or_default();
+    let output = without_controls(text("output"));
+    if !text("omitted").is_empty() {
+        return format!("{output}: (no record: {})\n", without_controls(text("omitted")));
+    }
+    text("rendered").lines().map(|line| format!("{output}: {}\n", without_controls(line))).collect()
 }
 
 pub(crate) fn log_line(line: &Value) -> String {

@@ -9,6 +9,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 use std::{fs, thread};
 
+use axum::body::{Body, Bytes};
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Path as UrlPath, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -17,17 +18,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
+use http_body_util::channel::Channel;
 use scanbridge_observe::MetricsFormat;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::UnixListener;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::jobs::DeadLetterRequest;
 use crate::log_sink::Level;
 use crate::machine::Request;
 use crate::message::Message;
-use crate::request::{Api, ReloadMode, Reply};
+use crate::request::{Api, ReloadMode, Reply, TapQuery};
 use crate::requests::{Requests, count};
 
 /// How long the main loop may take. A reload starts a process of the host.
@@ -84,7 +87,7 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
 }
 
 impl Peer {
-    /// Root and the user of the service may change things; members of its group may read.
+    /// Root and the user of the service may do this; members of its group may read.
     fn may_operate(self) -> bool {
         self.0.is_some_and(|user| user == 0 || user == rustix::process::geteuid().as_raw())
     }
@@ -102,6 +105,7 @@ fn router(sender: Sender, requests: Arc<Requests>) -> Router {
         .route("/api/v1/pipelines/{name}", get(pipeline))
         .route("/api/v1/pipelines/{name}/dead-letters", post(dead_letters))
         .route("/api/v1/pipelines/{name}/{action}", post(act))
+        .route("/api/v1/pipelines/{name}/tap", post(tap))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/statistics", post(statistics))
         .route("/api/v1/log", get(log))
@@ -156,6 +160,34 @@ async fn dead_letters(
     reply_within(Duration::MAX, &to, Api::DeadLetters(name, request)).await.into_response()
 }
 
+/// Lines of JSON, one for each record, until the run has sent all or the time is over.
+async fn tap(
+    State(to): State<Sender>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    UrlPath(name): UrlPath<String>,
+    Query(query): Query<TapQuery>,
+) -> Response {
+    if !peer.may_operate() {
+        return not_permitted().into_response();
+    }
+    let query = query.limited();
+    let (lines, mut sent) = mpsc::unbounded_channel();
+    let end = Instant::now() + Duration::from_secs(query.seconds.into());
+    let answer = reply(&to, Api::Tap(name, query, lines)).await;
+    if answer.status != 200 {
+        return answer.into_response();
+    }
+    let (mut body, channel) = Channel::<Bytes>::new(1);
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = tokio::time::timeout_at(end, sent.recv()).await {
+            if body.send_data(Bytes::from(format!("{line}\n"))).await.is_err() {
+                return;
+            }
+        }
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::new(channel)).into_response()
+}
+
 async fn reload(
     State(to): State<Sender>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -189,7 +221,7 @@ async fn change(to: &Sender, peer: Peer, request: Api) -> Response {
 }
 
 fn not_permitted() -> Reply {
-    Reply::problem(403, "permission denied", "only root and the user of the service may change things")
+    Reply::problem(403, "permission denied", "only root and the user of the service may do this")
 }
 
 async fn ask(to: &Sender, request: Api) -> Response {

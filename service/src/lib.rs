@@ -18,6 +18,7 @@ mod control;
 mod fleet;
 mod install;
 mod jobs;
+mod listeners;
 mod log_sink;
 mod machine;
 mod main_loop;
@@ -35,6 +36,7 @@ mod serve;
 mod store;
 mod supervisor;
 mod table;
+mod tap;
 mod terminal;
 mod uninstall;
 
@@ -61,5 +63,9 @@ pub fn main() -> ExitCode {
         Command::Owner { file } => owner::print_owner(&file, &arguments.common),
         Command::DeadLetters { name, request } => owner::dead_letters(&name, &request, &arguments.common),
         Command::Service(command) => commands::execute(command, &arguments.common),
+        Command::Tap { pipeline, output, count, seconds } => {
+            let query = request::TapQuery { output, count, seconds };
+            commands::tap(&pipeline, &query, &arguments.common)
+        }
     })
 }

@@ -3,6 +3,7 @@
 use scanbridge_observe::MetricsFormat;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::jobs::DeadLetterRequest;
 use crate::log_sink::Level;
@@ -22,6 +23,7 @@ pub(crate) enum Api {
     Statistics,
     Metrics(MetricsFormat),
     Log { pipeline: Option<String>, level: Level, since: u64 },
+    Tap(String, TapQuery, UnboundedSender<Value>),
 }
 
 /// The response to a request.
@@ -58,4 +60,28 @@ pub(crate) struct ReloadMode {
     pub(crate) all_or_nothing: bool,
     /// A changed pipeline stops at the next asset and starts from the beginning.
     pub(crate) now: bool,
+}
+
+/// Which samples a client asks for. Higher numbers count as the limit.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct TapQuery {
+    /// The `id` of the output; without it, all outputs.
+    pub(crate) output: Option<String>,
+    /// Findings of each output, at most 100.
+    pub(crate) count: u32,
+    /// Time limit, at most 60.
+    pub(crate) seconds: u32,
+}
+
+impl Default for TapQuery {
+    fn default() -> Self {
+        Self { output: None, count: 20, seconds: 30 }
+    }
+}
+
+impl TapQuery {
+    pub(crate) fn limited(self) -> Self {
+        Self { count: self.count.clamp(1, 100), seconds: self.seconds.clamp(1, 60), ..self }
+    }
 }

@@ -135,6 +135,9 @@ impl Supervisor {
                 entry.live.failure.get_or_insert(failure);
             }
             RunEvent::Summary { summary } => entry.live.summary = Some(summary),
+            RunEvent::Tapped { output, rendered, omitted, remaining } => {
+                entry.listeners.pass_on(&output, &rendered, &omitted, remaining);
+            }
             _ => {}
         }
         self.fleet.sign(name, clock);
@@ -188,6 +191,7 @@ impl Supervisor {
         let Some(entry) = self.entries.get_mut(name) else { return };
         let cpu_micros = entry.process.take().map_or(0, |process| process.run.cpu_micros());
         entry.record.cpu_micros = entry.record.cpu_micros.saturating_add(cpu_micros);
+        entry.listeners.clear();
         entry.view.process_ended(code.unwrap_or(u8::MAX), clock.wall.as_duration().as_secs_f64());
         entry.record.totals.clone_from(&entry.view.totals);
         let summary = entry.live.summary.take();

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::accepted::Sources;
 use crate::fleet::Fleet;
 use crate::jobs::Job;
+use crate::listeners::Listeners;
 use crate::log_sink::Log;
 use crate::message::Message;
 use crate::notify::Notify;
@@ -35,6 +36,8 @@ pub(crate) struct Entry {
     pub(crate) process: Option<Process>,
     pub(crate) live: Live,
     pub(crate) job: Option<Job>,
+    /// Clients that wait for samples of the run.
+    pub(crate) listeners: Listeners,
     /// What its runs have reported, for metrics.
     pub(crate) view: PipelineView,
     /// Problems of the file as it is now; the accepted version stays in use.

@@ -202,6 +202,8 @@ pub enum Command {
     Serve(ServiceArguments),
     /// Control the service: status, run, pause, reload, install
     Service(ServiceArguments),
+    /// Show samples of what a running pipeline of the service writes now
+    Tap(ServiceArguments),
 }
 
 /// Arguments that the service's own program reads.

@@ -80,6 +80,7 @@ pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
     ("state discard", ["state discard nightly.yaml", "state discard nightly.yaml --state-dir /srv/state"]),
     ("serve", ["serve /etc/scanbridge/pipelines", "serve --check nightly.yaml"]),
     ("service", ["service status", "service run nightly --wait"]),
+    ("tap", ["tap nightly", "tap nightly --output siem -n 5 --seconds 60"]),
     ("state show", ["state show nightly.yaml", "state show nightly.yaml --format json"]),
     (
         "state export",

@@ -46,7 +46,7 @@ pub use version::print_version;
 /// Executes a command and returns the exit code.
 #[must_use]
 pub fn execute(arguments: &Arguments) -> u8 {
-    if matches!(arguments.command, Command::Serve(_) | Command::Service(_)) {
+    if matches!(arguments.command, Command::Serve(_) | Command::Service(_) | Command::Tap(_)) {
         return service::replace_process();
     }
     let _guard = ExitGuard::arm();
@@ -150,7 +150,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
         }
         Command::Config(ConfigCommand::Service { file, format }) => service::show_file(file, *format),
         Command::Config(ConfigCommand::Bundle { files }) => service::bundle(files, &registry(common)),
-        Command::Serve(_) | Command::Service(_) => service::replace_process(),
+        Command::Serve(_) | Command::Service(_) | Command::Tap(_) => service::replace_process(),
         Command::State(command) => state::execute(command, common),
         Command::DeadLetters(command) => dead_letters::execute(command, common),
     })

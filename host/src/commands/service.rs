@@ -28,7 +28,9 @@ const NO_RESPONSE: u8 = 75;
 /// `--help`. Returns the exit code if the program cannot be started; `None` for other commands.
 #[must_use]
 pub fn replaced_by_service(arguments: &[OsString]) -> Option<u8> {
-    let is_for_service = arguments.get(1).is_some_and(|command| command == "serve" || command == "service");
+    let is_for_service = arguments
+        .get(1)
+        .is_some_and(|command| ["serve", "service", "tap"].iter().any(|of_service| command == of_service));
     is_for_service.then(replace_process)
 }
 

@@ -47,6 +47,7 @@ mod run_thread;
 mod settings;
 mod stop;
 mod summary;
+mod tap;
 mod validate;
 mod watch;
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::clock::{Clock, SystemClock, after};
+use super::tap::Taps;
 
 /// The level at which inputs end and outputs finish their queued items: the first signal, or a required output that
 /// failed.
@@ -24,7 +25,7 @@ pub enum Asked {
 }
 
 /// A stop request that threads can wait for, by the clock of the run. Its level only rises. It also carries the other
-/// requests to a run: a stop at the end of the report, and a line of statistics.
+/// requests to a run: a stop at the end of the report, a line of statistics, and samples of what outputs write.
 #[derive(Debug)]
 pub struct Stop {
     clock: Arc<dyn Clock>,
@@ -32,6 +33,7 @@ pub struct Stop {
     changed: Condvar,
     at_report: AtomicBool,
     statistics: AtomicBool,
+    taps: Taps,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +59,7 @@ impl Stop {
             changed: Condvar::new(),
             at_report: AtomicBool::new(false),
             statistics: AtomicBool::new(false),
+            taps: Taps::default(),
         }
     }
 
@@ -118,6 +121,11 @@ impl Stop {
     /// Whether a line of statistics was requested since the last call.
     pub(crate) fn take_statistics(&self) -> bool {
         self.statistics.swap(false, Ordering::Relaxed)
+    }
+
+    /// Requests for samples of what outputs write.
+    pub(crate) fn taps(&self) -> &Taps {
+        &self.taps
     }
 
     /// Raises the level; a lower one changes nothing.

@@ -80,6 +80,12 @@ pub(super) fn open<T>(
         crate::PluginError::bug(format!("invalid data from the other side of the ABI: {error}"))
     })?;
     let options = Options::of(table, std::mem::take(&mut frame.options))?;
-    let services = Services::of_host(kind, &frame, host);
+    let services = Services::of_host(
+        kind,
+        frame.instance.clone(),
+        frame.state_folder.clone(),
+        frame.purpose.is_read_only(),
+        host,
+    );
     open(&Open::new(&options, &services, &frame))
 }

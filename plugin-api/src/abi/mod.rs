@@ -21,6 +21,7 @@ mod root;
 mod shim;
 mod socket;
 mod status;
+mod write_frame;
 
 pub(crate) use batch::Text;
 pub use batch::{BatchRef, DefinitionRef, RawBatch2, TextRef};
@@ -37,9 +38,7 @@ pub use input_table::{INPUT_2, InputHandle, InputTable2, StepFrame, StepKind, in
 pub use log::level_number;
 pub use mask::{mask, masked};
 pub use memory::{Bytes, BytesRef, Owner, Words, WordsRef};
-pub use output_table::{
-    CommittedFrame, OUTPUT_2, OutputHandle, OutputTable2, WriteFrame, WrittenFrame, output_table,
-};
+pub use output_table::{CommittedFrame, OUTPUT_2, OutputHandle, OutputTable2, WrittenFrame, output_table};
 pub use render_table::{RENDER_1, RenderTable1, render_table};
 pub use root::{
     BadDescriptor, Describe, GetTable, PLAIN_ROOT_SYMBOL, PlainRoot, ROOT_SYMBOL, Root, RootError,
@@ -47,6 +46,7 @@ pub use root::{
 };
 pub use socket::unacknowledged_bytes;
 pub use status::Status;
+pub use write_frame::WriteFrame;
 
 /// The ABI major of this crate. A host loads every plugin with the same major, older or newer.
 pub const ABI_MAJOR: u32 = 2;

@@ -2,14 +2,14 @@
 
 use abi_stable::StableAbi;
 
-use super::batch::BatchRef;
 use super::frames::{self, Answer};
 use super::host_table::{HostHandle, HostTable2};
-use super::memory::{Bytes, BytesRef, Words, WordsRef};
+use super::memory::{Bytes, BytesRef, Words};
 use super::render_table::RenderTable1;
 use super::shim::{Instance, guard};
 use super::status::{Status, from_json, to_json};
-use crate::batch::{Batch, Columns, Schema, Selection, ValidBatch};
+use super::write_frame::{PluginState, WriteFrame};
+use crate::batch::{Columns, Schema, Selection, ValidBatch};
 use crate::capabilities::OutputCapabilities;
 use crate::check::CheckReport;
 use crate::descriptor::PluginKind;
@@ -53,49 +53,6 @@ pub struct OutputTable2 {
     pub stored: extern "C" fn(handle: *mut (), receipt: BytesRef<'_>) -> Status,
     /// Closes the instance.
     pub close: extern "C" fn(handle: *mut ()) -> Status,
-}
-
-/// All assets of the batch are selected.
-const ALL_ASSETS: u32 = 1;
-/// All findings of the batch are selected.
-const ALL_FINDINGS: u32 = 2;
-
-/// A batch for an output, with the selected rows.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, StableAbi)]
-pub struct WriteFrame<'a> {
-    /// The size of this structure, in bytes.
-    size: u32,
-    /// [`ALL_ASSETS`], [`ALL_FINDINGS`].
-    flags: u32,
-    /// The number of the batch; ascending for each instance.
-    number: u64,
-    batch: &'a BatchRef<'a>,
-    assets: WordsRef<'a>,
-    findings: WordsRef<'a>,
-}
-
-impl<'a> WriteFrame<'a> {
-    pub(super) fn new(batch: &'a BatchRef<'a>, selection: Selection<'a>, number: u64) -> Self {
-        Self {
-            size: size_of::<WriteFrame<'_>>() as u32,
-            number,
-            batch,
-            flags: if selection.assets.is_none() { ALL_ASSETS } else { 0 }
-                | if selection.findings.is_none() { ALL_FINDINGS } else { 0 },
-            assets: selection.assets.unwrap_or_default().into(),
-            findings: selection.findings.unwrap_or_default().into(),
-        }
-    }
-
-    /// The selected rows.
-    pub(super) fn batch(&self, columns: &'a Columns) -> Batch<'a> {
-        let selection = Selection {
-            assets: (self.flags & ALL_ASSETS == 0).then(|| self.assets.as_slice()),
-            findings: (self.flags & ALL_FINDINGS == 0).then(|| self.findings.as_slice()),
-        };
-        Batch::resolved(*self.batch, columns, selection).with_number(self.number)
-    }
 }
 
 /// [`Written`] in its ABI form; `reasons` contains a JSON list of texts, one for each rejected row.
@@ -225,12 +182,6 @@ fn reasons(rows: usize, json: &Bytes) -> Result<Vec<String>> {
         return Ok(reasons);
     }
     Err(PluginError::bug("plugin bug: the output rejected findings without a reason for each"))
-}
-
-/// An output and the columns of the current report.
-pub(super) struct PluginState<T> {
-    pub(super) plugin: T,
-    columns: Columns,
 }
 
 /// The table of an output.

@@ -3,9 +3,9 @@
 use abi_stable::StableAbi;
 
 use super::memory::{Bytes, BytesRef};
-use super::output_table::{PluginState, WriteFrame};
 use super::shim::Instance;
 use super::status::{Status, from_json, to_json};
+use super::write_frame::{PluginState, WriteFrame};
 use crate::batch::Columns;
 use crate::model::ReportStart;
 use crate::output::Output;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use scanbridge_observe::RunEvent;
 use scanbridge_plugin_api::batch::Selection;
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{PluginError, Rendered};
@@ -9,6 +10,8 @@ use scanbridge_plugin_api::{PluginError, Rendered};
 use super::destination::Destination;
 use super::selection::{Rows, assets_of};
 use crate::pipeline::batch::{SharedBatch, ValidatedBatch};
+use crate::pipeline::control::Control;
+use crate::pipeline::tap::{sample, shortened};
 use crate::state::Record;
 
 impl Destination {
@@ -36,6 +39,35 @@ impl Destination {
             let rendered = handle.render(&report, &validated.batch, Selection::new(&assets, &findings))?;
             Ok(rendered.unwrap_or_else(|| as_json(validated, &findings)))
         })
+    }
+}
+
+/// Shows samples of the batch that was written last, if they are requested.
+impl Destination {
+    pub(super) fn tap(&mut self, batch: &Arc<SharedBatch>, validated: &ValidatedBatch, control: &Control) {
+        let rows = self.rows.to_list(validated);
+        let taps = control.stop.taps();
+        let (count, remaining) = taps.take(self.id(), rows.len(), control.stop.now());
+        let report = self.current.report.as_ref().map(|report| Arc::clone(&report.begin.report));
+        let Some(report) = report.filter(|_| count > 0) else { return };
+        let rendered = match self.render(&report, batch, sample(&rows, count)) {
+            Ok(rendered) => rendered,
+            Err(error) => {
+                taps.end(self.id());
+                tracing::warn!(instance = self.id(), "cannot show what is written: {error}");
+                vec![Rendered::omitted(0, error.message)]
+            }
+        };
+        let last = rendered.len().saturating_sub(1);
+        for (index, Rendered { text, omitted, .. }) in rendered.into_iter().enumerate() {
+            control.watchers.notify(&RunEvent::Tapped {
+                output: self.id().to_owned(),
+                rendered: shortened(text),
+                omitted: shortened(omitted),
+                // The receiver has everything with the last record.
+                remaining: if index == last { remaining } else { remaining.max(1) },
+            });
+        }
     }
 }
 

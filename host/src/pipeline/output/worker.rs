@@ -207,6 +207,10 @@ impl OutputWorker {
             }
         };
         let rows = self.active().write(batch, validated)?;
+        if self.control.stop.taps().is_any() {
+            let control = Arc::clone(&self.control);
+            self.active().tap(batch, validated, &control);
+        }
         self.retry_rows(batch, rows)
     }
 

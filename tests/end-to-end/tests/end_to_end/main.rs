@@ -44,6 +44,7 @@ mod service_metrics;
 mod service_reload;
 mod service_runs;
 mod service_systemd;
+mod service_tap;
 mod service_under_systemd;
 mod service_users;
 mod several;

@@ -228,3 +228,37 @@ fn channel_that_is_not_open_is_a_usage_error() {
     let outcome = Outcome::of(outcome).expect_code(64);
     assert!(outcome.stderr.contains("--supervised: "), "{}", outcome.stderr);
 }
+
+#[test]
+fn tap_shows_samples_and_changes_nothing_of_what_is_delivered() {
+    let sandbox = Sandbox::new();
+    write_watching_pipeline(&sandbox);
+    let (child, mut service) = start(&sandbox);
+    service.until(is_idle);
+    service.request(&json!({ "request": "tap", "output": "other", "count": 5, "seconds": 60 }));
+    service.request(&json!({ "request": "tap", "output": "sheet", "count": 5, "seconds": 60 }));
+    write_scan(&sandbox, "in/.scan.part", 300_000);
+    fs::rename(sandbox.path("in/.scan.part"), sandbox.path("in/scan.xml")).unwrap();
+    let mut shown = Vec::new();
+    loop {
+        let tapped = service.until(|event| event["event"] == "tapped");
+        assert_eq!(tapped["output"], "sheet", "{tapped}");
+        shown.push(tapped["rendered"].as_str().unwrap().to_owned());
+        if tapped["remaining"] == 0 {
+            break;
+        }
+    }
+    service.until(|event| event["event"] == "report");
+    service.request(&json!({ "request": "stop", "at": "asset" }));
+    let rest = service.rest();
+    assert!(rest.iter().all(|event| event["event"] != "tapped"), "{rest:#?}");
+    outcome(child, 0);
+    let table = sandbox.read("findings.csv");
+    assert_eq!(shown.len(), 5);
+    assert!(shown.iter().all(|row| table.contains(row)), "{shown:#?}");
+    fs::remove_file(sandbox.path("findings.csv")).unwrap();
+    // The same table without a tap.
+    let again = sandbox.run(&pipeline("path: in/scan.xml, settle_secs: 0", &[CSV])).expect_code(0);
+    assert_eq!(again.summary()["outputs"][0]["rejected"], 0);
+    assert_eq!(sandbox.read("findings.csv").lines().count(), table.lines().count());
+}
