@@ -10,8 +10,9 @@ mod families;
 mod family;
 mod timing;
 
-pub use families::{HttpMetrics, PipelineState, ServiceMetrics};
+pub use families::{PipelineState, ServiceMetrics};
 use family::Family;
+pub use timing::HttpMetrics;
 
 use crate::view::PipelineView;
 

@@ -1,12 +1,9 @@
 //! The metrics and their meaning. Names follow Prometheus practice: a prefix, base units, and sums over labels that make
 //! sense. Label values are bounded: no address, title or path.
 
-use std::collections::BTreeMap;
-
 use super::family::Family;
-use super::timing;
+use super::timing::{self, HttpMetrics};
 use crate::counts::{COMPARED, Counts, KINDS, OUTPUT_COUNTS, RunResult, SEVERITIES, UnixSeconds};
-use crate::durations::Durations;
 use crate::event::OutputState;
 use crate::view::PipelineView;
 
@@ -27,15 +24,6 @@ pub struct PipelineState {
     pub resident_bytes: Option<u64>,
     /// Processor time of all runs in seconds.
     pub cpu_seconds: f64,
-}
-
-/// HTTP requests that a service has answered.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct HttpMetrics {
-    /// Their number by route, method and status.
-    pub requests: BTreeMap<(String, String, u16), u64>,
-    /// Their durations by route.
-    pub durations: BTreeMap<String, Durations>,
 }
 
 /// What a service knows about itself.
@@ -124,7 +112,7 @@ pub(super) fn of_service(service: &ServiceMetrics) -> Vec<Family> {
             at,
         )
     }));
-    families.extend(timing::of_http(service));
+    families.extend(timing::of_http(&service.http));
     families
 }
 
@@ -160,7 +148,8 @@ pub(super) fn of_states(
         known.interval_seconds.iter().for_each(|seconds| interval.add(&[pipeline], *seconds));
         known.resident_bytes.iter().for_each(|bytes| resident.add(&[pipeline], number(*bytes)));
     }
-    vec![state, skipped, restarts, next, interval, resident, timing::of_runs(pipelines)]
+    let times = pipelines.iter().map(|(view, known)| (view.name.as_str(), known.cpu_seconds));
+    vec![state, skipped, restarts, next, interval, resident, timing::of_runs(times)]
 }
 
 /// What is known of each pipeline from the events of its runs. Every series is there from the start, with 0.

@@ -57,11 +57,10 @@ impl LogFile {
     /// written anyway.
     pub(super) fn write(&mut self, line: &str) -> io::Result<Option<io::Error>> {
         let mut failed = None;
-        if self.size > 0 && self.size.saturating_add(line.len() as u64) > self.limit {
-            if let Err(error) = self.rotate() {
-                self.limit = self.size.saturating_add(self.rotate_bytes);
-                failed = Some(error);
-            }
+        let is_full = self.size > 0 && self.size.saturating_add(line.len() as u64) > self.limit;
+        if is_full && let Err(error) = self.rotate() {
+            self.limit = self.size.saturating_add(self.rotate_bytes);
+            failed = Some(error);
         }
         self.file.write_all(line.as_bytes())?;
         self.size += line.len() as u64;

@@ -68,7 +68,7 @@ impl Journal {
 }
 
 impl Entry {
-    /// Adds a field. Letters of `name` become upper case, other characters than digits become `_`.
+    /// Adds a field. Its name becomes upper case, with `_` for each character that the journal does not allow in a name.
     pub(super) fn add(&mut self, prefix: &str, name: &str, value: &str) {
         let name = prefix.chars().chain(name.chars()).take(MAX_NAME);
         let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };

@@ -87,7 +87,9 @@ impl Stage {
         pipelines.push((name, text.replace("path: failing.csv", "path: missing/failing.csv")));
         pipelines.push(watching("hanging", &path));
         let service = Service::start(self, &pipelines)?;
-        stop_process(&service.wait("hanging", |view| view["run"]["pid"].is_u64())?)?;
+        let hanging = service.wait("hanging", |view| view["run"]["pid"].is_u64())?;
+        let hanging = hanging["run"]["pid"].to_string();
+        let _hanging = Hanging::stop(&hanging)?;
 
         let (mut last, mut latest, mut starts): (BTreeMap<String, f64>, f64, u32) = Default::default();
         let mut most_resident = 0.0_f64;
@@ -148,13 +150,26 @@ fn watching(name: &str, report: &str) -> (String, String) {
     (name, text.replace(&format!("path: {report:?},"), &watched))
 }
 
-/// Stops a run, so that it hangs: it neither reports nor ends.
-fn stop_process(view: &Value) -> Result<(), StageError> {
-    let pid = view["run"]["pid"].to_string();
-    let status = Command::new("kill").args(["-STOP", &pid]).status();
+/// A run that hangs: it neither reports nor ends. It continues when the service has ended, and so ends too.
+struct Hanging<'a>(&'a str);
+
+impl<'a> Hanging<'a> {
+    fn stop(pid: &'a str) -> Result<Self, StageError> {
+        signal("-STOP", pid).map(|()| Self(pid))
+    }
+}
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        let _ = signal("-CONT", self.0);
+    }
+}
+
+fn signal(name: &str, pid: &str) -> Result<(), StageError> {
+    let status = Command::new("kill").args([name, pid]).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        other => Err(StageError::new(format!("kill -STOP {pid}"), format!("{other:?}"))),
+        other => Err(StageError::new(format!("kill {name} {pid}"), format!("{other:?}"))),
     }
 }
 

@@ -24,8 +24,8 @@ struct Container {
 }
 
 impl Container {
-    /// Boots systemd with the files of the directory `payload`. `None` if the machine does not allow it.
-    fn boot(sandbox: &Sandbox) -> Option<Self> {
+    /// Boots systemd with the files of the directory `payload`. The error says why the machine does not allow it.
+    fn boot(sandbox: &Sandbox) -> Result<Self, String> {
         fs::create_dir(sandbox.path("work")).unwrap();
         let start = installation::project_file("tests/end-to-end/systemd/start");
         let log = fs::File::create(sandbox.path("start.log")).unwrap();
@@ -38,8 +38,7 @@ impl Container {
             if let Some(status) = container.process.try_wait().unwrap() {
                 let why = sandbox.read("start.log");
                 assert_eq!(status.code(), Some(NOT_ALLOWED), "the container ended: {why}");
-                eprintln!("skipped: {why}");
-                return None;
+                return Err(why);
             }
             let id = container.process.id();
             container.first =
@@ -47,7 +46,7 @@ impl Container {
             container.first = container.first.trim().to_owned();
             let state = container.try_call(&["systemctl", "is-system-running"]);
             if matches!(state.stdout.trim(), "running" | "degraded") {
-                return Some(container);
+                return Ok(container);
             }
             assert!(started.elapsed() < PATIENCE, "systemd does not start: {}", sandbox.read("start.log"));
             std::thread::sleep(Duration::from_millis(200));
@@ -154,7 +153,13 @@ fn payload(sandbox: &Sandbox) {
 fn systemd_starts_reloads_watches_and_stops_the_shipped_unit() {
     let sandbox = Sandbox::new();
     payload(&sandbox);
-    let Some(container) = Container::boot(&sandbox) else { return };
+    let container = match Container::boot(&sandbox) {
+        Ok(container) => container,
+        Err(why) => {
+            eprintln!("skipped: {why}");
+            return;
+        }
+    };
     let done = container.call("scanbridge service install --enable --start --credential target=/etc/target");
     assert!(done.contains("systemctl restart scanbridge"), "{done}");
     assert_eq!(container.property("ActiveState"), "active");
