@@ -55,9 +55,9 @@ pub struct OutputTable2 {
 }
 
 /// All assets of the batch are selected.
-const ALL_ASSETS: u32 = 1;
+pub(super) const ALL_ASSETS: u32 = 1;
 /// All findings of the batch are selected.
-const ALL_FINDINGS: u32 = 2;
+pub(super) const ALL_FINDINGS: u32 = 2;
 
 /// A batch for an output, with the selected rows.
 #[repr(C)]
@@ -142,9 +142,9 @@ pub struct CommittedFrame {
 }
 
 /// `receipt` is set.
-const HAS_RECEIPT: u32 = 1;
+pub(super) const HAS_RECEIPT: u32 = 1;
 /// Flag of `commit`: between two reports.
-const BETWEEN_REPORTS: u32 = 1;
+pub(super) const BETWEEN_REPORTS: u32 = 1;
 
 impl From<Committed> for CommittedFrame {
     fn from(committed: Committed) -> Self {
