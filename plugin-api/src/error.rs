@@ -1,7 +1,8 @@
 //! Errors of plugins, classified by how the host reacts.
 
-use std::fmt;
+use std::path::Path;
 use std::time::Duration;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +109,11 @@ impl PluginError {
     /// Invalid or unsupported input data: [`ErrorKind::BadData`].
     pub fn bad_data(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::BadData, message)
+    }
+
+    /// Something that cannot be done with a file or directory: the message is `cannot WHAT PATH: ERROR`.
+    pub fn of_file(kind: ErrorKind, what: &str, path: &Path, error: &io::Error) -> Self {
+        Self::new(kind, format!("cannot {what} {}: {error}", path.display()))
     }
 
     /// A violation of the plugin's own contract: [`ErrorKind::Bug`].

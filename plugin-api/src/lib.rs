@@ -18,6 +18,7 @@ mod options;
 mod output;
 mod printable;
 mod report_key;
+mod saved;
 mod secret;
 mod services;
 mod setters;

@@ -36,9 +36,9 @@ struct Inner {
 }
 
 /// The cancel level at which outputs finish the current call and inputs end.
-const DRAIN: u32 = 1;
+pub(crate) const DRAIN: u32 = 1;
 /// The cancel level at which every call must end.
-const ABORT: u32 = 2;
+pub(crate) const ABORT: u32 = 2;
 
 impl Services {
     /// How long an output waits for an unreachable peer after a stop request.

@@ -56,11 +56,7 @@ pub(crate) fn request_within(
     })
 }
 
-async fn exchange(
-    socket: &Path,
-    method: &Method,
-    request: (&str, String),
-) -> Result<Response, ClientError> {
+async fn exchange(socket: &Path, method: &Method, request: (&str, String)) -> Result<Response, ClientError> {
     let (status, body) = send(socket, method, request).await?;
     whole(socket, status, body).await
 }

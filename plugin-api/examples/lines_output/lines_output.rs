@@ -54,7 +54,7 @@ impl Output for Lines {
         let path = open.options.path("path")?.unwrap_or_default();
         let mut lines = Self { path, part: None, state: State::default() };
         if let Some(receipt) = receipt {
-            lines.state = serde_json::from_slice(&receipt.0).map_err(|_| corrupt())?;
+            lines.state = receipt.json()?;
             match lines.state.stage {
                 Stage::Open => lines.resume()?,
                 // A crash came after the receipt was stored.
@@ -120,7 +120,7 @@ impl Output for Lines {
         if let Some(part) = &self.part {
             part.sync_data().map_err(|error| self.failed(ErrorKind::Io, "write", &error))?;
         }
-        Ok(Receipt(serde_json::to_vec(&self.state).unwrap_or_default()).into())
+        Ok(Receipt::of_json(&self.state)?.into())
     }
 
     /// The receipt is stored: publish. After a crash, `open` does the same with that receipt.
@@ -145,10 +145,12 @@ impl Lines {
     /// Truncates the part to its length in the receipt.
     fn resume(&mut self) -> Result<()> {
         let part = OpenOptions::new().append(true).open(self.part_path(self.state.number));
-        let part = part.map_err(|_| corrupt())?;
-        if part.metadata().map_or(0, |data| data.len()) < self.state.length {
-            return Err(corrupt());
-        }
+        let length = |part: &File| part.metadata().map_or(0, |data| data.len());
+        let part = part.ok().filter(|part| length(part) >= self.state.length);
+        let part = part.ok_or_else(|| {
+            PluginError::config("cannot resume: a part of this output is missing")
+                .with_hint("use --restart to start from the beginning")
+        })?;
         part.set_len(self.state.length).map_err(|error| self.failed(ErrorKind::Io, "truncate", &error))?;
         self.part = Some(part);
         Ok(())
@@ -176,7 +178,7 @@ impl Lines {
     }
 
     fn failed(&self, kind: ErrorKind, what: &str, error: &std::io::Error) -> PluginError {
-        PluginError::new(kind, format!("cannot {what} {}: {error}", self.path.display()))
+        PluginError::of_file(kind, what, &self.path, error)
     }
 }
 
@@ -184,11 +186,6 @@ fn line(finding: FindingView<'_>) -> String {
     let (address, definition) = (finding.asset().address(), finding.definition());
     let title = definition.get(DefinitionField::Title).replace(|c: char| c.is_control(), " ");
     format!("{address} {} {title}", definition.id())
-}
-
-fn corrupt() -> PluginError {
-    PluginError::config("cannot resume: the receipt of this output is corrupt")
-        .with_hint("use --restart to start from the beginning")
 }
 
 register_output!(Lines);

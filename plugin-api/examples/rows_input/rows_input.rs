@@ -70,13 +70,9 @@ impl Input for Rows {
 
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
         let folder = open.options.path("folder")?.unwrap_or_default();
-        let resume = resume.map(|position| serde_json::from_slice(&position.0)).transpose();
-        let resume = resume.map_err(|_| {
-            PluginError::config("cannot resume: the position of this input is corrupt")
-                .with_hint("use --restart to start from the beginning")
-        })?;
+        let resume = resume.map(Position::json).transpose()?;
         let mut files: Vec<PathBuf> = fs::read_dir(&folder)
-            .map_err(|error| failed(ErrorKind::NoInput, "read", &folder, &error))?
+            .map_err(|error| PluginError::of_file(ErrorKind::NoInput, "read", &folder, &error))?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|extension| extension == "ndjson"))
             .collect();
@@ -88,11 +84,8 @@ impl Input for Rows {
     }
 
     fn check(&mut self) -> Result<CheckReport> {
-        Ok(CheckReport::default().step(
-            "directory",
-            Verdict::Ok,
-            format!("contains {} files", self.files.len()),
-        ))
+        let files = format!("contains {} files", self.files.len());
+        Ok(CheckReport::default().step("directory", Verdict::Ok, files))
     }
 
     fn next(&mut self, batch: BatchBuilder) -> Result<Step> {
@@ -121,7 +114,8 @@ impl Input for Rows {
             let path = Path::new(&report.key.path);
             // A file that was replaced since is another report; one that is gone was removed by an earlier call.
             if revision(path).is_ok_and(|revision| revision == report.key.revision) {
-                fs::remove_file(path).map_err(|error| failed(ErrorKind::Io, "remove", path, &error))?;
+                fs::remove_file(path)
+                    .map_err(|error| PluginError::of_file(ErrorKind::Io, "remove", path, &error))?;
             }
             if !path.exists() {
                 self.services.state().delete(&key(path))?;
@@ -134,7 +128,7 @@ impl Input for Rows {
 impl Rows {
     /// Opens a file, where the position is; `None` if it is not to be read.
     fn start(&mut self, path: PathBuf) -> Result<Option<OpenFile>> {
-        let unreadable = |error: Error| failed(ErrorKind::NoInput, "read", &path, &error);
+        let unreadable = |error: Error| PluginError::of_file(ErrorKind::NoInput, "read", &path, &error);
         let mut file = match File::open(&path) {
             // After a crash, the host may call `stored` before the first `next`.
             Err(error) if error.kind() == IoError::NotFound => return Ok(None),
@@ -167,7 +161,7 @@ impl Rows {
             // A position may be only between two assets, so a batch ends there.
             if !batch.is_empty() && (is_end || asset.is_none() && batch.is_full()) {
                 file.go_back(bytes)?;
-                return Ok(Step::batch(batch.finish()).at(file.place.position()));
+                return Ok(Step::batch(batch.finish()).at(Position::of_json(&file.place)?));
             }
             file.place.offset += bytes;
             if is_end {
@@ -175,7 +169,7 @@ impl Rows {
                 self.services.state().put(&key(&file.place.path), file.place.revision.as_bytes())?;
                 let end = ReportEnd::default().with_complete(line.end).with_deliver(line.end);
                 let reason = if line.end { "" } else { "the file has no last line `{\"end\": true}`" };
-                let step = Step::report_end(end.with_reason(reason)).at(file.place.position());
+                let step = Step::report_end(end.with_reason(reason)).at(Position::of_json(&file.place)?);
                 self.file = None;
                 return Ok(step);
             }
@@ -194,7 +188,7 @@ impl OpenFile {
     fn next_line(&mut self) -> Result<(Line, u64)> {
         let (mut text, path) = (String::new(), &self.place.path);
         let read = self.reader.read_line(&mut text);
-        read.map_err(|error| failed(ErrorKind::Io, "read", path, &error))?;
+        read.map_err(|error| PluginError::of_file(ErrorKind::Io, "read", path, &error))?;
         if !text.ends_with('\n') {
             return Ok((Line::default(), 0));
         }
@@ -208,7 +202,7 @@ impl OpenFile {
     /// The next line is this one again.
     fn go_back(&mut self, bytes: u64) -> Result<()> {
         let moved = self.reader.seek_relative(-bytes.cast_signed());
-        moved.map_err(|error| failed(ErrorKind::Io, "read", &self.place.path, &error))
+        moved.map_err(|error| PluginError::of_file(ErrorKind::Io, "read", &self.place.path, &error))
     }
 }
 
@@ -227,12 +221,6 @@ impl Line {
     }
 }
 
-impl Place {
-    fn position(&self) -> Position {
-        Position(serde_json::to_vec(self).unwrap_or_default())
-    }
-}
-
 /// The key whose value is the revision of the file that was read to its end.
 fn key(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -242,10 +230,6 @@ fn revision(path: &Path) -> Result<String, Error> {
     let data = fs::metadata(path)?;
     let since = data.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok(format!("{}-{}", data.len(), since.as_nanos()))
-}
-
-fn failed(kind: ErrorKind, what: &str, path: &Path, error: &Error) -> PluginError {
-    PluginError::new(kind, format!("cannot {what} {}: {error}", path.display()))
 }
 
 register_input!(Rows);

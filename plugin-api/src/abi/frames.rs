@@ -53,9 +53,9 @@ pub(super) struct StoredFrame {
 pub(super) mod begin {
     use crate::output::Begin;
 
-    const CONTINUED: u32 = 1;
-    const PARTIAL: u32 = 2;
-    const HAS_GAP: u32 = 4;
+    pub(in crate::abi) const CONTINUED: u32 = 1;
+    pub(in crate::abi) const PARTIAL: u32 = 2;
+    pub(in crate::abi) const HAS_GAP: u32 = 4;
 
     pub(in crate::abi) fn flags(begin: Begin) -> u32 {
         let flag = |is_set: bool, flag| if is_set { flag } else { 0 };

@@ -1,40 +1,28 @@
-//! Released parts of the ABI never change. These tests compare the table layouts, the JSON forms, the numbers and the
-//! words with the files in `golden/`. Lines may be added to these files, never changed. The root module is not
-//! included: `abi_stable` compares its layout whenever a library is loaded.
+//! Released parts of the ABI never change. These tests compare the table layouts, the numbers and the words with the
+//! files in `golden/`. Lines may be added to these files, never changed. The root module is not included: `abi_stable`
+//! compares its layout whenever a library is loaded.
 
 use std::fmt::Write;
 
 use abi_stable::StableAbi;
 use abi_stable::type_layout::TypeLayout;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
-use super::StepKind;
-use super::frames::{Answer, StoredFrame};
-use super::status::Detail;
+use super::frames::begin;
 use super::{
     AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, MetricsTable1, MovedTable1, NotesTable1,
     PanicTable1, StateTable1, WakeTable1,
 };
-use super::{BatchRef, DefinitionRef, RawBatch2, TextRef};
+use super::{BatchRef, DefinitionRef, RawBatch2, StepKind, TextRef};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
 use super::{
     CommittedFrame, InputTable2, OutputTable2, RenderTable1, Status, StepFrame, WriteFrame, WrittenFrame,
 };
-use crate::batch::{Column, ColumnType, Schema};
-use crate::model::{
-    AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Hints, Note, Protocol,
-    ReportDetail, ReportEnd, ReportSource, ReportStart,
-};
+use super::{host_table, input_table, output_table, status, write_frame};
+use crate::batch::ColumnType;
+use crate::model::{AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Protocol};
 use crate::{
-    CheckReport, Descriptor, EndpointPort, ErrorKind, ExcludedKeys, OptionCondition, OptionDescriptor,
-    OptionKind, OptionMaximum, PluginError, PluginKind, Verdict,
-};
-use crate::{
-    Ends, InputCapabilities, LateAnswers, LocalCheck, OpenFrame, Order, Outcome, OutputCapabilities, Partial,
-    Purpose, ReadOnly, Rendered, Replaces, ReportKey, Rereads, Resume, Resumes, StoredReport,
+    Ends, ErrorKind, LateAnswers, LocalCheck, Order, Outcome, Partial, Purpose, ReadOnly, Replaces, Rereads,
+    Resume, Resumes,
 };
 
 #[test]
@@ -70,10 +58,9 @@ fn released_tables_are_unchanged() {
         (super::MOVED_1, <MovedTable1 as StableAbi>::LAYOUT),
     ];
     let dump: String = tables.into_iter().map(|(id, layout)| table(id, layout)).collect();
-    assert!(
-        !dump.contains("AFunctionPointer") && !dump.contains("RVec") && !dump.contains("bool"),
-        "a table contains an optional function, a generic type or a bool:\n{dump}"
-    );
+    let words = dump.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let foreign: Vec<&str> = words.filter(|word| FOREIGN.contains(word)).collect();
+    assert!(foreign.is_empty(), "a table contains {foreign:?}:\n{dump}");
     let golden = include_str!("golden/tables.txt");
     assert!(
         dump == golden,
@@ -81,6 +68,28 @@ fn released_tables_are_unchanged() {
          are:\n{dump}"
     );
 }
+
+/// An optional function, types whose parameters the dump does not show, and types for which a bit pattern is invalid.
+const FOREIGN: [&str; 18] = [
+    "AFunctionPointer",
+    "RVec",
+    "RString",
+    "RStr",
+    "RSlice",
+    "RSliceMut",
+    "RBox",
+    "RArc",
+    "ROption",
+    "RResult",
+    "RHashMap",
+    "RCow",
+    "Option",
+    "Vec",
+    "Box",
+    "String",
+    "bool",
+    "char",
+];
 
 fn table(id: &str, layout: &'static TypeLayout) -> String {
     let mut text = format!("{id}: {} bytes, aligned to {}\n", layout.size(), layout.alignment());
@@ -100,227 +109,6 @@ fn table(id: &str, layout: &'static TypeLayout) -> String {
         offset += size;
     }
     text + "\n"
-}
-
-/// A complete example of each JSON form. Its keys and types are frozen.
-fn forms() -> Vec<(&'static str, Value)> {
-    fn form<T: Serialize>(value: &T) -> Value {
-        serde_json::to_value(value).unwrap()
-    }
-    let column = |name: &str, column_type, title: &str| Column {
-        name: name.to_owned(),
-        column_type,
-        title: title.to_owned(),
-    };
-    let schema = Schema {
-        assets: vec![column("address", ColumnType::Text, "")],
-        definitions: vec![column("acme:fixes", ColumnType::List, "fixes")],
-        findings: vec![column("acme:epss", ColumnType::Decimal, "EPSS score")],
-    };
-    let start = ReportStart {
-        id: "scan/1".to_owned(),
-        kind: "SCAN".to_owned(),
-        title: "title".to_owned(),
-        time: "2026-01-31T12:00:00Z".to_owned(),
-        path: "a.xml".to_owned(),
-        source: ReportSource {
-            product_version: "1".to_owned(),
-            scanner: "appliance".to_owned(),
-            name: "name".to_owned(),
-            ..ReportSource::new("Vendor", "Product", "scheme")
-        },
-        hints: Hints::default().with_flag("host-input.add_host", Some(true)),
-        revision: "7-1760000000".to_owned(),
-        schema: schema.clone(),
-        status: "FINISHED".to_owned(),
-        signature_version: "2.1".to_owned(),
-        assets_alive: Some(2),
-        assets_total: Some(3),
-        duration_secs: Some(90),
-        details: vec![ReportDetail::new("option_profile", "all ports")],
-    };
-    let end = ReportEnd {
-        complete: true,
-        deliver: true,
-        reason: "truncated".to_owned(),
-        clean_assets: vec!["192.0.2.1-192.0.2.9".parse().expect("a range")],
-        notes: vec![Note { text: "invalid bytes were replaced".to_owned(), count: 2 }],
-        bytes: 7,
-    };
-    let list = OptionKind::List { of: Box::new(OptionKind::Choice { words: vec!["a".to_owned()] }) };
-    let kinds = [
-        OptionKind::Flag,
-        OptionKind::Integer { min: -1, max: 1 },
-        OptionKind::Size { min: 0, max: 1 },
-        OptionKind::Text,
-        OptionKind::Path,
-        list,
-        OptionKind::Duration { min_ms: 0, max_ms: 1 },
-        OptionKind::Endpoint { port: EndpointPort::Optional },
-        OptionKind::Url {
-            schemes: vec!["https".to_owned()],
-            default_scheme: Some("https".to_owned()),
-            path: false,
-        },
-        OptionKind::Map { of: Box::new(OptionKind::Text) },
-    ];
-    let condition = || OptionCondition { option: "option".to_owned(), words: vec!["a".to_owned()] };
-    let option = |kind: OptionKind| OptionDescriptor {
-        name: "option".to_owned(),
-        kind,
-        default: Some(Value::from("x")),
-        required: true,
-        secret: true,
-        help: "help".to_owned(),
-        deprecated_names: vec!["old".to_owned()],
-        resume_safe: true,
-        requires: vec!["option".to_owned()],
-        conflicts: vec!["option".to_owned()],
-        only_with: Some(condition()),
-        required_with: Some(condition()),
-        max_with: Some(OptionMaximum { condition: condition(), max: 1 }),
-        host_name_with: Vec::new(),
-        excludes_keys: Vec::new(),
-        known: Vec::new(),
-        group: String::new(),
-    };
-    let map = OptionDescriptor {
-        excludes_keys: vec![ExcludedKeys { conditions: vec![condition()], keys: vec!["key".to_owned()] }],
-        ..option(OptionKind::Map { of: Box::new(OptionKind::Text) })
-    };
-    let known = OptionDescriptor {
-        known: vec!["asset.address".to_owned()],
-        ..option(OptionKind::List { of: Box::new(OptionKind::Text) })
-    };
-    let named = OptionDescriptor { host_name_with: vec![vec![condition()]], ..option(OptionKind::Text) };
-    let grouped = OptionDescriptor { group: "records".to_owned(), ..option(OptionKind::Flag) };
-    let descriptor = Descriptor {
-        name: "Name".to_owned(),
-        kind: PluginKind::Output,
-        version: "1.2.3".to_owned(),
-        summary: "summary".to_owned(),
-        api: "2.0".to_owned(),
-        tables: vec!["output/2".to_owned()],
-        capabilities: form(&OutputCapabilities::NONE.resume(Resume::Exact)),
-        options: kinds.into_iter().map(option).collect(),
-    };
-    let check = CheckReport::default()
-        .step("a", Verdict::Ok, "detail")
-        .step("b", Verdict::Warning, "detail")
-        .step("c", Verdict::Failed, "detail")
-        .failed_step("d", &PluginError::new(ErrorKind::Auth, "message"));
-    let local = CheckReport::default()
-        .warning_step("a", &PluginError::new(ErrorKind::NoInput, "message").with_option("path"))
-        .effective("url", "https://example.com", "`platform`");
-    let error = Detail {
-        message: "message".to_owned(),
-        hint: Some("hint".to_owned()),
-        option: Some("option".to_owned()),
-        line: Some(7),
-    };
-    let open = OpenFrame {
-        api: "2.0".to_owned(),
-        host: "Scanbridge 1.0.0".to_owned(),
-        pipeline: "qualys".to_owned(),
-        instance: "siem".to_owned(),
-        run: 12,
-        purpose: Purpose::Run,
-        options: [("path".to_owned(), Value::from("a.csv"))].into_iter().collect(),
-        state_folder: "/var/lib/scanbridge".into(),
-        reports: Some(vec![ReportKey { input: "scans".to_owned(), ..ReportKey::default() }]),
-        options_changed: vec!["path".to_owned()],
-        ..OpenFrame::default()
-    };
-    let key = ReportKey {
-        input: "files".to_owned(),
-        id: "scan/1".to_owned(),
-        path: "a.xml".to_owned(),
-        time: "2026-01-31T12:00:00Z".to_owned(),
-        revision: "7-1760000000".to_owned(),
-    };
-    let stored =
-        StoredFrame { reports: vec![StoredReport { key, outcome: Outcome::Delivered, dead_letters: 2 }] };
-    vec![
-        ("open", form(&open)),
-        ("answer", form(&Answer::of(Some(InputCapabilities::NONE), Some(schema.clone())))),
-        ("stored", form(&stored)),
-        ("input capabilities", form(&InputCapabilities::NONE)),
-        ("schema", form(&schema)),
-        ("report start", form(&start)),
-        ("report end", form(&end)),
-        ("descriptor", form(&descriptor)),
-        ("check report", form(&check)),
-        ("error", form(&error)),
-        ("option", form(&named)),
-        ("option with excluded keys", form(&map)),
-        ("option with known items", form(&known)),
-        (
-            "output capabilities with a local check",
-            form(&OutputCapabilities::NONE.local_check(LocalCheck::Yes)),
-        ),
-        ("check report with effective values", form(&local)),
-        (
-            "input capabilities with reading without effect",
-            form(&InputCapabilities::NONE.read_only(ReadOnly::Yes)),
-        ),
-        ("answer with an effect", {
-            let effect =
-                PluginError::new(ErrorKind::Config, "message").with_hint("hint").with_option("option");
-            let none = Answer::<InputCapabilities>::of(None, None);
-            form(&Answer { effect: Some(Detail::from(effect)), ..none })
-        }),
-        ("rendered", form(&Rendered::new(7, "text"))),
-        ("rendered without a record", form(&Rendered::omitted(8, "reason"))),
-        ("option in a group", form(&grouped)),
-        ("open in an endless run", form(&OpenFrame { endless: true, ..OpenFrame::default() })),
-    ]
-}
-
-#[test]
-fn released_json_forms_are_unchanged() {
-    let current: String = forms().iter().map(|(name, form)| format!("{name}: {form}\n")).collect();
-    let golden = include_str!("golden/frames.json");
-    assert!(
-        current == golden,
-        "a released JSON form changed; it may only gain keys. The forms now are:\n{current}"
-    );
-}
-
-/// A form of a later version has more keys; one of an earlier version has fewer.
-#[test]
-fn json_forms_can_grow() {
-    fn read<T: DeserializeOwned>(form: &Value) -> Result<(), String> {
-        serde_json::from_value::<T>(form.clone()).map(drop).map_err(|error| error.to_string())
-    }
-    for (name, mut form) in forms() {
-        let parse = match name {
-            "open" | "open in an endless run" => read::<OpenFrame>,
-            "answer" | "answer with an effect" => read::<Answer<OutputCapabilities>>,
-            "stored" => read::<StoredFrame>,
-            "input capabilities" | "input capabilities with reading without effect" => {
-                read::<InputCapabilities>
-            }
-            "schema" => read::<Schema>,
-            "report start" => read::<ReportStart>,
-            "report end" => read::<ReportEnd>,
-            "descriptor" => read::<Descriptor>,
-            "error" => read::<Detail>,
-            option if option.starts_with("option") => read::<OptionDescriptor>,
-            "output capabilities with a local check" => read::<OutputCapabilities>,
-            "rendered" | "rendered without a record" => read::<Rendered>,
-            _ => read::<CheckReport>,
-        };
-        form["later"] = Value::from("added");
-        assert_eq!(parse(&form), Ok(()), "{name} with one more key");
-        if name == "descriptor" {
-            form = serde_json::json!({ "name": "Name", "kind": "input" });
-        } else if name.starts_with("option") {
-            form = serde_json::json!({ "name": "name", "kind": { "type": "flag" } });
-        } else if !name.starts_with("check report") {
-            form = serde_json::json!({});
-        }
-        assert_eq!(parse(&form), Ok(()), "{name} with its required keys only");
-    }
 }
 
 #[test]
@@ -378,6 +166,44 @@ fn released_numbers_and_words_are_unchanged() {
     let words: Vec<&str> = ReadOnly::ALL.iter().map(|word| word.word()).collect();
     let _ = writeln!(current, "read_only {}", words.join(" "));
     let _ = writeln!(current, "tables {}", [super::INPUT_2, super::OUTPUT_2, super::RENDER_1].join(" "));
+    let mut numbers = |name: &str, numbers: &[(&str, u32)]| {
+        let numbers: Vec<String> = numbers.iter().map(|(name, number)| format!("{name} {number}")).collect();
+        let _ = writeln!(current, "{name}: {}", numbers.join(", "));
+    };
+    numbers(
+        "flags of a status",
+        &[
+            ("retry", status::RETRY),
+            ("operator", status::OPERATOR),
+            ("peer", status::PEER),
+            ("plugin", status::PLUGIN),
+            ("has_wait", status::HAS_WAIT),
+        ],
+    );
+    numbers(
+        "flags of a step",
+        &[
+            ("has_position", input_table::HAS_POSITION),
+            ("mark", input_table::MARK),
+            ("wait_stored", input_table::WAIT_STORED),
+            ("skippable", input_table::SKIPPABLE),
+            ("has_wait", input_table::HAS_WAIT),
+            ("continued", input_table::CONTINUED),
+        ],
+    );
+    numbers(
+        "flags of begin",
+        &[("continued", begin::CONTINUED), ("partial", begin::PARTIAL), ("has_gap", begin::HAS_GAP)],
+    );
+    numbers(
+        "flags of write",
+        &[("all_assets", write_frame::ALL_ASSETS), ("all_findings", write_frame::ALL_FINDINGS)],
+    );
+    numbers("flags of commit", &[("between_reports", output_table::BETWEEN_REPORTS)]);
+    numbers("flags of committed", &[("has_receipt", output_table::HAS_RECEIPT)]);
+    numbers("flags of progress", &[("total_is_known", host_table::TOTAL_IS_KNOWN)]);
+    numbers("kinds of metrics", &[("counter", host_table::COUNTER), ("gauge", host_table::GAUGE)]);
+    numbers("cancel levels", &[("drain", crate::services::DRAIN), ("abort", crate::services::ABORT)]);
     let golden = include_str!("golden/words.txt");
     assert!(
         current == golden,

@@ -70,17 +70,17 @@ pub enum StepKind {
 }
 
 /// `position` is set.
-const HAS_POSITION: u32 = 1;
+pub(super) const HAS_POSITION: u32 = 1;
 /// The host stores a checkpoint here, regardless of the interval.
-const MARK: u32 = 2;
+pub(super) const MARK: u32 = 2;
 /// As [`MARK`]; in addition, `next` is called only after the checkpoint is stored and `stored` was called.
-const WAIT_STORED: u32 = 4;
+pub(super) const WAIT_STORED: u32 = 4;
 /// A host that does not know the kind ignores the step. Without this flag, an unknown kind is a plugin bug.
-const SKIPPABLE: u32 = 8;
+pub(super) const SKIPPABLE: u32 = 8;
 /// `wait_ms` is set.
-const HAS_WAIT: u32 = 16;
+pub(super) const HAS_WAIT: u32 = 16;
 /// The report continues at the position that was given to `open`.
-const CONTINUED: u32 = 32;
+pub(super) const CONTINUED: u32 = 32;
 
 /// One step of an input, in its ABI form.
 #[repr(C)]

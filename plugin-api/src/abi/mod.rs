@@ -62,3 +62,5 @@ pub const TARGET: &str = env!("SCANBRIDGE_TARGET");
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod golden_json;

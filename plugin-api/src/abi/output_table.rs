@@ -123,9 +123,9 @@ pub struct CommittedFrame {
 }
 
 /// `receipt` is set.
-const HAS_RECEIPT: u32 = 1;
+pub(super) const HAS_RECEIPT: u32 = 1;
 /// Flag of `commit`: between two reports.
-const BETWEEN_REPORTS: u32 = 1;
+pub(super) const BETWEEN_REPORTS: u32 = 1;
 
 impl From<Committed> for CommittedFrame {
     fn from(committed: Committed) -> Self {

@@ -24,15 +24,15 @@ pub struct Status {
 }
 
 /// The call may succeed later.
-const RETRY: u32 = 1;
+pub(super) const RETRY: u32 = 1;
 /// The operator has to change something.
-const OPERATOR: u32 = 2;
+pub(super) const OPERATOR: u32 = 2;
 /// The peer, or external data, caused the error.
-const PEER: u32 = 4;
+pub(super) const PEER: u32 = 4;
 /// The plugin violated the contract.
-const PLUGIN: u32 = 8;
+pub(super) const PLUGIN: u32 = 8;
 /// `wait_ms` is set.
-const HAS_WAIT: u32 = 16;
+pub(super) const HAS_WAIT: u32 = 16;
 
 /// The texts of an error.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -7,9 +7,9 @@ use super::memory::WordsRef;
 use crate::batch::{Batch, Columns, Selection};
 
 /// All assets of the batch are selected.
-const ALL_ASSETS: u32 = 1;
+pub(super) const ALL_ASSETS: u32 = 1;
 /// All findings of the batch are selected.
-const ALL_FINDINGS: u32 = 2;
+pub(super) const ALL_FINDINGS: u32 = 2;
 
 /// A batch for an output, with the selected rows.
 #[repr(C)]

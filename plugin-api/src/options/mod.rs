@@ -3,6 +3,7 @@
 //! An option is described only in this table. The checks of a pipeline file, suggestions for typing errors,
 //! redaction, `plugin describe`, the JSON Schema and the generated documentation are based on it.
 
+mod collections;
 mod descriptor;
 mod duration;
 mod endpoint;

@@ -1,6 +1,5 @@
 //! The settings of one instance.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -161,21 +160,6 @@ impl Options {
         Ok(self.get(name, |kind| matches!(kind, ValueSpec::Endpoint(_)), read)?.flatten())
     }
 
-    /// The addresses of a list of endpoints; empty when unset.
-    ///
-    /// # Errors
-    /// A plugin bug: the table does not have the option, or has another type.
-    pub fn endpoints(&self, name: &str) -> Result<Vec<Endpoint>> {
-        let item = self.spec(name).and_then(|spec| match spec.value {
-            ValueSpec::List(of) => Some(OptionKind::from(*of)),
-            _ => None,
-        });
-        let read =
-            |value: &Value| value.as_array()?.iter().map(|value| item.as_ref()?.endpoint_of(value)).collect();
-        let is_list = |kind| matches!(kind, ValueSpec::List(ValueSpec::Endpoint(_)));
-        self.get(name, is_list, read).map(Option::unwrap_or_default)
-    }
-
     /// A URL, if set.
     ///
     /// # Errors
@@ -184,18 +168,6 @@ impl Options {
         let kind = self.spec(name).map(|spec| OptionKind::from(spec.value));
         let read = |value: &Value| unless_unset(kind.as_ref()?, value, OptionKind::url_of);
         Ok(self.get(name, |kind| matches!(kind, ValueSpec::Url { .. }), read)?.flatten())
-    }
-
-    /// A map of texts, paths or choices, by name; empty when unset.
-    ///
-    /// # Errors
-    /// A plugin bug: the table does not have the option, or has another type.
-    pub fn map(&self, name: &str) -> Result<BTreeMap<&str, &str>> {
-        let is_map = |kind| matches!(kind, ValueSpec::Map(of) if is_text(*of));
-        self.get(name, is_map, |value| {
-            value.as_object()?.iter().map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
-        })
-        .map(Option::unwrap_or_default)
     }
 
     /// A text, path or choice, if set.
@@ -210,6 +182,14 @@ impl Options {
             )));
         }
         self.get(name, is_text, Value::as_str)
+    }
+
+    /// A choice, if set, as the value that `read` makes of its word.
+    ///
+    /// # Errors
+    /// A plugin bug: the table does not have the option, has another type, or has a word that `read` does not know.
+    pub fn choice<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
+        self.get(name, |kind| matches!(kind, ValueSpec::Choice(_)), |value| value.as_str().and_then(&read))
     }
 
     /// A path, if set.
@@ -228,33 +208,11 @@ impl Options {
         self.get(name, is_text, |value| value.as_str().map(|text| Secret::new(text.to_owned())))
     }
 
-    /// A list of texts, paths or choices; empty when unset.
-    ///
-    /// # Errors
-    /// A plugin bug: the table does not have the option, or has another type.
-    pub fn list(&self, name: &str) -> Result<Vec<&str>> {
-        let is_list = |kind| matches!(kind, ValueSpec::List(of) if is_text(*of));
-        self.get(name, is_list, |value| value.as_array()?.iter().map(Value::as_str).collect())
-            .map(Option::unwrap_or_default)
-    }
-
-    /// A list of numbers; empty when unset.
-    ///
-    /// # Errors
-    /// A plugin bug: the table does not have the option, has another type, or allows values that `T`
-    /// cannot represent.
-    pub fn integers<T: TryFrom<i64>>(&self, name: &str) -> Result<Vec<T>> {
-        let is_list = |kind| matches!(kind, ValueSpec::List(ValueSpec::Integer { .. }));
-        let number = |value: &Value| value.as_i64().and_then(|number| T::try_from(number).ok());
-        self.get(name, is_list, |value| value.as_array()?.iter().map(number).collect())
-            .map(Option::unwrap_or_default)
-    }
-
-    fn spec(&self, name: &str) -> Option<&'static OptionSpec> {
+    pub(super) fn spec(&self, name: &str) -> Option<&'static OptionSpec> {
         self.table.iter().find(|spec| spec.name == name)
     }
 
-    fn get<'a, T>(
+    pub(super) fn get<'a, T>(
         &'a self,
         name: &str,
         is_kind: impl Fn(ValueSpec) -> bool,
@@ -290,12 +248,14 @@ fn unless_unset<T>(
     if kind.is_unset(value) { Some(None) } else { read(kind, value).map(Some) }
 }
 
-fn is_text(kind: ValueSpec) -> bool {
+pub(super) fn is_text(kind: ValueSpec) -> bool {
     matches!(kind, ValueSpec::Text | ValueSpec::Path | ValueSpec::Choice(_))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::error::ErrorKind;
     use crate::options::EndpointPort;
@@ -414,10 +374,8 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_numbers() {
+    fn empty_lists_and_secrets_are_not_set() {
         let options = read(r#"{"path": "a", "ports": [1, 443]}"#).unwrap();
-        assert_eq!(options.integers::<u16>("ports").unwrap(), [1, 443]);
-        assert_eq!(read(r#"{"path": "a"}"#).unwrap().integers::<u16>("ports").unwrap(), [0_u16; 0]);
         assert!(options.secret("password").unwrap().is_none());
         let is_set = |name| options.is_set(name);
         assert!(is_set("ports") && is_set("page_size") && !is_set("password") && !is_set("columns"));

@@ -1,6 +1,6 @@
 //! The position of this input: the one in the current report. The files that are finished are keys.
 
-use scanbridge_plugin_api::{PluginError, Position, Result};
+use scanbridge_plugin_api::{Position, Result};
 use scanbridge_qualys_xml::Mark;
 use serde::{Deserialize, Serialize};
 
@@ -30,15 +30,12 @@ impl ParsedPosition {
         if position.0.is_empty() {
             return Ok(Self::default());
         }
-        serde_json::from_slice(&position.0).map_err(|error| {
-            PluginError::config(format!("cannot resume: the saved position is invalid: {error}"))
-                .with_hint("run `scanbridge state reset FILE`; all reports are then delivered again")
-        })
+        position.json()
     }
 
     /// Serializes the position.
     pub(crate) fn write(&self) -> Position {
-        Position(serde_json::to_vec(self).expect("texts and numbers can be written as JSON"))
+        Position::of_json(self).expect("texts and numbers can be written as JSON")
     }
 }
 

@@ -39,7 +39,7 @@ struct Stamped<T> {
 /// Serializes a position, together with the fingerprint of the settings.
 pub(crate) fn position(context: &SourceContext, progress: &impl Serialize) -> Position {
     let stamped = Stamped { of: context.fingerprint.clone(), at: progress };
-    Position(serde_json::to_vec(&stamped).expect("progress is plain data"))
+    Position::of_json(&stamped).expect("progress is plain data")
 }
 
 /// The progress stored in a position; `None` if other settings or another release wrote it.
@@ -48,7 +48,7 @@ pub(crate) fn read_position<T: DeserializeOwned>(
     position: Option<&Position>,
 ) -> Option<T> {
     let position = position.filter(|position| !position.0.is_empty())?;
-    let stamped: Option<Stamped<T>> = serde_json::from_slice(&position.0).ok();
+    let stamped: Option<Stamped<T>> = position.json().ok();
     let stamped = stamped.filter(|stamped| stamped.of == context.fingerprint);
     if stamped.is_none() {
         tracing::info!(

@@ -35,9 +35,8 @@ impl StateFile {
     pub(crate) fn write(&self, value: &impl Serialize) -> Result<()> {
         let bytes = serde_json::to_vec(value)
             .map_err(|error| PluginError::bug(format!("cannot serialize the state as JSON: {error}")))?;
-        write_durably(&self.path, &bytes).map_err(|error| {
-            PluginError::new(ErrorKind::Io, format!("cannot write {}: {error}", self.path.display()))
-        })
+        write_durably(&self.path, &bytes)
+            .map_err(|error| PluginError::of_file(ErrorKind::Io, "write", &self.path, &error))
     }
 }
 

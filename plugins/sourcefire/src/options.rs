@@ -151,9 +151,8 @@ fn seconds(options: &Options, name: &str, otherwise: u64) -> Result<Duration> {
 /// [`ErrorKind::NoInput`] when there is none, and those of [`require_trusted`].
 fn first_file(folder: &Path) -> Result<PathBuf> {
     let shown = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    let entries = fs::read_dir(folder).map_err(|error| {
-        PluginError::new(ErrorKind::NoInput, format!("cannot list {}: {error}", shown.display()))
-    })?;
+    let entries = fs::read_dir(folder)
+        .map_err(|error| PluginError::of_file(ErrorKind::NoInput, "list", &shown, &error))?;
     let is_file = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "pkcs12");
     let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_file).collect();
     files.sort();
@@ -192,7 +191,7 @@ fn first_file(folder: &Path) -> Result<PathBuf> {
 /// [`ErrorKind::Config`] for an untrusted owner or mode, [`ErrorKind::NoInput`] when the file does not exist.
 fn require_trusted(file: &Path) -> Result<()> {
     let failed = |error| {
-        PluginError::new(ErrorKind::NoInput, format!("cannot open {}: {error}", file.display()))
+        PluginError::of_file(ErrorKind::NoInput, "open", file, &error)
             .with_hint("set `pkcs12` to the client certificate file")
     };
     let user = rustix::process::geteuid().as_raw();

@@ -7,8 +7,7 @@ use std::time::Instant;
 use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
 
 use super::new_mark::{EndedReport, NewMark};
-use super::parts::AwaitingReport;
-use super::state::{State, Undelivered};
+use super::state::{AwaitingReport, State, Undelivered};
 use crate::pipeline::row_faults::InvalidSince;
 use crate::state::{InvalidOfReport, Missed, MissedChange, MissedReport};
 

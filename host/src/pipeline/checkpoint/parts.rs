@@ -2,23 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use scanbridge_plugin_api::{Outcome, Position, ReportKey, StoredReport};
+use scanbridge_plugin_api::{Outcome, Position, ReportKey};
 
 use super::Checkpoints;
-use super::state::State;
+use super::state::{AwaitingReport, State};
 use crate::state::MissedChange;
-
-/// A report whose outcome is known, but may become `delivered`.
-#[derive(Debug)]
-pub(super) struct AwaitingReport {
-    /// The `id:` of its input.
-    pub(super) input: String,
-    pub(super) report: StoredReport,
-    /// The outputs whose failover pair has not completed it.
-    pub(super) awaiting: BTreeSet<usize>,
-    /// Whether nothing else of it is missed.
-    pub(super) is_only_awaiting: bool,
-}
 
 impl Checkpoints {
     /// Records that the primary output of a pair has completed its part of the last report. The change gets into the

@@ -8,7 +8,6 @@ use scanbridge_observe::ReportEvent;
 use scanbridge_plugin_api::{Position, ReportKey, Stored, StoredReport};
 
 use super::new_mark::NewMark;
-use super::parts::AwaitingReport;
 use super::receipts::{OutputIds, OutputProgress};
 use crate::pipeline::row_faults::{ReportTally, RowFaults};
 use crate::state::{Checkpoint, InstanceKeys, Ledger, SinceCheckpoint};
@@ -41,6 +40,18 @@ pub(super) struct Undelivered {
     pub(super) event: ReportEvent,
     pub(super) tally: Arc<ReportTally>,
     pub(super) started: Instant,
+}
+
+/// A report whose outcome is known, but may become `delivered`.
+#[derive(Debug)]
+pub(super) struct AwaitingReport {
+    /// The `id:` of its input.
+    pub(super) input: String,
+    pub(super) report: StoredReport,
+    /// The outputs whose failover pair has not completed it.
+    pub(super) awaiting: BTreeSet<usize>,
+    /// Whether nothing else of it is missed.
+    pub(super) is_only_awaiting: bool,
 }
 
 /// What is known of the barriers.

@@ -335,7 +335,7 @@ fn own_address() -> Ipv4Addr {
 const DOCUMENTATION_NET: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 fn severities(options: &Options) -> Result<[u8; 6]> {
-    let given: Vec<u8> = options.list(SEVERITIES.name)?.iter().filter_map(|text| text.parse().ok()).collect();
+    let given: Vec<u8> = options.choices(SEVERITIES.name, |text| text.parse().ok())?;
     if given.is_empty() {
         return Ok([6, 6, 4, 3, 3, 2]);
     }

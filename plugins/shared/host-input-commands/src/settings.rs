@@ -173,7 +173,7 @@ impl Settings {
             options.text(option)?.map(Name::new).transpose().map_err(bad(option))
         };
         let domain = options.text("domain")?.map(Domain::new).transpose().map_err(bad("domain"))?;
-        let kinds: Vec<_> = options.list("kinds")?.into_iter().filter_map(FindingKind::from_word).collect();
+        let kinds: Vec<_> = options.choices("kinds", FindingKind::from_word)?;
         if kinds.is_empty() {
             return Err(PluginError::config("option `kinds` must have at least one value"));
         }

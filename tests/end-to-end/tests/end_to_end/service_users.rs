@@ -83,7 +83,7 @@ fn other_users_may_not_connect_and_members_of_the_group_may_only_read() {
     assert!(status.stdout.contains("nightly"), "{}", status.stdout);
     for arguments in [&["run", "nightly"][..], &["pause", "nightly"], &["reload"], &["statistics"]] {
         let refused = control(arguments).unwrap().expect_code(77);
-        let expected = "permission denied: only root and the user of the service may change things";
+        let expected = "permission denied: only root and the user of the service may do this";
         assert!(refused.stderr.contains(expected), "{arguments:?}: {}", refused.stderr);
     }
     let mut client = Command::new(env::current_exe().unwrap());

@@ -35,7 +35,8 @@ fn stopped_at(case: &Case, file: &Path) -> Summary {
 
 #[test]
 fn run_resumes_after_a_required_output_hung() {
-    let hangs = "id: out, plugin: Rogue, hang_secs: 1, with: { act: hang, times: 1, log: LOG }";
+    let hangs = "id: out, plugin: Rogue, hang_secs: 1, queue: { findings: 1 }, \
+                 with: { act: hang, times: 1, log: LOG }";
     let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", hangs]).with_hangs();
     let first = case.run();
     assert_eq!((first.status, first.exit_code()), (RunStatus::Failed, 70), "{first:?}");

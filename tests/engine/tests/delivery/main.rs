@@ -5,6 +5,7 @@
 mod capabilities;
 mod case;
 mod failover;
+mod filters;
 mod hang;
 mod interruption;
 mod invalid_rows;
