@@ -10,6 +10,7 @@ mod help;
 mod plugin_view;
 mod settings_view;
 mod state_arguments;
+mod state_findings_view;
 mod state_list_view;
 mod state_view;
 mod table;
