@@ -12,6 +12,7 @@ mod compare;
 pub mod config;
 mod exam;
 mod exit_code;
+mod finding_identity;
 pub mod legacy;
 pub mod pipeline;
 mod pipeline_test;

@@ -70,6 +70,8 @@ struct Page<'a> {
     findings: u64,
     status: Status,
     rows: Vec<SeverityRow>,
+    /// Assets by their highest severity; `None` without assets.
+    assets: Option<SeverityRow>,
     bar: Option<StackedBar>,
     line: Option<TimeLine>,
 }
@@ -102,6 +104,11 @@ impl<'a> Page<'a> {
             let counts = SEVERITIES.map(|severity| count(kind, severity));
             SeverityRow { kind: kind.to_owned(), counts, total: counts.iter().sum() }
         });
+        let assets = SEVERITIES.map(|severity| {
+            let of_input = |input: &InputPart| input.assets_by_severity.get(severity).copied();
+            summary.inputs.iter().filter_map(of_input).sum()
+        });
+        let assets = SeverityRow { kind: "assets".to_owned(), counts: assets, total: assets.iter().sum() };
         let parts = SEVERITIES.map(|severity| {
             let value = rows_of(&rows, severity);
             let name = if severity == "0" { "unknown".to_owned() } else { severity.to_owned() };
@@ -116,6 +123,7 @@ impl<'a> Page<'a> {
             bar: StackedBar::of(&parts),
             line: TimeLine::of_rate(&points),
             rows: rows.into_iter().collect(),
+            assets: Some(assets).filter(|assets| assets.total > 0),
         }
     }
 
@@ -189,7 +197,8 @@ mod tests {
             "started": "2026-11-30T05:03:11.120Z", "ended": "2026-11-30T05:19:40.000Z", "version": "0.1.0",
             "host": "bridge", "trigger": "schedule", "status": "partial", "exit_code": 65, "elapsed_ms": 988_880,
             "inputs": [{
-                "id": "scans", "plugin": "QualysGuard", "reports": 2, "assets": 812, "bytes": 19_083_000,
+                "id": "scans", "plugin": "QualysGuard", "reports": 2, "assets": 812,
+                "assets_by_severity": {"5": 200, "4": 300, "3": 12, "0": 300}, "bytes": 19_083_000,
                 "findings": {"vulnerability": 30_000, "information": 11_203}, "incomplete": 1,
                 "findings_by_severity": {"vulnerability": {"5": 10_000, "4": 15_000, "3": 5_000},
                     "information": {"1": 11_000, "0": 203}},

@@ -54,6 +54,8 @@ pub struct InputPart {
     pub plugin: String,
     pub reports: u64,
     pub assets: u64,
+    /// Assets by the highest severity of their findings, `0` to `5`.
+    pub assets_by_severity: BTreeMap<String, u64>,
     pub findings: BTreeMap<String, u64>,
     /// Findings by kind and severity, `0` to `5`.
     pub findings_by_severity: BTreeMap<String, BTreeMap<String, u64>>,

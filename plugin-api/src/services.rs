@@ -9,7 +9,6 @@ use std::time::Duration;
 use crate::abi::{COUNTER, GAUGE, HostHandle};
 use crate::descriptor::PluginKind;
 use crate::error::{ErrorKind, PluginError, Result};
-use crate::open::OpenFrame;
 use crate::report_key::ReportKey;
 use crate::state::State;
 

@@ -16,10 +16,10 @@ impl Supervisor {
             let detail = "`scanbridge service status` lists them";
             return Reply::problem(404, &format!("no pipeline `{name}`"), detail);
         };
-        let (Some(process), Some(hello)) = (&mut entry.process, &entry.live.hello) else {
+        let (Some(process), Some(current)) = (&mut entry.process, &entry.view.current) else {
             return Reply::problem(503, &format!("pipeline `{name}` is not running"), "");
         };
-        let ids: BTreeSet<String> = hello.outputs.iter().map(|output| output.id.clone()).collect();
+        let ids: BTreeSet<String> = current.outputs.iter().map(|output| output.id.clone()).collect();
         let is_asked = |id: &&String| query.output.as_ref().is_none_or(|output| output == *id);
         let outputs: BTreeSet<String> = ids.iter().filter(is_asked).cloned().collect();
         if outputs.is_empty() {

@@ -12,6 +12,7 @@ mod preview_view;
 mod run_arguments;
 mod settings_view;
 mod state_arguments;
+mod state_findings_view;
 mod state_list_view;
 mod state_view;
 mod table;

@@ -7,6 +7,7 @@ use scanbridge_plugin_api::{StoredReport, is_printable};
 use serde_json::{Map, Value, json};
 
 use super::plugin_view::pretty;
+use super::state_findings_view::findings_of_last_run;
 use super::table::{Columns, render, render_columns};
 use crate::pipeline::grouped;
 use crate::plugins::InterruptedCall;
@@ -92,7 +93,8 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
     text.push('\n');
     text.push_str(&runs_table(known, width));
     text.push('\n');
-    text + &reports_table(known, width)
+    text.push_str(&reports_table(known, width));
+    text + &findings_of_last_run(&known.summaries, width)
 }
 
 /// Terminals with fewer columns get tables with fewer columns.

@@ -1,25 +1,10 @@
-//! Hashes of what identifies an asset, and a finding on it, across reports.
+//! Hashes of what identifies an asset, and a finding on it.
 
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView};
-use scanbridge_plugin_api::model::{AssetField, FindingField};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Pair;
-
-/// What identifies an asset: the first of these that is known.
-const ASSET: [AssetField; 9] = [
-    AssetField::Id,
-    AssetField::AgentId,
-    AssetField::Address,
-    AssetField::Ipv6,
-    AssetField::Fqdn,
-    AssetField::Dns,
-    AssetField::Netbios,
-    AssetField::Macs,
-    AssetField::CloudId,
-];
-/// Addresses and names may exist in several networks; the IDs before them do not.
-const FIRST_IN_NETWORK: usize = 2;
+use crate::finding_identity::{FindingParts, add_asset};
 
 /// Adds the assets of a batch and their open findings. `seed` differs between inputs: what one input does not have of an
 /// asset is not gone because another input has the asset.
@@ -38,34 +23,12 @@ pub(super) fn add_pairs(batch: Batch<'_>, report: u32, seed: u64, pairs: &mut Ve
 
 fn asset_hash(asset: AssetView<'_>, seed: u64, parts: &mut Vec<u8>) -> u64 {
     parts.clear();
-    let mut cells = ASSET.iter().enumerate().map(|(number, field)| (number, asset.get(*field)));
-    if let Some((number, text)) = cells.find(|(_, text)| !text.is_empty()) {
-        parts.push(u8::try_from(number).unwrap_or(u8::MAX));
-        if number >= FIRST_IN_NETWORK {
-            add(parts, asset.get(AssetField::NetworkId));
-            add(parts, asset.get(AssetField::Network));
-        }
-        add(parts, text);
-    }
+    add_asset(parts, |field| asset.get(field));
     xxh3_64_with_seed(parts, seed)
 }
 
 fn finding_hash(finding: FindingView<'_>, parts: &mut Vec<u8>) -> u64 {
     parts.clear();
-    let definition = finding.definition();
-    add(parts, definition.scheme());
-    add(parts, definition.id());
-    parts.extend_from_slice(&finding.port().unwrap_or_default().to_le_bytes());
-    add(parts, finding.protocol().map_or("", |protocol| protocol.name()));
-    parts.push(finding.ssl().map_or(2, u8::from));
-    for field in [FindingField::Fqdn, FindingField::Service, FindingField::Instance] {
-        add(parts, finding.get(field));
-    }
+    FindingParts::of(finding).add_to(parts);
     xxh3_64_with_seed(parts, 0)
-}
-
-/// Adds a text with its length, so that the end of each part is clear.
-fn add(parts: &mut Vec<u8>, text: &str) {
-    parts.extend_from_slice(&text.len().to_le_bytes());
-    parts.extend_from_slice(text.as_bytes());
 }

@@ -45,6 +45,8 @@ pub(super) struct BatchOrigin {
     pub(super) tally: Arc<ReportTally>,
     /// The last barrier of the input before the batch.
     pub(super) after: u64,
+    /// The number of the batch in its input, from 0.
+    pub(super) number: u64,
 }
 
 impl SharedBatch {
@@ -77,13 +79,27 @@ impl SharedBatch {
     /// When the batch is malformed, or has an invalid row and the input has `on_invalid: fail`: nothing of its report is
     /// delivered.
     pub(super) fn validate(&self) -> Result<&ValidatedBatch, PluginError> {
-        let validated = self.validated.get_or_init(|| self.validate_once());
+        let validated = self.validated.get_or_init(|| {
+            let validated = self.validate_once();
+            self.add_to_profile(validated.as_ref().ok());
+            validated
+        });
         self.origin.counts.has_invalid_batch.fetch_or(validated.is_err(), Ordering::Relaxed);
         validated.as_ref().map_err(Clone::clone)
     }
 
+    fn add_to_profile(&self, validated: Option<&ValidatedBatch>) {
+        let BatchOrigin { counts, number, .. } = &self.origin;
+        match validated {
+            Some(valid) => {
+                valid.batch.read(|batch| counts.profile.add(*number, Some(batch.select(valid.selection()))));
+            }
+            None => counts.profile.add(*number, None),
+        }
+    }
+
     fn validate_once(&self) -> Result<ValidatedBatch, PluginError> {
-        let BatchOrigin { columns, counts, tally, after } = &self.origin;
+        let BatchOrigin { columns, counts, tally, after, .. } = &self.origin;
         let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
         let (raw, definitions) = std::mem::take(&mut *unvalidated);
         let batch = ValidBatch::new(raw, definitions, Arc::clone(columns));

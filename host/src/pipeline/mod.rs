@@ -55,7 +55,7 @@ pub(crate) use build::{OpenError, open_all};
 pub use build::{OpenPipeline, build, build_replay};
 pub(crate) use clock::after;
 pub use clock::{Clock, SystemClock};
-pub use input::{KindCounts, schema_of_dead_letters};
+pub use input::{FrequentDefinition, KindCounts, schema_of_dead_letters};
 pub use notes::InstanceNote;
 pub(crate) use odd_cells::is_time;
 pub(crate) use opener::new_frame;

@@ -10,7 +10,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Resume, StoredReport};
 use super::build::{AbsentOutput, OpenInput, OpenOutput, OpenPipeline};
 use super::checkpoint::{Checkpoints, Inputs, OutputIds, Unsettled};
 use super::control::Control;
-use super::input::{InputCounts, InputResult, InputThread, with_counts};
+use super::input::{FrequentDefinitions, InputCounts, InputResult, InputThread, with_counts};
 use super::output::OutputWorker;
 use super::pulse::{Pulse, WatchedInput, WatchedOutput};
 use super::queue::Queue;
@@ -32,6 +32,9 @@ pub struct RunResult {
     /// Reports that every output has published, if their inputs were not informed.
     pub settled: Vec<StoredReport>,
 }
+
+/// Number of definitions in the summary.
+const TOP_DEFINITIONS: usize = 20;
 
 /// Runs the pipeline to its end. `stop` ends it early: data already read is delivered, and a later run resumes there.
 /// A replay stores no checkpoints.
@@ -82,7 +85,9 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, watchers: &Watchers) -> (S
     }
     let finished = results.iter().all(|read| read.finished);
     let stopped_idle = finished && results.iter().any(|read| read.stopped_idle);
+    let mut definitions = FrequentDefinitions::default();
     let inputs = results.into_iter().zip(resumed).map(|(read, resumed)| {
+        definitions.merge(read.counts.profile.definitions());
         let mut summary = read.summary;
         summary.resumed = resumed;
         let summary = with_counts(summary, &read.counts);
@@ -92,11 +97,13 @@ pub fn run(mut opened: OpenPipeline, stop: Arc<Stop>, watchers: &Watchers) -> (S
         summary
     });
     let inputs: Vec<_> = inputs.collect();
+    let top_definitions = definitions.top(TOP_DEFINITIONS);
     if inputs.iter().any(|input| input.resumed) {
         record_earlier_failures(&control, &checkpoints.unsettled(), &inputs, &outputs);
     }
     let failed = control.has_failed();
     let mut summary = summarize(inputs, outputs, absent, &control, started);
+    summary.top_definitions = top_definitions;
     if stopped_idle && !failed {
         summary.stopped_idle = true;
         // Single reports and findings failed.

@@ -5,10 +5,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use scanbridge_plugin_api::batch::{AssetView, Column, ColumnType, Columns, FindingView, Schema};
-use scanbridge_plugin_api::model::ReportStart;
+use scanbridge_plugin_api::model::{AssetField, Field, ReportStart};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::finding_identity::{FindingParts, add_asset};
 
 /// A finding that was rejected. As JSON, one line of `dead-letters show --format json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,29 +47,38 @@ impl DeadLetter {
     #[must_use]
     pub fn key(&self) -> Option<u128> {
         let Record { asset, definition, finding, .. } = &self.record;
-        let mut hash = Xxh3::new();
+        let scheme = match text_of(definition, "scheme") {
+            "" => self.report.source.scheme.as_str(),
+            scheme => scheme,
+        };
+        let parts = FindingParts {
+            scheme,
+            id: text_of(definition, "id"),
+            port: text_of(finding, "port").parse().unwrap_or_default(),
+            protocol: text_of(finding, "protocol"),
+            ssl: match text_of(finding, "ssl") {
+                "1" => Some(true),
+                "0" => Some(false),
+                _ => None,
+            },
+            fqdn: text_of(finding, "fqdn"),
+            service: text_of(finding, "service"),
+            instance: text_of(finding, "instance"),
+        };
+        let mut bytes = Vec::new();
+        add_asset(&mut bytes, |field| text_of(asset, AssetField::NAMES[field.index()]));
         if let Stage::Input { .. } = self.stage {
-            let names_asset = ASSET_IDS.iter().chain(&ASSET_NAMES).any(|name| asset.contains_key(*name));
-            if !names_asset || !definition.contains_key("id") {
+            if bytes.is_empty() || parts.id.is_empty() {
                 return None;
             }
             // What is wrong with the row may be what distinguishes it from another one.
-            hash.update(self.reason.as_bytes());
-            hash.update(&[0]);
+            bytes.extend_from_slice(self.reason.as_bytes());
+            bytes.push(0);
         }
-        let mut add = |fields: &BTreeMap<String, String>, names: &[&str]| {
-            for name in names {
-                hash.update(fields.get(*name).map_or("", String::as_str).as_bytes());
-                hash.update(&[0]);
-            }
-        };
-        // Names and addresses of an asset change more often than the ID that its scanner gave it.
-        let has_id = ASSET_IDS.iter().any(|name| asset.contains_key(*name));
-        add(asset, if has_id { &ASSET_IDS } else { &ASSET_NAMES });
-        add(definition, &["scheme", "id"]);
-        add(finding, &["kind", "port", "protocol", "ssl", "service", "fqdn", "instance"]);
-        hash.update(self.report.source.scheme.as_bytes());
-        Some(hash.digest128())
+        parts.add_to(&mut bytes);
+        // A report can have two findings that differ only in this.
+        bytes.extend_from_slice(text_of(finding, "kind").as_bytes());
+        Some(xxh3_128(&bytes))
     }
 
     /// The ID of the dead letter on the command line. It does not change when the finding is rejected again.
@@ -90,9 +101,9 @@ impl DeadLetter {
     }
 }
 
-const ASSET_IDS: [&str; 4] = ["id", "asset_id", "agent_id", "cloud_id"];
-const ASSET_NAMES: [&str; 8] =
-    ["network", "network_id", "address", "ipv6", "dns", "netbios", "fqdn", "hostname"];
+fn text_of<'a>(fields: &'a BTreeMap<String, String>, name: &str) -> &'a str {
+    fields.get(name).map_or("", String::as_str)
+}
 
 /// Where a finding was rejected, with the `id:` of the input or output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,4 +238,100 @@ fn fields<'a>(columns: &[Column], cell: impl Fn(Option<usize>) -> &'a str) -> BT
     let cells =
         columns.iter().enumerate().map(|(index, column)| (column.name.clone(), cell(Some(index)).to_owned()));
     cells.filter(|(_, text)| !text.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, ValidBatch};
+    use scanbridge_plugin_api::model::{DefinitionField, FindingField, FindingKind, Protocol, ReportSource};
+
+    use super::*;
+
+    fn row() -> FindingRow {
+        let mut row = FindingRow::default();
+        row.set_kind(FindingKind::Vulnerability);
+        row.set_port(443);
+        row.set_protocol(Protocol::Tcp);
+        row.set_ssl(true);
+        row.set(FindingField::Service, "https");
+        row.set(FindingField::Fqdn, "www.example.com");
+        row
+    }
+
+    /// Key of the dead letter of this finding, and the bytes by which the comparison of runs knows it.
+    fn identities(asset: &[(AssetField, &str)], finding: &FindingRow) -> (u128, Vec<u8>) {
+        let mut cells = AssetRow::default();
+        asset.iter().for_each(|(field, text)| cells.set(*field, text));
+        let mut definition = DefinitionRow::default();
+        definition.set(DefinitionField::Id, "38170");
+        let mut builder = BatchBuilder::default();
+        let asset = builder.push_asset(&cells, false);
+        let definition = builder.push_definition(&definition);
+        builder.push_finding(asset, definition, finding);
+        let source = ReportSource::new("Qualys", "QualysGuard", "qid");
+        let report = ReportStart::default().with_source(source);
+        let columns = Arc::new(Columns::of_report(&report));
+        let batch = ValidBatch::alone(builder.finish(), Arc::clone(&columns)).unwrap();
+        let mut found = None;
+        batch.read(|batch| {
+            let finding = batch.findings().next().unwrap();
+            let mut bytes = Vec::new();
+            add_asset(&mut bytes, |field| finding.asset().get(field));
+            FindingParts::of(finding).add_to(&mut bytes);
+            let letter = DeadLetter {
+                stage: Stage::Output { output: "siem".to_owned() },
+                run: 1,
+                first: String::new(),
+                time: String::new(),
+                reason: String::new(),
+                attempts: 1,
+                report: ReportRecord::from(&report),
+                record: Record::of(finding, &columns),
+            };
+            found = Some((letter.key().unwrap(), bytes));
+        });
+        found.unwrap()
+    }
+
+    /// A dead letter has the finding as texts, the comparison of runs has it as it is: both know it by the same parts.
+    #[test]
+    fn dead_letter_and_comparison_know_a_finding_by_the_same_parts() {
+        let assets: [&[(AssetField, &str)]; 5] = [
+            &[(AssetField::Address, "192.0.2.1")],
+            &[(AssetField::Address, "192.0.2.1"), (AssetField::Network, "DMZ")],
+            &[(AssetField::Id, "7"), (AssetField::Address, "192.0.2.1")],
+            &[(AssetField::Dns, "www.example.com")],
+            &[(AssetField::CloudId, "i-1")],
+        ];
+        let other = |change: fn(&mut FindingRow)| {
+            let mut row = row();
+            change(&mut row);
+            (row, "vulnerability")
+        };
+        let mut bare = FindingRow::default();
+        bare.set_kind(FindingKind::Service);
+        let findings = [
+            (row(), "vulnerability"),
+            (bare, "service"),
+            other(|row| row.set_port(8443)),
+            other(|row| row.set_ssl(false)),
+            other(|row| row.set_protocol(Protocol::Other("sctp"))),
+            other(|row| row.set(FindingField::Instance, "2")),
+        ];
+        let mut all = Vec::new();
+        for asset in assets {
+            for (number, (finding, kind)) in findings.iter().enumerate() {
+                let (key, mut bytes) = identities(asset, finding);
+                bytes.extend_from_slice(kind.as_bytes());
+                assert_eq!(key, xxh3_128(&bytes), "{asset:?} {number}");
+                assert!(!all.contains(&key), "{asset:?} {number}");
+                all.push(key);
+            }
+        }
+        // What changes between two scans is not part of it.
+        let mut later = row();
+        later.set(FindingField::LastFound, "2026-01-31T12:00:00Z");
+        let renamed = [(AssetField::Id, "7"), (AssetField::Address, "192.0.2.99"), (AssetField::Dns, "new")];
+        assert_eq!(identities(&renamed, &later), identities(assets[2], &row()));
+    }
 }

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use scanbridge_observe::InputState;
 use scanbridge_plugin_api::model::FindingKind;
 
+use super::profile::Profile;
 use crate::pipeline::row_faults::RowFaults;
-use crate::pipeline::summary::{InputSummary, KindSeverityCounts, SEVERITIES};
+use crate::pipeline::summary::{InputSummary, KindSeverityCounts, SEVERITIES, SeverityCounts};
 use crate::pipeline::validate::RowReport;
 
 /// What an input has sent so far.
@@ -18,6 +19,8 @@ pub(in crate::pipeline) struct InputCounts {
     pub(in crate::pipeline) faults: Arc<RowFaults>,
     /// Whether a batch was invalid; its findings are not counted.
     pub(in crate::pipeline) has_invalid_batch: AtomicBool,
+    /// What the findings are about.
+    pub(in crate::pipeline) profile: Profile,
     live: Mutex<LiveInput>,
 }
 
@@ -40,6 +43,7 @@ impl InputCounts {
             findings: Default::default(),
             faults,
             has_invalid_batch: AtomicBool::new(false),
+            profile: Profile::default(),
             live: Mutex::default(),
         }
     }
@@ -73,6 +77,7 @@ impl InputCounts {
 /// Adds the counts of the outputs' threads.
 pub(in crate::pipeline) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets();
+    summary.assets_by_severity = SeverityCounts::of_counts(counts.profile.assets());
     summary.findings_by_severity = counts.findings();
     summary.findings = summary.findings_by_severity.by_kind();
     summary.severities = summary.findings_by_severity.by_severity();

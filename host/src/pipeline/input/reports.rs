@@ -131,7 +131,9 @@ impl<'a> InputWorker<'a> {
             counts: Arc::clone(&self.counts),
             tally: Arc::clone(&report.begin.tally),
             after: self.last_mark,
+            number: self.batches,
         };
+        self.batches += 1;
         let size = size_of_batch(&raw, &self.columns);
         let definitions = self.definitions.resolve(&mut raw, self.columns.schema());
         let definitions = definitions

@@ -98,6 +98,7 @@ impl InputThread {
             report: None,
             since_mark: SinceMark::new(control.stop.now()),
             last_mark: 0,
+            batches: 0,
             unconfirmed: None,
             is_idle: false,
             listed: ReportList::default(),
@@ -139,6 +140,8 @@ pub(super) struct InputWorker<'a> {
     pub(super) report: Option<OpenReport<'a>>,
     pub(super) since_mark: SinceMark,
     pub(super) last_mark: u64,
+    /// Number of batches that were sent.
+    pub(super) batches: u64,
     /// What `stored` must report to the input, and the time of the next attempt.
     pub(super) unconfirmed: Option<(Stored, Instant)>,
     /// Whether the input has nothing to read now.

@@ -27,6 +27,8 @@ pub struct InputSummary {
     pub(in crate::pipeline) complete: u64,
     /// Assets in them.
     pub assets: u64,
+    /// Assets in them by the highest severity of their findings; 0 also for assets without findings.
+    pub assets_by_severity: SeverityCounts,
     /// Findings in them.
     pub findings: KindCounts,
     /// Findings in them by severity.

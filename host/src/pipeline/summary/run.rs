@@ -13,6 +13,7 @@ use super::output::OutputSummary;
 use crate::compare::Compared;
 use crate::config::{InputInstance, OutputInstance, Pipeline};
 use crate::exit_code::{INTERRUPTED, exit_code};
+use crate::pipeline::FrequentDefinition;
 
 /// Result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,6 +45,8 @@ pub struct Summary {
     pub outputs: Vec<OutputSummary>,
     /// The failures, in the order in which they happened.
     pub failures: Vec<Failure>,
+    /// The most frequent definitions of vulnerabilities, at most 20, over all inputs.
+    pub top_definitions: Vec<FrequentDefinition>,
     /// Its findings against those of the last run; `None` if they were not compared.
     pub compared: Option<Compared>,
     /// Duration.
@@ -63,10 +66,12 @@ impl Serialize for Summary {
             inputs: &'a [InputSummary],
             outputs: &'a [OutputSummary],
             failures: &'a [Failure],
+            top_definitions: &'a [FrequentDefinition],
             compared: Option<Compared>,
             elapsed_ms: u64,
         }
         let Self { head, status, interrupted, inputs, outputs, failures, compared, .. } = self;
+        let top_definitions = &self.top_definitions;
         let (schema, exit_code) = (Head::SCHEMA, self.exit_code());
         let elapsed_ms = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX);
         let (status, interrupted, compared) = (*status, *interrupted, *compared);
@@ -79,6 +84,7 @@ impl Serialize for Summary {
             inputs,
             outputs,
             failures,
+            top_definitions,
             compared,
             elapsed_ms,
         }
@@ -98,6 +104,7 @@ impl Summary {
             inputs: Vec::new(),
             outputs: Vec::new(),
             failures,
+            top_definitions: Vec::new(),
             compared: None,
             elapsed: Duration::ZERO,
         }
@@ -144,6 +151,8 @@ impl Summary {
         self.outputs.extend(other.outputs);
         self.failures.extend(other.failures);
         self.elapsed += other.elapsed;
+        // Those of one part are not those of the whole.
+        self.top_definitions.clear();
         self
     }
 

@@ -17,6 +17,8 @@ pub fn summary_schema() -> Value {
         "inputs": list(input(), "Inputs, in the order of the pipeline file."),
         "outputs": list(output(), "Outputs, in the order of the pipeline file."),
         "failures": list(failure(), "Failures, in the order in which they happened."),
+        "top_definitions": list(definition(), "The most frequent definitions of confirmed and potential vulnerabilities, \
+                                               at most 20."),
         "compared": compared(),
         "elapsed_ms": count("Duration, in milliseconds."),
     })));
@@ -50,6 +52,8 @@ fn input() -> Value {
         "plugin": text("Name of the plugin."),
         "reports": count("Reports that were read, completely or in part."),
         "assets": count("Assets in them."),
+        "assets_by_severity": by_severity("Assets in them, by the highest severity of their findings; 0 also without \
+                                           findings."),
         "findings": by_kind("Valid findings in them, by kind."),
         "severities": by_severity("Valid findings in them, by severity; 0 also without a severity."),
         "findings_by_severity": by_kind_and_severity(),
@@ -68,6 +72,17 @@ fn input() -> Value {
         "notes": list(note(), "Notes of the plugin."),
     });
     closed(object(fields), &["metrics", "notes"])
+}
+
+fn definition() -> Value {
+    let fields = json!({
+        "scheme": text("Scheme of the ID, for example `qid`."),
+        "id": text("ID of the definition."),
+        "title": text("Title of the definition; a long one is truncated."),
+        "findings": count("Confirmed and potential vulnerabilities with it."),
+        "lack": count("Number of findings that this count may lack; 0 unless a run has more than 8,192 definitions."),
+    });
+    closed(object(fields), &[])
 }
 
 fn compared() -> Value {

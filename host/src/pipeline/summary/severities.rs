@@ -14,6 +14,10 @@ pub(in crate::pipeline) const SEVERITIES: usize = 6;
 pub struct SeverityCounts([u64; SEVERITIES]);
 
 impl SeverityCounts {
+    pub(in crate::pipeline) fn of_counts(counts: [u64; SEVERITIES]) -> Self {
+        Self(counts)
+    }
+
     /// Number of findings of this severity; 0 for a severity above 5.
     #[must_use]
     pub fn of(&self, severity: usize) -> u64 {

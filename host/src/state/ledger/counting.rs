@@ -3,7 +3,7 @@
 
 use redb::{ReadableTable, WriteTransaction};
 
-use super::tables::{DEAD_LETTER_ENDS, DEAD_LETTER_KEYS, DEAD_LETTERS, to_json};
+use super::tables::{DEAD_LETTER_ENDS, DEAD_LETTER_KEYS, DEAD_LETTERS, EARLIER_KEYS, to_json};
 use super::{Ledger, StateError};
 use crate::state::checkpoint::DeadLetterEnd;
 use crate::state::dead_letter::DeadLetter;
@@ -101,7 +101,8 @@ fn merge_letters(
 }
 
 impl Ledger {
-    /// Merges the dead letters of a ledger of an earlier release, which has one for each rejection.
+    /// Merges the dead letters of a ledger of an earlier release, which has one for each rejection, or knows findings by
+    /// other keys.
     pub(super) fn merge_earlier_letters(&self) -> Result<(), StateError> {
         let ends = self.dead_letter_ends()?;
         self.change(|transaction| {
@@ -110,6 +111,7 @@ impl Ledger {
                 count_letters(transaction, output, *number)?;
             }
             transaction.open_table(DEAD_LETTER_KEYS)?;
+            transaction.delete_table(EARLIER_KEYS)?;
             Ok(())
         })
     }

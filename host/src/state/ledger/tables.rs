@@ -41,6 +41,9 @@ pub(super) const DEAD_LETTERS: TableDefinition<'static, (&'static str, u64), &'s
 /// The numbers of the dead letters that count, by output and [`DeadLetter::key`](crate::state::DeadLetter::key). Added
 /// later: [`Ledger::open`](super::Ledger::open) adds it to older ledgers.
 pub(super) const DEAD_LETTER_KEYS: TableDefinition<'static, (&'static str, u128), u64> =
+    TableDefinition::new("finding_keys");
+/// The same with the keys of an earlier rule. [`Ledger::open`](super::Ledger::open) replaces it.
+pub(super) const EARLIER_KEYS: TableDefinition<'static, (&'static str, u128), u64> =
     TableDefinition::new("dead_letter_keys");
 /// The last dead letter of each output or input that counts.
 pub(super) const DEAD_LETTER_ENDS: Bytes = TableDefinition::new("dead_letter_ends");

@@ -5,10 +5,12 @@ use std::fs;
 use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
 
 use super::history::MAX_RUNS;
+use super::tables::EARLIER_KEYS;
 use super::*;
 use crate::state::{
-    AheadReport, Checkpoint, DayCounts, DeadLetterEnd, EndOfRun, Fingerprint, InvalidOfReport, LetterFilter,
-    Missed, OutputCounts, OutputState, ReportRecord, RunRecord, RunState, SentReport, SinceCheckpoint,
+    AheadReport, Checkpoint, DayCounts, DeadLetter, DeadLetterEnd, EndOfRun, Fingerprint, InvalidOfReport,
+    LetterFilter, Missed, OutputCounts, OutputState, Record, ReportRecord, RunRecord, RunState, SentReport,
+    SinceCheckpoint, Stage,
 };
 
 fn run(number: u64, state: RunState) -> RunRecord {
@@ -363,4 +365,44 @@ fn discarding_an_interruption_keeps_everything_else() {
     assert_eq!(ledger.dead_letter_end("siem").unwrap().number, 2);
     assert_eq!(ledger.unconfirmed().unwrap().len(), 1);
     assert!(!ledger.discard_checkpoint().unwrap());
+}
+
+/// The keys by which a ledger of an earlier release knows findings have another form. They are made again.
+#[test]
+fn keys_of_an_earlier_rule_are_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    let letter = DeadLetter {
+        stage: Stage::Output { output: "siem".to_owned() },
+        run: 1,
+        first: String::new(),
+        time: "2026-01-31T12:00:00Z".to_owned(),
+        reason: "too long".to_owned(),
+        attempts: 1,
+        report: ReportRecord::default(),
+        record: Record::default(),
+    };
+    let key = letter.key().unwrap();
+    let reject = |ledger: &Ledger, number: u64| {
+        ledger.write_dead_letters("siem", number, &[letter.to_json()]).unwrap();
+        ledger.remove_dead_letters("siem", 0, number, &LetterFilter::default()).unwrap();
+    };
+    let ledger = ledger_with_run(&path);
+    reject(&ledger, 1);
+    assert!(ledger.size_of_letter("siem", key).unwrap() > 0);
+    ledger
+        .change(|transaction| {
+            transaction.delete_table(DEAD_LETTER_KEYS)?;
+            transaction.open_table(EARLIER_KEYS)?.insert(("siem", 42), 1)?;
+            Ok(())
+        })
+        .unwrap();
+    drop(ledger);
+
+    let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
+    assert!(ledger.size_of_letter("siem", key).unwrap() > 0);
+    assert!(!ledger.has_table(EARLIER_KEYS.name()).unwrap());
+    reject(&ledger, 2);
+    let counts = ledger.dead_letter_counts().unwrap();
+    assert_eq!((counts.len(), counts[0].letters), (1, 1), "the finding has one dead letter");
 }

@@ -29,12 +29,12 @@ impl Leftover {
     }
 
     /// Adds to an error of the disk what was written so far, and what becomes of it.
-    pub(crate) fn explain(&self, error: PluginError, fate: Fate) -> PluginError {
+    pub(crate) fn explain(&self, error: PluginError, next: Disposition) -> PluginError {
         if error.kind != ErrorKind::Io {
             return error;
         }
         let before = error.hint.as_ref().map(|hint| format!("{hint}; ")).unwrap_or_default();
-        error.with_hint(format!("{before}{self} {fate}"))
+        error.with_hint(format!("{before}{self} {next}"))
     }
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Leftover {
 
 /// What happens to a part file after the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Disposition {
     /// Nothing of the report is committed.
     Removed,
     /// A part of the report is committed.
@@ -61,7 +61,7 @@ pub(crate) enum Fate {
     Published,
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for Disposition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Removed => {

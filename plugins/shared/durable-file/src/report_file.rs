@@ -15,7 +15,7 @@ use scanbridge_plugin_api::{
 use crate::direct::{Direct, is_direct};
 use crate::disk;
 use crate::failure::{almost_full, cannot_create, folder_of, not_known_safe, refuse_existing};
-use crate::leftover::{Fate, Leftover};
+use crate::leftover::{Disposition, Leftover};
 use crate::lock::Lock;
 use crate::name::{NameTemplate, name_of, piece_path};
 use crate::publication::{highest_number, publish, remove_parts};
@@ -375,23 +375,23 @@ impl ReportFile {
     }
 
     fn explain(&mut self, error: PluginError, path: &Path, parts: &Parts) -> PluginError {
-        let fate = if parts.number > self.committed { Fate::Removed } else { Fate::Continued };
+        let next = if parts.number > self.committed { Disposition::Removed } else { Disposition::Continued };
         self.is_explained = true;
         match Leftover::find(path, parts) {
-            Some(leftover) => leftover.explain(error, fate),
+            Some(leftover) => leftover.explain(error, next),
             None => error,
         }
     }
 
     /// The parts that stay for a later run.
-    fn kept(&self) -> Option<(Leftover, Fate)> {
-        let (report, fate) = match &self.record.stage {
-            Stage::Open(report) => (report, Fate::Continued),
-            Stage::Sealed(report) if self.is_stage_committed => (report, Fate::Published),
-            Stage::Sealed(report) => (report, Fate::Continued),
+    fn kept(&self) -> Option<(Leftover, Disposition)> {
+        let (report, next) = match &self.record.stage {
+            Stage::Open(report) => (report, Disposition::Continued),
+            Stage::Sealed(report) if self.is_stage_committed => (report, Disposition::Published),
+            Stage::Sealed(report) => (report, Disposition::Continued),
             Stage::Idle | Stage::Withdrawn => return None,
         };
-        Some((Leftover::find(&self.name.beside(&report.name), &report.parts)?, fate))
+        Some((Leftover::find(&self.name.beside(&report.name), &report.parts)?, next))
     }
 
     /// Whether a report could be written now, without writing anything: for [`Output::check`].
@@ -486,8 +486,8 @@ impl Drop for ReportFile {
             // The next run removes what stays.
             let _ = remove_parts(folder_of(&self.target.path), &self.record.touched, self.committed);
         }
-        if let Some((leftover, fate)) = self.kept().filter(|_| !self.is_explained) {
-            info!("{leftover} {fate}");
+        if let Some((leftover, next)) = self.kept().filter(|_| !self.is_explained) {
+            info!("{leftover} {next}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The summary of a run: its fields, its formats, and when it is printed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Stdio;
 use std::thread::sleep;
@@ -10,6 +11,7 @@ use scanbridge_bench::generator::{Extent, Format, Shape};
 use scanbridge_doubles::syslog_sink::SyslogSink;
 use serde_json::{Value, json};
 
+use crate::csv::Table;
 use crate::installation::project_file;
 use crate::json_schema::assert_valid;
 use crate::sandbox::{CSV, Outcome, Sandbox, pipeline};
@@ -228,4 +230,55 @@ fn empty_folder_gives_no_warning_where_files_are_moved() {
     };
     assert_eq!(run("-q"), "");
     assert!(run("--no-progress").contains("no new reports"));
+}
+
+/// F-147: the summary says what the findings were about, and agrees with what the outputs got.
+#[test]
+fn definitions_and_assets_agree_with_what_was_delivered() {
+    let sandbox = Sandbox::new();
+    for report in ["examples/reports/scan.xml", "examples/reports/template.xml"] {
+        let sheet = "{ id: sheet, plugin: CSV, with: { path: a.csv, columns: [asset.address, definition.qid, \
+                     definition.title, finding.kind, finding.severity] } }";
+        let path = format!("path: {:?}", project_file(report));
+        let summary = sandbox.run(&pipeline(&path, &[sheet])).expect_code(0).summary();
+        let table = Table::parse(&sandbox.read("a.csv"));
+        let column = |name: &str| table.column(name);
+        let (mut definitions, mut highest) = (BTreeMap::<&str, u64>::new(), BTreeMap::<&str, u64>::new());
+        for (row, kind) in column("finding.kind").into_iter().enumerate() {
+            let severity = column("finding.severity")[row].parse().unwrap_or(0);
+            let asset = highest.entry(column("asset.address")[row]).or_default();
+            *asset = severity.max(*asset);
+            if ["vulnerability", "potential"].contains(&kind) {
+                *definitions.entry(column("definition.qid")[row]).or_default() += 1;
+            }
+        }
+        let top = summary["top_definitions"].as_array().unwrap();
+        assert_eq!(top.len(), definitions.len().min(20), "{summary:#}");
+        let mut last = u64::MAX;
+        for definition in top {
+            let findings = definition["findings"].as_u64().unwrap();
+            assert_eq!(findings, definitions[definition["id"].as_str().unwrap()], "{definition}");
+            assert_eq!((&definition["scheme"], &definition["lack"]), (&json!("qid"), &json!(0)));
+            assert!(
+                findings <= last
+                    && column("definition.title").contains(&definition["title"].as_str().unwrap())
+            );
+            last = findings;
+        }
+        let input = &summary["inputs"][0];
+        for severity in 0..6 {
+            let mut expected = highest.values().filter(|highest| **highest == severity).count() as u64;
+            if severity == 0 {
+                // Assets without a finding are in no row.
+                expected += input["assets"].as_u64().unwrap() - highest.len() as u64;
+            }
+            assert_eq!(input["assets_by_severity"][severity.to_string()], expected, "{severity}: {input:#}");
+        }
+    }
+    let shown = Outcome::of(
+        sandbox.host(&["state", "show", "pipeline.yaml", "--state-dir", "state"]).output().unwrap(),
+    );
+    let shown = shown.expect_code(0).stdout;
+    assert!(shown.contains("most frequent vulnerabilities of the last run:"), "{shown}");
+    assert!(shown.contains("assets of the last run by their highest severity: "), "{shown}");
 }
