@@ -19,7 +19,11 @@ impl Supervisor {
         let (Some(process), Some(current)) = (&mut entry.process, &entry.view.current) else {
             return Reply::problem(503, &format!("pipeline `{name}` is not running"), "");
         };
-        let ids: BTreeSet<String> = current.outputs.iter().map(|output| output.id.clone()).collect();
+        let mut ids: BTreeSet<String> = current.outputs.iter().map(|output| output.id.clone()).collect();
+        // The run has just started.
+        if ids.is_empty() {
+            ids.extend(entry.view.totals.outputs.keys().cloned());
+        }
         let is_asked = |id: &&String| query.output.as_ref().is_none_or(|output| output == *id);
         let outputs: BTreeSet<String> = ids.iter().filter(is_asked).cloned().collect();
         if outputs.is_empty() {

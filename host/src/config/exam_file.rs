@@ -31,6 +31,8 @@ pub(crate) struct ExamPlugin {
     pub(crate) options: Map<String, Value>,
     /// Values of secret options.
     pub(crate) secrets: Vec<String>,
+    /// The command of its peer.
+    pub(crate) peer: Option<String>,
     /// Outputs: where the records are found.
     pub(crate) delivered: Option<DeliveredRecords>,
     /// Inputs: the file or directory of complete reports.
@@ -116,8 +118,8 @@ impl Checker<'_> {
             return None;
         };
         let known: &[&str] = match kind {
-            PluginKind::Input => &["with", "samples", "truncated", "changed", "expect"],
-            PluginKind::Output => &["with", "delivered"],
+            PluginKind::Input => &["with", "peer", "samples", "truncated", "changed", "expect"],
+            PluginKind::Output => &["with", "peer", "delivered"],
         };
         let owner = format!("{} `{name}`", kind.word());
         let fields = Fields::read(&mut self.collector, &entry.value, &owner, known, |key| {
@@ -149,6 +151,7 @@ impl Checker<'_> {
             let path = checker.text(fields.get(key)?, key)?.text;
             Some(folder.join(path))
         };
+        exam.peer = fields.get("peer").and_then(|node| Some(self.text(node, "peer")?.text));
         exam.samples = file(self, "samples");
         exam.truncated = file(self, "truncated");
         exam.changed = file(self, "changed");

@@ -1,5 +1,5 @@
-//! The reports that the exam sends to outputs. Each finding is unique by the address of its asset and the ID of its
-//! definition, so that records can be compared.
+//! The reports that the exam sends to outputs. Each finding is unique by the address of its asset, the ID of its
+//! definition and its port, so that records can be compared.
 
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ const FINDINGS: [u32; 7] = [3, 1, 4, 17, 2, 5, 3];
 /// The number, on its asset, of the finding without a port, and of the one with a long title.
 const NO_PORT: u32 = 4;
 const LONG_TITLE: u32 = 5;
+/// The number, on its asset, of the finding with the definition of the finding before, at another port.
+const SECOND_PORT: u32 = 9;
 
 /// Numbers of findings of the assets of a report.
 fn assets(report: u32) -> &'static [u32] {
@@ -158,6 +160,7 @@ fn text(report: u32, asset: u32, usual: &str) -> &str {
 }
 
 fn definition_row(report: u32, asset: u32, within: u32) -> DefinitionRow {
+    let within = if within == SECOND_PORT { within - 1 } else { within };
     let mut row = DefinitionRow::default();
     row.set(DefinitionField::Id, &format!("{}", 1000 + report * 1000 + asset * 50 + within));
     let mut title = format!("Finding {within} of asset {asset}");

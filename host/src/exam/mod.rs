@@ -8,6 +8,7 @@ mod checks;
 mod child;
 mod job;
 mod material;
+mod peer;
 mod process;
 mod report;
 mod run;

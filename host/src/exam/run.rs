@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::checks::{general, input, output};
 use super::report::{Checked, Finding, GENERAL, INPUT, OUTPUT, PluginReport, Report, not_examined};
-use super::sinks;
 use super::subject::{Exam, Request, Seen, Subject};
 use crate::config::{ExamPlugin, Problems, read_exam};
 use crate::plugins::{FilePermissionCheck, Library};
@@ -61,14 +60,7 @@ pub(crate) fn examine(request: &Request) -> Result<Outcome, Refused> {
     let described = exam.describe()?;
     let descriptors = general::descriptors(&described);
     let file = match &request.config {
-        Some(path) => {
-            let prepare = |text: &str| {
-                text.replace("{dir}", sinks::DIR)
-                    .replace("{tcp}", &exam.sinks.tcp())
-                    .replace("{http}", &exam.sinks.http())
-            };
-            read_exam(path, &descriptors, prepare).map_err(Refused::Config)?
-        }
+        Some(path) => read_exam(path, &descriptors, |text| exam.in_text(text)).map_err(Refused::Config)?,
         None => Vec::new(),
     };
     let mut report = Report::default();
@@ -109,6 +101,7 @@ fn examine_plugin(
         return PluginReport { kind, name: name.to_owned(), checks };
     };
     let mut subject = Subject { kind, descriptor, exam: settings, seen: Seen::default() };
+    exam.end_peer();
     let mut results = vec![("G1", description)];
     // G5 first: a plugin whose calls do not return would make every later check take minutes.
     for id in ["G5", "G2", "G6", "G7", "G8", "G4", "G3"] {

@@ -201,7 +201,12 @@ pub(super) fn delivered(
     match records {
         DeliveredRecords::Path(path) => {
             let files = files(&PathBuf::from(in_dir(path, dir)))?;
-            Ok(files.values().flat_map(|content| lines(content)).collect())
+            let mut records = Vec::new();
+            for (number, content) in files.values().enumerate() {
+                records.extend((number > 0).then(|| NEXT_FILE.to_owned()));
+                records.extend(lines(content));
+            }
+            Ok(records)
         }
         DeliveredRecords::Command(command) => {
             let command = in_dir(command, dir);
@@ -249,10 +254,13 @@ pub(super) fn in_dir(text: &str, dir: &Path) -> String {
     text.replace(DIR, &dir.display().to_string())
 }
 
+/// Between the records of two files: which records are in one file matters, the names of the files do not.
+pub(super) const NEXT_FILE: &str = "(the next file)";
+
 /// Stands for `{dir}` while the exam file is checked: an absolute path that is nowhere else.
 pub(super) const DIR: &str = "/scanbridge-exam-directory";
 
-fn lines(content: &[u8]) -> Vec<String> {
+pub(super) fn lines(content: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(content);
     text.lines().map(str::to_owned).collect()
 }

@@ -11,6 +11,7 @@ use scanbridge_plugin_api::{Descriptor, LocalCheck, PluginKind, Purpose, ReportK
 use serde_json::{Map, Value};
 
 use super::job::{Call, Instance, Job, Kill, Step};
+use super::peer::Peer;
 use super::process::{self, Ended, Trace};
 use super::report::{Checked, Finding, not_examined};
 use super::sinks::{self, Sinks};
@@ -34,7 +35,8 @@ pub(super) struct Exam<'a> {
     pub(super) request: &'a Request,
     library: PathBuf,
     scratch: Scratch,
-    pub(super) sinks: Sinks,
+    sinks: Sinks,
+    peer: Peer,
     /// Number of directories so far.
     spaces: usize,
     started: Instant,
@@ -105,7 +107,39 @@ impl<'a> Exam<'a> {
     /// When a directory or a sink cannot be made.
     pub(super) fn new(request: &'a Request, library: PathBuf) -> io::Result<Self> {
         let (scratch, sinks) = (Scratch::create()?, Sinks::start()?);
-        Ok(Self { request, library, scratch, sinks, spaces: 0, started: Instant::now() })
+        let peer = Peer::new(&scratch.0)?;
+        Ok(Self { request, library, scratch, sinks, peer, spaces: 0, started: Instant::now() })
+    }
+
+    /// The text of an exam file with the placeholders replaced; `{dir}` by a marker.
+    pub(super) fn in_text(&self, text: &str) -> String {
+        let text = text.replace("{dir}", sinks::DIR).replace("{tcp}", &self.sinks.tcp());
+        self.peer.in_text(&text.replace("{http}", &self.sinks.http()))
+    }
+
+    /// What the listeners and the peer have received since the last fresh directory, when all connections are closed.
+    pub(super) fn received(&self) -> Vec<String> {
+        let mut received = self.sinks.lines();
+        received.extend(self.peer.received());
+        received
+    }
+
+    /// Whether the plugin has sent anything. Requests of an input to its peer do not count.
+    pub(super) fn has_sent(&self, subject: &Subject<'_>) -> bool {
+        !self.sinks.is_silent() || subject.kind == PluginKind::Output && !self.peer.received().is_empty()
+    }
+
+    /// Ends the peer of the last plugin.
+    pub(super) fn end_peer(&mut self) {
+        self.peer.stop();
+    }
+
+    /// Starts the peer again, if the plugin has one.
+    pub(super) fn restart_peer(&mut self, subject: &Subject<'_>, space: &Space) -> Checked {
+        match &subject.exam.peer {
+            Some(command) => self.peer.start(command, &space.dir(0)).map_err(Finding::NotExamined),
+            None => Ok(()),
+        }
     }
 
     /// Describes the plugins of the library in a child process.
@@ -163,6 +197,7 @@ impl<'a> Exam<'a> {
             self.copy_samples(subject, source, &space, instance)?;
         }
         self.sinks.reset(&space.dir(0));
+        self.restart_peer(subject, &space)?;
         Ok(space)
     }
 

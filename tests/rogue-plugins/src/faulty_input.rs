@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch2, RowIndex};
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart, Severity,
+    AssetField, DefinitionField, FindingField, FindingKind, ReportDetail, ReportEnd, ReportSource,
+    ReportStart, Severity,
 };
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, Outcome, PluginError,
@@ -79,6 +80,9 @@ const FAULTS: &[&str] = &[
     "keeps-a-file-of-its-own",
     "marks-delivered-files",
     "ignores-named-reports",
+    "drops-other-on-resume",
+    "drops-details-on-resume",
+    "other-ids-in-each-run",
 ];
 
 impl Input for Faulty {
@@ -132,11 +136,18 @@ impl Input for Faulty {
         let Some(report) = &mut self.report else { return Ok(Step::finished()) };
         if !std::mem::replace(&mut report.begun, true) {
             let vendor = if is("no-vendor") { "" } else { "Example" };
-            let start = ReportStart::default()
+            let continued = report.place.assets > 0;
+            let mut start = ReportStart::default()
+                .with_details(vec![ReportDetail::new("option", "value")])
                 .with_path(report.place.path.display().to_string())
                 .with_revision(report.place.revision.clone())
                 .with_source(ReportSource::new(vendor, "Faulty", "faulty"));
-            let continued = report.place.assets > 0;
+            if continued && is("drops-details-on-resume") {
+                start.details.clear();
+            }
+            if is("other-ids-in-each-run") {
+                start.id = format!("{:?}", std::time::SystemTime::now());
+            }
             return Ok(if continued { Step::report_continued(start) } else { Step::report_start(start) });
         }
         if is("finishes-inside-a-report") && report.place.assets > 0 {
@@ -247,6 +258,8 @@ impl Report {
             let continued = fault == "position-inside-an-asset";
             push(&mut batch, &address, &ids, continued, fault);
         }
+        let resumes = self.place.before > 0;
+        let fault = if fault == "drops-other-on-resume" && !resumes { "none" } else { fault };
         while !batch.is_full() && self.place.assets < self.assets.len() {
             let (address, mut ids) = self.assets[self.place.assets].clone();
             let is_first = batch.is_empty();
@@ -299,6 +312,9 @@ impl Place {
 fn push(batch: &mut BatchBuilder, address: &str, ids: &[String], continued: bool, fault: &str) {
     let mut asset = AssetRow::default();
     asset.set(AssetField::Address, if fault == "invalid-address" { "10.0.0.999" } else { address });
+    if fault != "drops-other-on-resume" {
+        asset.append_item(AssetField::Other, "owner\tteam 1");
+    }
     let asset: RowIndex = batch.push_asset(&asset, continued);
     for id in ids {
         let mut definition = DefinitionRow::default();

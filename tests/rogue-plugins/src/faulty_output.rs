@@ -28,6 +28,12 @@ struct Faulty {
     /// The length of the part when this instance was opened.
     before: u64,
     part: Option<File>,
+    /// Address and definition of the last finding.
+    last: String,
+    /// Whether the next call of `write` repeats rows.
+    retries: bool,
+    /// Lines that are still to be written.
+    later: String,
 }
 
 /// The content of the receipt.
@@ -70,6 +76,9 @@ const FAULTS: &[&str] = &[
     "writes-in-render",
     "renders-every-other",
     "renders-nothing-without-a-reason",
+    "merges-findings-of-a-definition",
+    "drops-retried-rows",
+    "loses-the-last-batch-when-reopened",
     // The last two are correct.
     "alive-in-close",
     "uses-a-thread-local",
@@ -108,6 +117,9 @@ impl Output for Faulty {
             state: State::default(),
             before: 0,
             part: None,
+            last: String::new(),
+            retries: false,
+            later: String::new(),
         };
         if output.is("writes-in-open") && open.purpose() == Purpose::Check {
             fs::write(output.path.with_extension("tried"), "").map_err(io)?;
@@ -152,6 +164,15 @@ impl Output for Faulty {
             println!("a batch of {} findings", batch.finding_count());
         }
         let (mut text, mut written) = (String::new(), Written::default());
+        if self.is("drops-retried-rows") {
+            self.retries = !self.retries && batch.finding_count() > 4;
+            if self.retries {
+                return Ok(written.with_retry(batch.findings().map(|finding| finding.row()).collect()));
+            }
+            if batch.finding_count() > 4 {
+                return Ok(written);
+            }
+        }
         let findings: Vec<FindingView<'_>> = if self.is("ignores-the-selection") {
             (0..).map_while(|row| batch.finding(row)).collect()
         } else {
@@ -177,6 +198,12 @@ impl Output for Faulty {
             {
                 continue;
             }
+            let key = format!("{} {}", finding.asset().address(), definition.id());
+            if std::mem::replace(&mut self.last, key) == self.last
+                && self.is("merges-findings-of-a-definition")
+            {
+                continue;
+            }
             let title = definition.get(DefinitionField::Title).replace(|c: char| c.is_control(), " ");
             text += &format!("{} {} {title}", finding.asset().address(), definition.id());
             if let Some(note) = batch.column("exam:note").filter(|_| self.is("splits-at-own-columns")) {
@@ -185,6 +212,9 @@ impl Output for Faulty {
             text.push('\n');
         }
         written.bytes = text.len() as u64 + u64::from(self.is("false-byte-count"));
+        if self.is("loses-the-last-batch-when-reopened") && self.before > 0 {
+            text = std::mem::replace(&mut self.later, text);
+        }
         self.append(text)?;
         Ok(written)
     }

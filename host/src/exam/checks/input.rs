@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use scanbridge_plugin_api::{ErrorKind, Position, Resumes};
 
 use super::reading::{Reading, capabilities, path, read_all};
-use super::runs::compare_exact;
+use super::runs::{compare_exact, when};
 use super::sources;
 use crate::exam::job::{ReadBatch, ReadEvent, Resume, Step};
 use crate::exam::process::Trace;
@@ -227,6 +227,11 @@ fn interrupted(
     let mut readings = traces.iter().map(Reading::of);
     let first = readings.next().unwrap_or_else(|| Ok(Reading::default())).map_err(in_context)?;
     let read = readings.try_fold(first, |read, rest| Ok(read.resumed_by(rest?))).map_err(in_context)?;
+    if let Some(field) = &read.changed_field {
+        return Err(in_context(Finding::Failed(format!(
+            "the report is continued, but its start has another `{field}` than before"
+        ))));
+    }
     compare_exact(&complete.lines(), &read.lines()).map_err(in_context)
 }
 
@@ -256,10 +261,15 @@ fn batches(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
     let flat = |reading: &Reading| -> Vec<String> {
         reading.reports.iter().flat_map(|report| report.findings.iter().cloned()).collect()
     };
-    match compare_exact(&flat(&first), &flat(&second)) {
-        Err(Finding::Failed(how)) => failed(format!("two runs over the same samples differ: {how}")),
-        other => other,
-    }
+    let differ = || "two runs over the same samples differ".to_owned();
+    compare_exact(&flat(&first), &flat(&second)).map_err(when(differ))?;
+    // The same files, of which nothing was stored.
+    let space = exam.fresh(subject)?;
+    let steps = [Step::Open(Resume::Fresh), Step::Read { positions: None }, Step::Die];
+    let first = exam.run(subject, &space, calls(steps), Setup::default())?;
+    let second = read_all(exam, subject, &space, Resume::Fresh)?;
+    compare_exact(&Reading::of(&first)?.keys(), &Reading::of(&second)?.keys())
+        .map_err(when(|| "a report has another key when the same source is read again".to_owned()))
 }
 
 fn changed(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
@@ -286,6 +296,7 @@ fn changed(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
         return failed("two runs over the same samples give different positions");
     };
     exam.copy_samples(subject, Some(&changed), &space, 0)?;
+    exam.restart_peer(subject, &space)?;
     let second = read_all(exam, subject, &space, Resume::From(position))?;
     if second.returned().any(|(_, returned)| returned.error.is_some()) {
         return Ok(()); // Refused.

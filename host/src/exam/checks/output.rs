@@ -254,10 +254,25 @@ fn begun_again(exam: &mut Exam<'_>, subject: &mut Subject<'_>, normal: &Undistur
         };
         resumed(exam, subject, &space, rest, &expected, resume).map_err(when(|| how.to_owned()))?;
     }
+    skipped(exam, subject, resume)?;
     if normal.capabilities.partial == Partial::Adds {
         partial(exam, subject, resume)?;
     }
     Ok(())
+}
+
+/// A run resumes after report 0, and does not send report 1, which was published before.
+fn skipped(exam: &mut Exam<'_>, subject: &mut Subject<'_>, resume: Continues) -> Checked {
+    let whole = |report| report_steps(report, 0, &mut Random(12), resume);
+    let (_, expected, _) = delivered(exam, subject, run_of([whole(0), whole(2)].concat()))?;
+    let receipt = if resume == Continues::None { Resume::Fresh } else { Resume::Last };
+    let mut steps = run_of(whole(0));
+    steps.push(Step::Open(receipt));
+    steps.extend(whole(2));
+    steps.push(Step::Close);
+    let (_, records, _) = delivered(exam, subject, steps)?;
+    compare(resume, &expected, &records)
+        .map_err(when(|| "a run was resumed after a report, and the next report was skipped".to_owned()))
 }
 
 fn partial(exam: &mut Exam<'_>, subject: &mut Subject<'_>, resume: Continues) -> Checked {

@@ -38,6 +38,8 @@ pub(super) struct Reading {
     pub(super) refused: Vec<String>,
     /// Whether the input has finished.
     pub(super) finished: bool,
+    /// A field of a report's start that is another one when the report is continued.
+    pub(super) changed_field: Option<String>,
 }
 
 impl Reading {
@@ -100,6 +102,12 @@ impl Reading {
         for (index, report) in rest.reports.into_iter().enumerate() {
             match self.reports.last_mut().filter(|last| index == 0 && last.complete.is_none()) {
                 Some(last) if report.continued => {
+                    let changed = |(name, value): (&String, &Value)| {
+                        (report.start[name] != *value).then(|| name.clone())
+                    };
+                    let fields = last.start.as_object();
+                    let changed = fields.and_then(|fields| fields.iter().find_map(changed));
+                    self.changed_field = self.changed_field.take().or(changed);
                     last.findings.extend(report.findings);
                     (last.complete, last.reason) = (report.complete, report.reason);
                 }
@@ -109,6 +117,15 @@ impl Reading {
             }
         }
         self
+    }
+
+    /// What identifies each report in later runs.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let key = |report: &Report| {
+            let fields = ["id", "path", "time", "revision"];
+            fields.map(|name| format!("{name}: {}", report.start[name])).join(", ")
+        };
+        self.reports.iter().map(key).collect()
     }
 
     /// Only the last report, and its key in a run with this directory.

@@ -115,7 +115,7 @@ pub(in crate::exam) fn records_of(
     space: &Space,
     instance: usize,
 ) -> Result<Vec<String>, Finding> {
-    let received = exam.sinks.lines();
+    let received = exam.received();
     match &subject.exam.delivered {
         None => Ok(received),
         Some(records) => {

@@ -70,7 +70,23 @@ impl UnderTest for OutputUnderTest {
                 let written = self.side.with("write", move |output| {
                     let mut selection = Selection::default();
                     selection.findings = (every > 1).then_some(&selected);
-                    output.write(&batch, selection, number)
+                    let mut written = output.write(&batch, selection, number)?;
+                    // The host sends the rows again that the output asks for, as it does in a run.
+                    for _ in 0..RETRIES {
+                        let again = std::mem::take(&mut written.retry);
+                        if again.is_empty() {
+                            break;
+                        }
+                        let mut selection = Selection::default();
+                        selection.findings = Some(&again);
+                        let answer = output.write(&batch, selection, number)?;
+                        written.rejected.extend(answer.rejected);
+                        written.left_out.extend(answer.left_out);
+                        written.retry = answer.retry;
+                        written.derived = written.derived.saturating_add(answer.derived);
+                        written.bytes = written.bytes.saturating_add(answer.bytes);
+                    }
+                    Ok(written)
                 })?;
                 Ok(Answer { rows, ..accounted(written) })
             }
@@ -123,6 +139,9 @@ impl UnderTest for OutputUnderTest {
         }
     }
 }
+
+/// How often rows are sent again at the output's request.
+const RETRIES: usize = 5;
 
 fn accounted(written: Written) -> Answer {
     Answer {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How the center behaves. It can be changed while the center runs; each message uses the settings of that moment.
@@ -54,6 +55,10 @@ pub struct Behavior {
     pub no_reply_to: Option<u64>,
     /// Type and body of the first frame, instead of a valid MAX_SIZE.
     pub greeting: Option<(u32, Vec<u8>)>,
+    /// Prints the lines of each message to standard output, before the reply.
+    pub echo: bool,
+    /// Writes all results to this file, one per line, before each reply and at the end of each connection.
+    pub results_file: Option<PathBuf>,
 }
 
 /// How a client with a newer version is rejected. The vendor guide says only that it is rejected; both variants are our
@@ -138,6 +143,8 @@ impl Default for Behavior {
             reply_delay: Duration::ZERO,
             no_reply_to: None,
             greeting: None,
+            echo: false,
+            results_file: None,
         }
     }
 }

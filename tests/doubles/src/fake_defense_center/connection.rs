@@ -10,6 +10,7 @@ use rustls::{ServerConnection, StreamOwned};
 use socket2::SockRef;
 
 use super::behavior::{Behavior, Oversize, Stage, VersionRefusal};
+use super::host_map::HostMap;
 use super::interpreter::{GLOBAL, execute};
 use super::pending::Pending;
 use super::server::Shared;
@@ -56,6 +57,7 @@ impl Connection {
         let mut state = self.shared.state();
         // The connection is closed: failures cannot be reported to the client.
         let _ = self.pending.update(&mut state.map, &self.domain, &behavior);
+        let _ = write_results(&state.map, &behavior);
     }
 
     /// Closes our side and reads the rest of the client's data. Closing with unread data would reset the connection,
@@ -143,6 +145,7 @@ impl Connection {
             let mut state = self.shared.state();
             let (text, domain) = execute(body, &mut state, &mut self.pending, &behavior);
             self.domain = domain;
+            write_results(&state.map, &behavior)?;
             text
         };
         self.close_if(Stage::Reply(number))?;
@@ -234,3 +237,12 @@ const MAX_BODY_BYTES: usize = 64 << 20;
 
 /// How long the rest of a client's data is read after the center has closed its side.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Replaces the file of results in one step, so that no reader sees a part of it.
+fn write_results(map: &HostMap, behavior: &Behavior) -> io::Result<()> {
+    let Some(path) = &behavior.results_file else { return Ok(()) };
+    let part = path.with_extension("part");
+    let text: String = map.all_results().into_iter().map(|result| result + "\n").collect();
+    std::fs::write(&part, text)?;
+    std::fs::rename(part, path)
+}

@@ -1,7 +1,7 @@
 //! The listener, and the queries for tests.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -246,6 +246,15 @@ impl Shared {
 
     /// Logs a message. Returns its number among all DATA messages.
     pub(super) fn log_body(&self, connection: usize, body: &[u8]) -> u64 {
+        if self.behavior().echo {
+            // Before anything is acknowledged. Standard output may be closed.
+            let mut out = std::io::stdout().lock();
+            let _ = body
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty())
+                .try_for_each(|line| out.write_all(line).and_then(|()| out.write_all(b"\n")));
+            let _ = out.flush();
+        }
         let mut log = lock(&self.log);
         log.messages += 1;
         // The test may have called `reset` in the meantime.

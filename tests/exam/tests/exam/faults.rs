@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::{examine, library, not_passed, repository, scanbridge};
 
 /// Fault of the output `Faulty`, and the checks that find it.
-const OUTPUT_FAULTS: [(&str, &[&str]); 25] = [
+const OUTPUT_FAULTS: [(&str, &[&str]); 28] = [
     ("writes-in-open", &["G2"]),
     ("creates-the-file-in-check", &["G2"]),
     ("keeps-a-report-that-is-begun-again", &["O6"]),
@@ -34,14 +34,21 @@ const OUTPUT_FAULTS: [(&str, &[&str]); 25] = [
     ("writes-in-render", &["O9"]),
     ("renders-every-other", &["O9"]),
     ("renders-nothing-without-a-reason", &["O9"]),
+    ("merges-findings-of-a-definition", &["O1"]),
+    ("drops-retried-rows", &["O1"]),
+    ("loses-the-last-batch-when-reopened", &["O3"]),
 ];
+
+/// Fault of the output `FaultyFiles`, and the checks that find it.
+const FILES_FAULTS: [(&str, &[&str]); 2] =
+    [("appends-to-the-last-file", &["O2", "O6"]), ("publishes-what-it-has-in-memory", &["O2"])];
 
 /// Fault of the output `FaultySender`, and the check that finds it.
 const SENDER_FAULTS: [(&str, &[&str]); 3] =
     [("sends-in-check", &["G2"]), ("commits-before-it-sends", &["O2"]), ("sends-twice", &["O1"])];
 
 /// Fault of the input `Faulty`, and the check that finds it.
-const INPUT_FAULTS: [(&str, &[&str]); 26] = [
+const INPUT_FAULTS: [(&str, &[&str]); 29] = [
     ("never-complete", &["I1"]),
     ("complete-although-truncated", &["I1"]),
     ("asset-in-pieces", &["I3"]),
@@ -68,38 +75,42 @@ const INPUT_FAULTS: [(&str, &[&str]); 26] = [
     ("keeps-a-file-of-its-own", &["I5"]),
     ("marks-delivered-files", &["I5"]),
     ("ignores-named-reports", &["I5"]),
+    ("drops-other-on-resume", &["I4"]),
+    ("drops-details-on-resume", &["I4"]),
+    ("other-ids-in-each-run", &["I6"]),
 ];
 
-/// The exam file with this fault for one of the two plugins. Paths of samples are relative to the file.
-fn exam_file(kind: &str, fault: &str) -> (TempDir, PathBuf) {
+/// The exam file with this fault for one of the plugins. Paths of samples are relative to the file.
+fn exam_file(plugin: &str, fault: &str) -> (TempDir, PathBuf) {
     let source = repository().join("tests/rogue-plugins/exam");
     let text = fs::read_to_string(source.join("exam.yaml")).unwrap();
-    let (inputs, outputs) = text.split_once("outputs:").unwrap();
-    let mut inputs = inputs.to_owned();
+    let mut text = text;
     for key in ["samples: samples", "truncated: truncated.txt", "changed: changed"] {
         let (name, path) = key.split_once(": ").unwrap();
-        assert!(inputs.contains(key));
-        inputs = inputs.replace(key, &format!("{name}: {}", source.join(path).display()));
+        assert!(text.contains(key));
+        text = text.replace(key, &format!("{name}: {}", source.join(path).display()));
     }
-    let with_fault = |part: &str, is_wanted: bool| {
-        assert!(part.contains("fault: none"));
-        if is_wanted { part.replace("fault: none", &format!("fault: {fault}")) } else { part.to_owned() }
-    };
-    let text = with_fault(&inputs, kind == "input") + "outputs:" + &with_fault(outputs, kind == "output");
+    let (kind, name) = plugin.split_once(' ').unwrap();
+    let start = text.find(&format!("{kind}s:\n")).unwrap();
+    let start = start + text[start..].find(&format!("  {name}:\n")).unwrap();
+    let start = start + text[start..].find("fault: none").unwrap();
+    text.replace_range(start..start + "fault: none".len(), &format!("fault: {fault}"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("exam.yaml");
     fs::write(&path, text).unwrap();
     (folder, path)
 }
 
-fn are_found(kind: &str, faults: &[(&str, &[&str])]) {
+/// Examines a plugin, `KIND NAME`, with each of the faults.
+fn are_found(plugin: &str, faults: &[(&str, &[&str])]) {
+    let (kind, name) = plugin.split_once(' ').unwrap();
     let library = library("scanbridge_rogue_plugins");
     let mut missed = Vec::new();
     for (fault, checks) in faults {
-        let (_folder, config) = exam_file(kind, fault);
+        let (_folder, config) = exam_file(plugin, fault);
         for check in *checks {
             let (code, result) = examine(&library, &config, Some(check));
-            let failed = not_passed(&result, kind, "Faulty");
+            let failed = not_passed(&result, kind, name);
             if !failed.iter().any(|line| line.starts_with(&format!("{check} failed"))) || code != 70 {
                 missed.push(format!("{check} does not find {fault}: exit code {code}, {failed:?}"));
             }
@@ -110,7 +121,8 @@ fn are_found(kind: &str, faults: &[(&str, &[&str])]) {
 
 #[test]
 fn faults_of_outputs_are_found() {
-    are_found("output", &OUTPUT_FAULTS);
+    are_found("output Faulty", &OUTPUT_FAULTS);
+    are_found("output FaultyFiles", &FILES_FAULTS);
 }
 
 #[test]
@@ -137,22 +149,22 @@ fn faults_of_outputs_over_http_are_found() {
 
 #[test]
 fn faults_of_inputs_are_found() {
-    are_found("input", &INPUT_FAULTS);
+    are_found("input Faulty", &INPUT_FAULTS);
 }
 
 #[test]
 fn correct_plugins_pass_all_checks() {
-    let (_folder, config) = exam_file("input", "none");
+    let (_folder, config) = exam_file("input Faulty", "none");
     let (_, result) = examine(&library("scanbridge_rogue_plugins"), &config, None);
-    for kind in ["input", "output"] {
-        assert_eq!(not_passed(&result, kind, "Faulty"), Vec::<String>::new(), "{kind}");
+    for (kind, name) in [("input", "Faulty"), ("output", "Faulty"), ("output", "FaultyFiles")] {
+        assert_eq!(not_passed(&result, kind, name), Vec::<String>::new(), "{kind} {name}");
     }
 }
 
 #[test]
 fn unusual_but_correct_outputs_pass() {
     for (habit, checks) in [("alive-in-close", &["G5"][..]), ("uses-a-thread-local", &["G7", "O2", "O3"])] {
-        let (_folder, config) = exam_file("output", habit);
+        let (_folder, config) = exam_file("output Faulty", habit);
         for check in checks {
             let (_, result) = examine(&library("scanbridge_rogue_plugins"), &config, Some(check));
             assert_eq!(not_passed(&result, "output", "Faulty"), Vec::<String>::new(), "{habit}");
@@ -162,7 +174,7 @@ fn unusual_but_correct_outputs_pass() {
 
 #[test]
 fn plugin_without_an_entry_in_the_exam_file_is_not_examined() {
-    let (_folder, config) = exam_file("input", "none");
+    let (_folder, config) = exam_file("input Faulty", "none");
     let (code, result) = examine(&library("scanbridge_rogue_plugins"), &config, Some("G8"));
     let missing = not_passed(&result, "output", "Rogue");
     assert!(missing[0].starts_with("G8 not examined: "), "{missing:?}");

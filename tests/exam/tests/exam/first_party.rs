@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{examine, library, not_passed, repository};
+use tempfile::TempDir;
+
+use crate::{examine, examine_with, library, not_passed, repository};
 
 fn passes(folder: &Path, file: &str, kind: &str, plugin: &str, settings: &str) {
     let config = folder.join("exam.yaml");
@@ -67,4 +69,38 @@ fn qualysguard_file_passes() {
         );
         passes(folder.path(), "scanbridge_qualysguard_file", "input", "QualysGuardFile", &settings);
     }
+}
+
+/// The fake peers, under the names by which exam files start them.
+fn peers() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, program) in [
+        ("fake-qualys", env!("CARGO_BIN_EXE_fake-qualys-for-exams")),
+        ("fake-defense-center", env!("CARGO_BIN_EXE_fake-defense-center-for-exams")),
+    ] {
+        std::os::unix::fs::symlink(program, folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+/// Examines a plugin that needs a peer with a protocol of its own. Returns what did not pass.
+fn with_peer(library_name: &str, exam: &str, kind: &str, plugin: &str) -> Vec<String> {
+    let peers = peers();
+    let path = format!("{}:{}", peers.path().display(), std::env::var("PATH").unwrap());
+    let config = repository().join(format!("tests/exam/exams/{exam}.yaml"));
+    let (_, result) = examine_with(&library(library_name), &config, None, &[("PATH", &path)]);
+    not_passed(&result, kind, plugin)
+}
+
+#[test]
+fn sourcefire_passes_with_a_fake_defense_center() {
+    let failed = with_peer("scanbridge_sourcefire", "sourcefire", "output", "Sourcefire");
+    assert_eq!(failed, Vec::<String>::new());
+}
+
+/// Pages of an API have no version by which a changed source could be recognized.
+#[test]
+fn qualysguard_passes_with_a_fake_qualys() {
+    let failed = with_peer("scanbridge_qualysguard", "qualysguard", "input", "QualysGuard");
+    assert_eq!(failed, ["I7 not examined: the exam file has no `changed` samples"]);
 }

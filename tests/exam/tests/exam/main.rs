@@ -15,8 +15,13 @@ use serde_json::Value;
 
 /// Runs `scanbridge` with these arguments. Returns the exit code, standard output and standard error.
 pub(crate) fn scanbridge(arguments: &[&str]) -> (i32, String, String) {
+    scanbridge_with(arguments, &[])
+}
+
+fn scanbridge_with(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_scanbridge-for-exams"))
         .args(arguments)
+        .envs(environment.iter().copied())
         .output()
         .expect("the host starts");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -25,10 +30,20 @@ pub(crate) fn scanbridge(arguments: &[&str]) -> (i32, String, String) {
 
 /// Examines a library. Returns the exit code and the result as JSON.
 pub(crate) fn examine(library: &Path, config: &Path, only: Option<&str>) -> (i32, Value) {
+    examine_with(library, config, only, &[])
+}
+
+/// As [`examine`], with these environment variables.
+pub(crate) fn examine_with(
+    library: &Path,
+    config: &Path,
+    only: Option<&str>,
+    environment: &[(&str, &str)],
+) -> (i32, Value) {
     let (library, config) = (library.display().to_string(), config.display().to_string());
     let mut arguments = vec!["plugin", "test", &library, "--config", &config, "--format", "json"];
     arguments.extend(only.map(|id| ["--only", id]).into_iter().flatten());
-    let (code, output, errors) = scanbridge(&arguments);
+    let (code, output, errors) = scanbridge_with(&arguments, environment);
     let json = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{output}{errors}"));
     (code, json)
 }

@@ -19,6 +19,7 @@ usage: fake-defense-center [OPTION]…
   --password TEXT         password of the client file (empty)
   --modern                encrypt the client file with AES instead of RC2 and 3DES
   --map FILE              at the end, write the assets with their results and attributes to this file, as JSON
+  --results FILE          before each reply, write the results of all assets to this file, one per line
   --tolerant              accept lines with bytes other than printable ASCII
   --max-size BYTES        announced maximum size of a message (524288)
   --domain NAME           a leaf domain; can be repeated
@@ -90,6 +91,7 @@ impl Arguments {
             "--password" => self.password = value()?,
             "--modern" => self.encryption = Pkcs12::Modern,
             "--map" => self.map = Some(value()?.into()),
+            "--results" => behavior.results_file = Some(value()?.into()),
             "--tolerant" => behavior.line_reader = LineReader::Tolerant,
             "--max-size" => behavior.max_size = number(&value()?)?,
             "--domain" => behavior.domains.push(value()?),

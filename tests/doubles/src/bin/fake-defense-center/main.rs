@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use arguments::{Arguments, USAGE};
-use scanbridge_doubles::fake_defense_center::FakeDefenseCenter;
+use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 fn main() -> ExitCode {
@@ -47,7 +47,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     let address =
         if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") };
-    let center = FakeDefenseCenter::start_on(&address, behavior.clone())
+    let behavior = Behavior { echo: true, ..behavior.clone() };
+    let center = FakeDefenseCenter::start_on(&address, behavior)
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let file = center
         .client_file(folder, "client.pkcs12", password, *encryption)
@@ -59,15 +60,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         file.display(),
         authority.display()
     ));
-    let mut printed = 0;
     let mut map = center.host_map();
     let mut is_last = false;
     while !is_last {
         thread::sleep(Duration::from_millis(100));
         is_last = stopped.load(Ordering::SeqCst);
-        let lines = center.lines();
-        lines[printed..].iter().for_each(|line| print_line(line));
-        printed = lines.len();
         let now = center.host_map();
         if now != map {
             map = now;
