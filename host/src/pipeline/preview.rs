@@ -98,7 +98,7 @@ impl Reader<'_> {
         let (recycle, _) = channel();
         let columns = Arc::new(Columns::of(source.schema().clone()));
         let tally = Arc::default();
-        let mut origin = BatchOrigin { columns, counts: Arc::clone(counts), tally, after: 0 };
+        let mut origin = BatchOrigin { columns, counts: Arc::clone(counts), tally, after: 0, number: 0 };
         let mut definitions = DefinitionTable::default();
         let mut report: Option<Arc<ReportStart>> = None;
         while !self.is_done() {
@@ -116,6 +116,7 @@ impl Reader<'_> {
                     let outside = || PluginError::bug("the input sent findings outside a report");
                     let report = report.as_ref().ok_or_else(outside)?;
                     self.show(report, &shared(raw, &mut definitions, &origin, &recycle)?)?;
+                    origin.number += 1;
                 }
                 Event::ReportEnd(end) => {
                     report = None;
