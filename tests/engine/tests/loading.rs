@@ -56,10 +56,11 @@ fn refusal(folder: &Path) -> String {
 }
 
 /// The plugins of the library.
-const PLUGINS: [(PluginKind, &str); 5] = [
+const PLUGINS: [(PluginKind, &str); 6] = [
     (PluginKind::Input, "Faulty"),
     (PluginKind::Input, "Rogue"),
     (PluginKind::Output, "Faulty"),
+    (PluginKind::Output, "FaultyFiles"),
     (PluginKind::Output, "FaultySender"),
     (PluginKind::Output, "Rogue"),
 ];

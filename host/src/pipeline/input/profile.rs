@@ -75,7 +75,7 @@ pub struct FrequentDefinition {
     pub scheme: String,
     /// Its ID.
     pub id: String,
-    /// Its title; a long one is cut.
+    /// Its title; a long one is truncated.
     pub title: String,
     /// Confirmed and potential vulnerabilities with this definition.
     pub findings: u64,
@@ -160,7 +160,7 @@ struct AssetSeverities {
     last: Option<u8>,
     /// The number of the next batch.
     next: u64,
-    /// Batches that came before their turn.
+    /// Batches that came before earlier ones.
     early: BTreeMap<u64, AssetPart>,
 }
 
