@@ -1,8 +1,7 @@
 //! Durations of calls as a histogram. Its buckets are counts, so that they are carried and summed like all counts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
-
-use crate::counts::Counts;
 
 /// How many calls took how long.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,11 +40,11 @@ impl Durations {
 
     /// The counts of an output, without zeros: `write_seconds.0.02`, and the sum as `write_seconds.micros`.
     #[must_use]
-    pub fn of_output(write: Self, commit: Self) -> Counts {
+    pub fn of_output(write: Self, commit: Self) -> BTreeMap<String, u64> {
         CALLS.into_iter().zip([write, commit]).flat_map(|(call, durations)| durations.counts(call)).collect()
     }
 
-    fn counts(self, call: &str) -> Counts {
+    fn counts(self, call: &str) -> BTreeMap<String, u64> {
         let names = LIMITS.iter().map(|(_, name)| *name).chain([LONGER, MICROS]);
         let counts = self.buckets.into_iter().chain([self.micros]);
         let all = names.zip(counts).filter(|(_, count)| *count > 0);
@@ -53,7 +52,7 @@ impl Durations {
     }
 
     /// The durations of a call of [`CALLS`].
-    pub(crate) fn of_counts(counts: &Counts, call: &str) -> Self {
+    pub(crate) fn of_counts(counts: &BTreeMap<String, u64>, call: &str) -> Self {
         let count = |name: &str| counts.get(&format!("{call}.{name}")).copied().unwrap_or_default();
         let mut durations = Self { micros: count(MICROS), ..Self::default() };
         let names = LIMITS.iter().map(|(_, name)| *name).chain([LONGER]);

@@ -26,7 +26,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::jobs::DeadLetterRequest;
+use crate::dead_letter_request::DeadLetterRequest;
 use crate::log_sink::Level;
 use crate::machine::Request;
 use crate::message::Message;

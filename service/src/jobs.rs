@@ -1,101 +1,20 @@
 //! Jobs: a replay or purge of dead letters, in a process of its own between two runs of the pipeline. A client that goes
 //! away ends its job.
 
-use std::ffi::OsString;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::api::unknown;
+use crate::dead_letter_request::DeadLetterRequest;
 use crate::fleet::Refusal;
+use crate::job::Job;
 use crate::log_sink::{KeptLine, Level};
 use crate::machine::Ending;
 use crate::request::Reply;
 use crate::supervisor::Supervisor;
-
-/// What is to be done with dead letters of a pipeline.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DeadLetterRequest {
-    command: Command,
-    output: Option<String>,
-    reason: Option<String>,
-    definition: Option<String>,
-    id: Option<String>,
-    older_than_secs: Option<u64>,
-    #[serde(default)]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Command {
-    Replay,
-    Purge,
-}
-
-/// Format of what the command prints.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Format {
-    #[default]
-    Text,
-    Json,
-    None,
-}
-
-impl DeadLetterRequest {
-    /// The command of the host. Values are part of their option, so that none of them can be an option itself.
-    fn arguments(&self) -> Vec<OsString> {
-        let (verb, format) = match self.command {
-            Command::Replay => ("replay", "summary"),
-            Command::Purge => ("purge", "format"),
-        };
-        let word = match self.format {
-            Format::Text => "text",
-            Format::Json => "json",
-            Format::None => "none",
-        };
-        let age = self.older_than_secs.map(|secs| format!("{secs}s"));
-        let conditions = [
-            ("output", &self.output),
-            ("reason", &self.reason),
-            ("definition", &self.definition),
-            ("id", &self.id),
-            ("older-than", &age),
-        ];
-        let mut arguments = vec!["dead-letters".to_owned(), verb.to_owned(), format!("--{format}={word}")];
-        let given = |(name, value): (&str, &Option<String>)| Some(format!("--{name}={}", value.as_ref()?));
-        arguments.extend(conditions.into_iter().filter_map(given));
-        arguments.into_iter().map(OsString::from).collect()
-    }
-
-    fn word(&self) -> &'static str {
-        match self.command {
-            Command::Replay => "replay",
-            Command::Purge => "purge",
-        }
-    }
-}
-
-/// A job, and the client that waits for its result.
-#[derive(Debug)]
-pub(crate) struct Job {
-    request: DeadLetterRequest,
-    reply: oneshot::Sender<Reply>,
-    /// Number of the last line in the log when it was requested.
-    since: u64,
-    is_abandoned: bool,
-}
-
-impl Job {
-    /// The pipeline was removed before the job began.
-    pub(crate) fn refuse(self, name: &str) {
-        let _ = self.reply.send(Reply::problem(409, &format!("pipeline `{name}` was removed"), ""));
-    }
-}
 
 /// The result of a job.
 #[derive(Debug, Serialize)]
@@ -207,6 +126,8 @@ impl Supervisor {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     #[test]

@@ -4,78 +4,22 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use clap::ValueEnum;
-use jiff::Timestamp;
 use scanbridge_observe::LogKeys;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 mod file;
 mod journal;
+mod kinds;
 mod line;
 mod output;
 
+pub(crate) use kinds::{Level, LogFormat, LogOptions, Origin};
+use kinds::{now, of_service};
 use line::Line;
 use output::Output;
-
-/// Severity of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Level {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-impl Level {
-    /// Reads a level in any case; unknown words are warnings, so that they are seen.
-    pub(crate) fn read(text: &str) -> Self {
-        match text.to_ascii_lowercase().as_str() {
-            "error" => Self::Error,
-            "info" => Self::Info,
-            "debug" => Self::Debug,
-            "trace" => Self::Trace,
-            _ => Self::Warn,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Error => "ERROR",
-            Self::Warn => "WARN",
-            Self::Info => "INFO",
-            Self::Debug => "DEBUG",
-            Self::Trace => "TRACE",
-        }
-    }
-
-    /// The priority that systemd reads at the start of a line.
-    fn priority(self) -> u8 {
-        match self {
-            Self::Error => 3,
-            Self::Warn => 4,
-            Self::Info => 6,
-            Self::Debug | Self::Trace => 7,
-        }
-    }
-}
-
-/// Format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// Human-readable text
-    #[default]
-    Text,
-    /// One JSON object per line
-    Json,
-    /// Fields of systemd's journal; instead of standard error
-    Journal,
-}
 
 /// A warning or error that is kept in memory.
 #[derive(Debug, Clone, Serialize)]
@@ -94,23 +38,8 @@ pub(crate) struct KeptLine {
 
 /// Lines that are kept for each pipeline.
 const KEPT: usize = 500;
-/// Longer texts are cut in memory; the log has them whole.
+/// Longer texts are truncated in memory; the log has them whole.
 const KEPT_CHARS: usize = 2000;
-
-/// Where a line comes from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin<'a> {
-    pub(crate) pipeline: &'a str,
-    pub(crate) run: Option<u64>,
-}
-
-/// What the command line says about the log. It overrides the service file.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LogOptions {
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) format: LogFormat,
-    pub(crate) level: Option<Level>,
-}
 
 /// The log. All threads share it.
 pub(crate) struct Log {
@@ -128,12 +57,6 @@ struct Kept {
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Log({:?})", self.options)
-    }
-}
-
-impl LogOptions {
-    fn level(&self, keys: &LogKeys) -> Level {
-        self.level.unwrap_or_else(|| Level::read(&keys.level))
     }
 }
 
@@ -246,20 +169,14 @@ impl Log {
     }
 }
 
-fn of_service(message: &str) -> Map<String, Value> {
-    Map::from_iter([("message".to_owned(), json!(message)), ("target".to_owned(), json!("service"))])
-}
-
-fn now() -> String {
-    format!("{:.3}", Timestamp::now())
-}
-
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn log_to(folder: &tempfile::TempDir, format: LogFormat) -> (Log, PathBuf) {

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use scanbridge_observe::StopAt;
 
-use self::job::Job;
-use self::kinds::After;
 pub(crate) use self::kinds::{Action, Before, Ending, Request, Settings, State, Trigger};
+use self::kinds::{After, Job};
 use crate::schedule::{Clock, Due, Schedule, Stored};
 
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::jobs::DeadLetterRequest;
+use crate::dead_letter_request::DeadLetterRequest;
 use crate::log_sink::Level;
 use crate::machine::Request;
 

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::accepted::Sources;
 use crate::fleet::Fleet;
-use crate::jobs::Job;
+use crate::job::Job;
 use crate::listeners::Listeners;
 use crate::log_sink::Log;
 use crate::message::Message;

@@ -106,13 +106,15 @@ fn printed(path: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sinks::DIR;
     use super::*;
 
     #[test]
     fn peer_prints_a_line_when_it_is_ready_and_then_records() {
         let folder = tempfile::tempdir().unwrap();
         let mut peer = Peer::new(folder.path()).unwrap();
-        let command = peer.in_text("sh -c 'echo {port}; pwd; echo {dir}; printf half; exec sleep 60'");
+        let command = format!("sh -c 'echo {{port}}; pwd; echo {DIR}; printf half; exec sleep 60'");
+        let command = peer.in_text(&command);
         peer.start(&command, Path::new("/run")).unwrap();
         let since = Instant::now();
         while peer.received().len() < 2 && since.elapsed() < START {

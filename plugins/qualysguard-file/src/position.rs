@@ -78,7 +78,7 @@ mod tests {
         for bytes in [&b"{"[..], b"[]x", br#"{"page": 3}"#, without_offset] {
             let error = ParsedPosition::read(&Position(bytes.to_owned())).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Config);
-            assert!(error.hint.unwrap().contains("state reset"));
+            assert!(error.hint.unwrap().contains("--restart"));
         }
     }
 }

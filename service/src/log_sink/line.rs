@@ -4,7 +4,7 @@ use scanbridge_observe::without_controls;
 use serde_json::{Map, Value, json};
 
 use super::journal::Entry;
-use super::{Level, Origin};
+use super::kinds::{Level, Origin};
 
 /// One line.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::file::LogFile;
 use super::journal::{self, Journal};
+use super::kinds::{Level, LogFormat, LogOptions, now, of_service};
 use super::line::Line;
-use super::{Level, LogFormat, LogOptions, now, of_service};
 
 /// The target of all lines.
 #[derive(Debug)]

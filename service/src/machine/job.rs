@@ -4,24 +4,8 @@
 use scanbridge_observe::StopAt;
 
 use super::Machine;
-use super::kinds::{Action, After, State};
+use super::kinds::{Action, After, Job, State, Then};
 use crate::schedule::{Clock, Stored};
-
-/// The job of a pipeline.
-#[derive(Debug, Clone)]
-pub(super) enum Job {
-    /// It waits for the end of the run.
-    Wanted,
-    /// It is queued or in progress.
-    Active(Then),
-}
-
-/// What follows a job.
-#[derive(Debug, Clone)]
-pub(super) struct Then {
-    state: State,
-    reason: String,
-}
 
 const REASON: &str = "dead letters are replayed or removed";
 

@@ -146,3 +146,19 @@ pub(super) enum After {
     /// The service ends.
     Drain,
 }
+
+/// The job of a pipeline.
+#[derive(Debug, Clone)]
+pub(super) enum Job {
+    /// It waits for the end of the run.
+    Wanted,
+    /// It is queued or in progress.
+    Active(Then),
+}
+
+/// What follows a job.
+#[derive(Debug, Clone)]
+pub(super) struct Then {
+    pub(super) state: State,
+    pub(super) reason: String,
+}
