@@ -82,8 +82,8 @@ proptest! {
         let mut fleet = Fleet::new(2, BTreeMap::from([("shared".to_owned(), 1)]), now);
         (0..NAMES.len()).for_each(|at| load(&mut fleet, at, now));
         let mut processes = Processes::default();
-        // Pipelines whose file was changed during a job: the change takes effect when the job ends.
-        let mut changed = BTreeSet::new();
+        // Pipelines that were paused, resumed or changed during a job: it takes effect when the job ends.
+        let mut freed_later = BTreeSet::new();
         for step in steps {
             let held: Vec<&str> =
                 NAMES.into_iter().filter(|name| fleet.get(name).is_some_and(|m| m.lasting().0 == State::Held)).collect();
@@ -125,7 +125,6 @@ proptest! {
                 Step::Sign(at) => fleet.sign(NAMES[at], now),
                 Step::Change(at, is_now) => {
                     freed = Some(NAMES[at]);
-                    changed.insert(NAMES[at]);
                     processes.carry_out(fleet.change(NAMES[at], settings(&keys(at.min(3)), group(at)), is_now, now));
                 }
                 Step::Replace(at) => {
@@ -155,10 +154,11 @@ proptest! {
             for (name, machine) in fleet.iter() {
                 prop_assert_eq!(machine.state().is_active(), processes.0.contains(name), "{}: {:?}", name, machine.state());
             }
-            for name in held.into_iter().filter(|name| freed != Some(*name) && !changed.contains(name)) {
+            freed_later.extend(freed);
+            for name in held.into_iter().filter(|name| !freed_later.contains(name)) {
                 prop_assert_eq!(fleet.get(name).map(|m| m.lasting().0), Some(State::Held), "{} left `held` by itself", name);
             }
-            changed.retain(|name| fleet.get(name).is_some_and(Machine::has_job));
+            freed_later.retain(|name| fleet.get(name).is_some_and(Machine::has_job));
         }
         // Every state can be left: all pipelines can be brought to a new run.
         for (at, name) in NAMES.into_iter().enumerate() {
