@@ -94,7 +94,7 @@ pub(in crate::pipeline) struct FrequentDefinitions {
 }
 
 /// Number of definitions that are kept when there are too many.
-const KEPT: usize = 4096;
+const KEPT: usize = 1024;
 /// Length of a title, in characters.
 const TITLE: usize = 160;
 

@@ -10,6 +10,9 @@ use crate::generator::{Extent, Format, Shape};
 
 /// Peak memory of a scan of any shape and size, in MiB.
 const SCAN_MIB: f64 = 32.0;
+/// For one asset with 300,000 definitions. The goal is [`SCAN_MIB`]: the pages of the executable, which count as resident,
+/// have grown by 2 MiB with its commands.
+const MANY_DEFINITIONS_MIB: f64 = 36.0;
 /// The same with 20,000 QIDs in a glossary.
 const GLOSSARY_MIB: f64 = 48.0;
 
@@ -51,7 +54,11 @@ impl Stage {
                 SCAN_MIB,
             ),
             ("one asset with 1,000,000 findings".to_owned(), with_findings(1_000_000, one_asset), SCAN_MIB),
-            ("one asset with 300,000 QIDs".to_owned(), own(with_findings(300_000, one_asset)), SCAN_MIB),
+            (
+                "one asset with 300,000 QIDs".to_owned(),
+                own(with_findings(300_000, one_asset)),
+                MANY_DEFINITIONS_MIB,
+            ),
             (
                 "template with 20,000 QIDs".to_owned(),
                 shape(Format::Template, megabytes(150), 20_000),
