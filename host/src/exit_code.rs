@@ -5,6 +5,9 @@ use scanbridge_plugin_api::ErrorKind;
 /// Exit code of a run that a signal ended: 128 and the number of SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
 
+/// Exit code of a command that cannot be done as it was typed, or with this pipeline (`EX_USAGE`).
+pub(crate) const USAGE: u8 = 64;
+
 /// The exit code for a failure of this kind (sysexits, and 130 for an interruption).
 #[must_use]
 pub(crate) fn exit_code(kind: ErrorKind) -> u8 {

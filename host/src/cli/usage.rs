@@ -9,6 +9,7 @@ use clap::{CommandFactory, FromArgMatches};
 use super::arguments::Arguments;
 use super::help::command;
 use crate::config::nearest;
+use crate::exit_code::USAGE;
 use crate::telemetry::json_error;
 
 /// Result of parsing that ends the program before any command: a usage error, or a request for help or the
@@ -78,7 +79,7 @@ impl Usage {
     pub fn exit_code(&self) -> u8 {
         match self.error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
-            _ => 64,
+            _ => USAGE,
         }
     }
 

@@ -29,7 +29,7 @@ use crate::cli::{
     options_of_every_command, run_arguments, show_graph,
 };
 use crate::exam;
-use crate::exit_code::exit_code;
+use crate::exit_code::{USAGE, exit_code};
 use crate::plugins::guard::ExitGuard;
 use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
@@ -75,7 +75,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
             }
             _ => {
                 print_error("error: `--dry-run` is possible with a single FILE only\n");
-                run_several::USAGE
+                USAGE
             }
         },
         Command::Run {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use scanbridge_plugin_api::PluginKind;
 
 use super::terminal::{print_error, print_output};
+use crate::exit_code::USAGE;
 
 /// An example of the plugin API: its files, and the name of its plugin in them.
 struct Example {
@@ -41,8 +42,6 @@ const INPUT: Example = Example {
     ],
 };
 
-/// `EX_USAGE`.
-const USAGE: u8 = 64;
 /// `EX_CANTCREAT`.
 const CANNOT_CREATE: u8 = 73;
 

@@ -8,6 +8,7 @@ use super::terminal::{error_style, print_error, print_output, width};
 use crate::cli::{Format, ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 use crate::config::{Problems, nearest};
 use crate::exam::{self, Refused};
+use crate::exit_code::USAGE;
 use crate::plugins::{Claim, Refusal, Registry, Unavailable};
 
 const NOTE_ABORT: &str =
@@ -103,8 +104,6 @@ pub(super) fn test(request: &exam::Request, format: Format) -> u8 {
     code
 }
 
-/// `EX_USAGE`.
-pub(super) const USAGE: u8 = 64;
 /// `EX_NOINPUT`.
 const NO_INPUT: u8 = 66;
 

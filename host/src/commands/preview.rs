@@ -9,7 +9,7 @@ use super::summary::{print_not_started, print_summary, summary_only};
 use super::terminal::{print_error, print_output};
 use crate::cli::{CommonOptions, Format, SummaryFormat, preview_to_json, show_preview};
 use crate::config::{Pipeline, Problems};
-use crate::exit_code::worst;
+use crate::exit_code::{USAGE, worst};
 use crate::pipeline::{self, Head, ProgressBars, Summary, Trigger, Watchers};
 use crate::read_only::{self, Outputs, ReadOnlyPipeline};
 
@@ -21,9 +21,6 @@ pub(super) struct Request<'a> {
     pub(super) output: Option<&'a str>,
     pub(super) format: Format,
 }
-
-/// `EX_USAGE`.
-const USAGE: u8 = 64;
 
 pub(super) fn preview(file: &Path, request: Request<'_>, common: &CommonOptions) -> u8 {
     let registry = registry(common);

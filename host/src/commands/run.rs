@@ -17,6 +17,7 @@ use super::summary::{failures_of, print_not_started, print_summary, summary_only
 use super::terminal::{NOT_WRITTEN, print_error, stderr_is_terminal};
 use crate::cli::{CommonOptions, SummaryFormat};
 use crate::config::{Pipeline, Problems};
+use crate::exit_code::USAGE;
 pub(crate) use crate::pipeline::Asked;
 use crate::pipeline::{ABORT, DRAIN, Head, ProgressBars, RunLog, Stop, Summary, Trigger, Watcher, Watchers};
 use crate::plugins::Registry;
@@ -25,8 +26,6 @@ use crate::supervised::Supervisor;
 
 /// Exit code of a process ended by SIGINT, as shells report it (128 + 2).
 const INTERRUPTED: i32 = 130;
-/// `EX_USAGE`.
-const USAGE: u8 = 64;
 /// `EX_CANTCREAT`.
 const CANNOT_CREATE: u8 = 73;
 
@@ -145,9 +144,7 @@ pub(super) fn not_supervised(error: &io::Error) -> u8 {
 
 /// The summary of a run or replay whose pipeline file has errors.
 pub(super) fn summary_of_invalid(file: &Path, problems: &Problems, trigger: Trigger) -> Summary {
-    let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
-    let head = Head::starting(&name, file, trigger);
-    Summary::without_instances(head, failures_of(problems))
+    Summary::without_instances(Head::starting(file, trigger), failures_of(problems))
 }
 
 /// A [`Stop`] that signals trigger. `then` is logged: what a later run does.

@@ -19,12 +19,11 @@ use super::run::{Follow, on_signal};
 use super::summary::{print_failures, summary_only};
 use super::terminal::print_error;
 use crate::cli::SummaryFormat;
-use crate::exit_code::{INTERRUPTED, worst};
+use crate::config::default_name;
+use crate::exit_code::{INTERRUPTED, USAGE, worst};
 use crate::pipeline::{ABORT, Asked, Failure, Head, Summary, Trigger};
 use crate::telemetry;
 
-/// `EX_USAGE`.
-pub(super) const USAGE: u8 = 64;
 /// `EX_SOFTWARE`: of a process that a signal ended.
 const BUG: u8 = 70;
 /// Pipelines that run at the same time, unless `--jobs` says otherwise.
@@ -143,7 +142,7 @@ fn start(
 /// Passes on what a run prints. Returns how it ended.
 fn follow(mut child: Child, mut events: UnixStream, file: &Path, is_text: bool) -> ExitStatus {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+    let name = default_name(file);
     let events = thread::spawn(move || io::copy(&mut events, &mut io::sink()));
     let log = thread::spawn(move || stderr.map(|stderr| copy_log(stderr, &name)));
     if let Some(stdout) = stdout {
@@ -229,10 +228,8 @@ type NotRun = (String, u8);
 
 /// Prints the summary of a pipeline whose run printed none. Returns its exit code.
 fn not_run(file: &Path, (message, code): NotRun, format: SummaryFormat) -> u8 {
-    let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
     let failure = Failure::of_command("run", &format!("{}: {message}", file.display()), None, code);
-    let head = Head::starting(&name, file, Trigger::Command);
-    let summary = Summary::without_instances(head, vec![failure]);
+    let summary = Summary::without_instances(Head::starting(file, Trigger::Command), vec![failure]);
     print_failures(&summary.failures, "");
     summary_only(&summary, format)
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use scanbridge_plugin_api::{Descriptor, EffectiveValue, PluginKind, Purpose};
 
-use super::plugin::{USAGE, unknown};
+use super::plugin::unknown;
 use super::preparation::{checked, registry};
 use super::run::state_folder;
 use super::terminal::{print_output, width};
 use crate::cli::{CommonOptions, Format, RunLocations, show_example, show_settings};
 use crate::config::{self, Pipeline};
+use crate::exit_code::USAGE;
 use crate::pipeline::{self, Settings, Stop};
 use crate::plugins::Registry;
 use crate::state::StateFolder;

@@ -64,7 +64,7 @@ pub(crate) use host_options::{HostSetting, Scope, host_options};
 pub use origin::Origin;
 pub(crate) use other_file::{CheckedDocument, check_any};
 pub use pipeline::{InputInstance, Instance, OutputInstance, Pipeline};
-pub(crate) use pipeline::{Judgement, PATH};
+pub(crate) use pipeline::{Judgement, PATH, default_name};
 pub use problem::{Excerpt, Problem, ProblemLevel, Problems, SourceLocation};
 pub use ranges::{AddressRanges, Ranges};
 pub use reference::Environment;

@@ -121,10 +121,9 @@ impl Pipeline {
 
     /// An empty pipeline with the default name of this file.
     pub(super) fn named_after(file: &Path) -> Self {
-        let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
         Self {
             file: file.to_owned(),
-            name,
+            name: default_name(file),
             run: RunSettings::default(),
             digest: String::new(),
             service: ServiceKeys::default(),
@@ -169,6 +168,11 @@ pub struct Instance {
 
 /// Option of an output that contains its output file; all file outputs use this name.
 pub(crate) const PATH: &str = "path";
+
+/// The name of the pipeline in this file, unless the file sets one.
+pub(crate) fn default_name(file: &Path) -> String {
+    file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
+}
 
 impl Instance {
     /// The output file.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::dialect::{Name, Row, TABLE};
 use crate::commands::terminal::{print_error, print_output};
+use crate::exit_code::USAGE;
 
 /// Which of the two commands was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,9 +93,6 @@ fn long(row: &Row) -> String {
         None => format!("-{}", row.word),
     }
 }
-
-/// `EX_USAGE`.
-const USAGE: u8 = 64;
 
 const ENDING: &str = "
 The plugin reads the findings; the default is QualysGuard. Option names may be

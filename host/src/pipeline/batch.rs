@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{
-    BadBatch, Columns, RawBatch2, ResolvedDefinitions, Selection, ValidBatch,
+    BadBatch, Columns, DefinitionTable, RawBatch2, ResolvedDefinitions, Selection, ValidBatch,
 };
 
 use super::KindCounts;
@@ -50,15 +50,22 @@ pub(super) struct BatchOrigin {
 }
 
 impl SharedBatch {
+    /// Finds the definitions of the batch. `definitions` has those that the input has sent before.
+    ///
+    /// # Errors
+    /// When the batch refers to a definition that the input has not sent.
     pub(super) fn new(
-        raw: RawBatch2,
-        size: (u64, u64),
-        definitions: ResolvedDefinitions,
+        mut raw: RawBatch2,
+        definitions: &mut DefinitionTable,
         origin: BatchOrigin,
         recycle: Sender<RawBatch2>,
-    ) -> Self {
-        let (unvalidated, validated) = (Mutex::new((raw, definitions)), OnceLock::new());
-        Self { unvalidated, validated, origin, recycle, size }
+    ) -> Result<Self, PluginError> {
+        let size = size_of_batch(&raw, &origin.columns);
+        let resolved = definitions.resolve(&mut raw, origin.columns.schema());
+        let resolved = resolved
+            .map_err(|bad| PluginError::bug(format!("plugin bug: the input sent an invalid batch: {bad}")))?;
+        let (unvalidated, validated) = (Mutex::new((raw, resolved)), OnceLock::new());
+        Ok(Self { unvalidated, validated, origin, recycle, size })
     }
 
     /// The `id` of the input that sent it.
@@ -160,7 +167,7 @@ fn invalid_row(path: &str, fault: &str) -> PluginError {
 
 /// Bytes and findings of a batch, computed from the lengths of its texts and tables; known before validation. The
 /// definitions that come with it count: they stay in memory as long as a batch that refers to them.
-pub(super) fn size_of_batch(raw: &RawBatch2, columns: &Columns) -> (u64, u64) {
+fn size_of_batch(raw: &RawBatch2, columns: &Columns) -> (u64, u64) {
     let texts = raw.text.len() + raw.new_text.len();
     let bytes = texts + 4 * (raw.assets.len() + raw.findings.len() + raw.new_rows.len());
     (bytes.max(1) as u64, raw.finding_count(columns.schema()) as u64)

@@ -18,6 +18,7 @@ use super::summary::{Failure, message_with_line};
 use crate::config::{
     CheckpointInterval, Delivery, InputInstance, Instance, OnInvalid, OutputInstance, Pipeline, RetryPolicy,
 };
+use crate::exit_code::USAGE;
 use crate::plugins::{Claim, Registry};
 use crate::state::{DeadLetterReader, DeadLetterWriter, OutputState, StateError};
 
@@ -116,9 +117,6 @@ impl OpenPipeline {
         inputs.chain(outputs).collect()
     }
 }
-
-/// `EX_USAGE`: the command cannot do this with the pipeline.
-const USAGE: u8 = 64;
 
 /// Opens every instance of the pipeline. `stop` ends the inputs; the outputs then drain. An optional output that
 /// cannot be opened is skipped, as if it had failed later. If it is unavailable, it is retried when the run has

@@ -2,14 +2,14 @@
 //! is delivered.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 
 use scanbridge_plugin_api::batch::{Columns, DefinitionTable, RawBatch2};
 use scanbridge_plugin_api::model::{Refusal, ReportStart};
 use scanbridge_plugin_api::{Event, PluginError, Rendered};
 use serde::Serialize;
 
-use super::batch::{BatchOrigin, SharedBatch, ValidatedBatch, size_of_batch};
+use super::batch::{BatchOrigin, SharedBatch, ValidatedBatch};
 use super::build::{OpenInput, OpenPipeline};
 use super::input::{InputCounts, Source};
 use super::output::Destination;
@@ -115,7 +115,8 @@ impl Reader<'_> {
                 Event::Batch(raw) => {
                     let outside = || PluginError::bug("the input sent findings outside a report");
                     let report = report.as_ref().ok_or_else(outside)?;
-                    self.show(report, &shared(raw, &mut definitions, &origin, &recycle)?)?;
+                    let batch = SharedBatch::new(raw, &mut definitions, origin.clone(), recycle.clone())?;
+                    self.show(report, &Arc::new(batch))?;
                     origin.number += 1;
                 }
                 Event::ReportEnd(end) => {
@@ -197,17 +198,4 @@ impl Shown {
         }));
         Ok(())
     }
-}
-
-fn shared(
-    mut raw: RawBatch2,
-    definitions: &mut DefinitionTable,
-    origin: &BatchOrigin,
-    recycle: &Sender<RawBatch2>,
-) -> Result<Arc<SharedBatch>, PluginError> {
-    let size = size_of_batch(&raw, &origin.columns);
-    let resolved = definitions.resolve(&mut raw, origin.columns.schema());
-    let resolved = resolved
-        .map_err(|bad| PluginError::bug(format!("plugin bug: the input sent an invalid batch: {bad}")))?;
-    Ok(Arc::new(SharedBatch::new(raw, size, resolved, origin.clone(), recycle.clone())))
 }

@@ -21,43 +21,35 @@ fn is_replaced(c: char) -> bool {
 /// Whether a text is the same as a cell, whatever the options are: printable ASCII without quotes and delimiters that
 /// begins with a letter or digit. Most cells are, and need no other check.
 pub(crate) fn is_plain(text: &str, delimiter: u8) -> bool {
-    let (chunks, rest) = text.as_bytes().as_chunks();
-    let mut last = [b'0'; CHUNK];
-    last[..rest.len()].copy_from_slice(rest);
-    let has_only_plain_bytes = |chunk: &[u8; CHUNK]| {
-        let bytes = u8x16::new(*chunk);
-        let equals = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+    let is_plain = |bytes: u8x16| {
         let above_space = bytes - u8x16::splat(b' ');
         let printable = above_space.min(u8x16::splat(b'~' - b' ')).simd_eq(above_space);
-        (!printable | equals(b'"') | equals(delimiter)).to_bitmask() == 0
+        (!printable | equal(bytes, b'"') | equal(bytes, delimiter)).to_bitmask() == 0
     };
-    text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
-        && chunks.iter().chain([&last]).all(has_only_plain_bytes)
+    text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric) && vectors(text.as_bytes()).all(is_plain)
 }
 
-/// Whether a byte is such a character or may be the first of one. This is done for every cell: a chunk is examined without
-/// early exit, so that the compiler uses vector instructions.
+/// Whether a byte is such a character or may be the first of one.
 fn may_have_controls(bytes: &[u8]) -> bool {
-    let (chunks, rest) = bytes.as_chunks();
-    let mut last = [b' '; CHUNK];
-    last[..rest.len()].copy_from_slice(rest);
-    chunks.iter().chain([&last]).any(|chunk| {
-        // One comparison is enough for most cells: printable ASCII on one line.
-        has(chunk, |byte| byte.wrapping_sub(b' ') > b'~' - b' ') && has(chunk, is_stop)
+    vectors(bytes).any(|bytes| {
+        let below_space = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+        let kept = equal(bytes, b'\t') | equal(bytes, b'\n') | equal(bytes, b'\r');
+        // 0xC2 and 0xE2 differ in this bit.
+        let high = equal(bytes | u8x16::splat(0x20), 0xe2);
+        ((below_space & !kept) | equal(bytes, 0x7f) | high).to_bitmask() != 0
     })
 }
 
-const CHUNK: usize = 16;
-
-fn has(chunk: &[u8; CHUNK], is_searched: impl Fn(u8) -> bool) -> bool {
-    chunk.iter().fold(false, |found, byte| found | is_searched(*byte))
+fn equal(bytes: u8x16, byte: u8) -> u8x16 {
+    bytes.simd_eq(u8x16::splat(byte))
 }
 
-fn is_stop(byte: u8) -> bool {
-    ((byte < b' ') & (byte != b'\t') & (byte != b'\n') & (byte != b'\r'))
-        | (byte == 0x7f)
-        | (byte == 0xc2)
-        | (byte == 0xe2)
+/// The bytes, the last ones padded with a digit.
+fn vectors(bytes: &[u8]) -> impl Iterator<Item = u8x16> {
+    let (chunks, rest) = bytes.as_chunks();
+    let mut last = [b'0'; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    chunks.iter().copied().chain([last]).map(u8x16::new)
 }
 
 /// Whether a file that begins with this cell may be read as another format: `ID` is the beginning of a SYLK file, the others

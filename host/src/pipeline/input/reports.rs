@@ -9,7 +9,7 @@ use scanbridge_plugin_api::{CheckpointRequest, ErrorKind, PluginError, Position,
 
 use super::worker::{InputWorker, OpenReport};
 use crate::compare::ReportComparison;
-use crate::pipeline::batch::{BatchOrigin, SharedBatch, size_of_batch};
+use crate::pipeline::batch::{BatchOrigin, SharedBatch};
 use crate::pipeline::checkpoint::EndedReport;
 use crate::pipeline::item::{Item, ReportBegin};
 use crate::pipeline::row_faults::ReportTally;
@@ -118,7 +118,7 @@ impl<'a> InputWorker<'a> {
 
     pub(super) fn batch(
         &mut self,
-        mut raw: RawBatch2,
+        raw: RawBatch2,
         position: Option<Position>,
         request: CheckpointRequest,
     ) -> Result<(), PluginError> {
@@ -134,11 +134,7 @@ impl<'a> InputWorker<'a> {
             number: self.batches,
         };
         self.batches += 1;
-        let size = size_of_batch(&raw, &self.columns);
-        let definitions = self.definitions.resolve(&mut raw, self.columns.schema());
-        let definitions = definitions
-            .map_err(|bad| PluginError::bug(format!("plugin bug: the input sent an invalid batch: {bad}")))?;
-        let batch = SharedBatch::new(raw, size, definitions, origin, self.recycle.clone());
+        let batch = SharedBatch::new(raw, &mut self.definitions, origin, self.recycle.clone())?;
         let item = Item::Batch(Arc::new(batch));
         self.since_mark.bytes += item.size().0;
         self.send(&item);

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Pipeline;
+use crate::config::{Pipeline, default_name};
 
 /// What started a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -53,11 +53,11 @@ impl Head {
     /// Format version of the summary. It changes only if a field is removed or gets another meaning.
     pub const SCHEMA: u32 = 1;
 
-    /// The head of a command for this pipeline file that starts now.
+    /// The head of a command for this pipeline file that starts now. The pipeline has its default name.
     #[must_use]
-    pub fn starting(pipeline: &str, file: &std::path::Path, trigger: Trigger) -> Self {
+    pub fn starting(file: &std::path::Path, trigger: Trigger) -> Self {
         Self {
-            pipeline: pipeline.to_owned(),
+            pipeline: default_name(file),
             file: file.display().to_string(),
             started: crate::state::now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -70,7 +70,7 @@ impl Head {
     /// The head of a run of this pipeline that starts now.
     #[must_use]
     pub fn of(pipeline: &Pipeline, trigger: Trigger) -> Self {
-        Self::starting(&pipeline.name, &pipeline.file, trigger)
+        Self { pipeline: pipeline.name.clone(), ..Self::starting(&pipeline.file, trigger) }
     }
 
     /// The run ends now.
