@@ -36,7 +36,7 @@ pub use metrics::{
     HttpMetrics, MetricsFormat, PipelineState, ServiceMetrics, metrics_of_run, metrics_of_service,
 };
 pub use printable::{is_printable, without_controls};
-pub use report::{Sample, Samples, html_report};
+pub use report::{REPORT_STYLE, RunContent, RunStatus, Sample, Samples, html_report};
 pub use request::{ServiceRequest, StopAt};
 pub use summary::{
     ComparedPart, DefinitionPart, FailurePart, InputPart, NotePart, OutputPart, ReportPart, RunSummary,

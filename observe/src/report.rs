@@ -1,6 +1,7 @@
 //! The report of a run for people: one HTML file without scripts and without anything to load.
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 use serde_json::Value;
 
 use crate::chart::{StackedBar, TimeLine};
@@ -57,18 +58,28 @@ impl Samples {
 /// When `summary` is not an object of that form.
 pub fn html_report(summary: &Value, samples: &Samples) -> Result<String, serde_json::Error> {
     let summary: RunSummary = serde::Deserialize::deserialize(summary)?;
-    let page = Page::of(&summary, samples);
+    let page = Page { content: RunContent::of(&summary, samples) };
     // Writing to a text fails only if a value fails to format itself; texts and numbers never do.
     Ok(page.render().unwrap_or_else(|error| format!("<!doctype html><p>{error}</p>\n")))
 }
 
+/// The style of [`html_report`] and of [`RunContent`].
+pub const REPORT_STYLE: &str = include_str!("../templates/report.css");
+
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
+    content: RunContent<'a>,
+}
+
+/// The content of the report of a run, without the frame of a page: HTML for templates.
+#[derive(Template)]
+#[template(path = "report_body.html")]
+pub struct RunContent<'a> {
     summary: &'a RunSummary,
     /// All findings that were read.
     findings: u64,
-    status: Status,
+    status: RunStatus,
     rows: Vec<SeverityRow>,
     /// Assets by their highest severity; `None` without assets.
     assets: Option<SeverityRow>,
@@ -76,11 +87,15 @@ struct Page<'a> {
     line: Option<TimeLine>,
 }
 
-/// The status as a word and a mark; some readers do not see the color.
-struct Status {
-    class: &'static str,
-    mark: &'static str,
-    word: &'static str,
+/// The status of a run as a word and a mark; some readers do not see the color.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunStatus {
+    /// Class of the style: `ok`, `partial` or `failed`.
+    pub class: &'static str,
+    /// One character.
+    pub mark: &'static str,
+    /// In words.
+    pub word: &'static str,
 }
 
 /// The findings of one kind.
@@ -94,8 +109,13 @@ struct SeverityRow {
 const KINDS: [&str; 4] = ["vulnerability", "potential", "information", "service"];
 const SEVERITIES: [&str; 6] = ["5", "4", "3", "2", "1", "0"];
 
-impl<'a> Page<'a> {
-    fn of(summary: &'a RunSummary, samples: &Samples) -> Self {
+// It is a rendered template, which has escaped the texts of others.
+impl HtmlSafe for RunContent<'_> {}
+
+impl<'a> RunContent<'a> {
+    /// The content for a summary. Without samples there is no chart of the speed.
+    #[must_use]
+    pub fn of(summary: &'a RunSummary, samples: &Samples) -> Self {
         let by_severity = summary.findings_by_severity();
         let count = |kind: &str, severity: &str| {
             by_severity.get(kind).and_then(|counts| counts.get(severity)).copied().unwrap_or_default()
@@ -119,7 +139,7 @@ impl<'a> Page<'a> {
         Self {
             summary,
             findings: summary.findings(),
-            status: status(summary),
+            status: RunStatus::of(if summary.interrupted { "interrupted" } else { &summary.status }),
             bar: StackedBar::of(&parts),
             line: TimeLine::of_rate(&points),
             rows: rows.into_iter().collect(),
@@ -138,14 +158,18 @@ fn rows_of(rows: &[SeverityRow], severity: &str) -> u64 {
     rows.iter().map(|row| row.counts[column]).sum()
 }
 
-fn status(summary: &RunSummary) -> Status {
-    let (class, mark, word) = match (summary.interrupted, summary.status.as_str()) {
-        (true, _) => ("partial", "‖", "interrupted"),
-        (false, "ok") => ("ok", "✓", "all delivered"),
-        (false, "partial") => ("partial", "!", "partly delivered"),
-        _ => ("failed", "✗", "failed"),
-    };
-    Status { class, mark, word }
+impl RunStatus {
+    /// `status` is `ok`, `partial`, `interrupted` or `failed`, as the summary and the service have it.
+    #[must_use]
+    pub fn of(status: &str) -> Self {
+        let (class, mark, word) = match status {
+            "interrupted" => ("partial", "‖", "interrupted"),
+            "ok" => ("ok", "✓", "all delivered"),
+            "partial" => ("partial", "!", "partly delivered"),
+            _ => ("failed", "✗", "failed"),
+        };
+        Self { class, mark, word }
+    }
 }
 
 /// Problems of an input that a reader must see.

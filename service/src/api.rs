@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -124,6 +125,9 @@ impl Supervisor {
             return Value::Null;
         };
         let clock = self.clock();
+        let today = clock.wall.to_zoned(TimeZone::system()).date();
+        let days = entry.record.history.days(today).into_iter();
+        let days: Vec<Value> = days.map(|(date, day)| json!({ "date": date, "runs": day })).collect();
         json!({
             "name": name,
             "file": entry.file,
@@ -137,6 +141,8 @@ impl Supervisor {
             "digest": entry.digest,
             "rejected": entry.rejected,
             "last_run": entry.record.last_run,
+            "recent_runs": entry.record.history.runs,
+            "days": days,
             "run": run_view(entry),
         })
     }

@@ -168,6 +168,8 @@ pub(crate) enum ServiceCommand {
     /// Make, list and revoke tokens for clients that connect over TCP
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Print a link that logs a browser in: once, within a minute, with the role `operate`
+    LoginLink,
     /// Install the systemd unit of the service
     Install(Install),
     /// Remove the systemd unit; state and configuration are kept unless --purge is given

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::accepted::problem_in_words;
 use crate::cli::{Common, ServiceCommand, TokenCommand};
 use crate::client::{ClientError, LIMIT, Response, request, request_within, stream};
-use crate::http::NewToken;
+use crate::http::{NewToken, encoded};
 use crate::install::install;
 use crate::request::TapQuery;
 use crate::serve::{find_socket, is_json};
@@ -83,6 +83,7 @@ impl Client {
             }
             ServiceCommand::Log { name, lines, follow } => self.log(&name, lines, follow),
             ServiceCommand::Token(command) => self.token(command),
+            ServiceCommand::LoginLink => self.login_link(),
             ServiceCommand::Install(_) | ServiceCommand::Uninstall(_) => Ok(0),
         }
     }
@@ -159,6 +160,19 @@ impl Client {
             }
             thread::sleep(POLL);
         }
+    }
+
+    fn login_link(&self) -> Result<u8, ClientError> {
+        let listener = self.get("/api/v1/service")?.body["listener"].take();
+        let Some(url) = listener["url"].as_str() else {
+            let message =
+                "the service has no TCP listener; set `console.listen` in the service file".to_owned();
+            return Err(ClientError { message, exit_code: 69, is_absent: false });
+        };
+        let link = self.post("/api/v1/login-links")?.body;
+        let link = format!("{url}/login?link={}", link["link"].as_str().unwrap_or_default());
+        self.print(&serde_json::json!({ "url": link }), || format!("{link}\n"));
+        Ok(0)
     }
 
     fn token(&self, command: TokenCommand) -> Result<u8, ClientError> {
@@ -272,17 +286,6 @@ pub(crate) fn path(name: &str, action: &str) -> String {
 }
 
 /// Percent encoding of all bytes that names of pipelines do not have.
-fn encoded(name: &str) -> String {
-    let mut text = String::new();
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
-}
-
 fn reload_in_words(report: &Value) -> String {
     let mut text = String::new();
     for what in ["added", "changed", "removed", "unchanged"] {

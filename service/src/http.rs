@@ -11,22 +11,42 @@ mod audit;
 mod caller;
 mod certificate;
 mod connection;
+mod context;
 mod control;
 mod headers;
+mod host;
 mod host_check;
 mod limits;
 mod listener;
+mod pages;
 mod requests;
 mod routes;
 mod server;
+mod sessions;
 mod tls;
 mod token_routes;
 mod tokens;
 
 pub(crate) use access::Access;
+pub(crate) use context::Context;
 pub(crate) use control::Control;
+pub(crate) use host::Host;
 pub(crate) use listener::{Listener, ListenerState};
 pub(crate) use requests::Requests;
 pub(crate) use server::serve;
+
 pub(crate) use token_routes::NewToken;
 pub(crate) use tokens::Tokens;
+
+/// A text as one segment of a path.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut path = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    path
+}

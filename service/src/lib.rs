@@ -16,6 +16,7 @@ mod client;
 mod commands;
 mod dead_letter_request;
 mod fleet;
+mod history;
 mod http;
 mod install;
 mod job;

@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGUSR1};
 use crate::log_sink::Level;
 use crate::machine::State;
 use crate::message::Message;
-use crate::request::ReloadMode;
+use crate::request::{Api, ReloadMode};
 use crate::supervisor::Supervisor;
 
 /// Messages that are handled before time is looked at again.
@@ -45,6 +45,21 @@ impl Supervisor {
     }
 
     fn handle(&mut self, message: Message) {
+        if !matches!(
+            message,
+            Message::Api(
+                Api::Live
+                    | Api::Ready
+                    | Api::Service
+                    | Api::Pipelines
+                    | Api::Pipeline(_)
+                    | Api::Metrics(_)
+                    | Api::Log { .. },
+                _
+            )
+        ) {
+            self.settings.web.changed.send_replace(());
+        }
         match message {
             Message::Event { pipeline, process, event } => self.event(&pipeline, process, event),
             Message::Closed { pipeline, process } => self.closed(&pipeline, process),

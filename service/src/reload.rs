@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::accepted::{Loaded, problem_in_words};
+use crate::history::LastRun;
 use crate::log_sink::Level;
 use crate::machine::{Before, Settings};
 use crate::message::Message;
 use crate::request::{ReloadMode, Reply};
 use crate::schedule::{Schedule, Stored};
-use crate::store::{LastRun, is_name};
+use crate::store::is_name;
 use crate::supervisor::{Entry, Supervisor};
 
 /// The result of a reload.

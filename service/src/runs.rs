@@ -4,17 +4,18 @@ use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use rustix::process::Signal;
 use scanbridge_observe::{RunEvent, RunSummary, ServiceRequest, without_controls};
 use serde::Deserialize;
 
 use crate::child::{Run, Start, ending};
 use crate::fleet::Task;
+use crate::history::LastRun;
 use crate::log_sink::Level;
 use crate::machine::{Action, Ending, Machine, State, Trigger};
 use crate::process::{Live, Process};
 use crate::schedule::{Clock, Schedule};
-use crate::store::LastRun;
 use crate::supervisor::Supervisor;
 
 /// A process that a plugin has left behind may keep the channel open; the end of the run does not wait for it.
@@ -226,6 +227,7 @@ impl Supervisor {
             "run {} ended: {}{code_in_words}, {} findings{why}",
             last.run, last.status, last.findings
         );
+        entry.record.history.add(&last, clock.wall.to_zoned(TimeZone::system()).date());
         entry.record.last_run = Some(last);
         self.log.about(name, level, &line);
         let tasks = self.fleet.ended(name, Ending { code, reason }, clock, fastrand::f64());

@@ -10,10 +10,11 @@ use std::{env, fs, io, thread};
 use scanbridge_observe::{BundleResult, machine_id};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
+use tokio::sync::watch;
 
 use crate::accepted::{Loaded, Sources, problem_in_words};
 use crate::cli::{Common, Format, Serve};
-use crate::http::{self, Access, Control, Listener, Tokens};
+use crate::http::{self, Access, Context, Control, Host, Listener, Tokens};
 use crate::log_sink::{Level, Log, LogFormat, LogOptions};
 use crate::machine::State;
 use crate::message::Message;
@@ -100,15 +101,19 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
         Arc::new(log.map_err(|error| refuse(CANNOT_CREATE, format!("cannot open the log file: {error}")))?);
     let run_arguments = run_arguments(common, &state);
     let access = Arc::new(Access::new(tokens, Arc::clone(&log)));
+    let (changed, changes) = watch::channel(());
+    let host = Host::new(sources.program.clone(), sources.common.clone(), state.clone());
+    let context = Context { to: sender.clone(), access: Arc::clone(&access), host, changes };
+    let console = loaded.service.console.clone();
     let web = Web {
-        access: Arc::clone(&access),
-        console: loaded.service.console.clone(),
+        access,
+        console,
         listener: listener.as_ref().map(|listener| Arc::clone(&listener.state)),
+        changed,
     };
-    let settings =
-        Settings { sources, state, socket: socket.clone(), run_arguments, machine: machine_id(), web };
-    let mut supervisor =
-        Supervisor::new(settings, Arc::clone(&log), store, records, (sender.clone(), receiver));
+    let machine = machine_id();
+    let settings = Settings { sources, state, socket: socket.clone(), run_arguments, machine, web };
+    let mut supervisor = Supervisor::new(settings, Arc::clone(&log), store, records, (sender, receiver));
     let report = supervisor.apply(loaded, ReloadMode::default());
     supervisor.last_success = Some(jiff::Timestamp::now()).filter(|_| report.rejected.is_empty());
     if arguments.strict && !report.rejected.is_empty() {
@@ -117,7 +122,7 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
     if !supervisor.fleet.iter().any(|(_, machine)| machine.state() != State::Invalid) {
         return Err(refuse(CONFIG, "no valid pipeline"));
     }
-    http::serve(control, listener, sender, (access, Arc::clone(&supervisor.requests)))
+    http::serve(control, listener, context, Arc::clone(&supervisor.requests))
         .map_err(|error| cannot("the thread for HTTP", &error))?;
     supervisor.log_listener();
     log.service(Level::Info, &format!("the service has started: {}", supervisor.status_line()));

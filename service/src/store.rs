@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use scanbridge_observe::{Bundle, ScheduleKeys, Totals};
 use serde::{Deserialize, Serialize};
 
+use crate::history::{History, LastRun};
+
 /// The directory `service` in the state directory.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -37,31 +39,7 @@ pub(crate) struct Record {
     pub(crate) restarts: u64,
     /// Processor time of the runs that have ended, in microseconds.
     pub(crate) cpu_micros: u64,
-}
-
-/// The last run of a pipeline.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct LastRun {
-    /// Number in the ledger; 0 until the run has reported it.
-    pub(crate) run: u64,
-    pub(crate) started: Timestamp,
-    /// `None` while it runs, and when the service ended before it.
-    pub(crate) ended: Option<Timestamp>,
-    /// `None` if a signal ended it.
-    pub(crate) exit_code: Option<u8>,
-    /// `ok`, `partial`, `failed` or `interrupted`.
-    pub(crate) status: String,
-    pub(crate) reason: String,
-    pub(crate) findings: u64,
-    pub(crate) outputs: BTreeMap<String, u64>,
-}
-
-impl LastRun {
-    /// Whether the service should repeat it: it was interrupted, or it failed.
-    pub(crate) fn is_unfinished(&self) -> bool {
-        self.ended.is_none() || matches!(self.status.as_str(), "interrupted" | "failed")
-    }
+    pub(crate) history: History,
 }
 
 /// Another service uses the state directory.

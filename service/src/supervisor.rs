@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use scanbridge_observe::{ConsoleKeys, PipelineView, ServiceFile, ServiceKeys};
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::accepted::Sources;
 use crate::fleet::Fleet;
@@ -71,6 +71,8 @@ pub(crate) struct Web {
     /// The keys of the service file at the start.
     pub(crate) console: Option<ConsoleKeys>,
     pub(crate) listener: Option<Arc<ListenerState>>,
+    /// Tells open pages that something has changed.
+    pub(crate) changed: watch::Sender<()>,
 }
 
 /// The state of the service.

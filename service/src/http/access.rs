@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use scanbridge_observe::{ConsoleKeys, Role};
 
 use super::limits::RefusedLogins;
+use super::sessions::Sessions;
 use super::tokens::{Refused, Tokens};
 use crate::log_sink::{Level, Log};
 
@@ -15,6 +16,7 @@ use crate::log_sink::{Level, Log};
 pub(crate) struct Access {
     pub(super) tokens: Tokens,
     pub(super) log: Arc<Log>,
+    pub(super) sessions: Sessions,
     refused: RefusedLogins,
     keys: Mutex<ConsoleKeys>,
 }
@@ -29,7 +31,8 @@ pub(super) enum Login {
 
 impl Access {
     pub(crate) fn new(tokens: Tokens, log: Arc<Log>) -> Self {
-        Self { tokens, log, refused: RefusedLogins::new(), keys: Mutex::default() }
+        let (sessions, refused) = (Sessions::default(), RefusedLogins::new());
+        Self { tokens, log, sessions, refused, keys: Mutex::default() }
     }
 
     /// Applies the service file.
@@ -48,6 +51,11 @@ impl Access {
             Err(Refused::Unknown) => "the token is unknown".to_owned(),
             Err(Refused::Expired(name)) => format!("the token `{name}` has expired"),
         };
+        self.refuse(&why, from)
+    }
+
+    /// Counts a refused login.
+    pub(super) fn refuse(&self, why: &str, from: IpAddr) -> Login {
         if self.refused.are_too_many(from) {
             return Login::TooMany;
         }

@@ -1,26 +1,36 @@
 //! Finds out who sends a request, and logs each change with its result.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use scanbridge_observe::{Role, without_controls};
 use serde_json::json;
 
 use super::access::{Access, Login};
 use super::caller::{Caller, Origin};
-use super::routes::Context;
+use super::context::Context;
+use super::sessions::Session;
 use crate::log_sink::{Level, Log};
 use crate::request::Reply;
 
-/// Adds the caller to a request.
+/// Adds the caller to a request, and logs the result of a change.
 pub(super) async fn identify(State(context): State<Context>, mut request: Request, next: Next) -> Response {
+    let is_change = !matches!(*request.method(), Method::GET | Method::HEAD);
     let caller = match request.extensions().get::<Origin>() {
         Some(Origin::Socket(user)) => Caller::of_user(*user),
-        Some(Origin::Tcp { peer, certificate }) => {
-            match of_tcp(&context.access, *peer, certificate.as_ref(), request.headers()) {
+        Some(Origin::Tcp { peer, certificate, .. }) => {
+            if is_change && is_of_other_site(request.headers(), &context.access) {
+                return Reply::problem(403, "the request comes from a page of another site", "")
+                    .into_response();
+            }
+            let is_page = !request.uri().path().starts_with("/api/");
+            let cookie = (is_page || !is_change).then(|| session_cookie(request.headers())).flatten();
+            match of_tcp(&context.access, *peer, (certificate.as_ref(), cookie), request.headers()) {
                 Ok(caller) => caller,
                 Err(reply) => return reply.into_response(),
             }
@@ -31,32 +41,68 @@ pub(super) async fn identify(State(context): State<Context>, mut request: Reques
     let path = request.uri().path().to_owned();
     request.extensions_mut().insert(caller.clone());
     let response = next.run(request).await;
-    if method != Method::GET && method != Method::HEAD {
+    if is_change && !matches!(path.as_str(), "/login" | "/logout") {
         log_change(&context.access.log, &caller, (&method, &path), response.status().as_u16());
     }
     response
 }
 
-/// A token counts more than a certificate: it can have a lower role.
+/// Name of the session's cookie: over TLS, browsers accept the first only from this service itself.
+pub(super) const COOKIES: [&str; 2] = ["__Host-scanbridge", "scanbridge"];
+
+/// The text in the session's cookie.
+pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| COOKIES.contains(name)).map(|(_, value)| value)
+}
+
+/// Whether a browser says that a page of another site sends the request. Other programs say nothing about this.
+fn is_of_other_site(headers: &HeaderMap, access: &Access) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
+        return !matches!(site, "same-origin" | "none");
+    }
+    let Some(origin) = text(header::ORIGIN) else { return false };
+    let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
+    let is_host = text(header::HOST).is_some_and(|host| host.eq_ignore_ascii_case(authority));
+    let public = access.keys().public_url;
+    !is_host && public.is_none_or(|url| !url.trim_end_matches('/').eq_ignore_ascii_case(origin))
+}
+
+/// A token counts more than a session, and a session more than a certificate: it can have a lower role.
 fn of_tcp(
     access: &Access,
     peer: SocketAddr,
-    certificate: Option<&(String, Role)>,
+    (certificate, cookie): (Option<&(String, Role)>, Option<&str>),
     headers: &HeaderMap,
 ) -> Result<Caller, Reply> {
-    let Some(authorization) = headers.get(header::AUTHORIZATION) else {
-        return Ok(Caller::of_tcp(peer, certificate.cloned()));
-    };
-    let text = authorization.to_str().unwrap_or_default();
-    let token = match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-        _ => return Err(Reply::problem(401, "unknown authentication", "use `Authorization: Bearer TOKEN`")),
-    };
-    match access.log_in(token, peer.ip()) {
-        Login::Accepted(name, role) => Ok(Caller::of_tcp(peer, Some((name, role)))),
-        Login::Refused => Err(Reply::problem(401, "the token is unknown or has expired", "")),
-        Login::TooMany => Err(Reply::problem(429, "too many refused logins", "try again in a minute")),
+    if let Some(authorization) = headers.get(header::AUTHORIZATION) {
+        let text = authorization.to_str().unwrap_or_default();
+        let token = match text.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+            _ => {
+                return Err(Reply::problem(
+                    401,
+                    "unknown authentication",
+                    "use `Authorization: Bearer TOKEN`",
+                ));
+            }
+        };
+        return match access.log_in(token, peer.ip()) {
+            Login::Accepted(name, role) => Ok(Caller::of_tcp(peer, Some((name, role)))),
+            Login::Refused => Err(Reply::problem(401, "the token is unknown or has expired", "")),
+            Login::TooMany => Err(Reply::problem(429, "too many refused logins", "try again in a minute")),
+        };
     }
+    let is_valid = |token: &str| access.tokens.is_valid(token, Timestamp::now());
+    let session = cookie.and_then(|cookie| access.sessions.find(cookie, Instant::now(), is_valid));
+    if let Some(Session { name, role, csrf }) = session {
+        let caller = Caller::of_tcp(peer, Some((name, role)));
+        return Ok(Caller { csrf, has_session: true, ..caller });
+    }
+    let csrf = certificate.map(|(name, _)| access.sessions.csrf_of(name)).unwrap_or_default();
+    Ok(Caller { csrf, ..Caller::of_tcp(peer, certificate.cloned()) })
 }
 
 fn log_change(log: &Log, caller: &Caller, (method, path): (&Method, &str), status: u16) {

@@ -17,6 +17,7 @@ pub(crate) enum Origin {
     /// The TCP listener.
     Tcp {
         peer: SocketAddr,
+        is_tls: bool,
         /// A name of the client's certificate that has a role, and the role.
         certificate: Option<(String, Role)>,
     },
@@ -32,6 +33,10 @@ pub(crate) struct Caller {
     pub(crate) from: String,
     /// Whether the request came over the control socket.
     pub(crate) is_local: bool,
+    /// What forms of this caller must contain; empty if the caller cannot send forms.
+    pub(crate) csrf: String,
+    /// Whether the caller has logged in with a browser.
+    pub(crate) has_session: bool,
 }
 
 impl Caller {
@@ -40,12 +45,14 @@ impl Caller {
         let may_operate = user.is_some_and(|user| user == 0 || user == rustix::process::geteuid().as_raw());
         let role = if may_operate { Role::Operate } else { Role::Read };
         let name = user.map_or_else(|| "unknown user".to_owned(), |user| format!("uid {user}"));
-        Self { name, role: Some(role), from: "control socket".to_owned(), is_local: true }
+        let from = "control socket".to_owned();
+        Self { name, role: Some(role), from, is_local: true, csrf: String::new(), has_session: false }
     }
 
     pub(super) fn of_tcp(peer: SocketAddr, known: Option<(String, Role)>) -> Self {
         let (name, role) = known.map_or((String::new(), None), |(name, role)| (name, Some(role)));
-        Self { name, role, from: peer.ip().to_canonical().to_string(), is_local: false }
+        let from = peer.ip().to_canonical().to_string();
+        Self { name, role, from, is_local: false, csrf: String::new(), has_session: false }
     }
 
     /// # Errors

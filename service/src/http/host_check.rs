@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::caller::Origin;
-use super::routes::Context;
+use super::context::Context;
 use crate::request::Reply;
 
 /// Passes a request on whose `Host` is an IP address, `localhost`, the name of this machine or that of `public_url`. Names

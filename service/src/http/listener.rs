@@ -90,7 +90,12 @@ impl Listener {
                 match secured {
                     Some(secured) => serve_tls(stream, secured, peer, (router, &access)).await,
                     None => {
-                        connection::serve(stream, router, Origin::Tcp { peer, certificate: None }).await;
+                        connection::serve(
+                            stream,
+                            router,
+                            Origin::Tcp { peer, is_tls: false, certificate: None },
+                        )
+                        .await;
                     }
                 }
             });
@@ -109,7 +114,7 @@ async fn serve_tls(
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, handshake).await else { return };
     let client = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let certificate = client.and_then(|client| role_of(client, &access.keys().client_roles));
-    connection::serve(stream, router, Origin::Tcp { peer, certificate }).await;
+    connection::serve(stream, router, Origin::Tcp { peer, is_tls: true, certificate }).await;
 }
 
 /// Makes a new certificate before the one of the service ends.

@@ -1,12 +1,11 @@
 //! The routes of the service.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Extension, FromRef, Path as UrlPath, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::extract::{Extension, Path as UrlPath, Query, State};
+use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -15,46 +14,21 @@ use http_body_util::channel::Channel;
 use scanbridge_observe::{MetricsFormat, Role};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::access::Access;
 use super::audit::identify;
 use super::caller::{Caller, Operator, Reader};
 use super::connection::whole_body;
+use super::context::{Context, Sender, ask, reply, reply_within};
 use super::headers::add_headers;
 use super::host_check::check_host;
 use super::requests::{Requests, count};
-use super::token_routes;
+use super::{pages, token_routes};
 use crate::dead_letter_request::DeadLetterRequest;
 use crate::log_sink::Level;
 use crate::machine::Request;
-use crate::message::Message;
 use crate::request::{Api, ReloadMode, Reply, TapQuery};
-
-/// How long the main loop may take. A reload starts a process of the host.
-const LIMIT: Duration = Duration::from_secs(90);
-
-type Sender = SyncSender<Message>;
-
-/// What handlers need.
-#[derive(Debug, Clone)]
-pub(super) struct Context {
-    pub(super) to: Sender,
-    pub(super) access: Arc<Access>,
-}
-
-impl FromRef<Context> for Sender {
-    fn from_ref(context: &Context) -> Self {
-        context.to.clone()
-    }
-}
-
-impl FromRef<Context> for Arc<Access> {
-    fn from_ref(context: &Context) -> Self {
-        Arc::clone(&context.access)
-    }
-}
 
 pub(super) fn router(context: Context, requests: Arc<Requests>) -> Router {
     let read = |request: fn() -> Api| {
@@ -75,6 +49,8 @@ pub(super) fn router(context: Context, requests: Arc<Requests>) -> Router {
         .route("/api/v1/log", get(log))
         .route("/api/v1/tokens", get(token_routes::list).post(token_routes::add))
         .route("/api/v1/tokens/{name}", delete(token_routes::revoke))
+        .route("/api/v1/login-links", post(token_routes::add_link))
+        .merge(pages::routes())
         .fallback(async |uri: Uri| {
             Reply::problem(404, &format!("no route {}", uri.path()), "").into_response()
         })
@@ -88,7 +64,7 @@ pub(super) fn router(context: Context, requests: Arc<Requests>) -> Router {
 
 /// The metrics in the format that the client asks for.
 async fn metrics(
-    State(Context { to, access }): State<Context>,
+    State(Context { to, access, .. }): State<Context>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Response {
@@ -116,14 +92,10 @@ async fn act(
     State(to): State<Sender>,
     UrlPath((name, action)): UrlPath<(String, String)>,
 ) -> Response {
-    let request = match action.as_str() {
-        "run" => Request::Run,
-        "pause" => Request::Pause,
-        "resume" => Request::Resume,
-        "stop" => Request::Stop,
-        other => return Reply::problem(404, &format!("no action `{other}`"), "").into_response(),
-    };
-    ask(&to, Api::Act(name, request)).await
+    match Request::of_word(&action) {
+        Some(request) => ask(&to, Api::Act(name, request)).await,
+        None => Reply::problem(404, &format!("no action `{action}`"), "").into_response(),
+    }
 }
 
 /// Responds when the replay or purge has ended.
@@ -180,43 +152,4 @@ struct LogQuery {
 async fn log(_: Reader, State(to): State<Sender>, Query(query): Query<LogQuery>) -> Response {
     let level = query.level.map_or(Level::Warn, |level| Level::read(&level));
     ask(&to, Api::Log { pipeline: query.pipeline, level, since: query.since }).await
-}
-
-async fn ask(to: &Sender, request: Api) -> Response {
-    reply(to, request).await.into_response()
-}
-
-/// Passes a request to the main loop and waits for its reply.
-async fn reply(to: &Sender, request: Api) -> Reply {
-    reply_within(LIMIT, to, request).await
-}
-
-async fn reply_within(limit: Duration, to: &Sender, request: Api) -> Reply {
-    let (sender, receiver) = oneshot::channel();
-    match to.try_send(Message::Api(request, sender)) {
-        Ok(()) => {}
-        Err(TrySendError::Full(_)) => {
-            return Reply::problem(503, "the service is busy", "try again");
-        }
-        Err(TrySendError::Disconnected(_)) => {
-            return Reply::problem(503, "the service is stopping", "");
-        }
-    }
-    match tokio::time::timeout(limit, receiver).await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(_)) => Reply::problem(503, "the service is stopping", ""),
-        Err(_) => Reply::problem(504, "the service timed out", ""),
-    }
-}
-
-impl IntoResponse for Reply {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let kind = if self.status < 400 || self.body.get("title").is_none() {
-            "application/json"
-        } else {
-            "application/problem+json"
-        };
-        (status, [(header::CONTENT_TYPE, kind)], self.body.to_string()).into_response()
-    }
 }

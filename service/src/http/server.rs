@@ -2,16 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::thread;
 
-use super::access::Access;
+use super::context::Context;
 use super::control::Control;
 use super::listener::Listener;
 use super::requests::Requests;
-use super::routes::{Context, router};
+use super::routes::router;
 use crate::log_sink::Level;
-use crate::message::Message;
 
 /// Answers requests of the control socket and of the listener in a thread of its own.
 ///
@@ -20,13 +18,14 @@ use crate::message::Message;
 pub(crate) fn serve(
     control: Control,
     listener: Option<Listener>,
-    to: SyncSender<Message>,
-    (access, requests): (Arc<Access>, Arc<Requests>),
+    context: Context,
+    requests: Arc<Requests>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let serve = move || {
         runtime.block_on(async {
-            let router = router(Context { to, access: Arc::clone(&access) }, requests);
+            let access = Arc::clone(&context.access);
+            let router = router(context, requests);
             if let Some(listener) = listener {
                 let (router, access) = (router.clone(), Arc::clone(&access));
                 tokio::spawn(async move {

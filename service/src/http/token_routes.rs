@@ -1,6 +1,7 @@
-//! Tokens, for `scanbridge service token`: only over the control socket.
+//! Tokens and login links, for `scanbridge service`: only over the control socket.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -46,6 +47,13 @@ pub(super) async fn revoke(
     match access.tokens.revoke(&name) {
         Ok(()) => Reply::ok(json!({ "revoked": name })).into_response(),
         Err(error) => problem(error, &name).into_response(),
+    }
+}
+
+pub(super) async fn add_link(_: LocalOperator, State(access): State<Arc<Access>>) -> Response {
+    match access.sessions.link(Instant::now()) {
+        Some(link) => Reply { status: 201, body: json!({ "link": link }) }.into_response(),
+        None => problem(TokenError::Random, "").into_response(),
     }
 }
 

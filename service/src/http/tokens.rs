@@ -86,9 +86,7 @@ impl Tokens {
         if !is_name(name) {
             return Err(TokenError::Name);
         }
-        let mut random = [0; RANDOM];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_| TokenError::Random)?;
-        let secret = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(random));
+        let secret = format!("{PREFIX}{}", random_text().ok_or(TokenError::Random)?);
         self.change(|list| {
             if list.iter().any(|token| token.name == name) {
                 return Err(TokenError::Exists);
@@ -141,6 +139,13 @@ impl Tokens {
         Ok(found)
     }
 
+    /// Whether the token with this hash exists and has not expired.
+    pub(super) fn is_valid(&self, sha256: &str, now: Timestamp) -> bool {
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = list.iter().find(|token| token.sha256 == sha256);
+        token.is_some_and(|token| token.expires.is_none_or(|expires| expires > now))
+    }
+
     fn change(
         &self,
         change: impl FnOnce(&mut Vec<Token>) -> Result<(), TokenError>,
@@ -158,7 +163,15 @@ impl Tokens {
     }
 }
 
-fn hash(secret: &str) -> String {
+/// A text that cannot be guessed. `None` if the system provides no random numbers.
+pub(super) fn random_text() -> Option<String> {
+    let mut random = [0; RANDOM];
+    aws_lc_rs::rand::fill(&mut random).ok()?;
+    Some(BASE64_URL_SAFE_NO_PAD.encode(random))
+}
+
+/// SHA-256 in hexadecimal.
+pub(super) fn hash(secret: &str) -> String {
     hexadecimal(digest(&SHA256, secret.as_bytes()).as_ref())
 }
 

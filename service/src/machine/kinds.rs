@@ -107,6 +107,19 @@ pub(crate) enum Request {
     Stop,
 }
 
+impl Request {
+    /// The request with this name in paths; `None` for other words.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        match word {
+            "run" => Some(Self::Run),
+            "pause" => Some(Self::Pause),
+            "resume" => Some(Self::Resume),
+            "stop" => Some(Self::Stop),
+            _ => None,
+        }
+    }
+}
+
 /// What the supervisor must do with the process of the pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
 mod archive;
+mod browser;
 mod cef;
 mod check_machine;
 mod checks;
 mod configuration;
+mod console_pages;
+mod console_sessions;
 mod counts;
 mod crashing_plugins;
 mod csv;

@@ -1,0 +1,57 @@
+//! Asks the host for what the service does not know itself: plugins, the ledger, dead letters.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+
+use crate::ask::{Answer, ask};
+use crate::request::Reply;
+
+/// Processes at one time; further requests wait.
+const PROCESSES: usize = 4;
+
+/// Commands of the host that print JSON.
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    program: PathBuf,
+    common: Vec<OsString>,
+    state: PathBuf,
+    places: Arc<Semaphore>,
+}
+
+impl Host {
+    pub(crate) fn new(program: PathBuf, common: Vec<OsString>, state: PathBuf) -> Self {
+        Self { program, common, state, places: Arc::new(Semaphore::new(PROCESSES)) }
+    }
+
+    /// A command about a pipeline, whose state is that of this service.
+    pub(super) fn of_pipeline(&self, command: [&str; 2], file: &str) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = command.map(Into::into).to_vec();
+        arguments.extend(["--state-dir".into(), self.state.clone().into_os_string(), file.into()]);
+        arguments
+    }
+
+    /// What the command prints.
+    ///
+    /// # Errors
+    /// The response for the client, when the command fails or prints something else.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, arguments: Vec<OsString>) -> Result<T, Reply> {
+        let _place = self.places.acquire().await;
+        let mut command = Command::new(&self.program);
+        command.args(arguments).args(&self.common).arg("-q");
+        let failed = |detail: &str| Reply::problem(502, "a command of the host failed", detail);
+        let answer = tokio::task::spawn_blocking(move || ask(command)).await;
+        let Answer { stdout, stderr, code } =
+            answer.map_err(|error| failed(&error.to_string()))?.map_err(|error| failed(&error))?;
+        if code != Some(0) {
+            let mut reply = failed(stderr.lines().next().unwrap_or_default());
+            reply.body["exit_code"] = code.into();
+            return Err(reply);
+        }
+        serde_json::from_slice(&stdout).map_err(|error| failed(&error.to_string()))
+    }
+}

@@ -1,0 +1,55 @@
+//! The report of a run.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use scanbridge_observe::{RunContent, RunStatus, RunSummary, Samples};
+use serde::Deserialize;
+
+use super::assets::asset;
+use super::frame::{Frame, Visitor, page, problem_page};
+use super::values::{Pipeline, body};
+use crate::http::context::{Context, reply};
+use crate::request::{Api, Reply};
+
+/// What `scanbridge state export` prints.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Exported {
+    summaries: Vec<RunSummary>,
+}
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct RunPage<'a> {
+    frame: Frame,
+    name: String,
+    number: u64,
+    status: RunStatus,
+    summary: &'a RunSummary,
+    content: RunContent<'a>,
+}
+
+pub(super) async fn show(
+    Visitor(caller): Visitor,
+    State(Context { to, host, .. }): State<Context>,
+    Path((name, number)): Path<(String, u64)>,
+) -> Response {
+    let frame = Frame::of(&caller, "");
+    let pipeline: Pipeline = match body(reply(&to, Api::Pipeline(name.clone())).await) {
+        Ok(pipeline) => pipeline,
+        Err(problem) => return problem_page(frame, &problem, "/"),
+    };
+    let state = match host.ask::<Exported>(host.of_pipeline(["state", "export"], &pipeline.file)).await {
+        Ok(state) => state,
+        Err(problem) => return problem_page(frame, &problem, "/"),
+    };
+    let Some(summary) = state.summaries.iter().find(|summary| summary.run == Some(number)) else {
+        let detail = "the ledger keeps the summaries of the last 200 runs";
+        let problem = Reply::problem(404, &format!("no summary of run {number} of {name}"), detail);
+        return problem_page(frame, &problem, "/");
+    };
+    let status = RunStatus::of(if summary.interrupted { "interrupted" } else { &summary.status });
+    let content = RunContent::of(summary, &Samples::default());
+    page(&RunPage { frame, name, number, status, summary, content })
+}

@@ -1,0 +1,158 @@
+//! Sessions and forms of the console against forgery, in raw bytes.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+use crate::service::{Service, control, log, sandbox_with_report, simple, view, wait_for, write_pipeline};
+
+struct Response {
+    code: u16,
+    head: String,
+    body: String,
+}
+
+fn send(url: &str, line: &str, headers: &str, body: &str) -> Response {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    let length = body.len();
+    let head = format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}");
+    write!(stream, "{head}{form}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let code = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Response { code, head: head.to_owned(), body: body.to_owned() }
+}
+
+fn start(sandbox: &Sandbox, console: &str) -> (Service, String) {
+    write_pipeline(sandbox, "nightly", &simple("nightly", ""));
+    sandbox.write("service.yaml", format!("service: 1\nconsole: {{ listen: '127.0.0.1:0'{console} }}\n"));
+    let service = Service::start_with(sandbox, |command| {
+        command.args(["--config", "service.yaml"]);
+    });
+    let status: Value =
+        serde_json::from_str(&control(sandbox, &["status", "--format", "json"]).stdout).unwrap();
+    (service, status["service"]["listener"]["url"].as_str().unwrap().to_owned())
+}
+
+fn token(sandbox: &Sandbox, role: &str) -> String {
+    control(sandbox, &["token", "add", role, "--role", role]).expect_code(0).stdout.trim_end().to_owned()
+}
+
+/// The header with the cookie, and what forms must contain.
+fn log_in(url: &str, token: &str) -> (String, String) {
+    let response = send(url, "POST /login", "", &format!("token={token}&next=%2F"));
+    assert_eq!(response.code, 303, "{}", response.body);
+    let cookie = response.head.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap();
+    let cookie = format!("Cookie: other=1; {cookie}\r\n");
+    let page = send(url, "GET /", &cookie, "").body;
+    let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    (cookie, csrf.to_owned())
+}
+
+#[test]
+fn forged_forms_change_nothing() {
+    let sandbox = sandbox_with_report();
+    let (service, url) = start(&sandbox, "");
+    let (cookie, csrf) = log_in(&url, &token(&sandbox, "operate"));
+    let (reader, reader_csrf) = log_in(&url, &token(&sandbox, "read"));
+    let run = "POST /pipelines/nightly/run";
+    let site = |site: &str| format!("{cookie}Sec-Fetch-Site: {site}\r\n");
+    let origin = |origin: &str| format!("{cookie}Origin: {origin}\r\n");
+    let good = format!("csrf={csrf}");
+    for (headers, body, expected) in [
+        (String::new(), good.as_str(), 401),
+        (cookie.clone(), "", 403),
+        (cookie.clone(), "csrf=", 403),
+        (cookie.clone(), &format!("csrf={reader_csrf}"), 403),
+        (reader.clone(), &format!("csrf={reader_csrf}"), 403),
+        (site("cross-site"), &good, 403),
+        (site("same-site"), &good, 403),
+        (origin("https://evil.example"), &good, 403),
+        (origin("null"), &good, 403),
+        (origin(&url.replace("127.0.0.1", "localhost")), &good, 403),
+        ("Cookie: scanbridge=guessed\r\n".to_owned(), &good, 401),
+        (cookie.clone(), "csrf=%ff%00&csrf[]=1&%", 403),
+    ] {
+        let response = send(&url, run, &headers, body);
+        assert_eq!(response.code, expected, "{headers} {body}: {}", response.body);
+    }
+    // A cookie is not enough for the API, where there are no forms.
+    assert_eq!(send(&url, "POST /api/v1/pipelines/nightly/run", &cookie, &good).code, 401);
+    assert_eq!(send(&url, "GET /api/v1/pipelines", &cookie, "").code, 200);
+    assert!(view(&sandbox, "nightly")["last_run"].is_null(), "{}", log(&sandbox));
+    for headers in [site("same-origin"), origin(&url)] {
+        assert_eq!(send(&url, run, &headers, &good).code, 303);
+        wait_for(&sandbox, "nightly", |view| view["state"] == "manual" && !view["last_run"].is_null());
+    }
+    let log = log(&sandbox);
+    assert!(log.contains("operate from 127.0.0.1: POST /pipelines/nightly/run: done (303)"), "{log}");
+    assert!(log.contains("operate from 127.0.0.1: POST /pipelines/nightly/run: refused (403)"), "{log}");
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn session_belongs_to_its_cookie_and_ends_with_logout_and_restart() {
+    let sandbox = sandbox_with_report();
+    let (service, url) = start(&sandbox, ", public_url: 'https://bridge.example.com'");
+    let token = token(&sandbox, "operate");
+    for (next, expected) in [
+        ("%2Fhealth", "/health"),
+        ("https%3A%2F%2Fevil.example", "/"),
+        ("%2F%2Fevil.example", "/"),
+        ("%2F%5Cevil.example", "/"),
+        ("", "/"),
+    ] {
+        let response = send(&url, "POST /login", "", &format!("token={token}&next={next}"));
+        assert!(response.head.contains(&format!("location: {expected}\r\n")), "{next}: {}", response.head);
+        // Behind a proxy with TLS, browsers must accept the cookie from this host only.
+        let cookie = response.head.split("set-cookie: ").nth(1).unwrap().lines().next().unwrap();
+        assert!(cookie.starts_with("__Host-scanbridge="), "{cookie}");
+        assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
+        assert!(!cookie.contains(&token));
+    }
+    let (cookie, csrf) = log_in(&url, &token);
+    // A logout that another page sends ends nothing.
+    assert_eq!(send(&url, "POST /logout", &cookie, "csrf=other").code, 303);
+    assert_eq!(send(&url, "GET /", &cookie, "").code, 200);
+    assert_eq!(send(&url, "POST /logout", &cookie, &format!("csrf={csrf}")).code, 303);
+    assert_eq!(send(&url, "GET /", &cookie, "").code, 303);
+    let (cookie, _) = log_in(&url, &token);
+    assert_eq!(service.stop(), Some(0));
+    let (service, url) = start(&sandbox, "");
+    assert_eq!(send(&url, "GET /", &cookie, "").code, 303);
+    let codes: Vec<u16> = (0..7).map(|_| send(&url, "POST /login", "", "token=sbt_wrong").code).collect();
+    assert_eq!(codes, [401, 401, 401, 401, 401, 429, 429]);
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn assets_are_kept_by_browsers_and_paths_lead_nowhere_else() {
+    let sandbox = sandbox_with_report();
+    let (service, url) = start(&sandbox, "");
+    let page = send(&url, "GET /login", "", "").body;
+    let assets: Vec<&str> = page.split('"').filter(|text| text.starts_with("/assets/")).collect();
+    assert_eq!(assets.len(), 4, "{page}");
+    for asset in assets {
+        let response = send(&url, &format!("GET {asset}"), "", "");
+        assert_eq!(response.code, 200, "{asset}");
+        assert!(
+            response.head.contains("cache-control: public, max-age=31536000, immutable"),
+            "{}",
+            response.head
+        );
+    }
+    for path in ["/assets/console.css", "/assets/..%2f..%2fCargo.toml", "/assets/", "/assets/live.js"] {
+        assert_eq!(send(&url, &format!("GET {path}"), "", "").code, 404, "{path}");
+    }
+    // No markup of a path comes back.
+    let absent = send(&url, "GET /pipelines/%3Cscript%3E", "", "");
+    assert!(!absent.body.contains("<script>") && absent.code == 303, "{}", absent.body);
+    let shown = send(&url, "GET /login?next=%22%3E%3Cscript%3E", "", "");
+    assert!(!shown.body.contains("\"><script>"), "{}", shown.body);
+    assert_eq!(service.stop(), Some(0));
+}
