@@ -44,10 +44,16 @@ mod uninstall;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use crate::cli::{Arguments, Command};
+
+/// The command line of the service, for its manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
 
 /// Runs the command of this process.
 #[must_use]

@@ -72,9 +72,6 @@ pub enum DeadLettersCommand {
     ///
     /// If a service runs the pipeline, the service does this between two runs: a run in progress ends at the end of its
     /// report, and continues afterwards.
-    #[command(
-        after_help = "Example:\n  scanbridge dead-letters replay nightly.yaml --output siem --reason 'too long'"
-    )]
     Replay {
         /// Pipeline file
         file: PathBuf,
@@ -91,7 +88,6 @@ pub enum DeadLettersCommand {
     /// Delete rejected findings
     ///
     /// If a service runs the pipeline, the service does this between two runs, like `replay`.
-    #[command(after_help = "Example:\n  scanbridge dead-letters purge nightly.yaml --older-than 90d")]
     Purge {
         /// Pipeline file
         file: PathBuf,
