@@ -44,7 +44,7 @@ Exit codes:
   130 interrupted";
 
 const WORST_OF_SEVERAL: &str =
-    "With several files: the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66, 130, 0.";
+    "With several files: the first of 70, 78, 77, 64, 69, 74, 73, 76, 75, 65, 66, 130.";
 
 const CHECK_EXIT_CODES: &str = "\
 Exit codes: 0 if all files are valid, 78 if one is not; otherwise the code with which a run would end.
@@ -92,7 +92,7 @@ pub enum Command {
         once: bool,
         /// Read and filter everything that a run would read now, but deliver nothing: the summary counts what it would
         /// deliver. Changes no saved state, no destination and no source
-        #[arg(long, conflicts_with_all = ["restart", "wait", "report", "metrics_file", "supervised"])]
+        #[arg(long, conflicts_with_all = ["restart", "wait", "report", "metrics_file"])]
         dry_run: bool,
         /// Write a report of the run for people: one HTML file with charts, without scripts
         #[arg(long, value_name = "FILE")]
