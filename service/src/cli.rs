@@ -68,11 +68,11 @@ pub(crate) enum Command {
     /// Control a running service
     #[command(subcommand, after_help = SERVICE_CODES)]
     Service(ServiceCommand),
-    /// For `scanbridge`: print which service runs this pipeline file
+    /// For `scanbridge`: print which service runs this pipeline file, or any pipeline
     #[command(hide = true)]
     Owner {
         /// Pipeline file
-        file: PathBuf,
+        file: Option<PathBuf>,
     },
     /// For `scanbridge`: let the service replay or purge dead letters
     #[command(hide = true)]

@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
     };
     ExitCode::from(match arguments.command {
         Command::Serve(options) => serve::serve(options, &arguments.common),
-        Command::Owner { file } => owner::print_owner(&file, &arguments.common),
+        Command::Owner { file } => owner::print_owner(file.as_deref(), &arguments.common),
         Command::DeadLetters { name, request } => owner::dead_letters(&name, &request, &arguments.common),
         Command::Service(command) => commands::execute(command, &arguments.common),
         Command::Tap { pipeline, output, count, seconds } => {

@@ -46,6 +46,7 @@ mod service_runs;
 mod service_systemd;
 mod service_tap;
 mod service_under_systemd;
+mod service_state;
 mod service_users;
 mod several;
 mod signals;
