@@ -122,7 +122,7 @@ impl Supervisor {
             "schedule": machine.schedule().map(ToString::to_string),
             "group": machine.group(),
             "next_run": machine.next(clock).wall(clock),
-            "skipped": machine.skipped,
+            "skipped": machine.skipped.total(),
             "pending": machine.is_pending(),
             "digest": entry.digest,
             "rejected": entry.rejected,

@@ -93,7 +93,7 @@ impl Supervisor {
             let outcome = Outcome { exit_code: code.unwrap_or(BUG), output, log };
             let _ = reply.send(Reply::ok(json!(outcome)));
         }
-        let tasks = self.fleet.ended(name, Ending { code, reason: how }, clock, 0.0);
+        let tasks = self.fleet.ended(name, Ending { code, has_begun: true, reason: how }, clock, 0.0);
         self.carry_out(tasks);
     }
 

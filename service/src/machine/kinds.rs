@@ -61,6 +61,28 @@ pub(crate) struct Settings {
     pub(crate) hang: Duration,
 }
 
+/// Regular starts that started no run, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Skipped {
+    /// The last run was still in progress.
+    pub(crate) still_running: u64,
+    /// Another process ran the pipeline.
+    pub(crate) blocked: u64,
+    /// The last start still waited for a place of `max_running` or its group.
+    pub(crate) limit: u64,
+}
+
+impl Skipped {
+    /// The numbers with the words for their reasons.
+    pub(crate) fn by_reason(self) -> Vec<(&'static str, u64)> {
+        vec![("still_running", self.still_running), ("blocked", self.blocked), ("limit", self.limit)]
+    }
+
+    pub(crate) fn total(self) -> u64 {
+        self.still_running + self.blocked + self.limit
+    }
+}
+
 /// What a pipeline did when the service ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Before {
@@ -140,6 +162,8 @@ pub(super) enum After {
     Pause,
     /// A changed pipeline starts again.
     Again,
+    /// Whether the run had begun: no other process ran the pipeline.
+    pub(crate) has_begun: bool,
     /// It continues: at once, or after a job.
     Continue,
     Removal,

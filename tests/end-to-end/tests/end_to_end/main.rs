@@ -29,6 +29,7 @@ mod old_connector;
 mod old_settings;
 mod outputs;
 mod pipeline_tests;
+mod peer_certificates;
 mod plugin_ownership;
 mod plugins;
 mod qualys_api;
