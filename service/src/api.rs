@@ -42,7 +42,7 @@ impl Supervisor {
         }
         match self.fleet.request(name, request, clock) {
             Ok(tasks) => {
-                self.log.about(name, Level::Info, &format!("requested by an operator: {request:?}"));
+                self.log.about(name, Level::Info, &format!("an operator requested: {}", request.word()));
                 self.carry_out(tasks);
                 // A run that was asked for starts now, if there is a place.
                 let tasks = self.fleet.tick(clock);
@@ -51,7 +51,7 @@ impl Supervisor {
             }
             Err(Refusal::Unknown) => unknown(name),
             Err(Refusal::Conflict(why)) => {
-                Reply::problem(409, &format!("cannot do this with pipeline `{name}`"), &why)
+                Reply::problem(409, &format!("cannot {} pipeline `{name}`", request.word()), &why)
             }
         }
     }

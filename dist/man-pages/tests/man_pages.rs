@@ -92,7 +92,10 @@ fn formatted(page: &Page) -> Option<(String, String)> {
     let mut groff = match command.spawn() {
         Ok(groff) => groff,
         Err(error) if std::env::var_os("CI").is_none() => {
-            eprintln!("skipped: cannot start groff (Debian package groff-base): {error}");
+            let _ = writeln!(
+                std::io::stderr(),
+                "skipped: cannot start groff (Debian package groff-base): {error}"
+            );
             return None;
         }
         Err(error) => panic!("cannot start groff (Debian package groff-base): {error}"),

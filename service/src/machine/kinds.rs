@@ -129,6 +129,18 @@ pub(crate) enum Request {
     Stop,
 }
 
+impl Request {
+    /// What is asked, as a verb.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Stop => "stop",
+        }
+    }
+}
+
 /// What the supervisor must do with the process of the pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -150,6 +162,8 @@ pub(crate) enum Action {
 pub(crate) struct Ending {
     /// Exit code; `None` if a signal ended it, or it could not be started.
     pub(crate) code: Option<u8>,
+    /// Whether the run had begun: no other process ran the pipeline.
+    pub(crate) has_begun: bool,
     /// The message of the run's failure, or of the failed start.
     pub(crate) reason: String,
 }
@@ -162,8 +176,6 @@ pub(super) enum After {
     Pause,
     /// A changed pipeline starts again.
     Again,
-    /// Whether the run had begun: no other process ran the pipeline.
-    pub(crate) has_begun: bool,
     /// It continues: at once, or after a job.
     Continue,
     Removal,
