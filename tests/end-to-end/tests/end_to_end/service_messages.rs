@@ -8,7 +8,7 @@ use crate::service::{Service, log, sandbox_with_report, simple, wait_for_state, 
 use crate::service_dead_letters::{call, rogue};
 
 /// A command with what it prints and its exit code; paths, times and process IDs are replaced.
-fn said(sandbox: &Sandbox, arguments: &[&str]) -> String {
+fn printed(sandbox: &Sandbox, arguments: &[&str]) -> String {
     let mut command = sandbox.program(installation::host(), arguments);
     command.args(["--state-dir", "state"]).env_remove("RUNTIME_DIRECTORY");
     shown(sandbox, arguments, &Outcome::of(command.output().unwrap()))
@@ -57,26 +57,26 @@ fn wrong(name: &str) -> String {
 #[test]
 fn refusals_of_a_service_that_does_not_start() {
     let sandbox = sandbox_with_report();
-    let mut text = said(&sandbox, &["service", "status"]);
-    text += &said(&sandbox, &["tap", "nightly"]);
-    text += &said(&sandbox, &["service"]).lines().take(3).collect::<Vec<_>>().join("\n");
+    let mut text = printed(&sandbox, &["service", "status"]);
+    text += &printed(&sandbox, &["tap", "nightly"]);
+    text += &printed(&sandbox, &["service"]).lines().take(3).collect::<Vec<_>>().join("\n");
     text += "\n…\n\n";
-    text += &said(&sandbox, &["serve", "absent"]);
+    text += &printed(&sandbox, &["serve", "absent"]);
     std::fs::create_dir(sandbox.path("empty")).unwrap();
-    text += &said(&sandbox, &["serve", "empty"]);
-    text += &said(&sandbox, &["serve", "empty", "--check"]);
+    text += &printed(&sandbox, &["serve", "empty"]);
+    text += &printed(&sandbox, &["serve", "empty", "--check"]);
     write_pipeline(&sandbox, "broken", "version: 1\n");
-    text += &said(&sandbox, &["serve", "pipelines"]);
+    text += &printed(&sandbox, &["serve", "pipelines"]);
     write_pipeline(&sandbox, "nightly", &simple("nightly", ""));
-    text += &said(&sandbox, &["serve", "pipelines", "--check"]);
-    text += &said(&sandbox, &["serve", "pipelines", "--strict"]);
-    text += &said(&sandbox, &["serve", "pipelines", "--log-file", "a.log", "--log-format", "journal"]);
-    text += &said(&sandbox, &["serve", "pipelines", "--log-file", "absent/a.log"]);
-    text += &said(&sandbox, &["serve", "pipelines", "--socket", "absent/control.sock"]);
+    text += &printed(&sandbox, &["serve", "pipelines", "--check"]);
+    text += &printed(&sandbox, &["serve", "pipelines", "--strict"]);
+    text += &printed(&sandbox, &["serve", "pipelines", "--log-file", "a.log", "--log-format", "journal"]);
+    text += &printed(&sandbox, &["serve", "pipelines", "--log-file", "absent/a.log"]);
+    text += &printed(&sandbox, &["serve", "pipelines", "--socket", "absent/control.sock"]);
     sandbox.write("service.yaml", "service: 1\nmax_runing: 2\n");
-    text += &said(&sandbox, &["serve", "--config", "service.yaml"]);
+    text += &printed(&sandbox, &["serve", "--config", "service.yaml"]);
     let service = Service::start(&sandbox);
-    text += &said(&sandbox, &["serve", "pipelines"]);
+    text += &printed(&sandbox, &["serve", "pipelines"]);
     assert_eq!(service.stop(), Some(0));
     insta::assert_snapshot!(text);
 }
@@ -91,7 +91,7 @@ fn results_and_refusals_of_commands() {
     let service = Service::start(&sandbox);
     wait_for_state(&sandbox, "watch", "running");
     let mut text = String::new();
-    let mut say = |arguments: &[&str]| text += &said(&sandbox, arguments);
+    let mut say = |arguments: &[&str]| text += &printed(&sandbox, arguments);
     for command in [
         &["run", "weekly"][..],
         &["pause", "weekly"],
@@ -163,16 +163,16 @@ fn install_and_uninstall() {
     let sandbox = Sandbox::new();
     let mut text = String::new();
     for refused in [&["--name", "a b"][..], &["--credential", "password"], &["--path-write", "out"]] {
-        text += &said(&sandbox, &[&["service", "install", "--root", "root"], refused].concat());
+        text += &printed(&sandbox, &[&["service", "install", "--root", "root"], refused].concat());
     }
-    text += &said(&sandbox, &["service", "install", "--root", "root"]);
+    text += &printed(&sandbox, &["service", "install", "--root", "root"]);
     let unit = sandbox.read("root/etc/systemd/system/scanbridge.service");
     sandbox.write("root/etc/systemd/system/scanbridge.service", unit + "# changed by hand\n");
-    text += &said(&sandbox, &["service", "install", "--root", "root"]);
-    text += &said(&sandbox, &["service", "uninstall", "--root", "root", "--name", "absent"]);
-    text += &said(&sandbox, &["service", "uninstall", "--root", "root", "--purge"]);
-    text += &said(&sandbox, &["service", "uninstall", "--root", "root"]);
-    text += &said(&sandbox, &["service", "install", "--root", "root"]);
-    text += &said(&sandbox, &["service", "uninstall", "--root", "root", "--purge", "--yes"]);
+    text += &printed(&sandbox, &["service", "install", "--root", "root"]);
+    text += &printed(&sandbox, &["service", "uninstall", "--root", "root", "--name", "absent"]);
+    text += &printed(&sandbox, &["service", "uninstall", "--root", "root", "--purge"]);
+    text += &printed(&sandbox, &["service", "uninstall", "--root", "root"]);
+    text += &printed(&sandbox, &["service", "install", "--root", "root"]);
+    text += &printed(&sandbox, &["service", "uninstall", "--root", "root", "--purge", "--yes"]);
     insta::assert_snapshot!(text);
 }

@@ -62,7 +62,7 @@ fn state_is_discarded_and_reset_while_the_service_runs() {
     let reset = state("reset", &[]).expect_code(0).stdout;
     assert!(reset.contains("state of pipeline nightly was reset"), "{reset}");
     assert!(!sandbox.path("state/nightly/ledger.redb").exists());
-    // The service goes on with the pipeline, as its first run.
+    // The service continues with the pipeline: the run is its first.
     control(&sandbox, &["resume", "nightly"]).expect_code(0);
     let view = wait_for_state(&sandbox, "nightly", "running");
     assert_eq!(view["last_run"]["run"], 1, "{view:#}");
