@@ -34,7 +34,7 @@ pub(crate) fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
 }
 
 /// A bug first, then what only a person can repair, then what may repair itself.
-const ORDER: [u8; 12] = [70, 78, 77, 69, 74, 73, 76, 75, 65, 66, INTERRUPTED, 0];
+const ORDER: [u8; 13] = [70, 78, 77, USAGE, 69, 74, 73, 76, 75, 65, 66, INTERRUPTED, 0];
 
 #[cfg(test)]
 mod tests {
@@ -48,6 +48,8 @@ mod tests {
             (&[66, 69, 130], 69),
             (&[69, 77, 78], 78),
             (&[78, 70], 70),
+            (&[64, 77, 78], 78),
+            (&[69, 64], 64),
             (&[73, 74, 75, 76], 74),
             (&[130, 0], 130),
         ] {

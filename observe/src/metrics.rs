@@ -159,6 +159,7 @@ mod tests {
             "quota_remaining",
             "unsent_reports",
             "certificate_expires",
+            "peer_certificate_expires",
             "dead_letters",
             "dead_letters_bytes",
             "invented",
@@ -175,7 +176,7 @@ mod tests {
         PipelineState {
             state: "running",
             restarts: 2,
-            skipped: vec![("still_running", 3)],
+            skipped: vec![("still_running", 3), ("blocked", 0), ("limit", 1)],
             interval_seconds: Some(3600.0),
             next_run: Some(3000.0),
             resident_bytes: Some(12_000_000),

@@ -43,7 +43,7 @@ impl Supervisor {
         }
         match self.fleet.request(name, request, clock) {
             Ok(tasks) => {
-                self.log.about(name, Level::Info, &format!("requested by an operator: {request:?}"));
+                self.log.about(name, Level::Info, &format!("an operator requested: {}", request.word()));
                 self.carry_out(tasks);
                 // A run that was asked for starts now, if there is a place.
                 let tasks = self.fleet.tick(clock);
@@ -52,7 +52,7 @@ impl Supervisor {
             }
             Err(Refusal::Unknown) => unknown(name),
             Err(Refusal::Conflict(why)) => {
-                Reply::problem(409, &format!("cannot do this with pipeline `{name}`"), &why)
+                Reply::problem(409, &format!("cannot {} pipeline `{name}`", request.word()), &why)
             }
         }
     }
@@ -136,7 +136,7 @@ impl Supervisor {
             "schedule": machine.schedule().map(ToString::to_string),
             "group": machine.group(),
             "next_run": machine.next(clock).wall(clock),
-            "skipped": machine.skipped,
+            "skipped": machine.skipped.total(),
             "pending": machine.is_pending(),
             "digest": entry.digest,
             "rejected": entry.rejected,

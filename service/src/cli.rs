@@ -15,6 +15,8 @@ use crate::uninstall::Uninstall;
 #[derive(Debug, Parser)]
 #[command(
     name = "scanbridge",
+    // The host starts this program, and its name is what people type.
+    bin_name = "scanbridge",
     version,
     max_term_width = 100,
     subcommand_required = true,
@@ -28,16 +30,16 @@ pub(crate) struct Arguments {
 }
 
 const SERVE_CODES: &str = "\
-Exit codes: 0 stopped in order, 64 usage error, 73 cannot create socket or file, 75 another service uses the state
+Exit codes: 0 stopped in order, 64 usage error, 73 cannot create socket or file, 75 another service uses the state \
 directory, 78 invalid service file or no valid pipeline. A pipeline that fails never ends the service.";
 
 const SERVICE_CODES: &str = "\
-Exit codes: 0 done, 64 unknown pipeline, 65 `status`: a pipeline is held, invalid or has failed, 69 no service at this
-socket, 75 not possible in this state, or a change is pending or needs a restart, 77 permission denied, 78 a file was
+Exit codes: 0 done, 64 unknown pipeline, 65 `status`: a pipeline is held, invalid or has failed, 69 no service at this \
+socket, 75 not possible in this state, or a change is pending or needs a restart, 77 permission denied, 78 a file was \
 rejected. `run --wait` ends with the code of the run.";
 
 const TAP_CODES: &str = "\
-Exit codes: 0 also if nothing was written in this time, 64 unknown pipeline or output, 69 the pipeline is not running, or
+Exit codes: 0 also if nothing was written in this time, 64 unknown pipeline or output, 69 the pipeline is not running, or \
 there is no service at this socket, 77 permission denied.
 
 Examples:
@@ -69,11 +71,11 @@ pub(crate) enum Command {
     /// Control a running service
     #[command(subcommand, after_help = SERVICE_CODES)]
     Service(ServiceCommand),
-    /// For `scanbridge`: print which service runs this pipeline file
+    /// For `scanbridge`: print which service runs this pipeline file, or any pipeline
     #[command(hide = true)]
     Owner {
         /// Pipeline file
-        file: PathBuf,
+        file: Option<PathBuf>,
     },
     /// For `scanbridge`: let the service replay or purge dead letters
     #[command(hide = true)]
@@ -113,7 +115,7 @@ pub(crate) enum ServiceCommand {
     Status {
         /// Pipeline
         name: Option<String>,
-        /// Show it again each two seconds
+        /// Show it again every two seconds
         #[arg(long)]
         watch: bool,
     },
@@ -125,7 +127,7 @@ pub(crate) enum ServiceCommand {
         #[arg(long)]
         wait: bool,
     },
-    /// Stop a pipeline at its next checkpoint, and start it no more until `resume`
+    /// Stop a pipeline at its next checkpoint, and do not start it again before `resume`
     Pause {
         /// Pipeline
         name: String,
@@ -240,7 +242,8 @@ pub(crate) struct Common {
     /// Directory for saved progress, run history and dead letters [default: as for `scanbridge run`]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Control socket [default: $RUNTIME_DIRECTORY/control.sock, else control.sock in the state directory]
+    /// Control socket [default: control.sock in $RUNTIME_DIRECTORY, else in the state directory; commands look in
+    /// /run/scanbridge first]
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Output format of `scanbridge service …`

@@ -104,7 +104,7 @@ proptest! {
                     if processes.0.iter().any(|name| name == NAMES[at]) {
                         processes.0.retain(|name| name != NAMES[at]);
                         let follows = fleet.get(NAMES[at]).filter(|m| m.has_job()).map(|m| m.lasting().0);
-                        let tasks = fleet.ended(NAMES[at], Ending { code, reason: String::new() }, now, random);
+                        let tasks = fleet.ended(NAMES[at], Ending { code, has_begun: true, reason: String::new() }, now, random);
                         processes.carry_out(tasks);
                         if let (Some(follows), Some(machine)) = (follows, fleet.get(NAMES[at])) {
                             // A job ends in the state before it, unless it was paused or changed meanwhile.
@@ -166,7 +166,7 @@ proptest! {
                 processes.carry_out(fleet.cancel_job(name, now));
             }
             for other in std::mem::take(&mut processes.0) {
-                let tasks = fleet.ended(&other, Ending { code: Some(0), reason: String::new() }, now, 0.5);
+                let tasks = fleet.ended(&other, Ending { code: Some(0), has_begun: true, reason: String::new() }, now, 0.5);
                 processes.carry_out(tasks);
                 if fleet.get(&other).is_some_and(|m| m.state() == State::Waiting) {
                     let _ = fleet.request(&other, Request::Pause, now);
@@ -189,7 +189,7 @@ proptest! {
                     break;
                 }
                 for other in std::mem::take(&mut processes.0) {
-                    let tasks = fleet.ended(&other, Ending { code: Some(64), reason: String::new() }, now, 0.5);
+                    let tasks = fleet.ended(&other, Ending { code: Some(64), has_begun: true, reason: String::new() }, now, 0.5);
                     processes.carry_out(tasks);
                 }
             }

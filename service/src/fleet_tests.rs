@@ -45,7 +45,7 @@ pub(super) fn state(fleet: &Fleet) -> State {
 }
 
 pub(super) fn end(fleet: &mut Fleet, code: Option<u8>, secs: u64) -> Vec<Task> {
-    fleet.ended("p", Ending { code, reason: "reason".to_owned() }, clock(secs), 1.0)
+    fleet.ended("p", Ending { code, has_begun: true, reason: "reason".to_owned() }, clock(secs), 1.0)
 }
 
 /// A continuous pipeline that has been started at second 0 and has reported.
@@ -191,23 +191,77 @@ fn regular_start_during_a_run_is_skipped_and_counted() {
         fleet.sign("p", clock(minute * 60));
         assert!(fleet.tick(clock(minute * 60)).is_empty());
     }
-    assert_eq!(fleet.get("p").map(|machine| machine.skipped), Some(2));
+    assert_eq!(skipped(&fleet, "p"), [2, 0, 0]);
     end(&mut fleet, Some(0), 25 * 60);
     assert!(fleet.tick(clock(30 * 60 - 1)).is_empty());
     assert_eq!(fleet.tick(clock(30 * 60)).len(), 1, "a multiple of the interval after the last start");
+}
+
+/// Skipped starts: the last run was in progress, another process ran the pipeline, there was no place.
+fn skipped(fleet: &Fleet, name: &str) -> [u64; 3] {
+    let skipped = fleet.get(name).expect("a pipeline").skipped.by_reason();
+    assert_eq!(
+        skipped.iter().map(|(reason, _)| *reason).collect::<Vec<_>>(),
+        ["still_running", "blocked", "limit"]
+    );
+    [skipped[0].1, skipped[1].1, skipped[2].1]
+}
+
+#[test]
+fn regular_start_without_a_place_is_counted_and_not_repeated() {
+    let mut fleet = Fleet::new(1, BTreeMap::new(), clock(0));
+    let every = ScheduleKeys::Every { minutes: 10, jitter_secs: 0 };
+    for name in ["p", "q"] {
+        fleet.load(name, settings(&every, None), clock(0), (Stored::default(), Before::Rest));
+    }
+    assert_eq!(fleet.tick(clock(0)).len(), 1);
+    for minute in 1..=35 {
+        fleet.sign("p", clock(minute * 60));
+        assert!(fleet.tick(clock(minute * 60)).is_empty());
+    }
+    assert_eq!((skipped(&fleet, "p"), skipped(&fleet, "q")), ([3, 0, 0], [0, 0, 3]));
+    end(&mut fleet, Some(0), 36 * 60);
+    assert_eq!(fleet.tick(clock(36 * 60)).len(), 1, "one start, however many were due");
+}
+
+#[test]
+fn regular_start_of_a_pipeline_that_another_process_runs_is_counted() {
+    let mut fleet = fleet_with(&keys(3));
+    let occupied = |has_begun| Ending { code: Some(75), has_begun, reason: "already running".to_owned() };
+    let mut triggers = Vec::new();
+    for second in (0..1000).step_by(10) {
+        for (_, action) in fleet.tick(clock(second)) {
+            let Action::Start { trigger, .. } = action else { panic!("{action:?}") };
+            triggers.push(trigger);
+            fleet.ended("p", occupied(false), clock(second), 1.0);
+        }
+    }
+    let regular = triggers.iter().filter(|trigger| **trigger == Trigger::Schedule).count();
+    assert!(triggers.contains(&Trigger::Retry), "{triggers:?}");
+    assert_eq!((regular, skipped(&fleet, "p")), (4, [0, 4, 0]), "retries are not counted: {triggers:?}");
+    // A run that had begun was not skipped, whatever its exit code is.
+    let mut fleet = fleet_with(&ScheduleKeys::Every { minutes: 10, jitter_secs: 0 });
+    assert_eq!(fleet.tick(clock(0)).len(), 1);
+    fleet.ended("p", occupied(true), clock(1), 1.0);
+    assert_eq!(skipped(&fleet, "p"), [0, 0, 0]);
 }
 
 #[test]
 fn regular_start_comes_before_a_retry() {
     let mut fleet = fleet_with(&keys(3));
     fleet.tick(clock(400));
-    fleet.ended("p", Ending { code: Some(69), reason: String::new() }, clock(401), 1.0);
+    fleet.ended("p", Ending { code: Some(69), has_begun: true, reason: String::new() }, clock(401), 1.0);
     let mut started = 401;
     for _ in 0..6 {
         while fleet.tick(clock(started)).is_empty() {
             started += 1;
         }
-        fleet.ended("p", Ending { code: Some(69), reason: String::new() }, clock(started), 1.0);
+        fleet.ended(
+            "p",
+            Ending { code: Some(69), has_begun: true, reason: String::new() },
+            clock(started),
+            1.0,
+        );
     }
     assert!(started <= 400 + 6 * 320, "a pause was longer than the schedule: {started}");
 }

@@ -123,6 +123,9 @@ fn try_to_install(options: &Install) -> Result<String, Failure> {
         }
     }
     let _ = writeln!(done, "pipelines: {pipelines}\nlog: journalctl -u {name}");
+    if !options.start {
+        let _ = writeln!(done, "next: write pipeline files, then systemctl enable --now {name}");
+    }
     Ok(done)
 }
 

@@ -48,15 +48,12 @@ impl Supervisor {
             (Ok(tasks), Some(entry)) => {
                 let (word, since) = (request.word(), self.log.last_number());
                 entry.job = Some(Job { request, reply, since, is_abandoned: false });
-                self.log.about(
-                    name,
-                    Level::Info,
-                    &format!("requested by an operator: {word} of dead letters"),
-                );
+                self.log.about(name, Level::Info, &format!("an operator requested: {word} of dead letters"));
                 return self.carry_out(tasks);
             }
             (Err(Refusal::Conflict(why)), _) => {
-                Reply::problem(409, &format!("cannot do this with pipeline `{name}`"), &why)
+                let what = format!("cannot {} dead letters of pipeline `{name}`", request.word());
+                Reply::problem(409, &what, &why)
             }
             _ => unknown(name),
         };
@@ -93,7 +90,7 @@ impl Supervisor {
             let outcome = Outcome { exit_code: code.unwrap_or(BUG), output, log };
             let _ = reply.send(Reply::ok(json!(outcome)));
         }
-        let tasks = self.fleet.ended(name, Ending { code, reason: how }, clock, 0.0);
+        let tasks = self.fleet.ended(name, Ending { code, has_begun: true, reason: how }, clock, 0.0);
         self.carry_out(tasks);
     }
 

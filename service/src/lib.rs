@@ -44,10 +44,16 @@ mod uninstall;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use crate::cli::{Arguments, Command};
+
+/// The command line of the service, for its manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
 
 /// Runs the command of this process.
 #[must_use]
@@ -62,7 +68,7 @@ pub fn main() -> ExitCode {
     };
     ExitCode::from(match arguments.command {
         Command::Serve(options) => serve::serve(options, &arguments.common),
-        Command::Owner { file } => owner::print_owner(&file, &arguments.common),
+        Command::Owner { file } => owner::print_owner(file.as_deref(), &arguments.common),
         Command::DeadLetters { name, request } => owner::dead_letters(&name, &request, &arguments.common),
         Command::Service(command) => commands::execute(command, &arguments.common),
         Command::Tap { pipeline, output, count, seconds } => {

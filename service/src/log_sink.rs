@@ -107,6 +107,9 @@ impl Log {
         match serde_json::from_str::<Map<String, Value>>(&text) {
             Ok(fields) => {
                 let level = fields.get("level").and_then(Value::as_str).map_or(Level::Warn, Level::read);
+                // The first lines may come before the event with the number.
+                let run = origin.run.or_else(|| fields.get("run").and_then(Value::as_u64));
+                let origin = Origin { run, ..origin };
                 self.line(Some(origin), level, &fields);
             }
             Err(_) => {
@@ -221,6 +224,18 @@ mod tests {
             line,
             json!({ "time": "T", "level": "WARN", "pipeline": "emea", "message": "m", "attempt": 3 })
         );
+    }
+
+    #[test]
+    fn lines_before_the_first_event_of_a_run_have_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, path) = log_to(&folder, LogFormat::Text);
+        for run in [None, Some(7)] {
+            let line = br#"{"time":"T","level":"ERROR","message":"m","run":7}"#;
+            log.of_run(Origin { pipeline: "emea", run }, line);
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "T ERROR emea#7 m\n".repeat(2));
+        assert!(log.kept(None, Level::Error, 0).iter().all(|line| line.run == Some(7)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use scanbridge_observe::StopAt;
 
-pub(crate) use self::kinds::{Action, Before, Ending, Request, Settings, State, Trigger};
+pub(crate) use self::kinds::{Action, Before, Ending, Request, Settings, Skipped, State, Trigger};
 use self::kinds::{After, Job};
 use crate::schedule::{Clock, Due, Schedule, Stored};
 
@@ -43,7 +43,7 @@ pub(crate) struct Machine {
     starts_fresh: bool,
     failures: u64,
     bugs: u64,
-    pub(crate) skipped: u64,
+    pub(crate) skipped: Skipped,
 }
 
 /// A run of this length ends a series of failures.
@@ -69,7 +69,7 @@ impl Machine {
             starts_fresh: false,
             failures: 0,
             bugs: 0,
-            skipped: 0,
+            skipped: Skipped::default(),
         }
     }
 
@@ -160,7 +160,8 @@ impl Machine {
                     self.queue(Trigger::Schedule, clock);
                 }
                 _ if !is_late && self.follows_job(State::Queued) => self.trigger = Trigger::Schedule,
-                State::Queued | State::Starting | State::Running | State::Stopping => self.skipped += 1,
+                State::Queued => self.skipped.limit += 1,
+                State::Starting | State::Running | State::Stopping => self.skipped.still_running += 1,
                 _ => {}
             }
         }
@@ -228,6 +229,9 @@ impl Machine {
             after = Some(After::Again);
         }
         let code = if run.is_hung { Some(70) } else { ending.code };
+        if code == Some(75) && !ending.has_begun && self.trigger == Trigger::Schedule {
+            self.skipped.blocked += 1;
+        }
         self.is_interrupted = !matches!(code, Some(0 | 65 | 66));
         let is_continuous = self.schedule().is_some_and(Schedule::is_continuous);
         match (after, code) {

@@ -33,7 +33,7 @@ impl Supervisor {
         PipelineState {
             state: machine.state().word(),
             restarts: entry.record.restarts,
-            skipped: vec![("still_running", machine.skipped)],
+            skipped: machine.skipped.by_reason(),
             next_run: next.map(seconds),
             interval_seconds: machine.schedule().and_then(|schedule| schedule.longest_gap(clock.wall)),
             resident_bytes: process.and_then(|process| resident_bytes(&process.run.id().to_string())),

@@ -20,9 +20,9 @@ const UNKNOWN: u8 = 64;
 const ABSENT: u8 = 69;
 const NO_RESPONSE: u8 = 75;
 
-/// Prints the service that runs this pipeline file. Returns 0, 64 if the service runs others, 69 without a service, and 75
+/// Prints the service that runs this pipeline file; without a file, the service. Returns 0, 64 if the service runs others, 69 without a service, and 75
 /// if it does not respond.
-pub(crate) fn print_owner(file: &Path, common: &Common) -> u8 {
+pub(crate) fn print_owner(file: Option<&Path>, common: &Common) -> u8 {
     match find_owner(file, common) {
         Ok(Some(owner)) => {
             print(&format!("{owner}\n"));
@@ -37,17 +37,23 @@ pub(crate) fn print_owner(file: &Path, common: &Common) -> u8 {
     }
 }
 
-fn find_owner(file: &Path, common: &Common) -> Result<Option<Value>, ClientError> {
+fn find_owner(file: Option<&Path>, common: &Common) -> Result<Option<Value>, ClientError> {
     let Ok(socket) = find_socket(common) else { return Ok(None) };
     let get = |path: &str| checked(request_within(LIMIT, &socket, &Method::GET, (path, String::new()))?);
-    let pipelines = get("/api/v1/pipelines")?.body;
-    let is_same = |pipeline: &&Value| {
-        pipeline["file"].as_str().is_some_and(|known| is_same_file(Path::new(known), file))
-    };
-    let Some(pipeline) = pipelines.as_array().into_iter().flatten().find(is_same) else { return Ok(None) };
+    let mut name = Value::from("");
+    if let Some(file) = file {
+        let pipelines = get("/api/v1/pipelines")?.body;
+        let is_same = |pipeline: &&Value| {
+            pipeline["file"].as_str().is_some_and(|known| is_same_file(Path::new(known), file))
+        };
+        let Some(pipeline) = pipelines.as_array().into_iter().flatten().find(is_same) else {
+            return Ok(None);
+        };
+        name = pipeline["name"].clone();
+    }
     let service = get("/api/v1/service")?.body;
     let socket = std::path::absolute(&socket).unwrap_or(socket);
-    Ok(Some(json!({ "name": pipeline["name"], "state_dir": service["state_dir"], "socket": socket })))
+    Ok(Some(json!({ "name": name, "state_dir": service["state_dir"], "socket": socket })))
 }
 
 fn is_same_file(one: &Path, other: &Path) -> bool {

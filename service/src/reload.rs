@@ -32,6 +32,23 @@ pub(crate) struct ReloadReport {
     pub(crate) needs_restart: Vec<String>,
 }
 
+impl ReloadReport {
+    /// `1 changed, 2 unchanged`.
+    fn in_numbers(&self) -> String {
+        let counts = [
+            ("added", self.added.len()),
+            ("changed", self.changed.len()),
+            ("pending", self.pending.len()),
+            ("removed", self.removed.len()),
+            ("rejected", self.rejected.len()),
+            ("unchanged", self.unchanged.len()),
+        ];
+        let counts = counts.iter().filter(|(_, count)| *count > 0);
+        let counts: Vec<String> = counts.map(|(word, count)| format!("{count} {word}")).collect();
+        if counts.is_empty() { "no pipeline files found".to_owned() } else { counts.join(", ") }
+    }
+}
+
 /// An accepted change that waits.
 #[derive(Debug, Serialize)]
 pub(crate) struct Pending {
@@ -84,7 +101,10 @@ impl Supervisor {
         self.last_reload = Some((now, is_ok));
         self.last_success = Some(now).filter(|_| is_ok).or(self.last_success);
         let reply = match &result {
-            Ok(report) => Reply { status: 200, body: json!(report) },
+            Ok(report) => {
+                self.log.service(Level::Info, &format!("reloaded: {}", report.in_numbers()));
+                Reply { status: 200, body: json!(report) }
+            }
             Err(error) => {
                 self.log.service(Level::Error, &format!("the reload failed, nothing was changed: {error}"));
                 Reply::problem(422, "the reload failed, nothing was changed", error)

@@ -202,6 +202,8 @@ impl Supervisor {
         let reason = failure.map_or(how, |failure| format!("{}: {}", failure.instance, failure.message));
         let reason: String = without_controls(&reason).chars().take(300).collect();
         let mut last = entry.record.last_run.take().unwrap_or_default();
+        // The number comes with the first event of a run that has locked the pipeline.
+        let has_begun = last.run > 0;
         last.ended = Some(clock.wall);
         last.exit_code = code;
         last.status = match code {
@@ -230,7 +232,7 @@ impl Supervisor {
         entry.record.history.add(&last, clock.wall.to_zoned(TimeZone::system()).date());
         entry.record.last_run = Some(last);
         self.log.about(name, level, &line);
-        let tasks = self.fleet.ended(name, Ending { code, reason }, clock, fastrand::f64());
+        let tasks = self.fleet.ended(name, Ending { code, has_begun, reason }, clock, fastrand::f64());
         if let Some(machine) = self.fleet.get(name)
             && machine.state() == State::Held
         {

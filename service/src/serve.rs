@@ -38,6 +38,8 @@ const CANNOT_CREATE: u8 = 73;
 const OCCUPIED: u8 = 75;
 const CONFIG: u8 = 78;
 
+const SHOWS_ERRORS: &str = "`scanbridge serve --check` shows what is read, with all errors";
+
 /// Messages that may wait for the main loop. Runs that report more wait themselves.
 const QUEUE: usize = 1024;
 
@@ -72,7 +74,10 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
         match Store::lock(&state).map_err(|error| cannot("the lock of the state directory", &error))? {
             Ok(lock) => lock,
             Err(Occupied) => {
-                let message = format!("another service uses the state directory {}", state.display());
+                let message = format!(
+                    "another service uses the state directory {}; stop it, or set --state-dir",
+                    state.display()
+                );
                 return Err(refuse(OCCUPIED, message));
             }
         };
@@ -117,10 +122,14 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
     let report = supervisor.apply(loaded, ReloadMode::default());
     supervisor.last_success = Some(jiff::Timestamp::now()).filter(|_| report.rejected.is_empty());
     if arguments.strict && !report.rejected.is_empty() {
-        return Err(refuse(CONFIG, format!("--strict: {} of the files are invalid", report.rejected.len())));
+        return Err(refuse(
+            CONFIG,
+            format!("--strict: invalid files: {}; {SHOWS_ERRORS}", report.rejected.len()),
+        ));
     }
     if !supervisor.fleet.iter().any(|(_, machine)| machine.state() != State::Invalid) {
-        return Err(refuse(CONFIG, "no valid pipeline"));
+        let what = if report.rejected.is_empty() { "no pipeline files found" } else { "no valid pipeline" };
+        return Err(refuse(CONFIG, format!("{what}; {SHOWS_ERRORS}")));
     }
     http::serve(control, listener, context, Arc::clone(&supervisor.requests))
         .map_err(|error| cannot("the thread for HTTP", &error))?;
@@ -180,7 +189,11 @@ pub(crate) fn host_program() -> Result<PathBuf, Refusal> {
     if program.exists() {
         Ok(program)
     } else {
-        Err(refuse(MISSING, format!("{} is missing", program.display())))
+        let program = program.display();
+        Err(refuse(
+            MISSING,
+            format!("{program} is missing; it belongs into the directory of scanbridge-service"),
+        ))
     }
 }
 

@@ -30,7 +30,7 @@ impl Supervisor {
             let known: Vec<String> = ids.into_iter().collect();
             let output = query.output.unwrap_or_default();
             let title = format!("pipeline `{name}` has no output `{output}`");
-            return Reply::problem(404, &title, &format!("it has {}", known.join(", ")));
+            return Reply::problem(404, &title, &format!("its outputs: {}", known.join(", ")));
         }
         for output in &outputs {
             let (output, count, seconds) = (output.clone(), query.count, query.seconds);

@@ -43,21 +43,17 @@ Exit codes:
    70 plugin bug, crash or hang              78 invalid configuration
   130 interrupted";
 
-const RUN_EXAMPLES: &str = "\
-Examples:
-  scanbridge run nightly.yaml
-  scanbridge run /etc/scanbridge/pipelines/*.yaml --jobs 2 --summary json";
-
 const WORST_OF_SEVERAL: &str =
-    "With several files: the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66, 130, 0.";
+    "With several files: the first of 70, 78, 77, 64, 69, 74, 73, 76, 75, 65, 66, 130.";
 
 const CHECK_EXIT_CODES: &str = "\
 Exit codes: 0 if all files are valid, 78 if one is not; otherwise the code with which a run would end.
 With several reasons: the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66. List: scanbridge --help";
 
 const PREVIEW_EXIT_CODES: &str = "\
-Exit codes: 0 also if there are fewer findings; 64 if reading would change the source, for example by
+Exit codes: 0 also if there are fewer findings; 64 if reading would change the source, for example by \
 launching a report; otherwise the code with which a run would end. List: scanbridge --help";
+
 const PIPELINE_TEST_EXIT_CODES: &str = "\
 Exit codes: 0 if everything is as expected, 65 if not, 78 if a test file or its pipeline file is invalid.";
 
@@ -68,7 +64,7 @@ Exit codes: 0 if all checks were made and passed, 70 if a check failed, 78 if ch
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run pipelines and print a summary of each
-    #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}\n{WORST_OF_SEVERAL}"))]
+    #[command(after_help = format!("{EXIT_CODES}\n{WORST_OF_SEVERAL}"))]
     Run {
         /// Pipeline file; several run at the same time, each in a process of its own
         #[arg(required = true, value_name = "FILE")]
@@ -96,7 +92,7 @@ pub enum Command {
         once: bool,
         /// Read and filter everything that a run would read now, but deliver nothing: the summary counts what it would
         /// deliver. Changes no saved state, no destination and no source
-        #[arg(long, conflicts_with_all = ["restart", "wait", "report", "metrics_file", "supervised"])]
+        #[arg(long, conflicts_with_all = ["restart", "wait", "report", "metrics_file"])]
         dry_run: bool,
         /// Write a report of the run for people: one HTML file with charts, without scripts
         #[arg(long, value_name = "FILE")]
@@ -165,9 +161,6 @@ pub enum Command {
         format: Format,
     },
     /// Print the inputs, filters and outputs of a pipeline as a diagram
-    #[command(
-        after_help = "Example:\n  scanbridge graph nightly.yaml --format dot | dot -Tsvg > nightly.svg"
-    )]
     Graph {
         /// Pipeline file
         file: PathBuf,
@@ -176,10 +169,6 @@ pub enum Command {
         format: GraphFormat,
     },
     /// Print a script that completes commands and options in a shell
-    #[command(
-        after_help = "Examples:\n  scanbridge completions bash > /etc/bash_completion.d/scanbridge\n  \
-                            scanbridge completions zsh > /usr/share/zsh/site-functions/_scanbridge"
-    )]
     Completions {
         /// The shell
         shell: Shell,

@@ -47,7 +47,7 @@ fn with_examples(command: Command, path: &str) -> Command {
 /// Two examples for each command.
 pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
     ("", ["check nightly.yaml", "run nightly.yaml"]),
-    ("run", ["run nightly.yaml", "run nightly.yaml --quiet --summary json"]),
+    ("run", ["run nightly.yaml", "run /etc/scanbridge/pipelines/*.yaml --jobs 2 --summary json"]),
     ("check", ["check nightly.yaml", "check /etc/scanbridge/pipelines --deny-warnings --format json"]),
     ("preview", ["preview nightly.yaml", "preview nightly.yaml -n 20 --output siem --format json"]),
     ("test", ["test nightly.test.yaml", "test tests/*.yaml --format json"]),
@@ -94,7 +94,10 @@ pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
     ),
     (
         "dead-letters replay",
-        ["dead-letters replay nightly.yaml", "dead-letters replay nightly.yaml --output siem"],
+        [
+            "dead-letters replay nightly.yaml",
+            "dead-letters replay nightly.yaml --output siem --reason length",
+        ],
     ),
     (
         "dead-letters purge",

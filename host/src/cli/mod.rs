@@ -7,6 +7,7 @@ mod example_view;
 mod format;
 mod graph_view;
 mod help;
+mod host_keys_view;
 mod plugin_view;
 mod preview_view;
 mod run_arguments;
@@ -29,6 +30,7 @@ pub use example_view::show_example;
 pub use format::{Format, SummaryFormat};
 pub use graph_view::show_graph;
 pub use help::{command, options_of_every_command};
+pub use host_keys_view::{DescribedKey, host_keys};
 #[cfg(test)]
 pub(crate) use plugin_view::value_in_words;
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};

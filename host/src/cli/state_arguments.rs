@@ -11,6 +11,8 @@ use super::format::{Format, SummaryFormat};
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum StateCommand {
     /// List the pipelines with saved state: file, last run, dead letters, owner, size
+    ///
+    /// Those of the service, if one runs, and those of this user; with --state-dir, those of that directory.
     List {
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -31,11 +33,15 @@ pub enum StateCommand {
     },
     /// Discard an interrupted run: the next run starts from the beginning. Everything else is kept, also the list of
     /// delivered files
+    ///
+    /// Not possible during a run. If a service runs the pipeline, stop a run first with `scanbridge service pause NAME`.
     Discard {
         /// Pipeline file
         file: PathBuf,
     },
     /// Archive the saved state (dead letters are kept); the next run starts from the beginning
+    ///
+    /// Not possible during a run, like `discard`.
     Reset {
         /// Pipeline file
         file: PathBuf,
@@ -72,9 +78,6 @@ pub enum DeadLettersCommand {
     ///
     /// If a service runs the pipeline, the service does this between two runs: a run in progress ends at the end of its
     /// report, and continues afterwards.
-    #[command(
-        after_help = "Example:\n  scanbridge dead-letters replay nightly.yaml --output siem --reason 'too long'"
-    )]
     Replay {
         /// Pipeline file
         file: PathBuf,
@@ -91,7 +94,6 @@ pub enum DeadLettersCommand {
     /// Delete rejected findings
     ///
     /// If a service runs the pipeline, the service does this between two runs, like `replay`.
-    #[command(after_help = "Example:\n  scanbridge dead-letters purge nightly.yaml --older-than 90d")]
     Purge {
         /// Pipeline file
         file: PathBuf,

@@ -29,7 +29,7 @@ use crate::cli::{
     options_of_every_command, run_arguments, show_graph,
 };
 use crate::exam;
-use crate::exit_code::{USAGE, exit_code};
+use crate::exit_code::exit_code;
 use crate::plugins::guard::ExitGuard;
 use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
@@ -68,23 +68,13 @@ pub fn execute(arguments: &Arguments) -> u8 {
         signals::disable_core_dumps();
     }
     end_command(match &arguments.command {
-        Command::Run { files, service, summary, no_progress, dry_run: true, .. } => match files.as_slice() {
-            [file] => {
-                let source = Source::of(file, service.bundle);
-                preview::dry_run(&source, *summary, !no_progress && stderr_is_terminal(), common)
-            }
-            _ => {
-                print_error("error: `--dry-run` is possible with a single FILE only\n");
-                USAGE
-            }
-        },
         Command::Run {
             files,
             jobs,
             earlier,
             summary,
             no_progress,
-            dry_run: _,
+            dry_run,
             restart,
             wait,
             once,
@@ -101,13 +91,16 @@ pub fn execute(arguments: &Arguments) -> u8 {
                 metrics: metrics_file.as_deref(),
             };
             match files.as_slice() {
+                [file] if *dry_run => {
+                    preview::dry_run(&Source::of(file, service.bundle), *summary, follow, common)
+                }
                 [file] => {
                     let source = Source::of(file, service.bundle);
                     run::run((&source, earlier.as_deref()), *summary, options, follow, common)
                 }
                 files => {
                     let arguments = run_arguments(common, options, *summary);
-                    let several = Several { arguments, summary: *summary, follow };
+                    let several = Several { arguments, summary: *summary, dry_run: *dry_run, follow };
                     run_several::run(files, jobs.map(usize::from), &several)
                 }
             }

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::preparation::{Source, registry};
-use super::run::{print_failures, state_folder, stoppable, summary_of_invalid};
+use super::run::{Follow, not_supervised, print_failures, state_folder, stoppable, summary_of_invalid};
 use super::summary::{print_not_started, print_summary, summary_only};
 use super::terminal::{print_error, print_output};
 use crate::cli::{CommonOptions, Format, SummaryFormat, preview_to_json, show_preview};
 use crate::config::{Pipeline, Problems};
 use crate::exit_code::{USAGE, worst};
-use crate::pipeline::{self, Head, ProgressBars, Summary, Trigger, Watchers};
+use crate::pipeline::{self, Head, ProgressBars, Stop, Summary, Trigger, Watchers};
 use crate::read_only::{self, Outputs, ReadOnlyPipeline};
+use crate::supervised::Supervisor;
 
 /// What is shown.
 #[derive(Debug, Clone, Copy)]
@@ -68,15 +69,35 @@ const NOTHING_READ: &str = "; nothing was read";
 pub(super) fn dry_run(
     source: &Source<'_>,
     format: SummaryFormat,
-    has_bar: bool,
+    follow: Follow<'_>,
     common: &CommonOptions,
 ) -> u8 {
     let stop = stoppable("");
+    // One of several: stop requests come over the channel. It gets no events, because nothing is delivered.
+    let channel = match follow.supervised.map(|fd| Supervisor::connect(fd, &stop)).transpose() {
+        Ok(channel) => channel,
+        Err(error) => return not_supervised(&error),
+    };
+    let code = dry_run_until(&stop, source, format, follow.bar, common);
+    if let Some(channel) = channel {
+        channel.finish();
+    }
+    code
+}
+
+fn dry_run_until(
+    stop: &Arc<Stop>,
+    source: &Source<'_>,
+    format: SummaryFormat,
+    has_bar: bool,
+    common: &CommonOptions,
+) -> u8 {
     let registry = registry(common);
     let pipeline = match source.checked(&registry, NOTHING_READ) {
         Ok(pipeline) => pipeline,
         Err(problems) => {
-            let summary = summary_of_invalid(source.path(), &problems, Trigger::Command);
+            let mut summary = summary_of_invalid(source.path(), &problems, Trigger::Command);
+            summary.head.dry_run = true;
             return summary_only(&summary, format);
         }
     };
@@ -84,7 +105,7 @@ pub(super) fn dry_run(
     if has_bar {
         watchers.add(Arc::new(ProgressBars::default()));
     }
-    match read_only::dry_run(&pipeline, &registry, &state_folder(common), &stop, &watchers) {
+    match read_only::dry_run(&pipeline, &registry, &state_folder(common), stop, &watchers) {
         Ok(summary) => print_summary(&summary, format, false),
         Err(failures) => {
             let head = Head { dry_run: true, ..Head::of(&pipeline, Trigger::Command) };

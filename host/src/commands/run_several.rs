@@ -67,7 +67,7 @@ pub(super) fn run(files: &[PathBuf], jobs: Option<usize>, options: &Several<'_>)
             // From this thread, which lives as long as the runs: they end when the thread that started them ends.
             match start(number, file, options, &shared, &sender) {
                 Ok(()) => running += 1,
-                Err(reason) => codes.push(not_run(file, reason, options.summary)),
+                Err(reason) => codes.push(not_run(file, reason, options)),
             }
         }
         if running == 0 {
@@ -83,7 +83,7 @@ pub(super) fn run(files: &[PathBuf], jobs: Option<usize>, options: &Several<'_>)
                     .signal()
                     .map_or("an unknown reason".to_owned(), |signal| format!("signal {signal}"));
                 let message = format!("the process of this pipeline was ended by {how}");
-                not_run(&files[number], (message, BUG), options.summary)
+                not_run(&files[number], (message, BUG), options)
             }
         });
     }
@@ -95,6 +95,8 @@ pub(super) struct Several<'a> {
     /// Those for each run.
     pub(super) arguments: Vec<OsString>,
     pub(super) summary: SummaryFormat,
+    /// Whether the runs deliver nothing.
+    pub(super) dry_run: bool,
     pub(super) follow: Follow<'a>,
 }
 
@@ -116,6 +118,7 @@ fn start(
     command
         .arg("run")
         .args(&options.arguments)
+        .args(options.dry_run.then_some("--dry-run"))
         .args(["--no-progress", "--supervised", &CHANNEL.to_string(), "--"])
         .arg(file)
         .stdin(Stdio::null())
@@ -227,11 +230,12 @@ fn forward_signals(shared: &Locked) {
 type NotRun = (String, u8);
 
 /// Prints the summary of a pipeline whose run printed none. Returns its exit code.
-fn not_run(file: &Path, (message, code): NotRun, format: SummaryFormat) -> u8 {
+fn not_run(file: &Path, (message, code): NotRun, options: &Several<'_>) -> u8 {
     let failure = Failure::of_command("run", &format!("{}: {message}", file.display()), None, code);
-    let summary = Summary::without_instances(Head::starting(file, Trigger::Command), vec![failure]);
+    let head = Head { dry_run: options.dry_run, ..Head::starting(file, Trigger::Command) };
+    let summary = Summary::without_instances(head, vec![failure]);
     print_failures(&summary.failures, "");
-    summary_only(&summary, format)
+    summary_only(&summary, options.summary)
 }
 
 fn lock(shared: &Locked) -> std::sync::MutexGuard<'_, Shared> {

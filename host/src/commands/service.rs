@@ -69,7 +69,7 @@ fn service_program() -> io::Result<Command> {
 /// A running service that runs a pipeline.
 #[derive(Debug, Deserialize)]
 pub(super) struct Owner {
-    /// Name of the pipeline in the service.
+    /// Name of the pipeline in the service; empty if no pipeline was asked for.
     pub(super) name: String,
     /// The state directory of all its pipelines.
     pub(super) state_dir: PathBuf,
@@ -83,11 +83,20 @@ impl Owner {
     /// # Errors
     /// The exit code, when a service exists that does not respond.
     pub(super) fn of(file: &Path, common: &CommonOptions) -> Result<Option<Self>, u8> {
+        Self::find(Some(file), common)
+    }
+
+    /// The service, whatever it runs; otherwise like [`Owner::of`].
+    pub(super) fn of_any(common: &CommonOptions) -> Result<Option<Self>, u8> {
+        Self::find(None, common)
+    }
+
+    fn find(file: Option<&Path>, common: &CommonOptions) -> Result<Option<Self>, u8> {
         let Ok(mut command) = service_program() else { return Ok(None) };
         if common.state_dir.is_some() || !Path::new(command.get_program()).exists() {
             return Ok(None);
         }
-        let Ok(output) = command.arg("owner").arg(file).stdin(Stdio::null()).output() else {
+        let Ok(output) = command.arg("owner").args(file).stdin(Stdio::null()).output() else {
             return Ok(None);
         };
         match output.status.code() {

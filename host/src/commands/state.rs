@@ -22,7 +22,10 @@ use crate::state::{Ledger, Lock, StateError, StateFolder, user_name};
 
 pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
     match command {
-        StateCommand::List { format } => list(&state_folder(common), *format),
+        StateCommand::List { format } => match folders(common) {
+            Ok(folders) => list(&folders, *format),
+            Err(code) => code,
+        },
         StateCommand::Show { file, format } => with_folder(file, common, |document, folder| {
             require_state(&document.name(), folder)?;
             let known = known(&document.name(), folder)?;
@@ -124,19 +127,45 @@ fn no_state(what: &str, folder: &Path) -> StateError {
     }
 }
 
-/// Lists the pipelines with saved state in this directory.
-fn list(all: &Path, format: Format) -> u8 {
-    let listed = find_pipelines(all).and_then(|pipelines| match (pipelines.is_empty(), format) {
-        (true, Format::Text) => Err(no_state("", all)),
-        (_, Format::Text) => print_text(&list_states(all, &pipelines, width())),
-        (_, Format::Json) => print_text(&export_states(&pipelines)),
-    });
-    match listed {
+/// The state directories that `state list` shows: that of the service, if there is one, and that of this user.
+fn folders(common: &CommonOptions) -> Result<Vec<PathBuf>, u8> {
+    let own = state_folder(common);
+    let of_service = Owner::of_any(common)?.map(|owner| owner.state_dir);
+    let real = |folder: &Path| fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let is_same = of_service.as_deref().is_some_and(|folder| real(folder) == real(&own));
+    Ok(of_service.into_iter().chain((!is_same).then_some(own)).collect())
+}
+
+/// Lists the pipelines with saved state in these directories.
+fn list(folders: &[PathBuf], format: Format) -> u8 {
+    match try_to_list(folders, format) {
         Ok(()) => 0,
         Err(error) => {
             print_failures(&[Failure::of_state("state", &error)], "");
             error.exit_code
         }
+    }
+}
+
+fn try_to_list(folders: &[PathBuf], format: Format) -> Result<(), StateError> {
+    let found = |folder: &PathBuf| Ok((folder.clone(), find_pipelines(folder)?));
+    let mut found: Vec<(PathBuf, Vec<ListedState>)> =
+        folders.iter().map(found).collect::<Result<_, StateError>>()?;
+    if format == Format::Json {
+        let all: Vec<ListedState> = found.into_iter().flat_map(|(_, pipelines)| pipelines).collect();
+        return print_text(&export_states(&all));
+    }
+    found.retain(|(_, pipelines)| !pipelines.is_empty());
+    let tables = found.iter().map(|(folder, pipelines)| list_states(folder, pipelines, width()));
+    let tables: Vec<String> = tables.collect();
+    match folders {
+        [only] if tables.is_empty() => Err(no_state("", only)),
+        [of_service, own] if tables.is_empty() => Err(StateError {
+            message: format!("no saved state in directories {} and {}", of_service.display(), own.display()),
+            hint: Some("the first is that of the service; set another directory with --state-dir".to_owned()),
+            exit_code: 66,
+        }),
+        _ => print_text(&tables.join("\n")),
     }
 }
 
@@ -149,7 +178,10 @@ fn find_pipelines(all: &Path) -> Result<Vec<ListedState>, StateError> {
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     let folders = names.into_iter().map(|name| (StateFolder::of(all, &name), name));
-    let with_state = folders.filter(|(folder, _)| folder.ledger().exists());
+    // One that this user may not look into is listed with the error.
+    let has_state =
+        |folder: &StateFolder| folder.path().is_dir() && folder.ledger().try_exists().unwrap_or(true);
+    let with_state = folders.filter(|(folder, _)| has_state(folder));
     Ok(with_state.map(|(folder, name)| listed_state(name, &folder)).collect())
 }
 

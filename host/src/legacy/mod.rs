@@ -19,6 +19,8 @@ use std::ffi::OsString;
 use crate::plugins::guard::ExitGuard;
 use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
+pub use usage::OldCommand;
+
 use request::Request;
 use usage::{Program, Usage};
 
@@ -34,6 +36,12 @@ pub fn qualys_connector<I: IntoIterator<Item = OsString>>(arguments: I) -> u8 {
 #[must_use]
 pub fn process_multiple<I: IntoIterator<Item = OsString>>(arguments: I) -> u8 {
     start(Program::ProcessMultiple, arguments)
+}
+
+/// Both commands, for their manual pages.
+#[must_use]
+pub fn old_commands() -> [OldCommand; 2] {
+    [Program::QualysConnector, Program::ProcessMultiple].map(Program::described)
 }
 
 /// The pipeline for arguments of `process_multiple`, which has all options. For fuzz tests.

@@ -13,6 +13,19 @@ pub(super) enum Program {
     ProcessMultiple,
 }
 
+/// An old command as its usage describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldCommand {
+    /// Its name.
+    pub name: &'static str,
+    /// The usage line.
+    pub synopsis: &'static str,
+    /// Its options with their help.
+    pub options: Vec<(String, &'static str)>,
+    /// What follows the options: paragraphs, separated by an empty line.
+    pub notes: &'static str,
+}
+
 /// What to print instead of running.
 #[derive(Debug)]
 pub(super) enum Usage {
@@ -45,13 +58,27 @@ impl Program {
         format!("{} Ver. {}\n", self.name(), env!("CARGO_PKG_VERSION"))
     }
 
-    /// Version line and usage.
-    fn usage(self) -> String {
-        let line = match self {
+    fn synopsis(self) -> &'static str {
+        match self {
             Self::QualysConnector => "qualys_connector [options] [plugin]",
             Self::ProcessMultiple => "process_multiple -multiinfo IDS [options] [plugin]",
-        };
-        let mut text = format!("{}\nUsage: {line}\n\nOptions:\n", self.version());
+        }
+    }
+
+    /// What the usage describes.
+    pub(super) fn described(self) -> OldCommand {
+        let rows = TABLE.iter().filter(|row| self.has(row.name));
+        OldCommand {
+            name: self.name(),
+            synopsis: self.synopsis(),
+            options: rows.map(|row| (format!("{}, -{}", long(row), row.short), row.help)).collect(),
+            notes: ENDING,
+        }
+    }
+
+    /// Version line and usage.
+    fn usage(self) -> String {
+        let mut text = format!("{}\nUsage: {}\n\nOptions:\n", self.version(), self.synopsis());
         for row in TABLE.iter().filter(|row| self.has(row.name)) {
             let help = row.help.replace('\n', &format!("\n{:26}", ""));
             writeln!(text, "  {:<18} {:<4} {help}", long(row), format!("-{}", row.short))

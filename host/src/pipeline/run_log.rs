@@ -118,7 +118,9 @@ impl Watcher for RunLog {
             RunEvent::Summary { summary } => {
                 let fields = head(summary);
                 let status = summary.get("status").and_then(Value::as_str).unwrap_or_default();
-                telemetry::event(Level::INFO, "run_ended", &format!("run ended: {status}"), fields);
+                let code = summary.get("exit_code").and_then(Value::as_u64).filter(|code| *code != 0);
+                let code = code.map(|code| format!(", exit code {code}")).unwrap_or_default();
+                telemetry::event(Level::INFO, "run_ended", &format!("run ended: {status}{code}"), fields);
             }
             _ => {}
         }

@@ -313,16 +313,22 @@ struct Measured {
     help: &'static str,
     /// The label for the instance.
     label: &'static str,
+    /// The value of a label `role`, which tells several values of one metric apart.
+    role: Option<&'static str>,
     after_run: bool,
 }
 
-/// The measured values that are metrics. Others are only in the summary.
-const MEASURED: [Measured; 6] = [
+const CERTIFICATE: &str = "scanbridge_certificate_expiry_timestamp_seconds";
+const CERTIFICATE_HELP: &str = "When the client certificate of the instance, or that of its peer, expires, in seconds since 1970-01-01 UTC";
+
+/// The measured values that are metrics, those of one metric together. Others are only in the summary.
+const MEASURED: [Measured; 7] = [
     Measured {
         event: "quota_remaining",
         metric: "scanbridge_input_quota_remaining",
         help: "Requests that the source still allows",
         label: "input",
+        role: None,
         after_run: false,
     },
     Measured {
@@ -330,6 +336,7 @@ const MEASURED: [Measured; 6] = [
         metric: "scanbridge_input_quota_limit",
         help: "Requests that the source allows in its period",
         label: "input",
+        role: None,
         after_run: false,
     },
     Measured {
@@ -337,13 +344,23 @@ const MEASURED: [Measured; 6] = [
         metric: "scanbridge_input_unsent_reports",
         help: "Reports at the source that were not delivered",
         label: "input",
+        role: None,
         after_run: false,
     },
     Measured {
         event: "certificate_expires",
-        metric: "scanbridge_certificate_expiry_timestamp_seconds",
-        help: "When the certificate of the instance expires, in seconds since 1970-01-01 UTC",
+        metric: CERTIFICATE,
+        help: CERTIFICATE_HELP,
         label: "instance",
+        role: Some("client"),
+        after_run: true,
+    },
+    Measured {
+        event: "peer_certificate_expires",
+        metric: CERTIFICATE,
+        help: CERTIFICATE_HELP,
+        label: "instance",
+        role: Some("peer"),
         after_run: true,
     },
     Measured {
@@ -351,6 +368,7 @@ const MEASURED: [Measured; 6] = [
         metric: "scanbridge_dead_letters",
         help: "Dead letters that are stored",
         label: "output",
+        role: None,
         after_run: true,
     },
     Measured {
@@ -358,18 +376,22 @@ const MEASURED: [Measured; 6] = [
         metric: "scanbridge_dead_letters_bytes",
         help: "Size of the stored dead letters",
         label: "output",
+        role: None,
         after_run: true,
     },
 ];
 
 fn gauges(views: &[&PipelineView]) -> Vec<Family> {
-    let families = MEASURED.iter().map(|measured| {
-        let mut family =
-            Family { after_run: measured.after_run, ..Family::gauge(measured.metric, measured.help) };
-        for view in views {
+    let families = MEASURED.chunk_by(|one, other| one.metric == other.metric).map(|of_metric| {
+        let Measured { metric, help, after_run, .. } = of_metric[0];
+        let mut family = Family { after_run, ..Family::gauge(metric, help) };
+        for (view, measured) in views.iter().flat_map(|view| of_metric.iter().map(move |one| (view, one))) {
             for ((instance, name), value) in &view.gauges {
                 if name == measured.event {
-                    family.add(&[("pipeline", &view.name), (measured.label, instance)], *value);
+                    let mut labels =
+                        vec![("pipeline", view.name.as_str()), (measured.label, instance.as_str())];
+                    labels.extend(measured.role.map(|role| ("role", role)));
+                    family.add(&labels, *value);
                 }
             }
         }

@@ -26,6 +26,10 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "Write the column names as the first row. Only \
          with `format: table`.",
     ),
+    OptionSpec::map("headings", &ValueSpec::Text).group("records").help(
+        "Other headings in the first row, by column: `{ asset.address: IP }`. Default: the column names. Only with \
+         `format: table`.",
+    ),
     OptionSpec::text("delimiter")
         .default_text(",").group("records")
         .help("Column separator: one ASCII character, or the word `tab`. Only with `format: table`."),
@@ -104,6 +108,8 @@ pub(crate) struct TableOptions {
     /// Whether `columns` has its default, which follows the report's scheme of IDs.
     pub(crate) has_default_columns: bool,
     pub(crate) header: bool,
+    /// The heading of each column that does not have its name as heading.
+    pub(crate) headings: Vec<Option<String>>,
     pub(crate) delimiter: u8,
     pub(crate) list_separator: String,
     pub(crate) crlf: bool,
@@ -135,10 +141,13 @@ impl TableOptions {
         if columns.is_empty() {
             return Err(PluginError::config("option `columns` must have at least one column"));
         }
+        let header = options.flag("header")?;
+        let headings = headings(options, &columns, header)?;
         Ok(Self {
             columns,
             has_default_columns,
-            header: options.flag("header")?,
+            header,
+            headings,
             delimiter: delimiter(options.text("delimiter")?.unwrap_or_default())?,
             list_separator: options.text("list_separator")?.unwrap_or_default().to_owned(),
             crlf: options.text("line_ending")? == Some("crlf"),
@@ -146,6 +155,28 @@ impl TableOptions {
             escape_formulas: options.flag("escape_formulas")?,
         })
     }
+}
+
+/// The heading of each column that has another one than its name.
+fn headings(options: &Options, columns: &[ColumnName], header: bool) -> Result<Vec<Option<String>>> {
+    let headings = options.map("headings")?;
+    let error = |problem: String| {
+        PluginError::config(format!("option `headings`: {problem}")).with_option("headings")
+    };
+    if !headings.is_empty() && !header {
+        return Err(error("no file has a first row with `header: no`".to_owned()));
+    }
+    let names: Vec<String> = columns.iter().map(ColumnName::heading).collect();
+    for (name, heading) in &headings {
+        if !names.iter().any(|known| known == name) {
+            return Err(error(format!("`{name}` is not in `columns`"))
+                .with_hint(format!("columns of this output: {}", names.join(", "))));
+        }
+        if heading.is_empty() || heading.contains(char::is_control) {
+            return Err(error(format!("the heading of `{name}` must be one line of text")));
+        }
+    }
+    Ok(names.iter().map(|name| headings.get(name.as_str()).map(|heading| (*heading).to_owned())).collect())
 }
 
 fn delimiter(text: &str) -> Result<u8> {
@@ -193,6 +224,23 @@ mod tests {
             (r#"{"path": "a", "delimiter": ""}"#, "`delimiter` must be one ASCII character"),
             (r#"{"path": "a", "delimiter": "é"}"#, "`delimiter` must be one ASCII character"),
             (r#"{"path": "a", "delimiter": "\""}"#, "`delimiter` must be one ASCII character"),
+            (
+                r#"{"path": "a", "headings": {"asset.adress": "IP"}}"#,
+                "`headings`: `asset.adress` is not in `columns`",
+            ),
+            (
+                r#"{"path": "a", "columns": ["asset.dns"], "headings": {"asset.address": "IP"}}"#,
+                "`headings`: `asset.address` is not in `columns`",
+            ),
+            (
+                r#"{"path": "a", "headings": {"asset.address": ""}}"#,
+                "`asset.address` must be one line of text",
+            ),
+            (
+                r#"{"path": "a", "headings": {"asset.address": "a\nb"}}"#,
+                "`asset.address` must be one line of text",
+            ),
+            (r#"{"path": "a", "header": false, "headings": {"asset.address": "IP"}}"#, "with `header: no`"),
             (r#"{"path": "a", "mode": "0888"}"#, "`mode` must be an octal number"),
             (
                 r#"{"path": "a", "format": "host-input", "scanner": "a\"b"}"#,

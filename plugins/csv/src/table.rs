@@ -160,13 +160,24 @@ impl Table {
         if !self.options.header {
             return;
         }
-        for (index, column) in self.names.iter().enumerate() {
+        let headings = self.options.headings.iter().zip(&self.names);
+        let headings = headings.map(|(heading, name)| heading.clone().unwrap_or_else(|| name.heading()));
+        let headings: Vec<String> = headings.collect();
+        // Names of columns never do; a heading of the operator may.
+        let is_quoted = !self.options.bom && looks_like_another_format(&headings[0]);
+        if is_quoted {
+            self.rows.quote_all(true);
+        }
+        for (index, heading) in headings.iter().enumerate() {
             if index > 0 {
                 self.rows.next_cell();
             }
-            self.rows.cell(&column.heading());
+            self.rows.cell(heading);
         }
         self.rows.end_row();
+        if is_quoted {
+            self.rows.quote_all(false);
+        }
     }
 
     fn flush(&mut self, file: &mut ReportFile) -> Result<u64> {

@@ -13,7 +13,7 @@ use scanbridge_plugin_api::{
     Output, OutputCapabilities, Partial, PluginError, Purpose, Receipt, Rejection, Rendered, Replaces,
     Result, Resume, Services, Written,
 };
-use scanbridge_tls_identity::Certificate;
+use scanbridge_tls_identity::{Certificate, PeerExpiry};
 
 use crate::check;
 use crate::delivery::Delivery;
@@ -56,6 +56,7 @@ impl Output for SourcefireOutput {
         let Checked { target, settings, limits, identity, reply_timeout } = Checked::read(options)?;
         if open.purpose() == Purpose::Run {
             identity.watch_expiry(services);
+            target.tls.measure_peer(&PeerExpiry::new(services));
         }
         let domain = settings.domain.as_ref().map(ToString::to_string);
         let writer = CommandWriter::new(settings);

@@ -116,7 +116,10 @@ impl Output {
 
 impl Target {
     fn open(options: &LogOptions, keys: &LogKeys) -> io::Result<Self> {
-        let open = |path: &Path| LogFile::open(path, keys.rotate_bytes, keys.keep).map(Self::File);
+        let open = |path: &Path| {
+            let file = LogFile::open(path, keys.rotate_bytes, keys.keep).map(Self::File);
+            file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+        };
         match (&options.file, options.format, keys.to) {
             (Some(path), _, _) => open(path),
             (None, LogFormat::Journal, _) | (None, _, LogTarget::Journal) => {

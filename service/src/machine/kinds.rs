@@ -61,6 +61,28 @@ pub(crate) struct Settings {
     pub(crate) hang: Duration,
 }
 
+/// Regular starts that started no run, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Skipped {
+    /// The last run was still in progress.
+    pub(crate) still_running: u64,
+    /// Another process ran the pipeline.
+    pub(crate) blocked: u64,
+    /// The last start still waited for a place of `max_running` or its group.
+    pub(crate) limit: u64,
+}
+
+impl Skipped {
+    /// The numbers with the words for their reasons.
+    pub(crate) fn by_reason(self) -> Vec<(&'static str, u64)> {
+        vec![("still_running", self.still_running), ("blocked", self.blocked), ("limit", self.limit)]
+    }
+
+    pub(crate) fn total(self) -> u64 {
+        self.still_running + self.blocked + self.limit
+    }
+}
+
 /// What a pipeline did when the service ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Before {
@@ -110,12 +132,16 @@ pub(crate) enum Request {
 impl Request {
     /// The request with this name in paths; `None` for other words.
     pub(crate) fn of_word(word: &str) -> Option<Self> {
-        match word {
-            "run" => Some(Self::Run),
-            "pause" => Some(Self::Pause),
-            "resume" => Some(Self::Resume),
-            "stop" => Some(Self::Stop),
-            _ => None,
+        [Self::Run, Self::Pause, Self::Resume, Self::Stop].into_iter().find(|request| request.word() == word)
+    }
+
+    /// What is asked, as a verb.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Stop => "stop",
         }
     }
 }
@@ -141,6 +167,8 @@ pub(crate) enum Action {
 pub(crate) struct Ending {
     /// Exit code; `None` if a signal ended it, or it could not be started.
     pub(crate) code: Option<u8>,
+    /// Whether the run had begun: no other process ran the pipeline.
+    pub(crate) has_begun: bool,
     /// The message of the run's failure, or of the failed start.
     pub(crate) reason: String,
 }

@@ -20,6 +20,7 @@ enum Layer {
     Observe,
     Plugin,
     SharedByPlugins,
+    Packaging,
     Tests,
 }
 
@@ -42,6 +43,7 @@ fn layer(workspace: &Metadata, package: &Package) -> Layer {
         "observe/Cargo.toml" => Layer::Observe,
         _ if path.starts_with("plugins/shared/") => Layer::SharedByPlugins,
         _ if path.starts_with("plugins/") => Layer::Plugin,
+        _ if path.starts_with("dist/") => Layer::Packaging,
         _ if path.starts_with("tests/") => Layer::Tests,
         other => panic!("{other} has no known layer: add it to this test"),
     }
@@ -55,6 +57,8 @@ fn is_allowed(from: Layer, to: Layer) -> bool {
         // The process that listens links neither a plugin nor the ABI nor the reader of pipeline files.
         Layer::Service => to == Layer::Observe,
         Layer::Plugin | Layer::SharedByPlugins => matches!(to, Layer::PluginApi | Layer::SharedByPlugins),
+        // What packages contain in addition is made from the definitions of both programs.
+        Layer::Packaging => matches!(to, Layer::Host | Layer::Service),
         Layer::Tests => to != Layer::Plugin,
     }
 }

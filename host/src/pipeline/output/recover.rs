@@ -55,7 +55,8 @@ impl OutputWorker {
             tracing::warn!(
                 event = "circuit_open",
                 instance = self.active().id(),
-                "unavailable {failures} times in a row; only probed until it is available again"
+                "circuit breaker open (failed attempts in a row: {failures}): the output gets no findings until a probe \
+                 succeeds"
             );
         }
         if failures == 1 {

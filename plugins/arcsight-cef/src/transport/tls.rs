@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
-use scanbridge_plugin_api::{PluginError, Result};
-use scanbridge_tls_identity::{ClientTls, Identity, TlsOptions};
+use scanbridge_plugin_api::{PluginError, Result, Services};
+use scanbridge_tls_identity::{ClientTls, Identity, PeerExpiry, TlsOptions};
 
 use super::link::{Link, LinkError, Secured};
 use super::receiver::Receiver;
@@ -19,9 +19,11 @@ pub(super) struct Tls {
 
 impl Tls {
     /// Reads certificates and keys from their files.
-    pub(super) fn open(options: &TlsOptions, receivers: &[Receiver]) -> Result<Self> {
+    pub(super) fn open(options: &TlsOptions, receivers: &[Receiver], services: &Services) -> Result<Self> {
+        let expiry = PeerExpiry::new(services);
         let client = |receiver: &Receiver| {
             let client = options.client(&receiver.to_string())?;
+            client.measure_peer(&expiry);
             let mut config = ClientConfig::clone(&client.config());
             // Without resumption, each handshake verifies the certificate, so an expired one is rejected.
             config.resumption = Resumption::disabled();

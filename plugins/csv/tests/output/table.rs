@@ -365,6 +365,28 @@ fn python_reads_the_same_cells() {
     }
 }
 
+#[test]
+fn headings_of_the_operator_replace_the_names_of_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let cells: &[(&str, &str)] = &[("result", "open")];
+    for (options, first) in [
+        (r#""headings": {"finding.result": "Result, \"raw\""}"#, "asset.address,\"Result, \"\"raw\"\"\""),
+        (r#""headings": {"asset.address": "IP", "finding.result": "Ergebnis"}"#, "IP,Ergebnis"),
+        // A spreadsheet would take the file for SYLK.
+        (r#""headings": {"asset.address": "ID"}"#, "\"ID\",\"finding.result\""),
+        (r#""bom": true, "headings": {"asset.address": "ID"}"#, "\u{feff}ID,finding.result"),
+    ] {
+        let options = format!(r#""columns": ["asset.address", "finding.result"], {options}"#);
+        let mut output = open(&path, &options).unwrap();
+        write(&mut output, &start(), vec![batch(&[(WEB, WEAK, cells)], false)], &complete(&[]));
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.split("\r\n").collect();
+        assert_eq!((lines[0], lines.len()), (first, 3), "{text}");
+        assert!(!lines[1].contains('"'), "only the first row is quoted: {text}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

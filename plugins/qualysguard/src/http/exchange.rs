@@ -7,6 +7,7 @@ use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
 use scanbridge_plugin_api::{Secret, Services};
+use scanbridge_tls_identity::PeerExpiry;
 use url::Url;
 
 use super::body::{Body, Keep, Writer};
@@ -35,13 +36,15 @@ pub(crate) struct Response {
 pub(crate) struct Exchange {
     network: Network,
     services: Services,
+    expiry: PeerExpiry,
     /// By `host:port`.
     routes: HashMap<String, Route>,
 }
 
 impl Exchange {
     pub(crate) fn new(network: &Network, services: &Services) -> Self {
-        Self { network: network.clone(), services: services.clone(), routes: HashMap::new() }
+        let expiry = PeerExpiry::new(services);
+        Self { network: network.clone(), services: services.clone(), expiry, routes: HashMap::new() }
     }
 
     /// Sends a request and writes the body to a file while it arrives. A closed kept-alive connection is
@@ -65,7 +68,7 @@ impl Exchange {
         if let Some(route) = self.routes.get(&address) {
             return Ok(route.clone());
         }
-        let route = Route::new(&self.network, &self.services, url)?;
+        let route = Route::new(&self.network, &self.services, &self.expiry, url)?;
         self.routes.insert(address, route.clone());
         Ok(route)
     }

@@ -7,7 +7,7 @@ use reqwest::{Client, ClientBuilder, redirect, retry};
 use rustls::ClientConfig;
 use scanbridge_dialer::Dialer;
 use scanbridge_plugin_api::{PluginError, Services};
-use scanbridge_tls_identity::{ClientTls, TlsOptions};
+use scanbridge_tls_identity::{ClientTls, PeerExpiry, TlsOptions};
 use url::Url;
 
 use super::dns::DnsResolver;
@@ -39,13 +39,20 @@ pub(super) struct ViaProxy {
 
 impl Route {
     /// Creates a route; opens no connection yet.
-    pub(super) fn new(network: &Network, services: &Services, url: &Url) -> Result<Self, HttpError> {
+    pub(super) fn new(
+        network: &Network,
+        services: &Services,
+        expiry: &PeerExpiry,
+        url: &Url,
+    ) -> Result<Self, HttpError> {
         let address = address(url);
         let at = |cause| HttpError { peer: Peer::Qualys, address: address.clone(), cause };
         let tls = network.tls.client(&address).map_err(|error| Cause::Tls(Box::new(error))).map_err(at)?;
         let proxy = network.proxy.clone().filter(|proxy| proxy.serves(url.host_str().unwrap_or_default()));
         let proxy = proxy.map(|proxy| ViaProxy::new(proxy, &network.tls)).transpose()?;
-        let (config, order) = match proxy.as_ref().and_then(|via| via.tls.as_ref()) {
+        let to_proxy = proxy.as_ref().and_then(|via| via.tls.as_ref());
+        [Some(&tls), to_proxy].into_iter().flatten().for_each(|tls| tls.measure_peer(expiry));
+        let (config, order) = match to_proxy {
             Some(to_proxy) => {
                 let (config, order) = hops::config_for_both_hops(to_proxy, &tls);
                 (config, Some(order))

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use rustls::client::danger::ServerCertVerifier;
@@ -13,6 +13,7 @@ use scanbridge_plugin_api::{PluginError, Result};
 
 use crate::explain;
 use crate::identity::Identity;
+use crate::peer_expiry::PeerExpiry;
 use crate::trust::Trust;
 use crate::verifier::Verifier;
 
@@ -64,6 +65,7 @@ impl ClientTls {
             peer: peer.to_owned(),
             trust: trust.clone(),
             algorithms: provider.signature_verification_algorithms,
+            expiry: OnceLock::new(),
         });
         let builder = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&minimum.versions())
@@ -81,6 +83,11 @@ impl ClientTls {
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
+    }
+
+    /// Lets this client measure when the certificate of its peer expires. The first call counts.
+    pub fn measure_peer(&self, expiry: &PeerExpiry) {
+        let _ = self.verifier.expiry.set(expiry.clone());
     }
 
     /// The configuration, for `rustls::ClientConnection`. For reqwest, clone the inner value.

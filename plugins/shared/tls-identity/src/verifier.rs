@@ -1,6 +1,6 @@
 //! How a peer's certificate is verified.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -14,6 +14,7 @@ use crate::certificate::{Certificate, Validity};
 use crate::explain;
 use crate::fingerprint::Fingerprint;
 use crate::first_use;
+use crate::peer_expiry::PeerExpiry;
 use crate::trust::{Anchor, Authorities, Trust};
 
 /// Verifies a peer's certificate according to a [`Trust`]. Its errors already contain the operator's message, because
@@ -24,6 +25,8 @@ pub(crate) struct Verifier {
     pub(crate) peer: String,
     pub(crate) trust: Trust,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
+    /// Where the end of the peer's certificate is measured.
+    pub(crate) expiry: OnceLock<PeerExpiry>,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -64,7 +67,7 @@ impl ServerCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let valid = verify_tls12_signature(message, leaf, signature, &self.algorithms)?;
-        self.store(leaf)?;
+        self.accept(leaf)?;
         Ok(valid)
     }
 
@@ -75,7 +78,7 @@ impl ServerCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let valid = verify_tls13_signature(message, leaf, signature, &self.algorithms)?;
-        self.store(leaf)?;
+        self.accept(leaf)?;
         Ok(valid)
     }
 
@@ -113,11 +116,15 @@ impl Verifier {
         }
     }
 
-    /// Called at first use, after the peer has proven that it has the key.
-    fn store(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+    /// Called after the peer has proven that it has the key.
+    fn accept(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
         match &self.trust.anchor {
             Anchor::FirstUse(file) => first_use::store(file, &self.peer, Fingerprint::of(leaf)).map_err(wrap),
-            _ => Ok(()),
+            Anchor::Pinned(_) => Ok(()),
+            Anchor::Authorities(_) => {
+                self.expiry.get().into_iter().for_each(|expiry| expiry.saw(&self.peer, leaf));
+                Ok(())
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use scanbridge_bench::measuring::{Bound, Instructions, Stage, StageError, measure_child};
@@ -78,18 +79,21 @@ enum Measurement {
         /// Number of findings of the large run.
         #[arg(long, default_value_t = 1_000_000)]
         findings: u64,
-        /// Minutes with 50 pipelines.
-        #[arg(long, default_value_t = 4)]
-        minutes: u64,
+        /// Minutes with 50 pipelines that run each minute.
+        #[arg(long, default_value_t = 4.0)]
+        minutes: f64,
     },
-    /// Run pipelines each minute for a long time; the service must not grow.
+    /// Run pipelines again and again for a long time; the service must not grow.
     Soak {
         /// Number of pipelines.
         #[arg(long, default_value_t = 20)]
         pipelines: usize,
         /// Duration in minutes.
-        #[arg(long, default_value_t = 1440)]
-        minutes: u64,
+        #[arg(long, default_value_t = 1440.0)]
+        minutes: f64,
+        /// Start a run one second after the last one, instead of each minute: many runs in a short time.
+        #[arg(long)]
+        continuous: bool,
     },
     /// Instruction counts under callgrind, compared with the stored counts.
     Instructions {
@@ -132,8 +136,12 @@ fn run(args: Args) -> Result<ExitCode, StageError> {
         Measurement::DeadOutput { mb, rounds } => stage.dead_output(mb, rounds, &mut out)?,
         Measurement::DefenseCenter => stage.defense_center(&mut out)?,
         Measurement::Outputs { mb, rounds } => stage.outputs(mb, rounds, &mut out)?,
-        Measurement::Service { findings, minutes } => stage.service(findings, minutes, &mut out)?,
-        Measurement::Soak { pipelines, minutes } => stage.soak(pipelines, minutes, &mut out)?,
+        Measurement::Service { findings, minutes } => {
+            stage.service(findings, duration(minutes)?, &mut out)?
+        }
+        Measurement::Soak { pipelines, minutes, continuous } => {
+            stage.soak(pipelines, duration(minutes)?, continuous, &mut out)?
+        }
         Measurement::Instructions { update } => instructions(&stage, update, &mut out)?,
         Measurement::Measure { .. } => Vec::new(),
     };
@@ -142,6 +150,10 @@ fn run(args: Args) -> Result<ExitCode, StageError> {
     }
     let is_failed = args.enforce && !bounds.iter().all(Bound::is_within_limit);
     Ok(if is_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn duration(minutes: f64) -> Result<Duration, StageError> {
+    Duration::try_from_secs_f64(minutes * 60.0).map_err(|error| StageError::new("--minutes", error))
 }
 
 fn instructions(stage: &Stage, update: bool, out: &mut impl Write) -> Result<Vec<Bound>, StageError> {

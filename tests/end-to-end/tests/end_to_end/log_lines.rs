@@ -10,7 +10,10 @@ use serde_json::{Map, Value, json};
 use crate::installation::project_file;
 use crate::sandbox::{CEF, CSV, Outcome, Sandbox, pipeline};
 
-fn schema() -> Value {
+/// A line of the log.
+pub(crate) type Line = Map<String, Value>;
+
+pub(crate) fn schema() -> Value {
     serde_json::from_str(&fs::read_to_string(project_file("docs/log-schema.json")).unwrap()).unwrap()
 }
 
@@ -19,7 +22,7 @@ fn faults(value: &Value, schema: &Value, place: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (keyword, rule) in schema.as_object().unwrap() {
         let is_right = match keyword.as_str() {
-            "$schema" | "title" | "description" | "patternProperties" | "then" => true,
+            "$schema" | "title" | "description" | "examples" | "patternProperties" | "then" => true,
             "type" => match rule.as_str().unwrap() {
                 "string" => value.is_string(),
                 "integer" => value.is_i64() || value.is_u64(),
@@ -100,7 +103,7 @@ fn schema_finds_wrong_lines() {
 
 /// The lines of a run; fails if one is not valid.
 #[track_caller]
-fn lines(stderr: &str) -> Vec<Map<String, Value>> {
+pub(crate) fn lines(stderr: &str) -> Vec<Line> {
     let schema = schema();
     let line = |line: &str| {
         let value: Value =
@@ -112,21 +115,21 @@ fn lines(stderr: &str) -> Vec<Map<String, Value>> {
     stderr.lines().map(line).collect()
 }
 
-fn run_rogue(input: &str, output: &str, arguments: &[&str]) -> Outcome {
+pub(crate) fn run_rogue(input: &str, output: &str, arguments: &[&str]) -> Outcome {
     let sandbox = Sandbox::new();
     sandbox.write_rogue_pipeline(input, output);
     let mut host = sandbox.host_with_rogue(&["run", "pipeline.yaml", "--log-format", "json"]);
     Outcome::of(host.args(arguments).output().unwrap())
 }
 
-fn scan() -> String {
+pub(crate) fn scan() -> String {
     format!("path: {:?}, settle_secs: 0", project_file("examples/reports/scan.xml"))
 }
 
 #[test]
 fn every_line_of_a_run_is_valid() {
     let mut events = BTreeSet::new();
-    let mut add = |lines: Vec<Map<String, Value>>| {
+    let mut add = |lines: Vec<Line>| {
         events.extend(lines.iter().filter_map(|line| Some(line.get("event")?.as_str()?.to_owned())));
     };
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -338,7 +341,11 @@ fn page_of_the_fields_is_up_to_date() {
         let name = event["title"].as_str().unwrap();
         let _ = writeln!(page, "| `{name}` | {level} | {when} | {} |", fields.join(", "));
     }
-    page += "\n## Fields\n\n| Field | Type | Meaning |\n|---|---|---|\n";
+    page += "\n## Examples\n\nA line of each event:\n\n```json\n";
+    for event in schema["allOf"].as_array().unwrap() {
+        let _ = writeln!(page, "{}", event["examples"][0]);
+    }
+    page += "```\n\n## Fields\n\n| Field | Type | Meaning |\n|---|---|---|\n";
     let required = schema["required"].as_array().unwrap();
     for (name, field) in schema["properties"].as_object().unwrap() {
         let kind = field["type"].as_str().unwrap();

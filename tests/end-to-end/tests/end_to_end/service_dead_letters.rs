@@ -19,14 +19,14 @@ use crate::service::{
 };
 
 /// The host as the user of the service calls it, without `--state-dir`: it finds the socket as in a unit.
-fn host(sandbox: &Sandbox, arguments: &[&str]) -> Command {
+pub(crate) fn host(sandbox: &Sandbox, arguments: &[&str]) -> Command {
     let mut command = sandbox.host(arguments);
     command.arg("--plugin-dir").arg(installation::rogue_plugins());
     command.env("RUNTIME_DIRECTORY", sandbox.path("state"));
     command
 }
 
-fn call(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
+pub(crate) fn call(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
     Outcome::of(host(sandbox, arguments).output().unwrap())
 }
 
@@ -45,7 +45,7 @@ fn shown(sandbox: &Sandbox, name: &str) -> (usize, u64) {
 const RESTART: &str = "restart: { initial_secs: 1, max_secs: 1 }";
 
 /// A pipeline of the plugin `Rogue` that reads nine findings, and treats them like this.
-fn rogue(input: &str, output: &str, keys: &str) -> String {
+pub(crate) fn rogue(input: &str, output: &str, keys: &str) -> String {
     format!(
         "version: 1\n{keys}\n{RESTART}\ninputs: [{{ id: source, plugin: Rogue, with: {{ act: {input} }} }}]\n\
          outputs: [{{ id: bad, plugin: Rogue, with: {{ act: {output} }} }}]\n"

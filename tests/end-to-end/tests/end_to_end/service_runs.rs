@@ -205,7 +205,7 @@ fn service_without_its_program_or_without_pipelines_is_refused() {
 
     fs::create_dir(sandbox.path("pipelines")).unwrap();
     let none = Outcome::of(serve(&sandbox, &[]).output().unwrap()).expect_code(78);
-    assert!(none.stderr.contains("no valid pipeline"), "{}", none.stderr);
+    assert!(none.stderr.contains("no pipeline files found"), "{}", none.stderr);
     write_pipeline(&sandbox, "good", &simple("good", ""));
     write_pipeline(&sandbox, "bad", "version: 1\nschedule: { cron: '0 0 30 2 *' }\n");
     let check = Outcome::of(serve(&sandbox, &["--check"]).output().unwrap()).expect_code(78);

@@ -97,7 +97,7 @@ fn reasons_why_nothing_can_be_shown() {
     for (arguments, code, message) in [
         (&["manual"][..], 69, "pipeline `manual` is not running"),
         (&["other"], 64, "no pipeline `other`"),
-        (&["watch", "--output", "siem"], 64, "pipeline `watch` has no output `siem`: it has sheet"),
+        (&["watch", "--output", "siem"], 64, "pipeline `watch` has no output `siem`: its outputs: sheet"),
         (&["watch", "-n", "101"], 64, "101"),
     ] {
         let outcome = outcome(tap(&sandbox, arguments)).expect_code(code);

@@ -111,6 +111,42 @@ fn one_file_is_run_as_ever_and_wrong_combinations_are_refused() {
     assert!(help.contains("--jobs 2 --summary json") && !help.contains("bundle"), "{help}");
 }
 
+/// Each file gets the summary of its own dry run, and nothing is delivered or stored.
+#[test]
+fn dry_runs_of_several_files() {
+    let sandbox = sandbox_with_report();
+    for name in ["one", "two"] {
+        sandbox.write(&format!("{name}.yaml"), simple(name, ""));
+    }
+    sandbox.write("wrong.yaml", "version: 1\n");
+    write_rogue(&sandbox, "launches", "behave", "behave");
+    for (files, code) in [
+        (&["one.yaml", "two.yaml"][..], 0),
+        (&["one.yaml", "launches.yaml"], 64),
+        (&["launches.yaml", "wrong.yaml", "two.yaml"], 78),
+    ] {
+        for jobs in ["1", "3"] {
+            let options = ["--dry-run", "--summary", "json", "--jobs", jobs];
+            let outcome = run(&sandbox, &[files, &options].concat()).expect_code(code);
+            let all = summaries(&outcome);
+            assert_eq!(all.len(), files.len(), "{}", outcome.stdout);
+            for summary in all {
+                let (expected, would_deliver) = match summary["file"].as_str().unwrap() {
+                    "launches.yaml" => (64, Value::Null),
+                    "wrong.yaml" => (78, Value::Null),
+                    _ => (0, 16.into()),
+                };
+                let found = (&summary["exit_code"], &summary["outputs"][0]["would_deliver"]);
+                assert_eq!(found, (&expected.into(), &would_deliver), "{summary:#}");
+                assert_eq!(summary["dry_run"], true, "{summary:#}");
+            }
+        }
+    }
+    let text = run(&sandbox, &["one.yaml", "two.yaml", "--dry-run"]).expect_code(0).stdout;
+    assert_eq!(text.matches("dry run, nothing delivered,").count(), 2, "{text}");
+    assert!(!sandbox.path("state").exists() && !sandbox.path("one.csv").exists());
+}
+
 /// Ctrl-C ends all runs at their next checkpoint, and the pipelines that wait are not started.
 #[test]
 fn signal_stops_all_runs_in_order() {
