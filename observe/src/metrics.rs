@@ -68,6 +68,7 @@ fn all_families(service: &ServiceMetrics, pipelines: &[(&PipelineView, &Pipeline
     all.extend(families::of_service(service));
     all.extend(families::of_states(service, pipelines));
     all.extend(families::of_pipelines(&views));
+    families::add_certificate(&mut all, service);
     all
 }
 

@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
+
+use crate::printable::without_controls;
 
 /// The summary of a run.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -158,6 +161,15 @@ pub struct DefinitionPart {
 }
 
 impl RunSummary {
+    /// Reads a summary for people: texts of reports and plugins cannot contain characters that show nothing or change the
+    /// direction of writing.
+    ///
+    /// # Errors
+    /// When `summary` is not an object of that form.
+    pub fn printable(summary: &Value) -> Result<Self, serde_json::Error> {
+        Self::deserialize(printable(summary))
+    }
+
     /// Findings that all inputs read.
     #[must_use]
     pub fn findings(&self) -> u64 {
@@ -176,5 +188,16 @@ impl RunSummary {
             }
         }
         sums
+    }
+}
+
+fn printable(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(without_controls(text).into_owned()),
+        Value::Array(items) => items.iter().map(printable).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), printable(value))).collect()
+        }
+        other => other.clone(),
     }
 }

@@ -50,6 +50,13 @@ impl Supervisor {
             resident_bytes: resident_bytes("self").unwrap_or_default(),
             started: seconds(self.started),
             http: self.requests.metrics(),
+            certificate_expires: self
+                .settings
+                .web
+                .listener
+                .as_ref()
+                .and_then(|listener| listener.expires())
+                .map(seconds),
             open_files: fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64),
         }
     }

@@ -45,6 +45,8 @@ pub struct ServiceMetrics {
     pub open_files: u64,
     /// HTTP requests.
     pub http: HttpMetrics,
+    /// When the certificate of the listener expires.
+    pub certificate_expires: Option<UnixSeconds>,
 }
 
 #[expect(
@@ -319,7 +321,7 @@ struct Measured {
 }
 
 const CERTIFICATE: &str = "scanbridge_certificate_expiry_timestamp_seconds";
-const CERTIFICATE_HELP: &str = "When the client certificate of the instance, or that of its peer, expires, in seconds since 1970-01-01 UTC";
+const CERTIFICATE_HELP: &str = "When the client certificate of the instance, that of its peer, or that of the console expires, in seconds since 1970-01-01 UTC";
 
 /// The measured values that are metrics, those of one metric together. Others are only in the summary.
 const MEASURED: [Measured; 7] = [
@@ -380,6 +382,14 @@ const MEASURED: [Measured; 7] = [
         after_run: true,
     },
 ];
+
+/// Adds the certificate of the service to those of pipelines.
+pub(super) fn add_certificate(families: &mut [Family], service: &ServiceMetrics) {
+    let family = families.iter_mut().find(|family| family.name == CERTIFICATE);
+    if let (Some(family), Some(expires)) = (family, service.certificate_expires) {
+        family.add(&[("pipeline", ""), ("instance", ""), ("role", "console")], expires);
+    }
+}
 
 fn gauges(views: &[&PipelineView]) -> Vec<Family> {
     let families = MEASURED.chunk_by(|one, other| one.metric == other.metric).map(|of_metric| {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use jiff::Timestamp;
 use scanbridge_observe::ConsoleKeys;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -155,6 +156,11 @@ impl ListenerState {
     /// Where operators and browsers find the service.
     pub(crate) fn url(&self) -> String {
         format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
+    }
+
+    /// When the certificate expires.
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
+        self.secured()?.expires
     }
 
     pub(crate) fn view(&self) -> Value {

@@ -11,7 +11,7 @@ use super::assets::asset;
 use super::forms::ChangeForm;
 use super::frame::{ConfirmPage, Frame, Visitor, page, problem_page};
 use super::values::{Pipeline, body};
-use super::words::{grouped, time_of};
+use super::words::{grouped, plain, time_of};
 use crate::dead_letter_request::DeadLetterRequest;
 use crate::http::caller::Caller;
 use crate::http::context::{Context, reply, reply_within};

@@ -9,7 +9,7 @@ use super::forms::ChangeForm;
 use super::frame::{ConfirmPage, Frame, Visitor, page, problem_page};
 use super::values::{LogLine, Pipeline, body};
 use super::words::{
-    count, grouped, input_state, level_class, output_class, output_state, percent, result_class, time,
+    count, grouped, input_state, level_class, output_class, output_state, percent, plain, result_class, time,
     time_of, took,
 };
 use crate::http::context::{Sender, reply};

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::assets::asset;
 use super::frame::{Frame, Visitor, page, problem_page};
+use super::words::plain;
 use crate::http::context::Context;
 
 /// What `scanbridge plugin list` prints.

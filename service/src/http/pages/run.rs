@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use scanbridge_observe::{RunContent, RunStatus, RunSummary, Samples};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::assets::asset;
 use super::frame::{Frame, Visitor, page, problem_page};
@@ -16,7 +17,7 @@ use crate::request::{Api, Reply};
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Exported {
-    summaries: Vec<RunSummary>,
+    summaries: Vec<Value>,
 }
 
 #[derive(Template)]
@@ -44,12 +45,13 @@ pub(super) async fn show(
         Ok(state) => state,
         Err(problem) => return problem_page(frame, &problem, "/"),
     };
-    let Some(summary) = state.summaries.iter().find(|summary| summary.run == Some(number)) else {
+    let found = state.summaries.iter().find(|summary| summary["run"] == number);
+    let Some(summary) = found.and_then(|summary| RunSummary::printable(summary).ok()) else {
         let detail = "the ledger keeps the summaries of the last 200 runs";
         let problem = Reply::problem(404, &format!("no summary of run {number} of {name}"), detail);
         return problem_page(frame, &problem, "/");
     };
     let status = RunStatus::of(if summary.interrupted { "interrupted" } else { &summary.status });
-    let content = RunContent::of(summary, &Samples::default());
-    page(&RunPage { frame, name, number, status, summary, content })
+    let content = RunContent::of(&summary, &Samples::default());
+    page(&RunPage { frame, name, number, status, summary: &summary, content })
 }

@@ -51,6 +51,11 @@ pub(super) fn time_of(text: &str) -> Time {
     Time(text.parse().ok())
 }
 
+/// A text of a report or plugin, without characters that show nothing or change the direction of writing.
+pub(super) fn plain(text: &str) -> String {
+    scanbridge_observe::without_controls(text).into_owned()
+}
+
 pub(super) fn grouped(number: &u64) -> String {
     scanbridge_observe::grouped(*number)
 }

@@ -25,7 +25,7 @@ impl Console {
         let report = sandbox.read("scan.xml");
         let hostile = report.replace(
             "Weekly scan of the shop",
-            "&lt;script&gt;window.hacked=1&lt;/script&gt;&lt;img src=x onerror=window.hacked=1&gt; \u{202e}gnirts",
+            "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> \u{202e}gnirts",
         );
         assert_ne!(hostile, report, "the title of the report has changed");
         sandbox.write("hostile.xml", hostile);

@@ -336,6 +336,10 @@ fn address_that_is_not_loopback_has_tls_with_a_certificate_of_the_service() {
     let fingerprint = status(&sandbox)["listener"]["certificate"]["sha256"].as_str().unwrap().to_owned();
     assert!(shown.contains(&format!("certificate: SHA-256 {fingerprint}, expires 20")), "{shown}");
     assert!(log(&sandbox).contains(&fingerprint));
+    let metrics = over_tls(address, own(), "localhost", &request("GET /metrics", &watcher, "")).unwrap();
+    let expected =
+        "scanbridge_certificate_expiry_timestamp_seconds{pipeline=\"\",instance=\"\",role=\"console\"} 1";
+    assert!(metrics.contains(expected), "{metrics}");
     assert_eq!(service.stop(), Some(0));
     // The same certificate after a restart: clients that trust it go on.
     let (service, _) = start(&sandbox, "listen: '0.0.0.0:0'");
