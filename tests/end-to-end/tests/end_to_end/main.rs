@@ -39,6 +39,7 @@ mod plugins;
 mod qualys_api;
 mod qualys_faults;
 mod qualys_memory;
+mod qualys_rounds;
 mod read_only;
 mod run_files;
 mod sandbox;

@@ -65,7 +65,7 @@ impl Bench {
 }
 
 /// The two output files without the origin of the report, which differs between file and API.
-fn files(sandbox: &Sandbox) -> [String; 2] {
+pub(crate) fn files(sandbox: &Sandbox) -> [String; 2] {
     let events: Vec<String> = sandbox.read("findings.cef").lines().map(without_origin).collect();
     [sandbox.read("findings.csv"), events.join("\n")]
 }
@@ -76,7 +76,7 @@ fn without_origin(event: &str) -> String {
 }
 
 /// The output files if the file input reads these reports.
-fn from_files(reports: &[&str], more_settings: &str) -> [String; 2] {
+pub(crate) fn from_files(reports: &[&str], more_settings: &str) -> [String; 2] {
     let sandbox = Sandbox::new();
     let paths: Vec<String> = reports.iter().map(|name| format!("{:?}", good(name))).collect();
     let settings = format!("path: [{}]{more_settings}", paths.join(", "));
