@@ -225,9 +225,10 @@ impl Checker<'_> {
             PluginKind::Output => [&OUTPUT_KEYS[..], &keys(Scope::Output)].concat(),
         };
         let named = node.entry("plugin").and_then(Node::text);
-        let expected = named.and_then(|name| self.catalogue.find(kind, name)).cloned();
+        let catalogue = self.catalogue;
+        let expected = named.and_then(|name| catalogue.find(kind, name));
         let fields = Fields::read(&mut self.collector, node, &owner, &known, |key| {
-            let option = expected.as_ref()?.option(key)?;
+            let option = expected?.option(key)?;
             let hint = "move plugin options under `with:`".to_owned();
             Some(Elsewhere { hint, secret: option.secret })
         });
@@ -243,14 +244,14 @@ impl Checker<'_> {
             }
             return (None, fields);
         };
-        let settings = self.settings(node, &fields, &plugin, &owner);
+        let settings = self.settings(node, &fields, plugin, &owner);
         let declared = fields.get("plugin").map_or_else(|| start(node), |value| value.span.clone());
         if let Some(id) = &id {
             locations.instances.insert(id.clone(), (declared, settings.spans));
         }
         let instance = id.map(|id| Instance {
             id,
-            plugin: plugin.name,
+            plugin: plugin.name.clone(),
             options: settings.options,
             origins: settings.origins,
             declared: Origin::of(&start(node)),

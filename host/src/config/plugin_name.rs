@@ -9,7 +9,7 @@ use super::settings::PLACEHOLDER;
 use super::suggestion::nearest;
 use super::tree::Node;
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
     /// The plugin that an entry names. Otherwise the problem is reported.
     pub(super) fn plugin(
         &mut self,
@@ -17,8 +17,9 @@ impl Checker<'_> {
         fields: &Fields<'_>,
         owner: &str,
         kind: PluginKind,
-    ) -> Option<Descriptor> {
-        let known = self.catalogue.names(kind);
+    ) -> Option<&'a Descriptor> {
+        let catalogue = self.catalogue;
+        let known = catalogue.names(kind);
         let word = kind.word();
         let listing = match known.as_slice() {
             [] => format!(
@@ -39,21 +40,21 @@ impl Checker<'_> {
                 .help(listing);
             return None;
         }
-        if let Some(found) = self.catalogue.find(kind, &name) {
-            return Some(found.clone());
+        if let Some(found) = catalogue.find(kind, &name) {
+            return Some(found);
         }
-        if let Some(reason) = self.catalogue.refusal(kind, &name) {
+        if let Some(reason) = catalogue.refusal(kind, &name) {
             self.collector.error("refused-plugin", &value.span, reason);
             return None;
         }
         let other = if kind == PluginKind::Input { PluginKind::Output } else { PluginKind::Input };
-        let label = match self.catalogue.find(other, &name) {
+        let label = match catalogue.find(other, &name) {
             Some(found) => format!("`{}` is an {} plugin; move it under `{1}s:`", found.name, other.word()),
             None => nearest(&name, known.iter().map(String::as_str))
                 .map(|nearest_word| format!("did you mean `{nearest_word}`?"))
                 .unwrap_or_default(),
         };
-        let refused = self.catalogue.refused();
+        let refused = catalogue.refused();
         let refused = match refused.as_slice() {
             [] => String::new(),
             refused => {

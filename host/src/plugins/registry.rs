@@ -121,16 +121,16 @@ impl Registry {
     /// Every plugin in every library, sorted by kind and name.
     #[must_use]
     pub fn claims(&self) -> Vec<Claim<'_>> {
-        let mut claims: Vec<Claim<'_>> = self
-            .libraries
-            .iter()
-            .flat_map(|library| {
-                let plugins = library.identity().plugins.iter();
-                plugins.map(move |plugin| Claim { library, kind: plugin.kind, name: &plugin.name })
-            })
-            .collect();
-        claims.sort_by_key(|claim| (claim.kind, claim.name.to_lowercase(), claim.library.path().to_owned()));
+        let mut claims: Vec<Claim<'_>> = self.unsorted_claims().collect();
+        claims.sort_by_cached_key(|claim| (claim.kind, claim.name.to_lowercase(), claim.library.path()));
         claims
+    }
+
+    fn unsorted_claims(&self) -> impl Iterator<Item = Claim<'_>> {
+        self.libraries.iter().flat_map(|library| {
+            let plugins = library.identity().plugins.iter();
+            plugins.map(move |plugin| Claim { library, kind: plugin.kind, name: &plugin.name })
+        })
     }
 
     /// The plugin of this kind and name, ignoring case.
@@ -138,18 +138,18 @@ impl Registry {
     /// # Errors
     /// When no library or more than one library contains it.
     pub fn claim(&self, kind: PluginKind, name: &str) -> Result<Claim<'_>, Unavailable> {
-        let claims = self.claims();
-        let mut matching =
-            claims.iter().filter(|claim| claim.kind == kind && claim.name.eq_ignore_ascii_case(name));
-        match (matching.next(), matching.next()) {
-            (Some(one), None) => Ok(*one),
-            (Some(first), Some(second)) => Err(Unavailable::Duplicate {
+        let is_meant = |claim: &Claim<'_>| claim.kind == kind && claim.name.eq_ignore_ascii_case(name);
+        let mut matching: Vec<Claim<'_>> = self.unsorted_claims().filter(is_meant).collect();
+        matching.sort_by_key(|claim| claim.library.path());
+        match matching[..] {
+            [one] => Ok(one),
+            [first, second, ..] => Err(Unavailable::Duplicate {
                 kind,
                 name: first.name.to_owned(),
                 first: first.library.path().to_owned(),
                 second: second.library.path().to_owned(),
             }),
-            (None, _) => Err(Unavailable::Unknown { kind, name: name.to_owned() }),
+            [] => Err(Unavailable::Unknown { kind, name: name.to_owned() }),
         }
     }
 

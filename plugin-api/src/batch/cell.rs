@@ -151,7 +151,8 @@ impl Time {
         let second = 10 * i64::from(tens - b'0') + i64::from(ones - b'0');
         // Second 60 is a leap second.
         let is_valid = (1..=12).contains(&month)
-            && (1..=days_in(year, month)).contains(&day)
+            && day >= 1
+            && (day <= 28 || day <= days_in(year, month))
             && hour <= 23
             && minute <= 59
             && second <= 60;

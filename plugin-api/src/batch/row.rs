@@ -95,9 +95,10 @@ impl<F: Field> Row<F> {
     fn append_at(&mut self, index: usize, text: &str) {
         if self.open != Some(index) {
             let (start, end) = self.spans[index];
-            let moved = offset(self.text.len());
-            self.text.extend_from_within(start as usize..end as usize);
-            self.spans[index].0 = moved;
+            self.spans[index].0 = offset(self.text.len());
+            if start < end {
+                self.text.extend_from_within(start as usize..end as usize);
+            }
             self.touched.add(index);
             self.open = Some(index);
         }
@@ -273,6 +274,7 @@ impl Row<FindingField> {
 }
 
 /// Offsets are `u32`: a batch is passed on long before 4 GiB, and its reader limits the length of a text.
+#[inline]
 pub(super) fn offset(position: usize) -> u32 {
     u32::try_from(position).expect("a batch stays below 4 GiB")
 }

@@ -126,19 +126,19 @@ impl<'a> Batch<'a> {
     /// The assets, in the order in which they were scanned. An asset may have no findings here.
     pub fn assets(self) -> impl Iterator<Item = AssetView<'a>> {
         let rows = rows(self.tables.assets.len(), ASSET_LEAD, self.schema().assets.len());
-        selected(self.selection.assets, rows).map(move |row| AssetView { tables: self.tables, row })
+        selected(self.selection.assets, rows).map(move |row| AssetView::new(self.tables, row))
     }
 
     /// The findings; those of one asset are consecutive, in the order of the assets.
     pub fn findings(self) -> impl Iterator<Item = FindingView<'a>> {
         let rows = self.all_findings();
-        selected(self.selection.findings, rows).map(move |row| FindingView { tables: self.tables, row })
+        selected(self.selection.findings, rows).map(move |row| FindingView::new(self.tables, row))
     }
 
     /// The finding in this row, selected or not; `None` when the batch has no such row.
     #[must_use]
     pub fn finding(self, row: u32) -> Option<FindingView<'a>> {
-        (row < self.all_findings()).then_some(FindingView { tables: self.tables, row })
+        (row < self.all_findings()).then(|| FindingView::new(self.tables, row))
     }
 
     /// The number of findings that [`Batch::findings`] returns.
@@ -217,9 +217,16 @@ fn selected(rows: Option<&[u32]>, all: u32) -> impl Iterator<Item = u32> {
 pub struct AssetView<'a> {
     tables: Tables<'a>,
     row: u32,
+    /// Where the offsets of the row begin.
+    base: usize,
 }
 
 impl<'a> AssetView<'a> {
+    fn new(tables: Tables<'a>, row: u32) -> Self {
+        let stride = stride(ASSET_LEAD, tables.columns.schema().assets.len());
+        Self { tables, row, base: row as usize * stride + ASSET_LEAD }
+    }
+
     /// The asset's row in the batch.
     #[must_use]
     pub fn row(&self) -> u32 {
@@ -229,7 +236,7 @@ impl<'a> AssetView<'a> {
     /// Whether the asset began in an earlier batch.
     #[must_use]
     pub fn is_continued(&self) -> bool {
-        self.tables.assets[self.base() - ASSET_LEAD] != 0
+        self.tables.assets[self.base - ASSET_LEAD] != 0
     }
 
     /// The text of a cell; empty if the scanner did not report the value.
@@ -249,7 +256,7 @@ impl<'a> AssetView<'a> {
     #[must_use]
     #[inline]
     pub fn column(&self, column: Option<usize>) -> &'a str {
-        self.tables.cell(self.tables.assets, self.base(), column)
+        self.tables.cell(self.tables.assets, self.base, column)
     }
 
     /// The address; for an asset without an IPv4 one, its IPv6 address. Empty when it has neither.
@@ -259,10 +266,6 @@ impl<'a> AssetView<'a> {
             "" => self.get(AssetField::Ipv6),
             address => address,
         }
-    }
-
-    fn base(&self) -> usize {
-        self.row as usize * stride(ASSET_LEAD, self.tables.columns.schema().assets.len()) + ASSET_LEAD
     }
 }
 
@@ -342,9 +345,16 @@ impl<'a> DefinitionView<'a> {
 pub struct FindingView<'a> {
     tables: Tables<'a>,
     row: u32,
+    /// Where the offsets of the row begin.
+    base: usize,
 }
 
 impl<'a> FindingView<'a> {
+    fn new(tables: Tables<'a>, row: u32) -> Self {
+        let stride = stride(FINDING_LEAD, tables.columns.schema().findings.len());
+        Self { tables, row, base: row as usize * stride + FINDING_LEAD }
+    }
+
     /// The finding's row in the batch: what a rejection names.
     #[must_use]
     pub fn row(&self) -> u32 {
@@ -354,13 +364,13 @@ impl<'a> FindingView<'a> {
     /// The asset that it was found on.
     #[must_use]
     pub fn asset(&self) -> AssetView<'a> {
-        AssetView { tables: self.tables, row: self.tables.findings[self.base() - FINDING_LEAD] }
+        AssetView::new(self.tables, self.tables.findings[self.base - FINDING_LEAD])
     }
 
     /// What was found.
     #[must_use]
     pub fn definition(&self) -> DefinitionView<'a> {
-        self.tables.definition(self.tables.findings[self.base() - FINDING_LEAD + 1])
+        self.tables.definition(self.tables.findings[self.base - FINDING_LEAD + 1])
     }
 
     /// The text of a cell; empty if the scanner did not report the value.
@@ -380,7 +390,7 @@ impl<'a> FindingView<'a> {
     #[must_use]
     #[inline]
     pub fn column(&self, column: Option<usize>) -> &'a str {
-        self.tables.cell(self.tables.findings, self.base(), column)
+        self.tables.cell(self.tables.findings, self.base, column)
     }
 
     /// A cell of the finding, of its definition or of its asset, for a column that [`Batch::column`] has found.
@@ -455,11 +465,6 @@ impl<'a> FindingView<'a> {
     }
 
     fn codes(&self) -> FindingCodes {
-        let base = self.base();
-        FindingCodes([self.tables.findings[base - 2], self.tables.findings[base - 1]])
-    }
-
-    fn base(&self) -> usize {
-        self.row as usize * stride(FINDING_LEAD, self.tables.columns.schema().findings.len()) + FINDING_LEAD
+        FindingCodes([self.tables.findings[self.base - 2], self.tables.findings[self.base - 1]])
     }
 }

@@ -81,24 +81,17 @@ fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> E
 
 /// Copies a text and replaces characters as needed; stops shortly after `limit` bytes. Returns the bytes
 /// written.
-///
-/// Results are long and this is the innermost loop of the encoder, so it processes a vector of bytes at a time.
 fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> usize {
     let start = out.len();
-    // A read byte becomes at most two, and the last vector may overshoot.
-    out.reserve((2 * text.len()).min(limit) + 2 * VECTOR);
+    let end = start + limit;
     let mut rest = text;
-    while !rest.is_empty() && out.len() - start <= limit {
-        let bytes = first_bytes(rest);
-        let run = next_stop::<DELIMITER>(bytes).min(rest.len());
-        out.extend_from_slice(without_controls(bytes).as_array());
-        out.truncate(out.len() - (VECTOR - run));
-        rest = &rest[run..];
-        if run < VECTOR && !rest.is_empty() {
-            let (read, replacement) = replace::<DELIMITER>(rest);
-            out.extend_from_slice(replacement);
-            rest = &rest[read..];
+    while out.len() <= end {
+        let (plain, stopped) = rest.split_at(next_stop::<DELIMITER>(rest));
+        out.extend_from_slice(&plain[..plain.len().min(end + 1 - out.len())]);
+        if stopped.is_empty() {
+            break;
         }
+        rest = &stopped[replace::<DELIMITER>(out, stopped)..];
     }
     out.len() - start
 }
@@ -106,31 +99,35 @@ fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> us
 /// The bytes of a vector.
 const VECTOR: usize = 16;
 
-/// The first bytes, padded with spaces.
-fn first_bytes(text: &[u8]) -> u8x16 {
-    let bytes = text.first_chunk().copied().unwrap_or_else(|| {
-        let mut bytes = [b' '; VECTOR];
-        bytes[..text.len()].copy_from_slice(text);
-        bytes
+/// The position of the first byte for [`replace`], or the length of the text. Results are long and this is the innermost
+/// loop of the encoder, so it examines a vector of bytes at a time.
+fn next_stop<const DELIMITER: u8>(text: &[u8]) -> usize {
+    for (number, bytes) in text.as_chunks().0.iter().enumerate() {
+        let stops = stops::<DELIMITER>(bytes);
+        if stops != 0 {
+            return number * VECTOR + stops.trailing_zeros() as usize;
+        }
+    }
+    // The last vector overlaps the one before it; that of a short text is padded.
+    let last = text.last_chunk().copied().unwrap_or_else(|| {
+        let mut last = [0; VECTOR];
+        last[..text.len()].copy_from_slice(text);
+        last
     });
-    u8x16::new(bytes)
+    let before = text.len().saturating_sub(VECTOR);
+    (before + stops::<DELIMITER>(&last).trailing_zeros() as usize).min(text.len())
 }
 
-/// The position of the first byte for [`replace`]: escapes, line breaks, the first bytes of U+0080 to U+009F, of U+2028
-/// to U+202E and of U+2066 to U+2069. The length of the vector if there is none.
-fn next_stop<const DELIMITER: u8>(bytes: u8x16) -> usize {
+/// One bit for each byte that is a stop: escapes, control characters, the first bytes of U+0080 to U+009F, of U+2028 to
+/// U+202E and of U+2066 to U+2069.
+#[inline]
+fn stops<const DELIMITER: u8>(bytes: &[u8; VECTOR]) -> u32 {
+    let bytes = u8x16::new(*bytes);
     let equals = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+    let controls = bytes.min(u8x16::splat(0x1F)).simd_eq(bytes) | equals(0x7F);
     // 0xC2 and 0xE2 differ in this bit.
     let high = (bytes | u8x16::splat(0x20)).simd_eq(u8x16::splat(0xE2));
-    let stops = equals(DELIMITER) | equals(b'\\') | equals(b'\n') | equals(b'\r') | high;
-    (stops.to_bitmask() | 1 << VECTOR).trailing_zeros() as usize
-}
-
-/// The bytes with control characters replaced by spaces.
-fn without_controls(bytes: u8x16) -> u8x16 {
-    let last_control = u8x16::splat(0x1F);
-    let controls = bytes.min(last_control).simd_eq(bytes) | bytes.simd_eq(u8x16::splat(0x7F));
-    controls.bitselect(u8x16::splat(b' '), bytes)
+    (controls | equals(DELIMITER) | equals(b'\\') | high).to_bitmask()
 }
 
 /// Truncates the value that begins at `start` to `limit` bytes, including the mark.
@@ -152,20 +149,45 @@ pub(crate) fn truncation_end(out: &[u8], start: usize, limit: usize) -> usize {
     end - backslashes % 2
 }
 
-/// How many bytes to read from the start of `rest`, and their replacement.
-fn replace<const DELIMITER: u8>(rest: &[u8]) -> (usize, &[u8]) {
+/// Appends the replacement for the first bytes of `rest`, and returns how many bytes it replaces.
+#[inline]
+fn replace<const DELIMITER: u8>(out: &mut Vec<u8>, rest: &[u8]) -> usize {
     match *rest {
-        [b'\\', ..] => (1, b"\\\\"),
-        [b'=', ..] if DELIMITER == b'=' => (1, b"\\="),
-        [b'|', ..] if DELIMITER == b'|' => (1, b"\\|"),
-        [b'\r', b'\n', ..] => (2, line_break::<DELIMITER>()),
-        [b'\r' | b'\n', ..] => (1, line_break::<DELIMITER>()),
-        [0xC2, 0x80..=0x9F, ..] => (2, b" "),
-        [0xE2, 0x80, 0xA8 | 0xA9, ..] => (3, b" "),
+        [b'\r', b'\n', ..] => {
+            out.extend_from_slice(line_break::<DELIMITER>());
+            2
+        }
+        [b'\r' | b'\n', ..] => {
+            out.extend_from_slice(line_break::<DELIMITER>());
+            1
+        }
+        [0..=0x1F | 0x7F, ..] => {
+            out.push(b' ');
+            1
+        }
+        [byte, ..] if byte == b'\\' || byte == DELIMITER => {
+            out.extend_from_slice(&[b'\\', byte]);
+            1
+        }
+        [0xC2, 0x80..=0x9F, ..] => {
+            out.push(b' ');
+            2
+        }
+        [0xE2, 0x80, 0xA8 | 0xA9, ..] => {
+            out.push(b' ');
+            3
+        }
         // U+202A to U+202E and U+2066 to U+2069.
-        [0xE2, 0x80, 0xAA..=0xAE, ..] | [0xE2, 0x81, 0xA6..=0xA9, ..] => (3, "\u{FFFD}".as_bytes()),
+        [0xE2, 0x80, 0xAA..=0xAE, ..] | [0xE2, 0x81, 0xA6..=0xA9, ..] => {
+            out.extend_from_slice("\u{FFFD}".as_bytes());
+            3
+        }
         // The first byte of a character that is not replaced; its other bytes are never stops.
-        _ => (1, &rest[..1]),
+        [byte, ..] => {
+            out.push(byte);
+            1
+        }
+        [] => 0,
     }
 }
 

@@ -158,7 +158,8 @@ impl FragmentBuilder {
             _ => self.text.push_str(definition.get(DefinitionField::Title)),
         }
         // The glossary of a report may lack the definition; its finding is still an event.
-        let fallback = format!("{} {id}", label(definition));
+        let is_untitled = trimmed(&self.text).is_empty();
+        let fallback = if is_untitled { format!("{} {id}", label(definition)) } else { String::new() };
         append_header(&mut self.out, &mut self.truncated, Field::Name, &self.text, &fallback);
         append_severity(&mut self.out, settings, severity);
     }

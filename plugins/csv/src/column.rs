@@ -1,7 +1,10 @@
 //! Columns: their names in the options, and the position of their cells in the batches of a report.
 
+use memchr::memchr;
 use scanbridge_columns::{ALL_NAMES, CellForm, REPORT_COLUMNS, ReportColumn, Table};
-use scanbridge_plugin_api::batch::{Column as SchemaColumn, Columns, FindingColumn, FindingView, Schema};
+use scanbridge_plugin_api::batch::{
+    AssetView, Column as SchemaColumn, Columns, DefinitionView, FindingColumn, FindingView, Schema,
+};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, ReportStart, list_items};
 use scanbridge_plugin_api::{PluginError, Result};
 
@@ -156,19 +159,36 @@ enum ColumnSource {
     Report(String),
 }
 
+/// A finding with its asset and definition, which are looked up once for all cells of its row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    finding: FindingView<'a>,
+    asset: AssetView<'a>,
+    definition: DefinitionView<'a>,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn of(finding: FindingView<'a>) -> Self {
+        Self { finding, asset: finding.asset(), definition: finding.definition() }
+    }
+}
+
 impl Column {
     /// The text of the cell. `scratch` is used for numbers.
-    pub(crate) fn cell<'a>(&'a self, finding: &FindingView<'a>, scratch: &'a mut String) -> &'a str {
-        self.form.value(match &self.source {
-            ColumnSource::Address => finding.asset().address(),
-            ColumnSource::Asset(column) => finding.asset().column(*column),
-            ColumnSource::Qid => finding.definition().qid().unwrap_or_default(),
-            ColumnSource::Scheme => finding.definition().scheme(),
-            ColumnSource::Definition(column) => finding.definition().column(*column),
-            ColumnSource::Finding(Some(column)) => finding.printed(*column, scratch),
+    #[inline]
+    pub(crate) fn cell<'a>(&'a self, of: &Source<'a>, scratch: &'a mut String) -> &'a str {
+        let cell = match &self.source {
+            ColumnSource::Address => of.asset.address(),
+            ColumnSource::Asset(column) => of.asset.column(*column),
+            ColumnSource::Qid => of.definition.qid().unwrap_or_default(),
+            ColumnSource::Scheme => of.definition.scheme(),
+            ColumnSource::Definition(column) => of.definition.column(*column),
+            ColumnSource::Finding(Some(column)) => of.finding.printed(*column, scratch),
             ColumnSource::Finding(None) => "",
             ColumnSource::Report(text) => text,
-        })
+        };
+        // Most cells are empty or texts.
+        if cell.is_empty() || self.form == CellForm::Text { cell } else { self.form.value(cell) }
     }
 
     /// Whether the cell contains a list with one item per line.
@@ -180,6 +200,7 @@ impl Column {
     /// batch separates the parts of an item by tabs, which become spaces.
     pub(crate) fn push_items(&self, out: &mut String, list: &str, separator: &str) {
         let start = out.len();
+        let has_parts = memchr(b'\t', list.as_bytes()).is_some();
         for item in list_items(list) {
             let item = match &self.path {
                 None => item,
@@ -190,6 +211,10 @@ impl Column {
             };
             if out.len() > start {
                 out.push_str(separator);
+            }
+            if !has_parts {
+                out.push_str(item);
+                continue;
             }
             let parts = item.split('\t').filter(|part| !part.is_empty());
             for (index, part) in parts.enumerate() {

@@ -1,12 +1,14 @@
 //! Characters that would make programs read the file as something else than a table.
 
+use memchr::memchr2_iter;
 use wide::u8x16;
 
 /// The text with a space for each control character except tab and line breaks, and for the line separators U+0085,
 /// U+2028 and U+2029: readers that split lines at them see one record as several, and a terminal that shows the file
 /// would execute escape sequences. `scratch` has the result if the text changes.
 pub(crate) fn without_controls<'a>(text: &'a str, scratch: &'a mut String) -> &'a str {
-    if !may_have_controls(text.as_bytes()) || !text.contains(is_replaced) {
+    let bytes = text.as_bytes();
+    if is_printable_ascii(bytes) || !has_controls(bytes) {
         return text;
     }
     scratch.clear();
@@ -20,36 +22,59 @@ fn is_replaced(c: char) -> bool {
 
 /// Whether a text is the same as a cell, whatever the options are: printable ASCII without quotes and delimiters that
 /// begins with a letter or digit. Most cells are, and need no other check.
+#[inline]
 pub(crate) fn is_plain(text: &str, delimiter: u8) -> bool {
     let is_plain = |bytes: u8x16| {
-        let above_space = bytes - u8x16::splat(b' ');
-        let printable = above_space.min(u8x16::splat(b'~' - b' ')).simd_eq(above_space);
+        let printable = at_most(bytes - u8x16::splat(b' '), b'~' - b' ');
         (!printable | equal(bytes, b'"') | equal(bytes, delimiter)).to_bitmask() == 0
     };
     text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric) && vectors(text.as_bytes()).all(is_plain)
 }
 
-/// Whether a byte is such a character or may be the first of one.
-fn may_have_controls(bytes: &[u8]) -> bool {
-    vectors(bytes).any(|bytes| {
-        let below_space = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+/// Whether all bytes are printable ASCII, tabs or line feeds. Long results are, and need no other check.
+fn is_printable_ascii(bytes: &[u8]) -> bool {
+    const AFTER_LF: u8 = b'\n' + 1;
+    let (mut least, mut least_after_lf, mut greatest) =
+        (u8x16::splat(u8::MAX), u8x16::splat(u8::MAX), u8x16::splat(0));
+    vectors(bytes).for_each(|bytes| {
+        least = least.min(bytes);
+        // LF and all before it come after the other bytes.
+        least_after_lf = least_after_lf.min(bytes - u8x16::splat(AFTER_LF));
+        greatest = greatest.max(bytes);
+    });
+    let controls = at_most(least, b'\t' - 1) | at_most(least_after_lf, b' ' - AFTER_LF - 1);
+    (controls | !at_most(greatest, b'~')).to_bitmask() == 0
+}
+
+/// Whether a character is replaced.
+fn has_controls(bytes: &[u8]) -> bool {
+    let is_replaced =
+        |at: usize| matches!(bytes[at..], [0xc2, 0x80..=0x9f, ..] | [0xe2, 0x80, 0xa8 | 0xa9, ..]);
+    let has_ascii_controls = vectors(bytes).any(|bytes| {
+        let below_space = at_most(bytes, b' ' - 1);
         let kept = equal(bytes, b'\t') | equal(bytes, b'\n') | equal(bytes, b'\r');
-        // 0xC2 and 0xE2 differ in this bit.
-        let high = equal(bytes | u8x16::splat(0x20), 0xe2);
-        ((below_space & !kept) | equal(bytes, 0x7f) | high).to_bitmask() != 0
-    })
+        ((below_space & !kept) | equal(bytes, 0x7f)).to_bitmask() != 0
+    });
+    has_ascii_controls || memchr2_iter(0xc2, 0xe2, bytes).any(is_replaced)
+}
+
+fn at_most(bytes: u8x16, limit: u8) -> u8x16 {
+    bytes.min(u8x16::splat(limit)).simd_eq(bytes)
 }
 
 fn equal(bytes: u8x16, byte: u8) -> u8x16 {
     bytes.simd_eq(u8x16::splat(byte))
 }
 
-/// The bytes, the last ones padded with a digit.
+/// All bytes. The last vector overlaps the one before it; that of a short text is padded with digits.
+#[inline]
 fn vectors(bytes: &[u8]) -> impl Iterator<Item = u8x16> {
-    let (chunks, rest) = bytes.as_chunks();
-    let mut last = [b'0'; 16];
-    last[..rest.len()].copy_from_slice(rest);
-    chunks.iter().copied().chain([last]).map(u8x16::new)
+    let last = bytes.last_chunk().copied().unwrap_or_else(|| {
+        let mut last = [b'0'; 16];
+        last[..bytes.len()].copy_from_slice(bytes);
+        last
+    });
+    bytes.as_chunks().0.iter().copied().chain([last]).map(u8x16::new)
 }
 
 /// Whether a file that begins with this cell may be read as another format: `ID` is the beginning of a SYLK file, the others

@@ -1,108 +1,101 @@
 //! Formats rows into a buffer that is reused.
 
-use csv_core::{QuoteStyle, Terminator, WriteResult, Writer, WriterBuilder};
+use memchr::{memchr, memchr_iter, memchr3};
 
 use crate::plain::is_plain;
 
 /// Formats rows according to RFC 4180, and keeps their bytes until the caller clears the buffer.
 #[derive(Debug)]
 pub(crate) struct RowBuffer {
-    builder: WriterBuilder,
     delimiter: u8,
-    writer: Writer,
-    /// Always filled to its length, because the formatter writes into a slice. Only `used` bytes are valid.
+    line_end: &'static [u8],
+    quotes_all: bool,
     bytes: Vec<u8>,
-    used: usize,
+    /// Where the current row begins.
+    row: usize,
 }
 
 impl RowBuffer {
     pub(crate) fn new(delimiter: u8, crlf: bool) -> Self {
-        let terminator = if crlf { Terminator::CRLF } else { Terminator::Any(b'\n') };
-        let mut builder = WriterBuilder::new();
-        builder.delimiter(delimiter).terminator(terminator);
-        Self { writer: builder.build(), builder, delimiter, bytes: vec![0; KEPT], used: 0 }
+        let line_end: &[u8] = if crlf { b"\r\n" } else { b"\n" };
+        Self { delimiter, line_end, quotes_all: false, bytes: Vec::with_capacity(KEPT), row: 0 }
     }
 
-    /// Sets whether all cells are quoted, between two rows.
+    /// Sets whether all cells are quoted.
     pub(crate) fn quote_all(&mut self, all: bool) {
-        self.builder.quote_style(if all { QuoteStyle::Always } else { QuoteStyle::Necessary });
-        self.writer = self.builder.build();
+        self.quotes_all = all;
     }
 
-    /// Appends a cell that can be copied as it is, to a row of several cells of which none is quoted without need.
-    /// `false` if it must be examined: nothing is appended.
+    /// Appends a cell that can be copied as it is, to a row of which no cell is quoted without need. `false` if it must be
+    /// examined: nothing is appended.
+    #[inline]
     pub(crate) fn plain_cell(&mut self, text: &str) -> bool {
         let is_plain = text.is_empty() || is_plain(text, self.delimiter);
         if is_plain {
-            self.raw(text.as_bytes());
+            self.bytes.extend_from_slice(text.as_bytes());
         }
         is_plain
     }
 
     /// Appends a cell, quoted if necessary.
     pub(crate) fn cell(&mut self, text: &str) {
-        let mut rest = text.as_bytes();
-        loop {
-            let (result, read, written) = self.writer.field(rest, &mut self.bytes[self.used..]);
-            self.used += written;
-            rest = &rest[read..];
-            match result {
-                WriteResult::InputEmpty => return,
-                WriteResult::OutputFull => self.grow(),
-            }
+        let text = text.as_bytes();
+        if !self.quotes_all && !self.needs_quotes(text) {
+            self.bytes.extend_from_slice(text);
+            return;
         }
+        self.bytes.push(b'"');
+        let mut copied = 0;
+        for quote in memchr_iter(b'"', text) {
+            self.bytes.extend_from_slice(&text[copied..=quote]);
+            copied = quote;
+        }
+        self.bytes.extend_from_slice(&text[copied..]);
+        self.bytes.push(b'"');
+    }
+
+    fn needs_quotes(&self, text: &[u8]) -> bool {
+        memchr3(b'"', b'\n', b'\r', text).is_some() || memchr(self.delimiter, text).is_some()
     }
 
     /// Ends a cell that is not the last one of its row.
+    #[inline]
     pub(crate) fn next_cell(&mut self) {
-        self.make_room();
-        let (_, written) = self.writer.delimiter(&mut self.bytes[self.used..]);
-        self.used += written;
+        self.bytes.push(self.delimiter);
     }
 
-    /// Ends a row.
+    /// Ends a row. One without a byte would be an empty line.
     pub(crate) fn end_row(&mut self) {
-        self.make_room();
-        let (_, written) = self.writer.terminator(&mut self.bytes[self.used..]);
-        self.used += written;
+        if self.bytes.len() == self.row {
+            self.bytes.extend_from_slice(b"\"\"");
+        }
+        self.bytes.extend_from_slice(self.line_end);
+        self.row = self.bytes.len();
     }
 
-    /// Appends bytes without a change.
+    /// Appends bytes between two rows.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
-        while self.bytes.len() - self.used < bytes.len() {
-            self.grow();
-        }
-        self.bytes[self.used..self.used + bytes.len()].copy_from_slice(bytes);
-        self.used += bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.row = self.bytes.len();
     }
 
     /// The rows in the buffer.
     pub(crate) fn rows(&self) -> &[u8] {
-        &self.bytes[..self.used]
+        &self.bytes
     }
 
     /// Whether the buffer is large enough for a separate write.
     pub(crate) fn is_full(&self) -> bool {
-        self.used >= FULL
+        self.bytes.len() >= FULL
     }
 
     /// Clears the buffer. The extra memory for a very large cell is released.
     pub(crate) fn clear(&mut self) {
-        self.used = 0;
-        if self.bytes.len() > 4 * KEPT {
-            self.bytes = vec![0; KEPT];
+        self.bytes.clear();
+        self.row = 0;
+        if self.bytes.capacity() > 4 * KEPT {
+            self.bytes.shrink_to(KEPT);
         }
-    }
-
-    /// The formatter writes a closing quote and the end of a row in one piece, which takes a few bytes.
-    fn make_room(&mut self) {
-        if self.bytes.len() - self.used < 16 {
-            self.grow();
-        }
-    }
-
-    fn grow(&mut self) {
-        self.bytes.resize(2 * self.bytes.len(), 0);
     }
 }
 
@@ -112,7 +105,43 @@ const KEPT: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::RowBuffer;
+
+    proptest! {
+        /// The rows are those of the crate `csv`.
+        #[test]
+        fn rows_are_those_of_another_writer(
+            rows in proptest::collection::vec(proptest::collection::vec("[a,;\"\n\r\t é]{0,5}", 1..4), 1..4),
+            delimiter in "[,;\t]",
+            crlf: bool,
+            quotes_all: bool,
+        ) {
+            let delimiter = delimiter.as_bytes()[0];
+            let mut buffer = RowBuffer::new(delimiter, crlf);
+            buffer.quote_all(quotes_all);
+            let mut other = csv::WriterBuilder::new();
+            let terminator = if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
+            other.flexible(true).delimiter(delimiter).terminator(terminator);
+            if quotes_all {
+                other.quote_style(csv::QuoteStyle::Always);
+            }
+            let mut other = other.from_writer(Vec::new());
+            for row in &rows {
+                for (index, text) in row.iter().enumerate() {
+                    if index > 0 {
+                        buffer.next_cell();
+                    }
+                    buffer.cell(text);
+                }
+                buffer.end_row();
+                other.write_record(row).unwrap();
+            }
+            let expected = String::from_utf8(other.into_inner().unwrap()).unwrap();
+            prop_assert_eq!(std::str::from_utf8(buffer.rows()).unwrap(), expected);
+        }
+    }
 
     #[test]
     fn cells_are_quoted_only_when_they_must() {
@@ -145,7 +174,7 @@ mod tests {
         }
         assert!(rows.rows() == expected);
         rows.clear();
-        assert_eq!(rows.bytes.len(), super::KEPT);
+        assert_eq!(rows.bytes.capacity(), super::KEPT);
     }
 
     #[test]

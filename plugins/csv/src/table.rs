@@ -6,7 +6,7 @@ use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::tracing::warn;
 use scanbridge_plugin_api::{Begin, Receipt, Rendered, Result};
 
-use crate::column::{Column, ColumnName};
+use crate::column::{Column, ColumnName, Source};
 use crate::formula::is_formula;
 use crate::options::TableOptions;
 use crate::plain::{looks_like_another_format, without_controls};
@@ -88,7 +88,7 @@ impl Table {
         table.locate_columns(report)?;
         let rendered = batch.findings().map(|finding| {
             table.rows.clear();
-            table.write_row(&finding);
+            table.write_row(finding);
             let row = String::from_utf8_lossy(table.rows.rows());
             let row = row.strip_suffix('\n').unwrap_or(&row);
             Rendered::new(finding.row(), row.strip_suffix('\r').unwrap_or(row))
@@ -108,7 +108,7 @@ impl Table {
             if self.rotates && file.record_boundary()? {
                 self.write_head();
             }
-            self.write_row(&finding);
+            self.write_row(finding);
             if self.rotates || self.rows.is_full() {
                 bytes += self.flush(file)?;
             }
@@ -116,15 +116,16 @@ impl Table {
         Ok(bytes + self.flush(file)?)
     }
 
-    fn write_row(&mut self, finding: &FindingView<'_>) {
+    fn write_row(&mut self, finding: FindingView<'_>) {
         let Self { options, columns, rows, list, number, plain, escaped, is_first, .. } = self;
+        let source = Source::of(finding);
         // The writer must see the only cell of a row, and those of a row in which all cells may be quoted.
         let has_plain_cells = columns.len() > 1 && !*is_first;
         for (index, column) in columns.iter().enumerate() {
             if index > 0 {
                 rows.next_cell();
             }
-            let mut text = column.cell(finding, number);
+            let mut text = column.cell(&source, number);
             if column.is_list() && !text.is_empty() {
                 list.clear();
                 column.push_items(list, text, &options.list_separator);

@@ -105,8 +105,8 @@ impl FrequentDefinitions {
         let entry = self.counts.entry(xxh3_64_with_seed(id.as_bytes(), seed));
         let entry = entry.or_insert_with(|| FrequentDefinition {
             scheme: scheme.to_owned(),
-            id: id.chars().take(TITLE).collect(),
-            title: definition.get(DefinitionField::Title).chars().take(TITLE).collect(),
+            id: beginning(id).to_owned(),
+            title: beginning(definition.get(DefinitionField::Title)).to_owned(),
             findings: 0,
             lack: 0,
         });
@@ -150,6 +150,14 @@ impl FrequentDefinitions {
         all.iter_mut().for_each(|definition| definition.lack = self.lowered);
         all
     }
+}
+
+/// The first characters of a text.
+fn beginning(text: &str) -> &str {
+    if text.len() <= TITLE {
+        return text; // Nearly all.
+    }
+    text.char_indices().nth(TITLE).map_or(text, |(end, _)| &text[..end])
 }
 
 /// Counts assets by their highest severity. An asset can continue in later batches, and batches can come in another order.

@@ -17,6 +17,15 @@ pub(crate) fn decode<'b, 'a>(after: &'a str, buffer: &'b mut [u8; 4]) -> Option<
 
 /// The characters of an entity, given as `name;`.
 fn named(name: &[u8]) -> Option<&'static str> {
+    match name {
+        // Nearly all, without the cost of the table.
+        b"lt;" => return Some("<"),
+        b"gt;" => return Some(">"),
+        b"amp;" => return Some("&"),
+        b"quot;" => return Some("\""),
+        b"apos;" => return Some("'"),
+        _ => {}
+    }
     let mut entity = [b'&'; ENTITY_MAX_LENGTH];
     entity[1..=name.len()].copy_from_slice(name);
     let text = std::str::from_utf8(ENTITIES.get(&entity[..=name.len()])?).ok()?;

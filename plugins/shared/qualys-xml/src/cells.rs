@@ -242,11 +242,12 @@ impl Cells {
         let piece = if self.has_text { piece } else { piece.trim_ascii_start() };
         let body = piece.trim_ascii_end();
         if !body.is_empty() {
-            self.verbatim(role, body)?;
+            self.add(role, body)?;
         }
-        if self.has_text {
-            self.count_text_in(role, piece.len() - body.len())?;
-            self.pending.push_str(&piece[body.len()..]);
+        let after = &piece[body.len()..];
+        if self.has_text && !after.is_empty() {
+            self.count_text_in(role, after.len())?;
+            self.pending.push_str(after);
         }
         Ok(())
     }
@@ -254,9 +255,11 @@ impl Cells {
     /// Adds text unchanged.
     #[inline]
     pub(crate) fn verbatim(&mut self, role: ElementRole, piece: &str) -> Result<(), Box<Fault>> {
-        if !collects_text(role) {
-            return Ok(());
-        }
+        if collects_text(role) { self.add(role, piece) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn add(&mut self, role: ElementRole, piece: &str) -> Result<(), Box<Fault>> {
         if self.has_text && !self.pending.is_empty() {
             let pending = std::mem::take(&mut self.pending);
             self.put(role, &pending)?;

@@ -134,7 +134,7 @@ impl<R: Read> Events<R> {
     }
 
     /// The next event. If `needs_text` is false, text outside CDATA may be omitted.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self, needs_text: bool) -> Result<Event<'_>, Damage> {
         if self.is_empty {
             self.is_empty = false;

@@ -40,7 +40,7 @@ impl FactReader {
     /// The facts of a result, one per line. With `table`, the first line contains the column names. Without it, a
     /// first line that looks like column names is treated as such.
     pub(crate) fn facts(self, result: &str, table: bool) -> String {
-        let mut facts = String::new();
+        let mut facts = String::with_capacity(result.len());
         let mut lines = result.lines().filter(|line| !line.trim().is_empty()).take(MAX_ROWS).peekable();
         if self == Self::NetbiosName {
             if let Some(name) = lines.next() {

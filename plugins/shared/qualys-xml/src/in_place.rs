@@ -1,5 +1,7 @@
 //! Reads markup and text that are complete in the buffered block, without a copy.
 
+use wide::u8x16;
+
 use crate::element_stack::{ElementStack, Reader};
 
 /// Start of a CDATA section.
@@ -22,13 +24,13 @@ pub(crate) enum Token {
 
 /// Examines the buffered bytes within an element. Returns the length of the text before the token, and the token.
 /// Text is a token only if `needs_text` is true.
-#[inline]
+#[inline(always)]
 pub(crate) fn next(bytes: &[u8], stack: &ElementStack, needs_text: bool) -> (usize, Token) {
     let before = match bytes {
         [b'<', ..] => 0,
         // Most elements are on a line of their own; this check is faster than a search.
         [b'\n', b'<', ..] => 1,
-        _ => match memchr::memchr2(b'<', b'&', bytes) {
+        _ => match text_length(bytes) {
             Some(before) => before,
             None => return (0, Token::NotInPlace),
         },
@@ -37,6 +39,20 @@ pub(crate) fn next(bytes: &[u8], stack: &ElementStack, needs_text: bool) -> (usi
         return (before, Token::Text);
     }
     (before, markup(&bytes[before..], stack))
+}
+
+/// The length of the text that the bytes begin with. `None` if it may continue after the block.
+#[inline]
+fn text_length(bytes: &[u8]) -> Option<usize> {
+    // Most texts are short, and the search has to be called.
+    if let Some(first) = bytes.first_chunk() {
+        let first = u8x16::new(*first);
+        let ends = first.simd_eq(u8x16::splat(b'<')) | first.simd_eq(u8x16::splat(b'&'));
+        if ends.to_bitmask() != 0 {
+            return Some(ends.to_bitmask().trailing_zeros() as usize);
+        }
+    }
+    memchr::memchr2(b'<', b'&', bytes)
 }
 
 #[inline]
@@ -78,8 +94,7 @@ fn end_of_cdata(text: &[u8]) -> Option<usize> {
 
 #[inline]
 fn start_tag(markup: &[u8]) -> Token {
-    let is_end = |byte: &u8| !PLAIN[usize::from(*byte)];
-    let Some(name) = markup[1..].iter().position(is_end) else { return Token::NotInPlace };
+    let Some(name) = name_length(&markup[1..]) else { return Token::NotInPlace };
     if name == 0 {
         return Token::NotInPlace;
     }
@@ -96,16 +111,34 @@ fn start_tag(markup: &[u8]) -> Token {
     Token::Open { name, length: "<>".len() + name + attributes }
 }
 
-/// The characters that occur in the names of reports. Each character of each name is looked up.
-static PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        plain[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
-        byte += 1;
+/// The length of the name that the bytes begin with, of the characters that occur in the names of reports. `None` if the
+/// block may end within the name.
+#[inline]
+fn name_length(bytes: &[u8]) -> Option<usize> {
+    let mut length = 0;
+    loop {
+        let others = others(bytes[length..].first_chunk()?);
+        if others != 0 {
+            return Some(length + others.trailing_zeros() as usize);
+        }
+        length += 16;
     }
-    plain
-};
+}
+
+/// One bit for each byte that is not alphanumeric in ASCII, `_`, `-`, `.` or `:`.
+#[inline]
+fn others(bytes: &[u8; 16]) -> u32 {
+    let bytes = u8x16::new(*bytes);
+    let is_in = |bytes: u8x16, first: u8, last: u8| {
+        let above = bytes - u8x16::splat(first);
+        above.min(u8x16::splat(last - first)).simd_eq(above)
+    };
+    let equals = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+    let letters = is_in(bytes | u8x16::splat(0x20), b'a', b'z');
+    // Between `-` and `:` are the digits, `.` and `/`.
+    let rest = is_in(bytes, b'-', b':') & !equals(b'/');
+    !(letters | rest | equals(b'_')).to_bitmask() & 0xFFFF
+}
 
 /// Whether the `>` that follows is outside every attribute value. Single quotes are rare and are left to the parser.
 #[inline]

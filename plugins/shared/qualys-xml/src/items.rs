@@ -493,7 +493,8 @@ fn is_cve(text: &str) -> bool {
 pub(crate) fn flatten(text: &str, into: &mut String) {
     into.clear();
     let text = text.trim_ascii();
-    if !text.bytes().any(|byte| byte.is_ascii_whitespace()) {
+    // The compiler vectorizes this; white space is among the least bytes.
+    if text.bytes().fold(u8::MAX, u8::min) > b' ' {
         into.push_str(text);
         return;
     }

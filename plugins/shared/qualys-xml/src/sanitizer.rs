@@ -242,12 +242,16 @@ fn encoded_length(lead: u8) -> usize {
 /// character, and whether there are non-ASCII bytes.
 #[inline]
 fn check_bytes(block: &[u8]) -> (bool, bool) {
-    let (mut control, mut high) = (0_u8, 0_u8);
+    // The control characters before the tab are the least bytes, and those after LF are when LF and all before it are
+    // moved after the others.
+    const AFTER_LF: u8 = b'\n' + 1;
+    let (mut least, mut least_after_lf, mut high) = (u8::MAX, u8::MAX, 0_u8);
     for &byte in block {
-        control |= u8::from(is_control(byte));
+        least = least.min(byte);
+        least_after_lf = least_after_lf.min(byte.wrapping_sub(AFTER_LF));
         high |= byte;
     }
-    (control != 0, high >= 0x80)
+    (least < b'\t' || least_after_lf < b' ' - AFTER_LF, high >= 0x80)
 }
 
 #[inline]
@@ -328,6 +332,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn controls_and_high_bytes_are_found(bytes in proptest::collection::vec(any::<u8>(), 0..4)) {
+            for byte in 0..=u8::MAX {
+                let block = [&bytes[..], &[byte]].concat();
+                let expected = (block.iter().any(|byte| is_control(*byte)), !block.is_ascii());
+                prop_assert_eq!(check_bytes(&block), expected);
+            }
+        }
+
         #[test]
         fn same_result_for_all_read_lengths(
             bytes in proptest::collection::vec(
