@@ -6,6 +6,8 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustls::{ServerConfig, ServerConnection};
+use scanbridge_doubles::certificates::{Authority, Request};
 use scanbridge_plugin_api::ErrorKind;
 use serde_json::json;
 
@@ -28,19 +30,29 @@ struct HalfCloser {
 
 impl HalfCloser {
     fn start(closes: Closes) -> Self {
+        Self::start_with(move |socket, keep| read(socket, closes, keep))
+    }
+
+    /// A receiver over TLS. It closes its sending side as TLS wants it: by `close_notify`, then that of the connection.
+    fn start_tls(config: Arc<ServerConfig>, closes_at_once: bool) -> Self {
+        Self::start_with(move |socket, keep| read_tls(socket, Arc::clone(&config), closes_at_once, keep))
+    }
+
+    fn start_with(read: impl Fn(TcpStream, &mut dyn FnMut(&[u8])) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
         std::thread::spawn({
-            let received = Arc::clone(&received);
+            let (received, reader) = (Arc::clone(&received), Arc::new(read));
             move || {
                 for (index, socket) in listener.incoming().enumerate() {
                     received.lock().unwrap().push(Vec::new());
                     let (received, socket) = (Arc::clone(&received), socket.unwrap());
+                    let reader = Arc::clone(&reader);
                     std::thread::spawn(move || {
-                        read(socket, closes, |bytes| {
+                        reader(socket, &mut |bytes: &[u8]| {
                             received.lock().unwrap()[index].extend_from_slice(bytes);
-                        })
+                        });
                     });
                 }
             }
@@ -71,7 +83,43 @@ impl HalfCloser {
     }
 }
 
-fn read(mut socket: TcpStream, closes: Closes, mut keep: impl FnMut(&[u8])) {
+fn read_tls(
+    mut socket: TcpStream,
+    config: Arc<ServerConfig>,
+    closes_at_once: bool,
+    keep: &mut dyn FnMut(&[u8]),
+) {
+    let mut session = ServerConnection::new(config).unwrap();
+    while session.is_handshaking() {
+        if session.complete_io(&mut socket).is_err() {
+            return; // The sender has closed the connection.
+        }
+    }
+    let mut is_closed = false;
+    let mut close = |session: &mut ServerConnection, socket: &mut TcpStream| {
+        if !std::mem::replace(&mut is_closed, true) {
+            session.send_close_notify();
+            while session.wants_write() && session.write_tls(socket).is_ok() {}
+            drop(socket.shutdown(Shutdown::Write));
+        }
+    };
+    if closes_at_once {
+        close(&mut session, &mut socket);
+    }
+    let mut buffer = vec![0; 1 << 16];
+    while session.read_tls(&mut socket).is_ok_and(|length| length > 0) {
+        let Ok(state) = session.process_new_packets() else { return };
+        let mut waiting = state.plaintext_bytes_to_read();
+        while waiting > 0 {
+            let Ok(length) = session.reader().read(&mut buffer) else { break };
+            keep(&buffer[..length]);
+            waiting -= length;
+        }
+        close(&mut session, &mut socket);
+    }
+}
+
+fn read(mut socket: TcpStream, closes: Closes, keep: &mut dyn FnMut(&[u8])) {
     let mut buffer = vec![0; 1 << 16];
     match closes {
         Closes::AtOnce => socket.shutdown(Shutdown::Write).unwrap(),
@@ -144,6 +192,37 @@ fn half_closed_connection_delivers_with_confirm_arrival() {
                 "{case}: only the events before the first commit are repeated: {repeated}"
             );
             receiver.expect_one_repetition(closes, &case);
+        }
+    }
+}
+
+/// Over TLS, a receiver says with `close_notify` that it sends nothing more. It may still read, and the end is as clear.
+#[test]
+fn half_closed_tls_connection_ends_after_one_repetition_or_delivers_with_confirm_arrival() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new("Example Root CA");
+    let server = authority.issue(&Request::server(&["127.0.0.1"]));
+    let ca = authority.write_pem(folder.path(), "ca.pem");
+    for closes_at_once in [true, false] {
+        for events in [1, 200] {
+            let start = || HalfCloser::start_tls(authority.server_config(&server, false), closes_at_once);
+            let case = format!("{events} events, at once: {closes_at_once}");
+            let receiver = start();
+            let more = json!({ "confirm_grace_ms": 100, "tls_ca_file": ca });
+            let options = options("tls", receiver.address, more);
+            let error = deliver(&options, &[numbered(0, events, "some result")], 1, |_| {}).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Protocol, "{case}: {error}");
+            assert!(error.message.contains("has closed its sending side but still reads"), "{case}: {error}");
+            let counts = receiver.counts();
+            assert!(counts.values().all(|count| *count <= 3), "{case}: {counts:?}");
+
+            let receiver = start();
+            let more = json!({ "confirm": "arrival", "confirm_grace_ms": 100, "tls_ca_file": ca });
+            let options = crate::network::options("tls", receiver.address, more);
+            let run = deliver(&options, &[numbered(0, events, "some result")], 1, |_| {}).unwrap();
+            assert!(run.failures.is_empty(), "{case}: {:?}", run.failures);
+            let counts = receiver.counts();
+            assert_eq!(counts.keys().copied().collect::<Vec<_>>(), (0..events).collect::<Vec<_>>(), "{case}");
         }
     }
 }
