@@ -152,3 +152,19 @@ fn are_quotes_closed(attributes: &[u8]) -> bool {
     }
     double.is_multiple_of(2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_texts_end_at_each_position() {
+        for (byte, at) in (0..=u8::MAX).flat_map(|byte| (0..40).map(move |at| (byte, at))) {
+            let mut bytes = [b'a'; 60];
+            bytes[at] = byte;
+            let is_of_name = byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
+            assert_eq!(name_length(&bytes), (!is_of_name).then_some(at), "{byte:#x} at {at}");
+            assert_eq!(text_length(&bytes), b"<&".contains(&byte).then_some(at), "{byte:#x} at {at}");
+        }
+    }
+}
