@@ -7,7 +7,9 @@ use std::path::Path;
 
 use config_catalogue::FakeCatalogue;
 use scanbridge::config::{self, Pipeline, Problems};
-use scanbridge_observe::{BundleResult, LogKeys, LogTarget, RestartKeys, ScheduleKeys, ServiceFile};
+use scanbridge_observe::{
+    BundleResult, ConsoleKeys, LogKeys, LogTarget, RestartKeys, Role, ScheduleKeys, ServiceFile, TlsKeys,
+};
 
 fn text(keys: &str) -> String {
     format!(
@@ -163,7 +165,7 @@ fn service_file_is_read_and_its_errors_are_reported() {
     let file = folder.path().join("service.yaml");
     let read = |text: &str| {
         fs::write(&file, text).unwrap();
-        config::read_service_file(&file)
+        config::read_service_file(&file).map(|(settings, _)| settings)
     };
     let settings =
         read("service: 1\npipelines: [a, /b]\nmax_running: 2\ngroups: { g: 3 }\nlog: { level: debug }\n")
@@ -199,5 +201,68 @@ fn service_file_is_read_and_its_errors_are_reported() {
     ] {
         let problems = read(text).unwrap_err().to_string();
         assert!(problems.contains(message), "{text}: {problems}");
+    }
+}
+
+#[test]
+fn console_is_read_and_its_errors_are_reported() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("service.yaml");
+    let read = |console: &str| {
+        fs::write(&file, format!("service: 1\nconsole: {console}\n")).unwrap();
+        config::read_service_file(&file)
+    };
+    let (settings, warnings) = read("{}").unwrap();
+    assert_eq!(settings.console.unwrap(), ConsoleKeys::default());
+    assert!(warnings.list.is_empty());
+    let key = folder.path().join("key.pem");
+    fs::write(&key, "").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let (settings, warnings) = read(
+        "{ listen: '0.0.0.0:9443', public_url: 'https://bridge.example.com:9001', anonymous_metrics: yes, \
+         tls: { certificate: cert.pem, key: key.pem, client_ca: /ca.pem, client_required: yes }, \
+         client_roles: [{ san: ops.example.com, role: operate }, { san: mailto:a@example.com, role: read }] }",
+    )
+    .unwrap();
+    let console = settings.console.unwrap();
+    let inside = |name: &str| Some(folder.path().join(name).display().to_string());
+    let tls = TlsKeys {
+        certificate: inside("cert.pem"),
+        key: inside("key.pem"),
+        client_ca: Some("/ca.pem".to_owned()),
+        client_required: true,
+    };
+    assert_eq!(console.listen, "0.0.0.0:9443");
+    assert_eq!(console.public_url.as_deref(), Some("https://bridge.example.com:9001"));
+    assert_eq!(console.tls, Some(tls));
+    assert!(console.anonymous_metrics);
+    let roles: Vec<_> =
+        console.client_roles.iter().map(|client| (client.san.as_str(), client.role)).collect();
+    assert_eq!(roles, [("ops.example.com", Role::Operate), ("mailto:a@example.com", Role::Read)]);
+    let warnings = warnings.to_string();
+    assert!(
+        warnings.contains("key.pem contains a secret and can be read by other users (mode 0644)"),
+        "{warnings}"
+    );
+
+    for (console, message) in [
+        ("{ listen: 9001 }", "`listen` must be an IP address and a port, found `9001`"),
+        ("{ listen: 'localhost:9001' }", "`listen` must be an IP address and a port"),
+        ("{ lisen: '127.0.0.1:9001' }", "did you mean `listen`?"),
+        ("{ public_url: bridge }", "`public_url`"),
+        ("{ public_url: 'https://bridge/path' }", "`public_url`"),
+        ("{ tls: { key: k } }", "`key` requires `certificate`"),
+        ("{ tls: { certificate: c } }", "`certificate` requires `key`"),
+        ("{ tls: { client_required: yes } }", "`client_required: yes` requires `client_ca`"),
+        ("{ client_roles: { san: a, role: read } }", "`client_roles` must be a list"),
+        ("{ client_roles: [{ san: a, role: read }] }", "`client_roles` requires `tls.client_ca`"),
+        ("{ tls: { client_ca: c }, client_roles: [{ role: read }] }", "`san` is missing"),
+        ("{ tls: { client_ca: c }, client_roles: [{ san: a, role: raed }] }", "did you mean `read`?"),
+        ("{ anonymous_metrics: perhaps }", "`anonymous_metrics`"),
+    ] {
+        let problems = read(console).unwrap_err().to_string();
+        assert!(problems.contains(message), "{console}: {problems}");
     }
 }

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::console::ConsoleKeys;
+
 /// One line of `scanbridge config bundle`: the result for one pipeline file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
@@ -127,6 +129,8 @@ pub struct ServiceFile {
     pub groups: std::collections::BTreeMap<String, u64>,
     /// The log.
     pub log: LogKeys,
+    /// The listener; without it there is none.
+    pub console: Option<ConsoleKeys>,
 }
 
 /// The log of the service.
@@ -167,6 +171,12 @@ impl Default for LogKeys {
 
 impl Default for ServiceFile {
     fn default() -> Self {
-        Self { pipelines: Vec::new(), max_running: 4, groups: Default::default(), log: LogKeys::default() }
+        Self {
+            pipelines: Vec::new(),
+            max_running: 4,
+            groups: Default::default(),
+            log: LogKeys::default(),
+            console: None,
+        }
     }
 }

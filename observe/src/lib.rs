@@ -6,6 +6,7 @@
 mod bundle;
 mod channel;
 mod chart;
+mod console;
 mod counts;
 mod cron;
 mod durations;
@@ -23,6 +24,7 @@ pub use bundle::{
     ServiceKeys,
 };
 pub use channel::{LineError, LineReader, MAX_LINE, write_line};
+pub use console::{ClientRole, ConsoleKeys, Role, TlsKeys};
 pub use counts::{Counts, RunResult, Totals, UnixSeconds};
 pub use cron::{Cron, CronError, fixed_delay, machine_id};
 pub use durations::Durations;

@@ -21,12 +21,16 @@ pub(crate) struct Sources {
     pub(crate) paths: Vec<PathBuf>,
     /// Options of every host command, such as `--plugin-dir`.
     pub(crate) common: Vec<OsString>,
+    /// `--listen`: address and port instead of those of the service file.
+    pub(crate) listen: Option<String>,
 }
 
 /// All configuration as it is on the disk now.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) service: ServiceFile,
+    /// Warnings about the service file, as the host prints them.
+    pub(crate) warnings: String,
     pub(crate) results: Vec<BundleResult>,
 }
 
@@ -39,7 +43,10 @@ impl Sources {
     /// # Errors
     /// When the service file is invalid, or a folder or the host cannot be used. Nothing may change then.
     pub(crate) fn load(&self) -> Result<Loaded, String> {
-        let service = self.service_file()?;
+        let (mut service, warnings) = self.service_file()?;
+        if let Some(listen) = &self.listen {
+            service.console.get_or_insert_default().listen.clone_from(listen);
+        }
         let paths: Vec<PathBuf> = match (self.paths.is_empty(), service.pipelines.is_empty()) {
             (false, _) => self.paths.clone(),
             (true, false) => service.pipelines.iter().map(PathBuf::from).collect(),
@@ -50,14 +57,14 @@ impl Sources {
         if results.len() != files.len() {
             return Err(format!("the host answered for {} of {} pipeline files", results.len(), files.len()));
         }
-        Ok(Loaded { service, results })
+        Ok(Loaded { service, warnings, results })
     }
 
-    fn service_file(&self) -> Result<ServiceFile, String> {
+    fn service_file(&self) -> Result<(ServiceFile, String), String> {
         let file = match &self.config {
             Some(file) => file.clone(),
             None if Path::new(SERVICE_FILE).exists() => PathBuf::from(SERVICE_FILE),
-            None => return Ok(ServiceFile::default()),
+            None => return Ok(Default::default()),
         };
         let mut command = self.command();
         let answer = ask({
@@ -71,8 +78,9 @@ impl Sources {
                 answer.stderr.trim_end()
             ));
         }
-        serde_json::from_slice(&answer.stdout)
-            .map_err(|error| format!("unexpected answer of the host: {error}"))
+        let service = serde_json::from_slice(&answer.stdout)
+            .map_err(|error| format!("unexpected answer of the host: {error}"))?;
+        Ok((service, answer.stderr))
     }
 
     fn bundle(&self, files: &[PathBuf]) -> Result<Vec<BundleResult>, String> {

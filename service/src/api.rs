@@ -103,10 +103,20 @@ impl Supervisor {
             "started": self.started,
             "state_dir": self.settings.state,
             "socket": self.settings.socket,
+            "listener": self.settings.web.listener.as_ref().map(|listener| listener.view()),
             "log": self.log.place(),
             "pipelines": self.counts(),
             "reload": self.last_reload.map(|(at, ok)| json!({ "at": at, "ok": ok })),
         })
+    }
+
+    /// Where operators find the service, in the log.
+    pub(crate) fn log_listener(&self) {
+        let Some(listener) = &self.settings.web.listener else { return };
+        let (url, view) = (listener.url(), listener.view());
+        let certificate = view["certificate"]["sha256"].as_str();
+        let certificate = certificate.map(|sha256| format!(", certificate SHA-256 {sha256}"));
+        self.log.service(Level::Info, &format!("listening on {url}{}", certificate.unwrap_or_default()));
     }
 
     fn view(&self, name: &str) -> Value {

@@ -1,8 +1,11 @@
 //! Command-line arguments of the service. Scripts depend on them: names and meanings must not change.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+use scanbridge_observe::Role;
 
 use crate::install::Install;
 use crate::log_sink::LogFormat;
@@ -32,8 +35,8 @@ directory, 78 invalid service file or no valid pipeline. A pipeline that fails n
 
 const SERVICE_CODES: &str = "\
 Exit codes: 0 done, 64 unknown pipeline, 65 `status`: a pipeline is held, invalid or has failed, 69 no service at this \
-socket, 75 not possible in this state, or a reload is pending, 77 permission denied, 78 a file was rejected. `run --wait` \
-ends with the code of the run.";
+socket, 75 not possible in this state, or a change is pending or needs a restart, 77 permission denied, 78 a file was \
+rejected. `run --wait` ends with the code of the run.";
 
 const TAP_CODES: &str = "\
 Exit codes: 0 also if nothing was written in this time, 64 unknown pipeline or output, 69 the pipeline is not running, or \
@@ -98,6 +101,9 @@ pub(crate) struct Serve {
     /// Refuse to start if one pipeline is invalid
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Address and port for the API [default: `console.listen` of the service file; without it there is no TCP listener]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
     /// Append the log to this file; SIGHUP opens it again [default: `log` of the service file, else standard error]
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
@@ -161,10 +167,51 @@ pub(crate) enum ServiceCommand {
         #[arg(long)]
         follow: bool,
     },
+    /// Make, list and revoke tokens for clients that connect over TCP
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Install the systemd unit of the service
     Install(Install),
     /// Remove the systemd unit; state and configuration are kept unless --purge is given
     Uninstall(Uninstall),
+}
+
+/// Tokens of clients that connect over TCP.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it; it cannot be shown again
+    Add {
+        /// Name of the token, in the log and the list
+        name: String,
+        /// What its owner may do: `read` sees states, counts and reports; `operate` also starts, stops and reloads, and
+        /// sees dead letters and samples
+        #[arg(long, value_name = "ROLE", value_parser = read_role)]
+        role: Role,
+        /// Time until it expires, for example 90d or 12h [default: never]
+        #[arg(long, value_name = "TIME", value_parser = read_lifetime)]
+        expires: Option<SignedDuration>,
+    },
+    /// List all tokens; their values are not stored
+    List,
+    /// Revoke a token at once
+    Revoke {
+        /// Name of the token
+        name: String,
+    },
+}
+
+fn read_role(text: &str) -> Result<Role, String> {
+    [Role::Read, Role::Operate]
+        .into_iter()
+        .find(|role| role.word() == text)
+        .ok_or_else(|| "must be `read` or `operate`".to_owned())
+}
+
+fn read_lifetime(text: &str) -> Result<SignedDuration, String> {
+    let help = "must be a time such as 90d or 12h";
+    let span: Span = text.parse().map_err(|_| help.to_owned())?;
+    let lifetime = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| help.to_owned())?;
+    if lifetime.is_positive() { Ok(lifetime) } else { Err(help.to_owned()) }
 }
 
 /// Output format of commands.

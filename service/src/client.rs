@@ -27,7 +27,8 @@ pub(crate) struct Response {
     pub(crate) body: Value,
 }
 
-const LIMIT: Duration = Duration::from_secs(100);
+/// How long a request may take that starts no job.
+pub(crate) const LIMIT: Duration = Duration::from_secs(100);
 const MAX_BODY: usize = 64 << 20;
 
 /// Sends one request.

@@ -11,12 +11,13 @@ use scanbridge_observe::without_controls;
 use serde_json::Value;
 
 use crate::accepted::problem_in_words;
-use crate::cli::{Common, ServiceCommand};
-use crate::client::{ClientError, Response, request, stream};
+use crate::cli::{Common, ServiceCommand, TokenCommand};
+use crate::client::{ClientError, LIMIT, Response, request, request_within, stream};
+use crate::http::NewToken;
 use crate::install::install;
 use crate::request::TapQuery;
 use crate::serve::{find_socket, is_json};
-use crate::table::status_table;
+use crate::table::{status_table, token_table};
 use crate::terminal::{print, print_error};
 use crate::uninstall::uninstall;
 
@@ -81,6 +82,7 @@ impl Client {
                 Ok(0)
             }
             ServiceCommand::Log { name, lines, follow } => self.log(&name, lines, follow),
+            ServiceCommand::Token(command) => self.token(command),
             ServiceCommand::Install(_) | ServiceCommand::Uninstall(_) => Ok(0),
         }
     }
@@ -142,6 +144,9 @@ impl Client {
         if report["rejected"].as_array().is_some_and(|list| !list.is_empty()) {
             return Ok(REJECTED);
         }
+        if report["needs_restart"].as_array().is_some_and(|keys| !keys.is_empty()) {
+            return Ok(PENDING);
+        }
         loop {
             let pipelines = self.get("/api/v1/pipelines")?.body;
             let is_pending =
@@ -154,6 +159,28 @@ impl Client {
             }
             thread::sleep(POLL);
         }
+    }
+
+    fn token(&self, command: TokenCommand) -> Result<u8, ClientError> {
+        match command {
+            TokenCommand::Add { name, role, expires } => {
+                let expires = expires.and_then(|lifetime| Timestamp::now().checked_add(lifetime).ok());
+                let body = serde_json::json!(NewToken { name, role, expires }).to_string();
+                let made = request_within(LIMIT, &self.socket, &Method::POST, ("/api/v1/tokens", body));
+                let made = checked(made?)?.body;
+                self.print(&made, || format!("{}\n", made["token"].as_str().unwrap_or_default()));
+            }
+            TokenCommand::List => {
+                let tokens = self.get("/api/v1/tokens")?.body;
+                self.print(&tokens, || token_table(&tokens, &Zoned::now()));
+            }
+            TokenCommand::Revoke { name } => {
+                let route = format!("/api/v1/tokens/{}", encoded(&name));
+                let revoked = checked(request(&self.socket, &Method::DELETE, &route)?)?.body;
+                self.print(&revoked, || format!("the token `{name}` is revoked\n"));
+            }
+        }
+        Ok(0)
     }
 
     fn log(&self, name: &str, lines: usize, follow: bool) -> Result<u8, ClientError> {
@@ -264,6 +291,10 @@ fn reload_in_words(report: &Value) -> String {
         if !names.is_empty() {
             text.push_str(&format!("{what}: {}\n", names.join(", ")));
         }
+    }
+    for key in report["needs_restart"].as_array().into_iter().flatten() {
+        let key = key.as_str().unwrap_or_default();
+        text.push_str(&format!("not applied: {key} (restart the service)\n"));
     }
     for pending in report["pending"].as_array().into_iter().flatten() {
         let field = |name: &str| pending[name].as_str().unwrap_or_default();

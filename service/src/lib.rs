@@ -1,8 +1,8 @@
 //! The service for many pipelines: it starts runs of `scanbridge run` by their schedules, supervises them and answers on
-//! a control socket. It loads no plugin and reads no pipeline file.
+//! a control socket and, if asked to, over TCP. It loads no plugin and reads no pipeline file.
 //!
 //! ```text
-//! control (HTTP) ──┐
+//! http ─────────────┐
 //! signals ─────────┼─► supervisor ─► fleet, machine, schedule (pure) ─► child (scanbridge run)
 //! events of runs ──┘
 //! ```
@@ -14,9 +14,9 @@ mod child;
 mod cli;
 mod client;
 mod commands;
-mod control;
 mod dead_letter_request;
 mod fleet;
+mod http;
 mod install;
 mod job;
 mod jobs;
@@ -31,7 +31,6 @@ mod owner;
 mod process;
 mod reload;
 mod request;
-mod requests;
 mod runs;
 mod schedule;
 mod serve;

@@ -91,6 +91,11 @@ impl Log {
         self.line(None, level, &of_service(message));
     }
 
+    /// A line of the service with these fields.
+    pub(crate) fn fields(&self, level: Level, fields: Map<String, Value>) {
+        self.line(None, level, &fields);
+    }
+
     /// A line of the service about a pipeline.
     pub(crate) fn about(&self, pipeline: &str, level: Level, message: &str) {
         self.line(Some(Origin { pipeline, run: None }), level, &of_service(message));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use scanbridge_observe::{Bundle, BundleResult, ScheduleKeys};
+use scanbridge_observe::{Bundle, BundleResult, ConsoleKeys, ScheduleKeys};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -41,6 +41,7 @@ impl ReloadReport {
             ("removed", self.removed.len()),
             ("rejected", self.rejected.len()),
             ("unchanged", self.unchanged.len()),
+            ("waiting for a restart", self.needs_restart.len()),
         ];
         let counts = counts.iter().filter(|(_, count)| *count > 0);
         let counts: Vec<String> = counts.map(|(word, count)| format!("{count} {word}")).collect();
@@ -129,6 +130,10 @@ impl Supervisor {
                 let message = format!("cannot open the log file, the earlier log stays in use: {error}");
                 self.log.service(Level::Error, &message);
             }
+            for line in loaded.warnings.lines() {
+                self.log.service(Level::Warn, line);
+            }
+            report.needs_restart = self.change_console(loaded.service.console.clone());
         }
         let mut present = BTreeSet::new();
         // Valid files first: a faulty copy of a file must not take the name of the original.
@@ -180,6 +185,26 @@ impl Supervisor {
             self.remove_all_but(&present, &mut report);
         }
         report
+    }
+
+    /// Applies what can change while the service runs, and reads the certificates again. Returns the keys that need a
+    /// restart.
+    fn change_console(&self, console: Option<ConsoleKeys>) -> Vec<String> {
+        let web = &self.settings.web;
+        if let Some(listener) = &web.listener
+            && let Err(error) = listener.reload()
+        {
+            let message = format!("{error}; the earlier certificate stays in use");
+            self.log.service(Level::Error, &message);
+        }
+        let fixed = |console: &Option<ConsoleKeys>| {
+            let keys = console.as_ref();
+            (keys.map(|keys| keys.listen.clone()), keys.and_then(|keys| keys.tls.clone()))
+        };
+        let (before, now) = (fixed(&web.console), fixed(&console));
+        let changes = [("console.listen", before.0 != now.0), ("console.tls", before.1 != now.1)];
+        web.access.change(console.unwrap_or_default());
+        changes.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key.to_owned()).collect()
     }
 
     fn accept(&mut self, bundle: Bundle, is_now: bool, report: &mut ReloadReport) -> Result<(), String> {

@@ -42,7 +42,7 @@ impl Reply {
     pub(crate) fn problem(status: u16, title: &str, detail: &str) -> Self {
         let exit_code = match status {
             404 => 64,
-            403 => 77,
+            401 | 403 => 77,
             409 => 75,
             422 => 78,
             _ => 69,

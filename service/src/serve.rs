@@ -13,13 +13,13 @@ use signal_hook::iterator::Signals;
 
 use crate::accepted::{Loaded, Sources, problem_in_words};
 use crate::cli::{Common, Format, Serve};
-use crate::control::Control;
+use crate::http::{self, Access, Control, Listener, Tokens};
 use crate::log_sink::{Level, Log, LogFormat, LogOptions};
 use crate::machine::State;
 use crate::message::Message;
 use crate::request::ReloadMode;
 use crate::store::{Occupied, Store};
-use crate::supervisor::{Settings, Supervisor};
+use crate::supervisor::{Settings, Supervisor, Web};
 
 /// Why the service does not start.
 pub(crate) struct Refusal {
@@ -59,6 +59,7 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
         config: arguments.config.clone(),
         paths: arguments.paths.clone(),
         common: host_arguments(common),
+        listen: arguments.listen.map(|listen| listen.to_string()),
     };
     if arguments.check {
         return check(&sources);
@@ -90,11 +91,27 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
     forward_signals(sender.clone())
         .map_err(|error| refuse(70, format!("cannot install signal handlers: {error}")))?;
     let loaded = sources.load().map_err(|error| refuse(CONFIG, error))?;
+    let listener = match &loaded.service.console {
+        Some(console) => Some(
+            Listener::bind(console, state.join("service/tls"))
+                .map_err(|error| refuse(CANNOT_CREATE, error))?,
+        ),
+        None => None,
+    };
+    let tokens =
+        Tokens::open(state.join("service/tokens.json")).map_err(|error| refuse(CANNOT_CREATE, error))?;
     let log = Log::open(log_options, &loaded.service.log);
     let log =
         Arc::new(log.map_err(|error| refuse(CANNOT_CREATE, format!("cannot open the log file: {error}")))?);
     let run_arguments = run_arguments(common, &state);
-    let settings = Settings { sources, state, socket: socket.clone(), run_arguments, machine: machine_id() };
+    let access = Arc::new(Access::new(tokens, Arc::clone(&log)));
+    let web = Web {
+        access: Arc::clone(&access),
+        console: loaded.service.console.clone(),
+        listener: listener.as_ref().map(|listener| Arc::clone(&listener.state)),
+    };
+    let settings =
+        Settings { sources, state, socket: socket.clone(), run_arguments, machine: machine_id(), web };
     let mut supervisor =
         Supervisor::new(settings, Arc::clone(&log), store, records, (sender.clone(), receiver));
     let report = supervisor.apply(loaded, ReloadMode::default());
@@ -109,9 +126,9 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
         let what = if report.rejected.is_empty() { "no pipeline files found" } else { "no valid pipeline" };
         return Err(refuse(CONFIG, format!("{what}; {SHOWS_ERRORS}")));
     }
-    control
-        .serve(sender, Arc::clone(&supervisor.requests))
-        .map_err(|error| cannot("the thread of the control socket", &error))?;
+    http::serve(control, listener, sender, (access, Arc::clone(&supervisor.requests)))
+        .map_err(|error| cannot("the thread for HTTP", &error))?;
+    supervisor.log_listener();
     log.service(Level::Info, &format!("the service has started: {}", supervisor.status_line()));
     supervisor.run();
     let _ = fs::remove_file(&socket);
@@ -170,7 +187,7 @@ pub(crate) fn host_program() -> Result<PathBuf, Refusal> {
         let program = program.display();
         Err(refuse(
             MISSING,
-            format!("{program} is missing; it belongs into the directory of scanbridge-service"),
+            format!("{program} is missing; it belongs in the directory of scanbridge-service"),
         ))
     }
 }

@@ -162,14 +162,14 @@ impl Store {
     }
 }
 
-/// Whether the text can be the name of a pipeline, and so of a file.
+/// Whether the text can be the name of a pipeline, and so of a file, or of a token.
 pub(crate) fn is_name(text: &str) -> bool {
     let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !text.is_empty() && text.len() <= 64 && !text.starts_with('.') && text.bytes().all(is_valid)
 }
 
 /// Replaces a file in one step, readable by its owner only: the texts of pipelines can contain passwords.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;

@@ -7,12 +7,13 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use scanbridge_observe::{PipelineView, ServiceFile, ServiceKeys};
+use scanbridge_observe::{ConsoleKeys, PipelineView, ServiceFile, ServiceKeys};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::accepted::Sources;
 use crate::fleet::Fleet;
+use crate::http::{Access, ListenerState, Requests};
 use crate::job::Job;
 use crate::listeners::Listeners;
 use crate::log_sink::Log;
@@ -20,7 +21,6 @@ use crate::message::Message;
 use crate::notify::Notify;
 use crate::process::{Live, Process};
 use crate::request::{ReloadMode, Reply};
-use crate::requests::Requests;
 use crate::schedule::Clock;
 use crate::store::{Record, Store};
 
@@ -61,6 +61,16 @@ pub(crate) struct Settings {
     /// Options for each run.
     pub(crate) run_arguments: Vec<std::ffi::OsString>,
     pub(crate) machine: String,
+    pub(crate) web: Web,
+}
+
+/// What the main loop knows of HTTP.
+#[derive(Debug)]
+pub(crate) struct Web {
+    pub(crate) access: Arc<Access>,
+    /// The keys of the service file at the start.
+    pub(crate) console: Option<ConsoleKeys>,
+    pub(crate) listener: Option<Arc<ListenerState>>,
 }
 
 /// The state of the service.

@@ -12,8 +12,7 @@ const MAX_REASON: usize = 60;
 
 /// The state of the service and its pipelines. Times are in the time zone of `now`.
 pub(crate) fn status_table(status: &Value, now: &Zoned) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(HEADER);
+    let mut table = plain_table(&HEADER);
     let mut notes = String::new();
     for pipeline in list(&status["pipelines"]) {
         table.add_row(row(pipeline, now));
@@ -23,14 +22,51 @@ pub(crate) fn status_table(status: &Value, now: &Zoned) -> String {
             notes.push_str(&format!("{}: the file has errors: {words}\n", text(&pipeline["name"])));
         }
     }
+    let service = &status["service"];
+    let mut shown = lines_of(table);
+    shown.push_str(&notes);
+    shown.push_str(&format!("state: {}\nlog: {}\n", text(&service["state_dir"]), text(&service["log"])));
+    let listener = &service["listener"];
+    if listener.is_object() {
+        shown.push_str(&format!("listener: {}\n", text(&listener["url"])));
+    }
+    let certificate = &listener["certificate"];
+    if certificate.is_object() {
+        let (sha256, expires) = (text(&certificate["sha256"]), time(&certificate["expires"], now));
+        shown.push_str(&format!("certificate: SHA-256 {sha256}, expires {expires}\n"));
+    }
+    shown
+}
+
+/// The tokens of the service. Times are in the time zone of `now`.
+pub(crate) fn token_table(tokens: &Value, now: &Zoned) -> String {
+    let mut table = plain_table(&["TOKEN", "ROLE", "CREATED", "EXPIRES", "LAST USED"]);
+    for token in list(tokens) {
+        let expires =
+            if token["expires"].is_null() { "never".to_owned() } else { time(&token["expires"], now) };
+        let last_used = dash(text(&token["last_used_day"]));
+        table.add_row([
+            text(&token["name"]),
+            text(&token["role"]),
+            time(&token["created"], now),
+            expires,
+            last_used,
+        ]);
+    }
+    lines_of(table)
+}
+
+fn plain_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table
+}
+
+fn lines_of(mut table: Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    let service = &status["service"];
-    let mut shown: String = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
-    shown.push_str(&notes);
-    shown.push_str(&format!("state: {}\nlog: {}\n", text(&service["state_dir"]), text(&service["log"])));
-    shown
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 fn row(pipeline: &Value, now: &Zoned) -> [String; 6] {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, io};
 
-use scanbridge_observe::{BundleResult, LogKeys, LogTarget};
+use scanbridge_observe::{BundleResult, ConsoleKeys, LogKeys, LogTarget};
 use scanbridge_plugin_api::show_size;
 use serde::Deserialize;
 use serde_json::Value;
@@ -136,7 +136,10 @@ pub(super) fn bundle(files: &[PathBuf], registry: &Registry) -> u8 {
 /// Prints the effective settings of a service file.
 pub(super) fn show_file(file: &Path, format: Format) -> u8 {
     let settings = match config::read_service_file(file) {
-        Ok(settings) => settings,
+        Ok((settings, warnings)) => {
+            print_text(&config::render_all(&warnings.list, error_style()));
+            settings
+        }
         Err(problems) => {
             print_text(&problems.render_with_outcome(error_style(), ""));
             return Problems::EXIT_CODE;
@@ -151,7 +154,8 @@ pub(super) fn show_file(file: &Path, format: Format) -> u8 {
             let groups: String = groups.collect();
             let pipelines = settings.pipelines.join(", ");
             let (max_running, log) = (settings.max_running, log_settings(&settings.log));
-            format!("pipelines: {pipelines}\nmax_running: {max_running}\n{groups}{log}")
+            let console = settings.console.as_ref().map(console_settings).unwrap_or_default();
+            format!("pipelines: {pipelines}\nmax_running: {max_running}\n{groups}{log}{console}")
         }
     };
     print_output(&text, 0)
@@ -169,4 +173,24 @@ fn log_settings(log: &LogKeys) -> String {
             )
         }
     }
+}
+
+fn console_settings(console: &ConsoleKeys) -> String {
+    let tls = console.tls.clone().unwrap_or_default();
+    let texts = [
+        ("listen", Some(&console.listen)),
+        ("public_url", console.public_url.as_ref()),
+        ("tls.certificate", tls.certificate.as_ref()),
+        ("tls.key", tls.key.as_ref()),
+        ("tls.client_ca", tls.client_ca.as_ref()),
+    ];
+    let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text?.clone())));
+    let flags =
+        [("tls.client_required", tls.client_required), ("anonymous_metrics", console.anonymous_metrics)];
+    let flags = flags.into_iter().map(|(key, flag)| (key, if flag { "yes" } else { "no" }.to_owned()));
+    let roles = console
+        .client_roles
+        .iter()
+        .map(|client| ("client_roles", format!("{} {}", client.san, client.role.word())));
+    texts.chain(flags).chain(roles).map(|(key, value)| format!("console.{key}: {value}\n")).collect()
 }

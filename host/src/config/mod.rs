@@ -38,6 +38,7 @@ mod same_path;
 mod scalar_traps;
 mod schedule;
 mod schema;
+mod service_console;
 mod service_file;
 mod service_log;
 mod settings;

@@ -32,6 +32,15 @@ impl Checker<'_> {
 
     /// Warns once about a file that contains a secret and is open to other users.
     pub(super) fn open_secret(&mut self, path: &Path, at: &Span) {
+        self.open_file(path, at, ", or use ${env:NAME} or ${credential:NAME}");
+    }
+
+    /// Warns once about a file with a private key that is open to other users. `at` is the path in the settings.
+    pub(super) fn open_private_key(&mut self, path: &Path, at: &Span) {
+        self.open_file(path, at, "");
+    }
+
+    fn open_file(&mut self, path: &Path, at: &Span, alternative: &str) {
         let Some(mode) = mode(path).filter(|mode| mode & OTHERS != 0) else { return };
         if self.open_files.iter().any(|known| known == path) {
             return;
@@ -42,7 +51,7 @@ impl Checker<'_> {
         let message = format!("{path} contains a secret and {what} other users (mode {mode:04o})");
         self.collector
             .warning("open-permissions", at, message)
-            .help(format!("run `chmod g-w,o-rwx {path}`, or use ${{env:NAME}} or ${{credential:NAME}}"));
+            .help(format!("run `chmod g-w,o-rwx {path}`{alternative}"));
     }
 }
 

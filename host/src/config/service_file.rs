@@ -14,13 +14,13 @@ use super::reference::Environment;
 use super::source::Source;
 use super::tree::{self, Content, Node};
 
-const KEYS: [&str; 5] = ["service", "pipelines", "max_running", "groups", "log"];
+const KEYS: [&str; 6] = ["service", "pipelines", "max_running", "groups", "log", "console"];
 
-/// Reads and checks a service file. Paths in it are relative to its directory.
+/// Reads and checks a service file, and returns it with its warnings. Paths in it are relative to its directory.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
-pub fn read_service_file(path: &Path) -> Result<ServiceFile, Problems> {
+pub fn read_service_file(path: &Path) -> Result<(ServiceFile, Problems), Problems> {
     let mut checker = Checker::new(&NoPlugins, Environment::of_process());
     let mut file = ServiceFile::default();
     match Source::open(path) {
@@ -32,7 +32,9 @@ pub fn read_service_file(path: &Path) -> Result<ServiceFile, Problems> {
             Err(error) => checker.collector.syntax_error(error, |key| may_be_secret(&NoPlugins, key)),
         },
     }
-    if checker.collector.has_errors() { Err(checker.collector.finish()) } else { Ok(file) }
+    let has_errors = checker.collector.has_errors();
+    let problems = checker.collector.finish();
+    if has_errors { Err(problems) } else { Ok((file, problems)) }
 }
 
 struct NoPlugins;
@@ -86,6 +88,7 @@ impl Checker<'_> {
         if let Some(node) = fields.get("log") {
             file.log = self.service_log(node, folder);
         }
+        file.console = fields.get("console").map(|node| self.console(node, folder));
         file
     }
 

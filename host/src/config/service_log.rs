@@ -37,7 +37,8 @@ impl Checker<'_> {
             [("rotate_bytes", SIZES, &mut log.rotate_bytes), ("keep", NUMBERS, &mut log.keep)]
         {
             if let Some(node) = fields.get(key) {
-                *number = self.number_of(node, key, &kind).unwrap_or(*number);
+                let value = self.value_of(node, key, &kind);
+                *number = value.and_then(|value| value.as_u64()).unwrap_or(*number);
             }
         }
         if let Some(node) = fields.get("level") {
@@ -58,7 +59,7 @@ impl Checker<'_> {
         log
     }
 
-    fn word(&mut self, node: &Node, key: &str, words: &[&'static str]) -> Option<String> {
+    pub(super) fn word(&mut self, node: &Node, key: &str, words: &[&'static str]) -> Option<String> {
         let text = self.text(node, key)?.text;
         if words.contains(&text.as_str()) {
             return Some(text);
@@ -70,10 +71,16 @@ impl Checker<'_> {
         None
     }
 
-    fn number_of(&mut self, node: &Node, key: &str, kind: &OptionKind) -> Option<u64> {
+    /// The value of a key of this type. What is wrong has been reported if there is none.
+    pub(super) fn value_of(
+        &mut self,
+        node: &Node,
+        key: &str,
+        kind: &OptionKind,
+    ) -> Option<serde_json::Value> {
         let text = self.text(node, key)?.text;
         match kind.parse(&text) {
-            Ok(value) => value.as_u64(),
+            Ok(value) => Some(value),
             Err(message) => {
                 self.collector.error("bad-value", &node.span, format!("`{key}` {message}"));
                 None

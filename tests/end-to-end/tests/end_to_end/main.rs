@@ -41,6 +41,7 @@ mod run_files;
 mod sandbox;
 mod service;
 mod service_dead_letters;
+mod service_listener;
 mod service_log;
 mod service_messages;
 mod service_metrics;

@@ -1,0 +1,415 @@
+//! The TCP listener of the service: who may do what, what a hostile client gets, and the certificates.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, Stream};
+use scanbridge_doubles::certificates::{Authority, Issued, Request};
+use serde_json::Value;
+
+use crate::sandbox::{Outcome, Sandbox};
+use crate::service::{
+    Service, control, log, sandbox_with_report, serve, simple, wait_for_state, write_pipeline,
+};
+
+/// A service with this mapping `console` besides `listen`, on a free port.
+fn start(sandbox: &Sandbox, console: &str) -> (Service, SocketAddr) {
+    let listen = if console.contains("listen") { "" } else { "listen: '127.0.0.1:0', " };
+    sandbox.write("service.yaml", format!("service: 1\nconsole: {{ {listen}{console} }}\n"));
+    write_pipeline(sandbox, "nightly", &simple("nightly", ""));
+    let service = Service::start_with(sandbox, |command| {
+        command.args(["--config", "service.yaml"]);
+    });
+    let url = status(sandbox)["listener"]["url"].as_str().unwrap().to_owned();
+    let address = url.split("://").nth(1).unwrap().replace("0.0.0.0", "127.0.0.1");
+    (service, address.parse().unwrap())
+}
+
+fn status(sandbox: &Sandbox) -> Value {
+    let status = control(sandbox, &["status", "--format", "json"]);
+    let status: Value = serde_json::from_str(&status.stdout).unwrap_or_else(|_| panic!("{}", status.stderr));
+    status["service"].clone()
+}
+
+fn token(sandbox: &Sandbox, name: &str, role: &str) -> String {
+    let made = control(sandbox, &["token", "add", name, "--role", role]).expect_code(0);
+    made.stdout.trim_end().to_owned()
+}
+
+/// Everything that the service sends until it closes the connection.
+fn exchange(address: SocketAddr, text: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    // A service that refuses what it reads may close before everything is sent.
+    let _ = stream.write_all(text);
+    read_all(&mut stream)
+}
+
+fn read_all(stream: &mut impl Read) -> String {
+    let mut response = Vec::new();
+    match stream.read_to_end(&mut response) {
+        Err(error) if !matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => {
+            panic!("{error}")
+        }
+        _ => String::from_utf8_lossy(&response).into_owned(),
+    }
+}
+
+fn request(line: &str, token: &str, headers: &str) -> String {
+    let authorization =
+        if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+    let host = if headers.contains("Host:") { "" } else { "Host: localhost:9001\r\n" };
+    format!("{line} HTTP/1.1\r\n{host}Connection: close\r\n{authorization}{headers}\r\n")
+}
+
+/// Status of the response.
+fn answer(address: SocketAddr, line: &str, token: &str, headers: &str) -> u16 {
+    code(&exchange(address, request(line, token, headers).as_bytes()))
+}
+
+#[track_caller]
+fn code(response: &str) -> u16 {
+    response.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("{response:?}"))
+}
+
+/// Every route with every role. Statuses: without a token, with `read`, with `operate`.
+#[test]
+fn each_route_is_open_to_the_roles_that_it_is_for() {
+    let sandbox = sandbox_with_report();
+    let (service, address) = start(&sandbox, "");
+    let (read, operate) = (token(&sandbox, "watcher", "read"), token(&sandbox, "ops", "operate"));
+    let json = |body: &str| {
+        format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let purge = json("{\"command\":\"purge\",\"output\":\"sheet\"}");
+    let new = json("{\"name\":\"more\",\"role\":\"operate\"}");
+    let none = "";
+    for (line, rest, expected) in [
+        ("GET /health/live", none, [200, 200, 200]),
+        ("GET /health/ready", none, [200, 200, 200]),
+        ("GET /metrics", none, [401, 200, 200]),
+        ("GET /api/v1/service", none, [401, 200, 200]),
+        ("GET /api/v1/pipelines", none, [401, 200, 200]),
+        ("GET /api/v1/pipelines/nightly", none, [401, 200, 200]),
+        ("GET /api/v1/pipelines/absent", none, [401, 404, 404]),
+        ("GET /api/v1/pipelines/..%2f..%2fetc", none, [401, 404, 404]),
+        ("GET /api/v1/log", none, [401, 200, 200]),
+        ("POST /api/v1/pipelines/nightly/pause", none, [401, 403, 202]),
+        ("POST /api/v1/pipelines/nightly/resume", none, [401, 403, 202]),
+        ("POST /api/v1/pipelines/nightly/stop", none, [401, 403, 409]),
+        ("POST /api/v1/pipelines/nightly/dead-letters", purge.as_str(), [401, 403, 200]),
+        ("POST /api/v1/pipelines/nightly/run", none, [401, 403, 202]),
+        ("POST /api/v1/pipelines/absent/run", none, [401, 403, 404]),
+        ("POST /api/v1/pipelines/nightly/tap?seconds=1", none, [401, 403, 503]),
+        ("POST /api/v1/reload", none, [401, 403, 200]),
+        ("POST /api/v1/statistics", none, [401, 403, 200]),
+        // Only over the control socket.
+        ("GET /api/v1/tokens", none, [401, 403, 403]),
+        ("POST /api/v1/tokens", new.as_str(), [401, 403, 403]),
+        ("DELETE /api/v1/tokens/watcher", none, [401, 403, 403]),
+        ("GET /api/v1/absent", none, [404, 404, 404]),
+        ("PUT /api/v1/reload", none, [405, 405, 405]),
+    ] {
+        let codes = ["", &read, &operate].map(|token| {
+            let code = answer(address, line, token, rest.strip_suffix("\r\n").unwrap_or(rest));
+            if line.ends_with("/run") && code == 202 {
+                wait_for_state(&sandbox, "nightly", "manual");
+            }
+            code
+        });
+        assert_eq!(codes, expected, "{line}");
+    }
+    let audit = log(&sandbox);
+    for line in [
+        "ops from 127.0.0.1: POST /api/v1/pipelines/nightly/pause: done (202)",
+        "watcher from 127.0.0.1: POST /api/v1/pipelines/nightly/pause: refused (403)",
+        "nobody from 127.0.0.1: POST /api/v1/pipelines/nightly/pause: refused (401)",
+        "ops from 127.0.0.1: POST /api/v1/tokens: refused (403)",
+    ] {
+        assert!(audit.contains(line), "{line}: {audit}");
+    }
+    for secret in [&read, &operate] {
+        assert!(!audit.contains(secret.as_str()));
+    }
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn token_is_listed_revoked_and_expires() {
+    let sandbox = sandbox_with_report();
+    let (service, address) = start(&sandbox, "");
+    let watcher = token(&sandbox, "watcher", "read");
+    assert_eq!(answer(address, "GET /metrics", &watcher, ""), 200);
+    let again = control(&sandbox, &["token", "add", "watcher", "--role", "read"]).expect_code(75);
+    assert!(again.stderr.contains("a token with the name `watcher` exists"), "{}", again.stderr);
+    control(&sandbox, &["token", "add", "a b", "--role", "read"]).expect_code(64);
+    control(&sandbox, &["token", "add", "a", "--role", "admin"]).expect_code(64);
+    control(&sandbox, &["token", "add", "a", "--role", "read", "--expires", "soon"]).expect_code(64);
+    let short =
+        control(&sandbox, &["token", "add", "short", "--role", "read", "--expires", "1s"]).expect_code(0);
+    let listed = control(&sandbox, &["token", "list"]).expect_code(0).stdout;
+    let lines: Vec<&str> = listed.lines().collect();
+    assert!(lines[0].starts_with("TOKEN    ROLE"), "{listed}");
+    assert!(lines[1].starts_with("watcher  read") && lines[1].contains("never"), "{listed}");
+    assert!(!listed.contains(&watcher), "{listed}");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(answer(address, "GET /metrics", short.stdout.trim_end(), ""), 401);
+    assert!(log(&sandbox).contains("login from 127.0.0.1 refused: the token `short` has expired"));
+    // A restart keeps tokens; their file has no secret.
+    assert_eq!(service.stop(), Some(0));
+    let stored = fs::read_to_string(sandbox.path("state/service/tokens.json")).unwrap();
+    assert!(!stored.contains(&watcher[4..]), "{stored}");
+    let (service, address) = start(&sandbox, "");
+    assert_eq!(answer(address, "GET /metrics", &watcher, ""), 200);
+    control(&sandbox, &["token", "revoke", "watcher"]).expect_code(0);
+    assert_eq!(answer(address, "GET /metrics", &watcher, ""), 401);
+    control(&sandbox, &["token", "revoke", "watcher"]).expect_code(64);
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn hostile_requests_are_refused_and_cost_others_nothing() {
+    let sandbox = sandbox_with_report();
+    let (service, address) = start(&sandbox, "public_url: 'https://bridge.example.com:9443'");
+    let operate = token(&sandbox, "ops", "operate");
+    let get = "GET /api/v1/pipelines";
+    // A web page of another site, whose name leads to this address (DNS rebinding).
+    for (host, expected) in [
+        ("evil.example:9001", 421),
+        ("localhost.evil.example", 421),
+        ("bridge.example.com", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:9001", 200),
+    ] {
+        assert_eq!(answer(address, get, &operate, &format!("Host: {host}\r\n")), expected, "{host}");
+    }
+    for (text, expected) in [
+        (format!("{get} HTTP/1.1\r\nConnection: close\r\n\r\n"), 421),
+        (request(get, &operate, &format!("X: {}\r\n", "x".repeat(20 << 10))), 431),
+        (request(get, &operate, "Content-Length: x\r\n"), 400),
+        (request(get, "", "Authorization: Basic b3BzOm9wcw==\r\n"), 401),
+        (request("GET /../../etc/passwd", &operate, ""), 404),
+        ("\u{16}\u{3}\u{1}".to_owned(), 400),
+        (
+            request(
+                "POST /api/v1/pipelines/nightly/dead-letters",
+                &operate,
+                &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", 70 << 10),
+            ) + &"x".repeat(70 << 10),
+            413,
+        ),
+        (
+            request(
+                "POST /api/v1/pipelines/nightly/dead-letters",
+                &operate,
+                "Content-Type: application/json\r\nContent-Length: 3\r\n",
+            ) + "[[[",
+            400,
+        ),
+    ] {
+        let response = exchange(address, text.as_bytes());
+        assert_eq!(code(&response), expected, "{text:.200}: {response}");
+    }
+    // A path with markup and control characters reaches neither the log nor the response as it is.
+    let path = "POST /api/v1/%1b%5b31m<script>/run";
+    assert!(matches!(answer(address, path, &operate, ""), 400 | 404));
+    assert!(!log(&sandbox).contains('\u{1b}'));
+
+    // Clients that send nothing or half a request.
+    let idle: Vec<TcpStream> = (0..64)
+        .map(|number| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            if number % 2 == 0 {
+                stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: loc").unwrap();
+            }
+            stream
+        })
+        .collect();
+    // They occupy all places, for 10 s; the control socket has its own.
+    let begun = Instant::now();
+    let mut refused = TcpStream::connect(address).unwrap();
+    assert_eq!(code(&read_all(&mut refused)), 503);
+    control(&sandbox, &["status"]).expect_code(0);
+    let mut slow = &idle[0];
+    slow.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let end = read_all(&mut slow);
+    assert!(end.is_empty() || code(&end) == 408, "{end}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    drop(idle);
+    let started = Instant::now();
+    while answer(address, get, &operate, "") != 200 {
+        assert!(started.elapsed() < Duration::from_secs(30));
+    }
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn too_many_wrong_tokens_are_refused_at_once_and_right_ones_still_accepted() {
+    let sandbox = sandbox_with_report();
+    let (service, address) = start(&sandbox, "");
+    let watcher = token(&sandbox, "watcher", "read");
+    let codes: Vec<u16> = (0..8).map(|_| answer(address, "GET /metrics", "sbt_wrong", "")).collect();
+    assert_eq!(codes, [401, 401, 401, 401, 401, 429, 429, 429]);
+    assert_eq!(answer(address, "GET /metrics", &watcher, ""), 200);
+    let log = log(&sandbox);
+    assert_eq!(log.matches("login from 127.0.0.1 refused: the token is unknown").count(), 5, "{log}");
+    assert!(!log.contains("sbt_wrong"), "{log}");
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn every_response_has_the_headers_that_browsers_need() {
+    let sandbox = sandbox_with_report();
+    let (service, address) = start(&sandbox, "anonymous_metrics: yes");
+    for (line, expected) in [("GET /metrics", 200), ("GET /api/v1/pipelines", 401), ("GET /absent", 404)] {
+        let response = exchange(address, request(line, "", "").as_bytes()).to_lowercase();
+        assert_eq!(code(&response), expected);
+        for header in [
+            "content-security-policy: default-src 'none'",
+            "x-content-type-options: nosniff",
+            "referrer-policy: same-origin",
+            "cross-origin-opener-policy: same-origin",
+            "cross-origin-resource-policy: same-origin",
+            "cache-control: no-store",
+        ] {
+            assert!(response.contains(header), "{line}: {header}: {response}");
+        }
+    }
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// Sends a request over TLS. The error of a refused connection is the result, too.
+fn over_tls(address: SocketAddr, config: ClientConfig, name: &str, text: &str) -> Result<String, String> {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut socket = TcpStream::connect(address).unwrap();
+    let mut stream = Stream::new(&mut session, &mut socket);
+    stream.write_all(text.as_bytes()).map_err(|error| error.to_string())?;
+    let mut response = Vec::new();
+    match stream.read_to_end(&mut response) {
+        Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(error.to_string()),
+        _ => Ok(String::from_utf8_lossy(&response).into_owned()),
+    }
+}
+
+fn trusting(
+    certificates: impl IntoIterator<Item = CertificateDer<'static>>,
+    client: Option<&Issued>,
+) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = builder.with_root_certificates(roots);
+    match client {
+        Some(client) => builder.with_client_auth_cert(vec![client.der()], client.key_der()).unwrap(),
+        None => builder.with_no_client_auth(),
+    }
+}
+
+#[test]
+fn address_that_is_not_loopback_has_tls_with_a_certificate_of_the_service() {
+    let sandbox = sandbox_with_report();
+    let (service, address) = start(&sandbox, "listen: '0.0.0.0:0'");
+    let watcher = token(&sandbox, "watcher", "read");
+    // Plain HTTP gets no HTTP response.
+    let plain = exchange(address, request("GET /health/live", "", "").as_bytes());
+    assert!(!plain.contains("HTTP/"), "{plain}");
+    let file = sandbox.path("state/service/tls/certificate.pem");
+    let own = || trusting([CertificateDer::from_pem_file(&file).unwrap()], None);
+    for name in ["localhost", "127.0.0.1"] {
+        let response = over_tls(address, own(), name, &request("GET /metrics", &watcher, "")).unwrap();
+        assert_eq!(code(&response), 200);
+    }
+    let other = Authority::new("Other");
+    let refused = over_tls(address, trusting([other.der()], None), "localhost", "x").unwrap_err();
+    assert!(refused.contains("certificate"), "{refused}");
+    let shown = control(&sandbox, &["status"]).stdout;
+    let fingerprint = status(&sandbox)["listener"]["certificate"]["sha256"].as_str().unwrap().to_owned();
+    assert!(shown.contains(&format!("certificate: SHA-256 {fingerprint}, expires 20")), "{shown}");
+    assert!(log(&sandbox).contains(&fingerprint));
+    assert_eq!(service.stop(), Some(0));
+    // The same certificate after a restart: clients that trust it go on.
+    let (service, _) = start(&sandbox, "listen: '0.0.0.0:0'");
+    assert_eq!(status(&sandbox)["listener"]["certificate"]["sha256"], fingerprint.as_str());
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn client_certificate_has_the_role_of_its_name_and_replaced_files_are_used_after_a_reload() {
+    let sandbox = sandbox_with_report();
+    let authority = Authority::new("Operators");
+    let files = |stem: &str, issued: &Issued| issued.write_pem(&sandbox.path("."), stem);
+    files("server", &authority.issue(&Request::server(&["localhost"])));
+    let _ = authority.write_pem(&sandbox.path("."), "ca.pem");
+    let tls = "{ certificate: server.pem, key: server.key, client_ca: ca.pem, client_required: yes }";
+    let (certificate, key) = files("server", &authority.issue(&Request::server(&["localhost"])));
+    let name = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let tls = tls.replace("server.pem", &name(&certificate)).replace("server.key", &name(&key));
+    let roles = "[{ san: ops@example.com, role: operate }, { san: audit@example.com, role: read }]";
+    let (service, address) = start(&sandbox, &format!("tls: {tls}, client_roles: {roles}"));
+    let client = |address: &str| authority.issue(&Request::client("someone").email(address));
+    let send = |client: Option<&Issued>, line: &str| {
+        over_tls(address, trusting([authority.der()], client), "localhost", &request(line, "", ""))
+    };
+    for (email, expected) in [
+        ("ops@example.com", [200, 202]),
+        ("audit@example.com", [200, 403]),
+        ("other@example.com", [401, 401]),
+    ] {
+        let client = client(email);
+        let codes = ["GET /api/v1/pipelines", "POST /api/v1/pipelines/nightly/run"]
+            .map(|line| code(&send(Some(&client), line).unwrap()));
+        assert_eq!(codes, expected, "{email}");
+    }
+    assert!(
+        log(&sandbox).contains("ops@example.com from 127.0.0.1: POST /api/v1/pipelines/nightly/run: done")
+    );
+    let stranger = Authority::new("Others").issue(&Request::client("x").email("ops@example.com"));
+    for client in [None, Some(&stranger)] {
+        send(client, "GET /health/live").unwrap_err();
+    }
+
+    let before = status(&sandbox)["listener"]["certificate"]["sha256"].clone();
+    files("server", &authority.issue(&Request::server(&["localhost"])));
+    control(&sandbox, &["reload"]).expect_code(0);
+    let after = status(&sandbox)["listener"]["certificate"]["sha256"].clone();
+    assert_ne!(before, after);
+    // Files that cannot be used: the earlier certificate stays in use.
+    fs::write(&certificate, "no certificate").unwrap();
+    control(&sandbox, &["reload"]).expect_code(0);
+    assert_eq!(status(&sandbox)["listener"]["certificate"]["sha256"], after);
+    assert!(
+        log(&sandbox).contains("has no certificate; the earlier certificate stays in use"),
+        "{}",
+        log(&sandbox)
+    );
+    assert_eq!(code(&send(Some(&client("ops@example.com")), "GET /health/live").unwrap()), 200);
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn changed_address_needs_a_restart_and_an_occupied_one_ends_the_start_with_73() {
+    let sandbox = sandbox_with_report();
+    let (service, address) = start(&sandbox, "");
+    sandbox.write("service.yaml", "service: 1\nconsole: { listen: '127.0.0.1:1' }\n");
+    let reload = control(&sandbox, &["reload"]).expect_code(75);
+    let expected = "not applied: console.listen (restart the service)";
+    assert!(reload.stdout.contains(expected), "{}", reload.stdout);
+    let other = Sandbox::new();
+    fs::create_dir(other.path("pipelines")).unwrap();
+    fs::copy(sandbox.path("pipelines/nightly.yaml"), other.path("pipelines/nightly.yaml")).unwrap();
+    let listen = address.to_string();
+    let occupied = Outcome::of(serve(&other, &["--listen", &listen]).output().unwrap()).expect_code(73);
+    let expected = format!("cannot listen on {listen}: Address already in use");
+    assert!(occupied.stderr.contains(&expected), "{}", occupied.stderr);
+    assert_eq!(service.stop(), Some(0));
+}
