@@ -42,6 +42,7 @@ impl ReloadReport {
             ("removed", self.removed.len()),
             ("rejected", self.rejected.len()),
             ("unchanged", self.unchanged.len()),
+            ("waiting for a restart", self.needs_restart.len()),
         ];
         let counts = counts.iter().filter(|(_, count)| *count > 0);
         let counts: Vec<String> = counts.map(|(word, count)| format!("{count} {word}")).collect();

@@ -192,7 +192,7 @@ pub(crate) fn host_program() -> Result<PathBuf, Refusal> {
         let program = program.display();
         Err(refuse(
             MISSING,
-            format!("{program} is missing; it belongs into the directory of scanbridge-service"),
+            format!("{program} is missing; it belongs in the directory of scanbridge-service"),
         ))
     }
 }
