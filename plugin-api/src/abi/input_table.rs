@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::frames::{self, Answer, StoredFrame};
 use super::host_table::{HostHandle, HostTable2};
 use super::memory::{Bytes, BytesRef};
+use super::reports_table::ReportsTable1;
 use super::shim::{Instance, guard};
 use super::status::{self, Detail, Status, from_json, to_json};
 use crate::batch::{BatchSender, RawBatch2, Schema};
@@ -228,8 +229,8 @@ impl TryFrom<StepFrame> for Step {
 }
 
 /// An input, and what its batches have in common.
-struct PluginState<T> {
-    plugin: T,
+pub(super) struct PluginState<T> {
+    pub(super) plugin: T,
     sender: BatchSender,
     /// The size of a batch, as the host has set it.
     batch_bytes: u64,
@@ -315,7 +316,8 @@ extern "C" fn close<T: Input>(handle: *mut ()) -> Status {
 #[derive(Debug)]
 pub struct InputHandle {
     table: InputTable2,
-    handle: *mut (),
+    pub(super) reports: Option<ReportsTable1>,
+    pub(super) handle: *mut (),
     schema: Schema,
     capabilities: Option<InputCapabilities>,
     effect: Option<PluginError>,
@@ -340,7 +342,8 @@ impl InputHandle {
         let resume = resume.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let status = (table.open)(to_json(frame)[..].into(), resume, host, &mut answer, &mut handle);
         Result::from(status)?;
-        let mut opened = Self { table, handle, schema: Schema::empty(), capabilities: None, effect: None };
+        let mut opened =
+            Self { table, reports: None, handle, schema: Schema::empty(), capabilities: None, effect: None };
         let answer: Answer<InputCapabilities> = from_json(&answer)?;
         opened.capabilities = answer.capabilities;
         opened.effect = answer.effect.map(|effect| effect.error(ErrorKind::Config));
