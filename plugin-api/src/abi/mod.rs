@@ -11,6 +11,7 @@ mod export;
 mod frames;
 mod host_table;
 mod identity;
+mod input_state;
 mod input_table;
 pub(crate) mod log;
 mod mask;

@@ -3,13 +3,12 @@
 use abi_stable::StableAbi;
 use serde::{Deserialize, Serialize};
 
-use super::input_table::{InputHandle, PluginState};
+use super::input_state::PluginState;
 use super::memory::{Bytes, BytesRef};
 use super::shim::Instance;
 use super::status::{Status, from_json, to_json};
-use crate::error::{PluginError, Result};
 use crate::input::Input;
-use crate::reports::{ReportChoice, ReportMarks, ReportPage, ReportQuery};
+use crate::reports::{ReportChoice, ReportMarks, ReportQuery};
 
 /// The ID under which an input offers its [`ReportsTable1`].
 pub const REPORTS_1: &str = "reports/1";
@@ -76,46 +75,5 @@ extern "C" fn mark<T: Input>(handle: *mut (), marks: BytesRef<'_>, marked: &mut 
             *marked = to_json(&Marked { changed });
             Ok(())
         })
-    }
-}
-
-impl InputHandle {
-    /// Sets the functions for stored reports, if the plugin has them.
-    #[must_use]
-    pub fn with_reports(mut self, reports: Option<ReportsTable1>) -> Self {
-        self.reports = reports;
-        self
-    }
-
-    /// See [`Input::list_reports`].
-    ///
-    /// # Errors
-    /// The error of the plugin; [`PluginError::no_reports`] without the table.
-    pub fn list_reports(&mut self, query: &ReportQuery) -> Result<ReportPage> {
-        let (table, mut page) = (self.reports()?, Bytes::default());
-        Result::from((table.list)(self.handle, to_json(query)[..].into(), &mut page))?;
-        from_json(&page)
-    }
-
-    /// See [`Input::choose_reports`].
-    ///
-    /// # Errors
-    /// As for [`InputHandle::list_reports`].
-    pub fn choose_reports(&mut self, choice: &ReportChoice) -> Result<()> {
-        Result::from((self.reports()?.choose)(self.handle, to_json(choice)[..].into()))
-    }
-
-    /// See [`Input::mark_reports`].
-    ///
-    /// # Errors
-    /// As for [`InputHandle::list_reports`].
-    pub fn mark_reports(&mut self, marks: &ReportMarks) -> Result<u64> {
-        let (table, mut marked) = (self.reports()?, Bytes::default());
-        Result::from((table.mark)(self.handle, to_json(marks)[..].into(), &mut marked))?;
-        Ok(from_json::<Marked>(&marked)?.changed)
-    }
-
-    fn reports(&self) -> Result<ReportsTable1> {
-        self.reports.ok_or_else(PluginError::no_reports)
     }
 }
