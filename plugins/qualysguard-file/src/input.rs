@@ -204,7 +204,7 @@ impl QualysGuardFile {
     fn next_chosen(&mut self, mut chosen: Chosen) -> Result<(Chosen, Step)> {
         let settings = self.settings.clone();
         let path = match chosen.next(&settings, self.delivered()?)? {
-            Next::Step(step) => return Ok((chosen, step)),
+            Next::Step(step) => return Ok((chosen, *step)),
             Next::File(path) => path,
         };
         let name = path.display().to_string();

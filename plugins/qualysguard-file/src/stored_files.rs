@@ -84,7 +84,7 @@ pub(crate) enum Next {
     /// This file is read.
     File(PathBuf),
     /// This step is returned.
-    Step(Step),
+    Step(Box<Step>),
 }
 
 impl Chosen {
@@ -96,10 +96,12 @@ impl Chosen {
     /// The next file, a refusal, or the end.
     pub(crate) fn next(&mut self, settings: &Settings, delivered: &Delivered) -> Result<Next> {
         if std::mem::take(&mut self.is_unmarked) {
-            return Ok(Next::Step(Step::mark(ParsedPosition { report: None, chosen: self.done }.write())));
+            return Ok(Next::Step(
+                Step::mark(ParsedPosition { report: None, chosen: self.done }.write()).into(),
+            ));
         }
         let Some(id) = self.choice.ids.get(self.done).cloned() else {
-            return Ok(Next::Step(Step::finished()));
+            return Ok(Next::Step(Step::finished().into()));
         };
         if self.files.is_none() {
             self.files = Some(files(settings)?);
@@ -107,13 +109,13 @@ impl Chosen {
         let file = self.files.iter().flatten().find(|(known, _)| *known == id);
         let Some((_, path)) = file.cloned() else {
             let error = no_input(format!("{id} is not one of the files of option `path`"));
-            return Ok(Next::Step(self.refuse(refusal(&id, error, false))));
+            return Ok(Next::Step(self.refuse(refusal(&id, error, false)).into()));
         };
         let key = FileKey::of(&path).filter(|_| !self.choice.again);
         if key.is_some_and(|key| delivered.contains(&key).unwrap_or(false)) {
             let error = no_input(format!("{id} was sent before"));
             let error = error.with_hint("choose it with `--again` to send it once more");
-            return Ok(Next::Step(self.refuse(refusal(&id, error, false))));
+            return Ok(Next::Step(self.refuse(refusal(&id, error, false)).into()));
         }
         Ok(Next::File(path))
     }
