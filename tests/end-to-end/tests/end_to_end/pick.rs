@@ -74,7 +74,7 @@ impl Terminal {
     fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
-        // A lone escape is told from a key by the pause after it.
+        // A lone escape is distinguished from a key by the pause after it.
         sleep(Duration::from_millis(100));
     }
 
@@ -133,7 +133,7 @@ fn two_reports_are_chosen_and_sent_and_no_longer_offered() {
             columns == 200,
             "the kind is left out in narrow terminals:\n{list}"
         );
-        assert!(!list.contains("00006"), "what is not ready is not offered:\n{list}");
+        assert!(!list.contains("00006"), "reports that are not ready are not offered:\n{list}");
         terminal.press(" ");
         terminal.press(DOWN);
         terminal.press(" ");

@@ -409,7 +409,7 @@ fn files_of_a_directory_are_chosen_and_skipped() {
         names.sort();
         names
     };
-    assert_eq!(names(), ["b.xml", "d.xml", "done", "ignored.xml"], "what was sent is moved");
+    assert_eq!(names(), ["b.xml", "d.xml", "done", "ignored.xml"], "sent files are moved");
     call(&["run", "pipeline.yaml", "--once"]).expect_code(0);
     assert_eq!(sent(), ["c", "a", "b"]);
     assert_eq!(names(), ["d.xml", "done", "ignored.xml"], "a skipped file is neither sent nor moved");
