@@ -6,6 +6,7 @@
 //! plugins (installed) ────────────┴─► pipeline: input ─► queue ─► output ─► summary
 //! ```
 
+mod choice;
 pub mod cli;
 mod commands;
 mod compare;
@@ -19,6 +20,7 @@ mod pipeline_test;
 pub mod plugins;
 mod read_only;
 pub mod replay;
+mod reports;
 pub mod session;
 pub mod state;
 mod supervised;

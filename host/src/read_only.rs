@@ -43,6 +43,25 @@ pub(crate) fn open(
     outputs: Outputs,
     stop: &Arc<Stop>,
 ) -> Result<ReadOnlyPipeline, Vec<Failure>> {
+    let (settings, folder) = settings(pipeline, state, Purpose::Preview)?;
+    let settings = Settings { until_idle: true, discards: outputs == Outputs::Discard, ..settings };
+    let opened = pipeline::open_all(pipeline, registry, settings, stop);
+    let opened =
+        opened.map_err(|errors| errors.into_iter().map(|error| error.failure).collect::<Vec<_>>())?;
+    let errors: Vec<Failure> = opened.open_errors().into_iter().map(|error| error.failure).collect();
+    let failures = if errors.is_empty() { opened.effects() } else { errors };
+    if failures.is_empty() { Ok(ReadOnlyPipeline { opened, folder }) } else { Err(failures) }
+}
+
+/// Settings with a copy of the pipeline's state, and the temporary directory of its instances.
+///
+/// # Errors
+/// When the state cannot be read, or the directory cannot be created.
+pub(crate) fn settings(
+    pipeline: &Pipeline,
+    state: &Path,
+    purpose: Purpose,
+) -> Result<(Settings, TempDir), Vec<Failure>> {
     let ledger = StateFolder::of(state, &pipeline.name).ledger();
     let ledger = ledger.exists().then(|| Ledger::read_copy(&ledger)).transpose();
     let ledger = ledger.map_err(|error| vec![Failure::of_state("state", &error)])?;
@@ -52,16 +71,9 @@ pub(crate) fn open(
     })?;
     let settings = Settings {
         ledger: ledger.map(Arc::new),
-        until_idle: true,
-        discards: outputs == Outputs::Discard,
-        ..Settings::without_run(StateFolder::of(folder.path(), &pipeline.name), Purpose::Preview)
+        ..Settings::without_run(StateFolder::of(folder.path(), &pipeline.name), purpose)
     };
-    let opened = pipeline::open_all(pipeline, registry, settings, stop);
-    let opened =
-        opened.map_err(|errors| errors.into_iter().map(|error| error.failure).collect::<Vec<_>>())?;
-    let errors: Vec<Failure> = opened.open_errors().into_iter().map(|error| error.failure).collect();
-    let failures = if errors.is_empty() { opened.effects() } else { errors };
-    if failures.is_empty() { Ok(ReadOnlyPipeline { opened, folder }) } else { Err(failures) }
+    Ok((settings, folder))
 }
 
 /// Reads everything that a run would read now, and counts what the outputs would get.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use scanbridge_observe::{Hello, OutputReference, PipelineView, PluginReference, RunEvent, Totals};
 use scanbridge_plugin_api::Purpose;
 
+use crate::choice::choice_of_run;
 use crate::compare::RunComparison;
 use crate::config::{IfRunning, InputInstance, Instance, OutputInstance, Pipeline};
 use crate::pipeline::{
@@ -15,7 +16,7 @@ use crate::pipeline::{
 };
 use crate::plugins::{CallRecorder, Registry};
 use crate::state::{
-    Change, ChangedOptions, Checkpoint, DayCounts, Fingerprint, Ledger, Lock, RunRecord, RunState,
+    Change, ChangedOptions, Checkpoint, Choice, DayCounts, Fingerprint, Ledger, Lock, RunRecord, RunState,
     StateError, StateFolder,
 };
 
@@ -32,7 +33,8 @@ pub struct RunOptions {
     pub trigger: Trigger,
 }
 
-/// Runs a checked pipeline once. `state` is the state directory of all pipelines.
+/// Runs a checked pipeline once. `state` is the state directory of all pipelines. Continues the choice of an interrupted
+/// run.
 ///
 /// # Errors
 /// When nothing was started: the pipeline is in use, its state cannot be used, or an instance could not be
@@ -45,6 +47,21 @@ pub fn run(
     stop: &Arc<Stop>,
     watchers: &Watchers,
 ) -> Result<Summary, Vec<Failure>> {
+    run_choice(pipeline, registry, state, (options, None), stop, watchers)
+}
+
+/// Like [`run`], but delivers only the chosen reports.
+///
+/// # Errors
+/// As for [`run`], and when a run is interrupted that must be finished first.
+pub(crate) fn run_choice(
+    pipeline: &Pipeline,
+    registry: &Registry,
+    state: &Path,
+    (options, choice): (RunOptions, Option<Choice>),
+    stop: &Arc<Stop>,
+    watchers: &Watchers,
+) -> Result<Summary, Vec<Failure>> {
     let folder = StateFolder::of(state, &pipeline.name);
     let waits = options.wait || pipeline.run.if_running == IfRunning::Wait;
     let _lock = lock(&folder, &pipeline.name, waits, stop)?;
@@ -52,12 +69,21 @@ pub fn run(
     let ledger = Ledger::open(&folder.ledger(), &pipeline.file).map_err(to_failures)?;
     let ledger = Arc::new(ledger);
     let fingerprint = Fingerprint::of(pipeline, registry);
+    let choice = choice_of_run(&ledger, choice, options.restart).map_err(to_failures)?;
+    if choice.is_new && !options.restart {
+        // Nothing was delivered with it.
+        ledger.discard_checkpoint().map_err(to_failures)?;
+    }
+    let choice = choice.choice;
     let resume = resume_point(&ledger, pipeline, registry, &fingerprint, options.restart);
     let ResumePoint { from, number, options_changed } = resume.map_err(to_failures)?;
     let recorder = record_calls(&folder);
     let mut start = from.clone().unwrap_or_default();
     start.unconfirmed = ledger.unconfirmed().map_err(to_failures)?;
-    let comparison = pipeline.run.compare.then(|| RunComparison::new(folder.path()));
+    start.unconfirmed.retain(|id, _| pipeline.inputs.iter().any(|input| input.instance.id == *id));
+    // What was not chosen is not gone.
+    let is_compared = pipeline.run.compare && choice.is_none();
+    let comparison = is_compared.then(|| RunComparison::new(folder.path()));
     let settings = Settings {
         folder,
         from: start,
@@ -66,7 +92,8 @@ pub fn run(
         recorder: recorder.clone(),
         purpose: Purpose::Run,
         reports: None,
-        until_idle: options.once || pipeline.run.until_idle,
+        until_idle: options.once || pipeline.run.until_idle || choice.is_some(),
+        choice: choice.clone(),
         discards: false,
         options_changed,
         comparison: comparison.clone(),
@@ -74,7 +101,8 @@ pub fn run(
     let hello = hello(pipeline, number, ledger.totals().map_err(to_failures)?);
     watchers.notify(&hello);
     let opened = pipeline::build(pipeline, registry, settings, stop)?;
-    let head = Head::of(pipeline, options.trigger);
+    let trigger = if choice.is_some() { Trigger::Choice } else { options.trigger };
+    let head = Head::of(pipeline, trigger);
     let mut record = RunRecord {
         number,
         started: head.started.clone(),
@@ -83,6 +111,7 @@ pub fn run(
         fingerprint,
         exit_code: None,
         findings: 0,
+        choice,
     };
     ledger.begin(&record, from.as_ref()).map_err(to_failures)?;
     let (mut summary, mut result) = pipeline::run(opened, Arc::clone(stop), watchers);

@@ -127,6 +127,12 @@ impl PluginError {
         Self::new(ErrorKind::Cancelled, "the run was interrupted")
     }
 
+    /// The source of this input, as its options select it, has no stored reports to choose from: [`ErrorKind::Config`].
+    #[must_use]
+    pub fn no_reports() -> Self {
+        Self::config("this source has no reports to choose from")
+    }
+
     /// Replaces the message, for example by one that adds what was affected.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {

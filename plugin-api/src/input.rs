@@ -7,11 +7,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::batch::{BatchBuilder, RawBatch2};
 use crate::capabilities::InputCapabilities;
 use crate::check::CheckReport;
-use crate::error::Result;
+use crate::error::{PluginError, Result};
 use crate::model::{Refusal, ReportEnd, ReportStart};
 use crate::open::{Open, Opened};
 use crate::options::OptionSpec;
 use crate::report_key::ReportKey;
+use crate::reports::{ReportChoice, ReportMarks, ReportPage, ReportQuery};
 use crate::setters::setters;
 
 /// A position in the input, in a format private to the input. The host stores it together with the receipts of the
@@ -252,6 +253,10 @@ pub trait Input: Send + Sized + 'static {
     /// The maximum that it can do.
     const CAPABILITIES: InputCapabilities = InputCapabilities::NONE;
 
+    /// Whether the source has stored reports that an operator can choose from: [`Input::list_reports`],
+    /// [`Input::choose_reports`] and [`Input::mark_reports`] are implemented.
+    const HAS_REPORTS: bool = false;
+
     /// Opens an instance. `resume` is the last stored position of an interrupted run, or the position to continue
     /// from after the input was unavailable. If the position is inside a report, the first step is the start of that
     /// report, continued ([`Step::report_continued`]). An input that cannot continue there, because the source has
@@ -288,6 +293,45 @@ pub trait Input: Send + Sized + 'static {
     fn stored(&mut self, stored: &Stored) -> Result<()> {
         let _ = stored;
         Ok(())
+    }
+
+    /// Lists the stored reports of the source, newest first. Called only with [`Input::HAS_REPORTS`]. The host opens the
+    /// instance for [`Purpose::List`](crate::Purpose::List): listing changes nothing, neither state nor files nor the
+    /// source. Two calls with the same query and cursor return the same entries, unless the source has changed.
+    /// [`ReportQuery::page`] selects from a complete list.
+    ///
+    /// # Errors
+    /// [`PluginError::no_reports`] if the options do not allow a choice; otherwise as in [`Input::next`].
+    fn list_reports(&mut self, query: &ReportQuery) -> Result<ReportPage> {
+        let _ = query;
+        Err(PluginError::no_reports())
+    }
+
+    /// Chooses the reports of this run, before the first [`Input::next`]. From then on the input delivers exactly these, in
+    /// this order, each once; then it is [`Event::Finished`], never [`Event::Idle`]. A report that does not exist or is not
+    /// ready is a [`Event::Refused`] with its ID as the path and [`ErrorKind::NoInput`](crate::ErrorKind). So is one that
+    /// was delivered before, unless `again` is set.
+    ///
+    /// An instance that was opened at a position gets the choice of the run that stored the position: it continues after
+    /// the reports that were delivered or refused before the position, even if `again` is set.
+    ///
+    /// # Errors
+    /// As for [`Input::list_reports`].
+    fn choose_reports(&mut self, choice: &ReportChoice) -> Result<()> {
+        let _ = choice;
+        Err(PluginError::no_reports())
+    }
+
+    /// From now on these reports count as delivered, or no longer. Changes only keys ([`State`](crate::State)), of an
+    /// instance that is opened for [`Purpose::Run`](crate::Purpose::Run) but not read. Returns how many reports it changed:
+    /// one that counts as delivered already is not changed. An unknown ID is not an error: the source may have deleted the
+    /// report.
+    ///
+    /// # Errors
+    /// As for [`Input::list_reports`].
+    fn mark_reports(&mut self, marks: &ReportMarks) -> Result<u64> {
+        let _ = marks;
+        Err(PluginError::no_reports())
     }
 
     /// The last call.

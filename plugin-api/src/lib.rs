@@ -18,6 +18,7 @@ mod options;
 mod output;
 mod printable;
 mod report_key;
+mod reports;
 mod saved;
 mod secret;
 mod services;
@@ -46,6 +47,7 @@ pub use output::{
 };
 pub use printable::{is_printable, printable};
 pub use report_key::ReportKey;
+pub use reports::{ReportChoice, ReportEntry, ReportMarks, ReportPage, ReportQuery};
 pub use secret::Secret;
 pub use services::{Counter, Gauge, Services};
 pub use state::State;

@@ -30,7 +30,8 @@ pub enum Purpose {
     Probe,
     /// To redeliver dead letters.
     Replay,
-    /// To list stored reports.
+    /// To list stored reports ([`Input::list_reports`](crate::Input::list_reports)), also while another process runs the
+    /// same instance. State is a copy.
     List,
     /// To show what would be delivered. Only for inputs that declare [`ReadOnly::Yes`](crate::ReadOnly): the host reads them
     /// as in a run, but does not call `stored`. State is a copy: keys can be read and changed, and the instance's directory

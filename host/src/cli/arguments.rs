@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::format::{Format, SummaryFormat};
+use super::reports_arguments::ReportsCommand;
 use super::state_arguments::{DeadLettersCommand, ServiceOptions, StateCommand};
 use crate::pipeline::Trigger;
 use crate::telemetry::{LevelRule, LogFormat, LogOptions, LogTime};
@@ -187,6 +188,9 @@ pub enum Command {
     /// List, show, replay or purge rejected findings
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// List stored reports of a source, send chosen ones, or skip them
+    #[command(subcommand)]
+    Reports(ReportsCommand),
     /// Run the pipelines of a directory as a service: schedules, restarts, reload
     Serve(ServiceArguments),
     /// Control the service: status, run, pause, reload, install
@@ -248,7 +252,7 @@ pub enum PluginCommand {
     /// Examine a finished plugin library: does it keep the promises of the plugin contract?
     ///
     /// Runs the plugin in child processes, kills them, and compares what was delivered or read. Checks: G1 to G8 for
-    /// every plugin, O1 to O9 for outputs, I1 to I7 for inputs.
+    /// every plugin, O1 to O9 for outputs, I1 to I8 for inputs.
     #[command(after_help = TEST_EXIT_CODES)]
     Test {
         /// The shared library

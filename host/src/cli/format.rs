@@ -12,6 +12,18 @@ pub enum Format {
     Json,
 }
 
+/// Output format of a list that may be long.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// Human-readable text
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+    /// One JSON object per line and entry
+    Ndjson,
+}
+
 /// Format of the summary of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum SummaryFormat {

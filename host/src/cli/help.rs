@@ -78,6 +78,25 @@ pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
     ),
     ("state list", ["state list", "state list --state-dir /var/lib/scanbridge --format json"]),
     ("state discard", ["state discard nightly.yaml", "state discard nightly.yaml --state-dir /srv/state"]),
+    (
+        "reports list",
+        ["reports list emea.yaml", "reports list emea.yaml --state all --match weekly --format json"],
+    ),
+    (
+        "reports send",
+        [
+            "reports send emea.yaml --id scan/1790000000.00042",
+            "reports send emea.yaml --all-new --summary json",
+        ],
+    ),
+    (
+        "reports skip",
+        [
+            "reports skip emea.yaml --before 2026-01-01",
+            "reports skip emea.yaml --id scan/1790000000.00042 --undo",
+        ],
+    ),
+    ("reports pick", ["reports pick emea.yaml", "reports pick emea.yaml --since 7d --again"]),
     ("serve", ["serve /etc/scanbridge/pipelines", "serve --check nightly.yaml"]),
     ("service", ["service status", "service run nightly --wait"]),
     ("tap", ["tap nightly", "tap nightly --output siem -n 5 --seconds 60"]),

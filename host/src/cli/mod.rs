@@ -10,6 +10,8 @@ mod help;
 mod host_keys_view;
 mod plugin_view;
 mod preview_view;
+mod reports_arguments;
+mod reports_view;
 mod run_arguments;
 mod settings_view;
 mod state_arguments;
@@ -27,7 +29,7 @@ pub use dead_letters_view::{
     GroupedLetters, list_dead_letters, no_dead_letters, show_dead_letter, show_missed_report,
 };
 pub use example_view::show_example;
-pub use format::{Format, SummaryFormat};
+pub use format::{Format, ListFormat, SummaryFormat};
 pub use graph_view::show_graph;
 pub use help::{command, options_of_every_command};
 pub use host_keys_view::{DescribedKey, host_keys};
@@ -35,7 +37,11 @@ pub use host_keys_view::{DescribedKey, host_keys};
 pub(crate) use plugin_view::value_in_words;
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 pub(crate) use preview_view::{preview_to_json, show_preview};
-pub(crate) use run_arguments::run_arguments;
+pub use reports_arguments::{
+    PickArguments, ReportFilter, ReportsCommand, SelectedReports, SendArguments, StateFilter,
+};
+pub(crate) use reports_view::{ReportRow, ReportsView, list_reports};
+pub(crate) use run_arguments::{common_arguments, run_arguments};
 pub use settings_view::{RunLocations, show_settings};
 pub use state_arguments::{DeadLettersCommand, LetterSelection, ServiceOptions, StateCommand};
 pub use state_list_view::{ListedState, export_states, list_states};

@@ -15,6 +15,16 @@ pub(crate) fn run_arguments(
     summary: SummaryFormat,
 ) -> Vec<OsString> {
     let RunOptions { restart, wait, once, trigger } = options;
+    let mut arguments = common_arguments(common);
+    arguments.extend(["--summary".into(), word(&summary), "--trigger".into(), word(&trigger)]);
+    for (name, is_set) in [("--restart", restart), ("--wait", wait), ("--once", once)] {
+        arguments.extend(is_set.then(|| OsString::from(name)));
+    }
+    arguments
+}
+
+/// The arguments of any command that set the options of every command.
+pub(crate) fn common_arguments(common: &CommonOptions) -> Vec<OsString> {
     let CommonOptions {
         plugin_dirs,
         allow_world_writable_plugins,
@@ -37,14 +47,9 @@ pub(crate) fn run_arguments(
     add("--log-format", word(log_format));
     add("--log-time", word(log_time));
     add("--color", word(color));
-    add("--summary", word(&summary));
-    add("--trigger", word(&trigger));
     for (name, is_set) in [
         ("--allow-world-writable-plugins", *allow_world_writable_plugins),
         ("--allow-core-dumps", *allow_core_dumps),
-        ("--restart", restart),
-        ("--wait", wait),
-        ("--once", once),
     ] {
         arguments.extend(is_set.then(|| OsString::from(name)));
     }

@@ -141,7 +141,7 @@ pub struct LetterSelection {
 }
 
 /// Parses an age: a number and `s`, `m`, `h` or `d`.
-fn parse_age(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_age(text: &str) -> Result<Duration, String> {
     let invalid = || format!("`{text}` is not a number with a unit: s, m, h or d");
     let (index, unit) = text.char_indices().last().ok_or_else(invalid)?;
     let seconds = match unit {

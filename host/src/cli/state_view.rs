@@ -314,6 +314,7 @@ mod tests {
             fingerprint: Fingerprint::default(),
             exit_code: Some(65),
             findings: 1_234_567,
+            choice: None,
         };
         let report = SentReport {
             input: "scans".to_owned(),

@@ -1,12 +1,15 @@
 //! Implementation of each command. [`cli`](crate::cli) formats the output.
 
 mod check;
+mod chosen_input;
 mod dead_letters;
 mod new_plugin;
 mod next_starts;
+mod pick;
 mod plugin;
 mod preparation;
 mod preview;
+mod reports;
 mod run;
 mod run_files;
 mod run_several;
@@ -36,8 +39,8 @@ use crate::plugins::signals;
 use crate::session::RunOptions;
 use crate::telemetry::{self, LogOptions};
 use preparation::{Source, checked, registry};
-use run::Follow;
 pub(crate) use run::{Asked, default_state_folder, on_signal};
+use run::{Follow, RunTarget};
 use run_several::Several;
 pub use service::replaced_by_service;
 use terminal::{print_error, print_output, stderr_is_terminal};
@@ -96,7 +99,9 @@ pub fn execute(arguments: &Arguments) -> u8 {
                 }
                 [file] => {
                     let source = Source::of(file, service.bundle);
-                    run::run((&source, earlier.as_deref()), *summary, options, follow, common)
+                    let target =
+                        RunTarget { source, earlier: earlier.as_deref(), checked: None, choice: None };
+                    run::run(target, *summary, options, follow, common)
                 }
                 files => {
                     let arguments = run_arguments(common, options, *summary);
@@ -145,6 +150,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Command::Config(ConfigCommand::Bundle { files }) => service::bundle(files, &registry(common)),
         Command::Serve(_) | Command::Service(_) | Command::Tap(_) => service::replace_process(),
         Command::State(command) => state::execute(command, common),
+        Command::Reports(command) => reports::execute(command, common),
         Command::DeadLetters(command) => dead_letters::execute(command, common),
     })
 }

@@ -22,6 +22,7 @@ pub(crate) use crate::pipeline::Asked;
 use crate::pipeline::{ABORT, DRAIN, Head, ProgressBars, RunLog, Stop, Summary, Trigger, Watcher, Watchers};
 use crate::plugins::Registry;
 use crate::session::{self, RunOptions};
+use crate::state::Choice;
 use crate::supervised::Supervisor;
 
 /// Exit code of a process ended by SIGINT, as shells report it (128 + 2).
@@ -42,9 +43,21 @@ pub(super) struct Follow<'a> {
     pub(super) metrics: Option<&'a Path>,
 }
 
-/// Runs one pipeline. `earlier` is the version of it that may have begun the report that is in progress.
+/// What is run.
+#[derive(Debug)]
+pub(super) struct RunTarget<'a> {
+    pub(super) source: Source<'a>,
+    /// The version of the pipeline that may have begun the report that is in progress.
+    pub(super) earlier: Option<&'a Path>,
+    /// The pipeline in `source` with the installed plugins, if it was checked before.
+    pub(super) checked: Option<(Pipeline, Registry)>,
+    /// The reports that an operator has chosen.
+    pub(super) choice: Option<Choice>,
+}
+
+/// Runs one pipeline.
 pub(super) fn run(
-    (source, earlier): (&Source<'_>, Option<&Path>),
+    RunTarget { source, earlier, checked, choice }: RunTarget<'_>,
     format: SummaryFormat,
     options: RunOptions,
     follow: Follow<'_>,
@@ -62,9 +75,15 @@ pub(super) fn run(
             return CANNOT_CREATE;
         }
     };
-    let registry = registry(common);
-    let pipeline = match source.checked(&registry, NOTHING_STARTED) {
-        Ok(pipeline) => pipeline,
+    let checked = checked.map_or_else(
+        || {
+            let registry = registry(common);
+            source.checked(&registry, NOTHING_STARTED).map(|pipeline| (pipeline, registry))
+        },
+        Ok,
+    );
+    let (pipeline, registry) = match checked {
+        Ok(checked) => checked,
         Err(problems) => {
             let summary = summary_of_invalid(source.path(), &problems, options.trigger);
             files.on_event(&summary.event());
@@ -84,7 +103,8 @@ pub(super) fn run(
     if let Some(channel) = &channel {
         watchers.add(Arc::clone(channel) as Arc<dyn Watcher>);
     }
-    let code = match session::run(&pipeline, &registry, &state, options, &stop, &watchers) {
+    let run = session::run_choice(&pipeline, &registry, &state, (options, choice), &stop, &watchers);
+    let code = match run {
         Ok(summary) => print_summary(&summary, format, pipeline.writes_to_stdout()),
         Err(failures) => {
             let head = Head::of(&pipeline, options.trigger);

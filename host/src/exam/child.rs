@@ -71,7 +71,9 @@ fn make_calls(job: &Job, library: &Library, journal: &Arc<Journal>) -> bool {
     let Some((kind, name)) = &job.plugin else { return true };
     match kind {
         PluginKind::Input => library.input_table(name).is_ok_and(|table| {
-            let instances = job.instances.iter().map(|spec| InputUnderTest::new(table, spec, journal));
+            let reports = library.reports_table(name).ok().flatten();
+            let tables = (table, reports);
+            let instances = job.instances.iter().map(|spec| InputUnderTest::new(tables, spec, journal));
             run(job, instances.collect(), journal)
         }),
         PluginKind::Output => library.output_table(name).is_ok_and(|table| {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use scanbridge_plugin_api::{
-    InputCapabilities, OutputCapabilities, PluginKind, Purpose, Rendered, ReportKey,
+    InputCapabilities, OutputCapabilities, PluginKind, Purpose, Rendered, ReportEntry, ReportKey,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -146,6 +146,20 @@ pub(super) enum Step {
     Read {
         positions: Option<usize>,
     },
+    /// Inputs: lists all stored reports, in pages of this size.
+    List {
+        limit: u64,
+    },
+    /// Inputs: chooses these reports.
+    Choose {
+        ids: Vec<String>,
+        again: bool,
+    },
+    /// Inputs: these reports count as delivered, or no longer.
+    Mark {
+        ids: Vec<String>,
+        delivered: bool,
+    },
     /// Inputs: the last position is stored, and the reports that have ended since the last call had this outcome.
     Confirm {
         outcome: String,
@@ -169,6 +183,9 @@ impl Step {
             Self::Transaction(_) => "the transaction",
             Self::Publish | Self::Confirm { .. } => "stored",
             Self::Read { .. } => "next",
+            Self::List { .. } => "list",
+            Self::Choose { .. } => "choose",
+            Self::Mark { .. } => "mark",
         }
     }
 }
@@ -245,6 +262,10 @@ pub(super) struct Answer {
     pub(super) records: Vec<String>,
     /// Measure: threads, open files, resident memory in KiB.
     pub(super) usage: Option<(u64, u64, u64)>,
+    /// `list`: the stored reports.
+    pub(super) listed: Option<Vec<ReportEntry>>,
+    /// `mark`: the number of changes.
+    pub(super) changed: Option<u64>,
     /// `next`: whether the input has finished, as opposed to idle or stopped.
     pub(super) finished: bool,
 }

@@ -39,7 +39,7 @@ pub(super) const OUTPUT: [(CheckId, &str); 9] = [
 ];
 
 /// The checks of inputs.
-pub(super) const INPUT: [(CheckId, &str); 7] = [
+pub(super) const INPUT: [(CheckId, &str); 8] = [
     ("I1", "all reports and findings are read once, and only complete reports end as complete"),
     ("I2", "rows, cells, times and the scanner of each report are valid"),
     ("I3", "the findings of an asset come together, and positions are between assets"),
@@ -47,6 +47,7 @@ pub(super) const INPUT: [(CheckId, &str); 7] = [
     ("I5", "a source is touched only by `stored`, only for delivered reports, and no other state is kept"),
     ("I6", "batches keep to the host's limit, and a second run gives the same"),
     ("I7", "a source that changes is begun again or refused, never mixed"),
+    ("I8", "listing stored reports changes nothing, and exactly the chosen ones are delivered, in order"),
 ];
 
 /// Why a check did not pass.

@@ -144,8 +144,7 @@ pub(crate) fn open_all(
 ) -> Result<OpenPipeline, Vec<OpenError>> {
     let mut failures = Vec::new();
     let (mut inputs, mut absent) = (Vec::new(), Vec::new());
-    let is_read =
-        |input: &&InputInstance| settings.reports.as_ref().is_none_or(|(id, _)| *id == input.instance.id);
+    let is_read = |input: &&InputInstance| settings.only_input().is_none_or(|id| *id == input.instance.id);
     for input in pipeline.inputs.iter().filter(is_read) {
         match open_input(input, registry, pipeline, &settings, stop) {
             Ok(input) => inputs.push(input),
@@ -210,7 +209,7 @@ pub fn build_replay(
     Ok(OpenPipeline { inputs, outputs, absent: Vec::new(), interval: pipeline.run.checkpoint, settings })
 }
 
-fn open_input(
+pub(super) fn open_input(
     input: &InputInstance,
     registry: &Registry,
     pipeline: &Pipeline,
@@ -219,10 +218,11 @@ fn open_input(
 ) -> Result<OpenInput, PluginError> {
     let claim = registry.claim(PluginKind::Input, &input.instance.plugin).map_err(not_available)?;
     let table = claim.library.input_table(claim.name).map_err(not_available)?;
+    let reports = claim.library.reports_table(claim.name).map_err(not_available)?;
     let descriptor = claim.library.descriptor(PluginKind::Input, claim.name).map_err(not_available)?;
     let run = RunOfInstance { pipeline, settings, stop, hang: input.hang, endless: false };
     let declared = descriptor.input_capabilities();
-    let opener = Opener::new(table, declared, PluginKind::Input, &input.instance, claim, run);
+    let opener = Opener::new((table, reports), declared, PluginKind::Input, &input.instance, claim, run);
     let InputInstance { instance, retry, on_invalid, .. } = input;
     let room = settings.ledger.as_ref().filter(|_| settings.has_checkpoints()).map(|ledger| {
         let end = ledger.dead_letter_end(&instance.id)?;

@@ -46,6 +46,7 @@ mod run_log;
 mod run_thread;
 mod settings;
 mod stop;
+mod stored_reports;
 mod summary;
 mod tap;
 mod validate;
@@ -65,6 +66,7 @@ pub use run::{RunResult, run};
 pub use run_log::{RunLog, log_only};
 pub use settings::Settings;
 pub use stop::{ABORT, Asked, DRAIN, Stop};
+pub(crate) use stored_reports::StoredReports;
 pub use summary::{
     Failure, Head, InputSummary, KindSeverityCounts, ListedReport, OutputSummary, ReportResult, RunStatus,
     SeverityCounts, Summary, Trigger, summary_schema,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scanbridge_plugin_api::abi::{
-    API, HostTable2, InputHandle, InputTable2, OutputHandle, OutputTable2, RenderTable1, mask,
+    API, HostTable2, InputHandle, InputTable2, OutputHandle, OutputTable2, RenderTable1, ReportsTable1, mask,
 };
 use scanbridge_plugin_api::batch::Schema;
 use scanbridge_plugin_api::{
-    InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position, Purpose, Receipt,
+    ErrorKind, InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position, Purpose,
+    Receipt, ReportChoice,
 };
 
 use super::settings::Settings;
@@ -22,9 +23,12 @@ use crate::plugins::services::leaked_table;
 use crate::state::InstanceKeys;
 
 /// Opens instances of one input.
-pub(super) type InputOpener = Opener<InputTable2, InputCapabilities>;
+pub(super) type InputOpener = Opener<InputTables, InputCapabilities>;
 /// Opens instances of one output.
 pub(super) type OutputOpener = Opener<OutputTables, OutputCapabilities>;
+
+/// The functions of an input, and those for stored reports, if it has them.
+pub(super) type InputTables = (InputTable2, Option<ReportsTable1>);
 
 /// The functions of an output, and those with which it renders, if it can.
 pub(super) type OutputTables = (OutputTable2, Option<RenderTable1>);
@@ -37,6 +41,8 @@ pub(super) struct Opener<T, C> {
     plugin: String,
     /// Contains the options, including secrets.
     frame: Arc<OpenFrame>,
+    /// The reports that an input delivers; `None` for those that it finds itself.
+    choice: Option<ReportChoice>,
     context: &'static Context,
     /// The host table of the context.
     host: &'static HostTable2,
@@ -71,6 +77,7 @@ impl<T, C> Opener<T, C> {
             declared,
             plugin: claim.name.to_owned(),
             frame: Arc::new(frame(kind, instance, run, limits)),
+            choice: settings.choice_of(kind, &instance.id),
             context,
             host: leaked_table(context),
             limits,
@@ -159,17 +166,24 @@ impl InputOpener {
         thread: &mut InstanceThread<InputHandle>,
         position: &Position,
     ) -> Result<(Schema, InputCapabilities, Option<PluginError>), PluginError> {
-        let (table, frame, host) = (self.table, Arc::clone(&self.frame), self.host);
+        let ((table, reports), frame, host) = (self.table, Arc::clone(&self.frame), self.host);
         let position = (!position.0.is_empty()).then(|| position.clone());
         let declared = self.declared;
-        thread.call("open", self.limits, move |handle| {
-            let opened = InputHandle::open(table, &frame, position.as_ref(), host)?;
+        let opened = thread.call("open", self.limits, move |handle| {
+            let opened = InputHandle::open(table, &frame, position.as_ref(), host)?.with_reports(reports);
             let capabilities = opened.capabilities().map_or(declared, |answer| answer.at_most(declared));
             let (schema, effect) = (opened.schema().clone(), opened.effect().cloned());
             tracing::debug!(event = "opened", instance = frame.instance, "input opened");
             *handle = Some(opened);
             Ok((schema, capabilities, effect))
-        })
+        })?;
+        if let Some(choice) = self.choice.clone() {
+            let closed = || PluginError::new(ErrorKind::Unavailable, "the input is closed");
+            thread.call("choose", self.limits, move |handle| {
+                handle.as_mut().ok_or_else(closed)?.choose_reports(&choice)
+            })?;
+        }
+        Ok(opened)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use scanbridge_plugin_api::{Purpose, ReportKey};
+use scanbridge_plugin_api::{PluginKind, Purpose, ReportChoice, ReportKey};
 
 use crate::compare::RunComparison;
 use crate::plugins::CallRecorder;
-use crate::state::{ChangedOptions, Checkpoint, Ledger, StateFolder};
+use crate::state::{ChangedOptions, Checkpoint, Choice, Ledger, StateFolder};
 
 /// State directory of a run and the checkpoint that it resumes.
 #[derive(Debug, Clone)]
@@ -26,6 +26,9 @@ pub struct Settings {
     /// The reports that are read again, and the `id` of their input, which is opened alone. `None` for a run that reads
     /// everything.
     pub reports: Option<(String, Vec<ReportKey>)>,
+    /// The reports that an operator has chosen, and the `id` of their input, which is opened alone. `None` for a run that
+    /// reads what its inputs find.
+    pub choice: Option<Choice>,
     /// Whether each input ends as soon as it has nothing to read now.
     pub until_idle: bool,
     /// Whether the outputs are only opened, and what they would get is discarded.
@@ -42,6 +45,18 @@ impl Settings {
         self.ledger.is_some() && self.purpose == Purpose::Run && self.reports.is_none()
     }
 
+    /// The only input that is opened; `None` for all.
+    pub(super) fn only_input(&self) -> Option<&str> {
+        let of_reports = self.reports.as_ref().map(|(id, _)| id.as_str());
+        of_reports.or(self.choice.as_ref().map(|choice| choice.input.as_str()))
+    }
+
+    /// The choice for an instance.
+    pub(super) fn choice_of(&self, kind: PluginKind, id: &str) -> Option<ReportChoice> {
+        let choice = self.choice.as_ref().filter(|choice| kind == PluginKind::Input && choice.input == id)?;
+        Some(ReportChoice::new(choice.ids.clone(), choice.again))
+    }
+
     /// Settings for a command that delivers nothing.
     #[must_use]
     pub fn without_run(folder: StateFolder, purpose: Purpose) -> Self {
@@ -53,6 +68,7 @@ impl Settings {
             recorder: None,
             purpose,
             reports: None,
+            choice: None,
             until_idle: false,
             discards: false,
             options_changed: ChangedOptions::new(),

@@ -5,8 +5,8 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use scanbridge_plugin_api::abi::{
-    BadDescriptor, Identity, InputTable2, OutputTable2, PLAIN_ROOT_SYMBOL, RENDER_1, ROOT_SYMBOL,
-    RenderTable1, Root, RootKind, open_plain_root, open_root,
+    BadDescriptor, Identity, InputTable2, OutputTable2, PLAIN_ROOT_SYMBOL, RENDER_1, REPORTS_1, ROOT_SYMBOL,
+    RenderTable1, ReportsTable1, Root, RootKind, open_plain_root, open_root,
 };
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
@@ -105,6 +105,16 @@ impl Library {
     pub fn output_table(&self, name: &str) -> Result<OutputTable2, Refusal> {
         let loaded = self.load_for(PluginKind::Output, name)?;
         loaded.root.output_table(name).ok_or_else(|| self.missing_plugin(PluginKind::Output, name))
+    }
+
+    /// The functions for stored reports of one of its inputs, if it has them. Loads the library.
+    ///
+    /// # Errors
+    /// As for [`Library::descriptor`].
+    pub fn reports_table(&self, name: &str) -> Result<Option<ReportsTable1>, Refusal> {
+        let loaded = self.load_for(PluginKind::Input, name)?;
+        let is_declared = self.descriptor(PluginKind::Input, name)?.tables.iter().any(|id| id == REPORTS_1);
+        Ok(if is_declared { loaded.root.reports_table(name) } else { None })
     }
 
     /// The functions with which one of its outputs renders, if it has them. Loads the library.

@@ -37,7 +37,7 @@ pub use ledger::{DeadLetterCount, DeadLetterReader, Ledger, LetterGroup, LetterG
 pub use letter_filter::LetterFilter;
 pub use lock::{Lock, Occupied};
 pub use owner::user_name;
-pub use record::{RunRecord, RunState};
+pub use record::{Choice, RunRecord, RunState};
 
 /// The current time in UTC, in the format of the state.
 #[must_use]

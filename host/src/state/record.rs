@@ -21,6 +21,21 @@ pub struct RunRecord {
     pub exit_code: Option<u8>,
     /// Number of findings read.
     pub findings: u64,
+    /// The reports that an operator has chosen. `None` for a run that reads what its inputs find.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
+}
+
+/// Stored reports of one input that a run delivers. A later run continues it after an interruption.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The `id:` of the input.
+    pub input: String,
+    /// IDs of the reports, in the order of delivery.
+    pub ids: Vec<String>,
+    /// Whether to deliver reports that were delivered before.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// State of a run.

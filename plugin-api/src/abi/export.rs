@@ -8,6 +8,7 @@ use super::input_table::{INPUT_2, InputTable2, input_table};
 use super::memory::{Bytes, BytesRef};
 use super::output_table::{OUTPUT_2, OutputTable2, output_table};
 use super::render_table::{RENDER_1, RenderTable1, render_table};
+use super::reports_table::{REPORTS_1, ReportsTable1, reports_table};
 use super::root::{PlainRoot, RootModule, RootModuleRef};
 use super::status::to_json;
 use crate::capabilities::{InputCapabilities, OutputCapabilities};
@@ -29,7 +30,7 @@ pub struct PluginEntry {
 
 #[derive(Debug)]
 enum Table {
-    Input(&'static InputTable2, InputCapabilities),
+    Input(&'static InputTable2, Option<&'static ReportsTable1>, InputCapabilities),
     Output(&'static OutputTable2, Option<&'static RenderTable1>, OutputCapabilities),
 }
 
@@ -37,7 +38,10 @@ impl Table {
     /// The function tables with their IDs.
     fn addresses(&self) -> impl Iterator<Item = (&'static str, *const ())> {
         let (first, optional) = match self {
-            Self::Input(table, _) => ((INPUT_2, std::ptr::from_ref(*table).cast()), None),
+            Self::Input(table, reports, _) => {
+                let reports = reports.map(|table| (REPORTS_1, std::ptr::from_ref(table).cast()));
+                ((INPUT_2, std::ptr::from_ref(*table).cast()), reports)
+            }
             Self::Output(table, render, _) => {
                 let render = render.map(|table| (RENDER_1, std::ptr::from_ref(table).cast()));
                 ((OUTPUT_2, std::ptr::from_ref(*table).cast()), render)
@@ -48,7 +52,7 @@ impl Table {
 
     fn capabilities(&self) -> serde_json::Value {
         let capabilities = match self {
-            Self::Input(_, capabilities) => serde_json::to_value(capabilities),
+            Self::Input(_, _, capabilities) => serde_json::to_value(capabilities),
             Self::Output(_, _, capabilities) => serde_json::to_value(capabilities),
         };
         capabilities.expect("plain data can be serialized")
@@ -63,6 +67,7 @@ pub struct Registration<T>(std::marker::PhantomData<T>);
 
 impl<T: Input> Registration<T> {
     const INPUT_TABLE: InputTable2 = input_table::<T>();
+    const REPORTS_TABLE: &'static ReportsTable1 = &reports_table::<T>();
 
     /// The entry of an input; `version` is the version of the plugin's crate.
     #[must_use]
@@ -73,7 +78,11 @@ impl<T: Input> Registration<T> {
             version,
             summary: T::SUMMARY,
             options: T::OPTIONS,
-            table: Table::Input(&Self::INPUT_TABLE, T::CAPABILITIES),
+            table: Table::Input(
+                &Self::INPUT_TABLE,
+                if T::HAS_REPORTS { Some(Self::REPORTS_TABLE) } else { None },
+                T::CAPABILITIES,
+            ),
         }
     }
 }

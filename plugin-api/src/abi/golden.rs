@@ -15,7 +15,8 @@ use super::{
 use super::{BatchRef, DefinitionRef, RawBatch2, StepKind, TextRef};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
 use super::{
-    CommittedFrame, InputTable2, OutputTable2, RenderTable1, Status, StepFrame, WriteFrame, WrittenFrame,
+    CommittedFrame, InputTable2, OutputTable2, RenderTable1, ReportsTable1, Status, StepFrame, WriteFrame,
+    WrittenFrame,
 };
 use super::{host_table, input_table, output_table, status, write_frame};
 use crate::batch::ColumnType;
@@ -56,6 +57,7 @@ fn released_tables_are_unchanged() {
         ("output/2 definition", <DefinitionRef<'static> as StableAbi>::LAYOUT),
         (super::RENDER_1, <RenderTable1 as StableAbi>::LAYOUT),
         (super::MOVED_1, <MovedTable1 as StableAbi>::LAYOUT),
+        (super::REPORTS_1, <ReportsTable1 as StableAbi>::LAYOUT),
     ];
     let dump: String = tables.into_iter().map(|(id, layout)| table(id, layout)).collect();
     let words = dump.split(|c: char| !c.is_alphanumeric() && c != '_');
@@ -204,6 +206,7 @@ fn released_numbers_and_words_are_unchanged() {
     numbers("flags of progress", &[("total_is_known", host_table::TOTAL_IS_KNOWN)]);
     numbers("kinds of metrics", &[("counter", host_table::COUNTER), ("gauge", host_table::GAUGE)]);
     numbers("cancel levels", &[("drain", crate::services::DRAIN), ("abort", crate::services::ABORT)]);
+    let _ = writeln!(current, "tables {}", super::REPORTS_1);
     let golden = include_str!("golden/words.txt");
     assert!(
         current == golden,

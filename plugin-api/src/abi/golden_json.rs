@@ -6,13 +6,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::frames::{Answer, StoredFrame};
+use super::reports_table::Marked;
 use super::status::Detail;
 use crate::batch::{Column, ColumnType, Schema};
 use crate::model::{Hints, Note, ReportDetail, ReportEnd, ReportSource, ReportStart};
 use crate::{
     CheckReport, Descriptor, EndpointPort, ErrorKind, ExcludedKeys, InputCapabilities, Limits, LocalCheck,
     OpenFrame, OptionCondition, OptionDescriptor, OptionKind, OptionMaximum, Outcome, OutputCapabilities,
-    PluginError, PluginKind, Purpose, ReadOnly, Rendered, ReportKey, Resume, StoredReport, Verdict,
+    PluginError, PluginKind, Purpose, ReadOnly, Rendered, ReportChoice, ReportEntry, ReportKey, ReportMarks,
+    ReportPage, ReportQuery, Resume, StoredReport, Verdict,
 };
 
 /// A complete example of each JSON form. Its keys and types are frozen.
@@ -186,6 +188,19 @@ fn forms() -> Vec<(&'static str, Value)> {
         ("rendered without a record", form(&Rendered::omitted(8, "reason"))),
         ("option in a group", form(&grouped)),
         ("open in an endless run", form(&OpenFrame { endless: true, ..OpenFrame::default() })),
+        ("report query", {
+            let query = ReportQuery::default().with_since("2026-01-31T12:00:00Z").with_text("weekly");
+            form(&query.with_until("2026-02-28T12:00:00Z").with_limit(7).with_cursor("7"))
+        }),
+        ("report page", {
+            let entry =
+                ReportEntry::new("scan/1", "title").with_kind("SCAN").with_made("2026-01-31T12:00:00Z");
+            let entry = entry.with_bytes(Some(7)).with_source_state("Finished").with_detail("owner", "name");
+            form(&ReportPage { entries: vec![entry], cursor: "7".to_owned(), total: 8 })
+        }),
+        ("report choice", form(&ReportChoice::new(vec!["scan/1".to_owned()], true))),
+        ("report marks", form(&ReportMarks::new(vec!["scan/1".to_owned()], true))),
+        ("marked reports", form(&Marked { changed: 1 })),
     ]
 }
 
@@ -236,6 +251,11 @@ fn json_forms_can_grow() {
             option if option.starts_with("option") => read::<OptionDescriptor>,
             "output capabilities with a local check" => read::<OutputCapabilities>,
             "rendered" | "rendered without a record" => read::<Rendered>,
+            "report query" => read::<ReportQuery>,
+            "report page" => read::<ReportPage>,
+            "report choice" => read::<ReportChoice>,
+            "report marks" => read::<ReportMarks>,
+            "marked reports" => read::<Marked>,
             _ => read::<CheckReport>,
         };
         add_keys(&mut form);
@@ -264,7 +284,7 @@ fn required_keys_are_only_removed() {
         let (_, value) = forms.iter().find(|(name, _)| *name == form).expect("a form of this name");
         value.pointer(path).unwrap_or_else(|| panic!("{form} has no {path}")).clone()
     };
-    let objects: [(&str, &str, Read, &[&str]); 16] = [
+    let objects: [(&str, &str, Read, &[&str]); 21] = [
         ("open", "", is_read::<OpenFrame>, &[]),
         ("open", "/limits", is_read::<Limits>, &[]),
         ("open", "/reports/0", is_read::<ReportKey>, &[]),
@@ -281,6 +301,11 @@ fn required_keys_are_only_removed() {
         ("descriptor", "", is_read::<Descriptor>, &["name", "kind"]),
         ("error", "", is_read::<Detail>, &[]),
         ("option", "", is_read::<OptionDescriptor>, &["name", "kind"]),
+        ("report query", "", is_read::<ReportQuery>, &[]),
+        ("report page", "", is_read::<ReportPage>, &[]),
+        ("report page", "/entries/0", is_read::<ReportEntry>, &[]),
+        ("report choice", "", is_read::<ReportChoice>, &[]),
+        ("report marks", "", is_read::<ReportMarks>, &[]),
     ];
     for (form, path, is_read, required) in objects {
         let complete = object(form, path);

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::frames::{self, Answer, StoredFrame};
 use super::host_table::{HostHandle, HostTable2};
+use super::input_state::PluginState;
 use super::memory::{Bytes, BytesRef};
+use super::reports_table::{Marked, ReportsTable1};
 use super::shim::{Instance, guard};
 use super::status::{self, Detail, Status, from_json, to_json};
 use crate::batch::{BatchSender, RawBatch2, Schema};
@@ -18,6 +20,7 @@ use crate::error::{ErrorKind, PluginError, Result};
 use crate::input::{CheckpointRequest, Event, Input, Position, Step, Stored};
 use crate::model::{Refusal, ReportEnd, ReportStart};
 use crate::open::OpenFrame;
+use crate::reports::{ReportChoice, ReportMarks, ReportPage, ReportQuery};
 
 /// The ID under which a plugin offers its [`InputTable2`].
 pub const INPUT_2: &str = "input/2";
@@ -227,14 +230,6 @@ impl TryFrom<StepFrame> for Step {
     }
 }
 
-/// An input, and what its batches have in common.
-struct PluginState<T> {
-    plugin: T,
-    sender: BatchSender,
-    /// The size of a batch, as the host has set it.
-    batch_bytes: u64,
-}
-
 /// The table of an input.
 #[must_use]
 pub const fn input_table<T: Input>() -> InputTable2 {
@@ -315,6 +310,7 @@ extern "C" fn close<T: Input>(handle: *mut ()) -> Status {
 #[derive(Debug)]
 pub struct InputHandle {
     table: InputTable2,
+    reports: Option<ReportsTable1>,
     handle: *mut (),
     schema: Schema,
     capabilities: Option<InputCapabilities>,
@@ -340,7 +336,8 @@ impl InputHandle {
         let resume = resume.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let status = (table.open)(to_json(frame)[..].into(), resume, host, &mut answer, &mut handle);
         Result::from(status)?;
-        let mut opened = Self { table, handle, schema: Schema::empty(), capabilities: None, effect: None };
+        let mut opened =
+            Self { table, reports: None, handle, schema: Schema::empty(), capabilities: None, effect: None };
         let answer: Answer<InputCapabilities> = from_json(&answer)?;
         opened.capabilities = answer.capabilities;
         opened.effect = answer.effect.map(|effect| effect.error(ErrorKind::Config));
@@ -403,6 +400,45 @@ impl InputHandle {
         let frame = to_json(&StoredFrame { reports: stored.reports.clone() });
         let position = stored.position.0.as_slice();
         Result::from((self.table.stored)(self.handle, frame[..].into(), position.into()))
+    }
+
+    /// Sets the functions for stored reports, if the plugin has them.
+    #[must_use]
+    pub fn with_reports(mut self, reports: Option<ReportsTable1>) -> Self {
+        self.reports = reports;
+        self
+    }
+
+    /// See [`Input::list_reports`].
+    ///
+    /// # Errors
+    /// The error of the plugin; [`PluginError::no_reports`] without the table.
+    pub fn list_reports(&mut self, query: &ReportQuery) -> Result<ReportPage> {
+        let (table, mut page) = (self.reports()?, Bytes::default());
+        Result::from((table.list)(self.handle, to_json(query)[..].into(), &mut page))?;
+        from_json(&page)
+    }
+
+    /// See [`Input::choose_reports`].
+    ///
+    /// # Errors
+    /// As for [`InputHandle::list_reports`].
+    pub fn choose_reports(&mut self, choice: &ReportChoice) -> Result<()> {
+        Result::from((self.reports()?.choose)(self.handle, to_json(choice)[..].into()))
+    }
+
+    /// See [`Input::mark_reports`].
+    ///
+    /// # Errors
+    /// As for [`InputHandle::list_reports`].
+    pub fn mark_reports(&mut self, marks: &ReportMarks) -> Result<u64> {
+        let (table, mut marked) = (self.reports()?, Bytes::default());
+        Result::from((table.mark)(self.handle, to_json(marks)[..].into(), &mut marked))?;
+        Ok(from_json::<Marked>(&marked)?.changed)
+    }
+
+    fn reports(&self) -> Result<ReportsTable1> {
+        self.reports.ok_or_else(PluginError::no_reports)
     }
 
     /// See [`Input::close`].

@@ -11,12 +11,14 @@ mod export;
 mod frames;
 mod host_table;
 mod identity;
+mod input_state;
 mod input_table;
 pub(crate) mod log;
 mod mask;
 mod memory;
 mod output_table;
 mod render_table;
+mod reports_table;
 mod root;
 mod shim;
 mod socket;
@@ -40,6 +42,7 @@ pub use mask::{mask, masked};
 pub use memory::{Bytes, BytesRef, Owner, Words, WordsRef};
 pub use output_table::{CommittedFrame, OUTPUT_2, OutputHandle, OutputTable2, WrittenFrame, output_table};
 pub use render_table::{RENDER_1, RenderTable1, render_table};
+pub use reports_table::{REPORTS_1, ReportsTable1, reports_table};
 pub use root::{
     BadDescriptor, Describe, GetTable, PLAIN_ROOT_SYMBOL, PlainRoot, ROOT_SYMBOL, Root, RootError,
     RootModule, RootModuleRef, open_plain_root, open_root,

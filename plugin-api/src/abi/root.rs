@@ -16,6 +16,7 @@ use super::input_table::{INPUT_2, InputTable2};
 use super::memory::{Bytes, BytesRef};
 use super::output_table::{OUTPUT_2, OutputTable2};
 use super::render_table::{RENDER_1, RenderTable1};
+use super::reports_table::{REPORTS_1, ReportsTable1};
 use super::status::from_json;
 use crate::descriptor::{Descriptor, PluginKind};
 use crate::error::{PluginError, Result};
@@ -117,6 +118,15 @@ impl Root {
     #[must_use]
     pub fn render_table(&self, plugin: &str) -> Option<RenderTable1> {
         let table = (self.get_table)(RENDER_1.into(), plugin.into()).cast::<RenderTable1>();
+        // SAFETY: as above.
+        unsafe { table.as_ref() }.copied()
+    }
+
+    /// The functions for stored reports of the input with this name. Ask only for an input whose descriptor lists
+    /// [`REPORTS_1`].
+    #[must_use]
+    pub fn reports_table(&self, plugin: &str) -> Option<ReportsTable1> {
+        let table = (self.get_table)(REPORTS_1.into(), plugin.into()).cast::<ReportsTable1>();
         // SAFETY: as above.
         unsafe { table.as_ref() }.copied()
     }

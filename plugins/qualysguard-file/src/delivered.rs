@@ -84,6 +84,28 @@ impl Delivered {
         Ok(true)
     }
 
+    /// Whether the file was delivered before, or is skipped.
+    pub(crate) fn contains(&self, key: &FileKey) -> Result<bool> {
+        Ok(self.entry(&name_of(&key.path(), key.revision()))?.is_some())
+    }
+
+    /// Lets a file count as delivered, or no longer. It is not moved or deleted, because it was not read. Returns whether
+    /// this is a change.
+    pub(crate) fn mark(&mut self, key: &FileKey, delivered: bool) -> Result<bool> {
+        if self.contains(key)? == delivered {
+            return Ok(false);
+        }
+        let name = name_of(&key.path(), key.revision());
+        if delivered {
+            self.is_empty = false;
+            let file = key.text().to_owned();
+            self.put(&name, &Entry { file, complete: false, delivery: Delivery::Settled })?;
+        } else {
+            self.state.delete(&name)?;
+        }
+        Ok(true)
+    }
+
     /// Adds a report that was read to its end and will be delivered.
     pub(crate) fn ended(&mut self, key: &FileKey, complete: bool) -> Result<()> {
         self.is_empty = false;

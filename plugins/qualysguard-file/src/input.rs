@@ -8,7 +8,8 @@ use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Refusal;
 use scanbridge_plugin_api::{
     CheckReport, Ends, ErrorKind, Event, Input, InputCapabilities, LocalCheck, Open, OpenedInput, OptionSpec,
-    PluginError, Position, ReadOnly, ReportKey, Rereads, Result, Resumes, Services, Step, Stored, tracing,
+    PluginError, Position, ReadOnly, ReportChoice, ReportKey, ReportMarks, ReportPage, ReportQuery, Rereads,
+    Result, Resumes, Services, Step, Stored, tracing,
 };
 use scanbridge_qualys_report::{FileSpool, OpenReport, ReportContext, refusal};
 use scanbridge_qualys_xml::{Definitions, Kind, Mark};
@@ -23,6 +24,7 @@ use crate::position::{Inside, ParsedPosition};
 use crate::refused::Refused;
 use crate::settle::{Ready, open_if_settled, open_settled};
 use crate::source::Opener;
+use crate::stored_files::{self, Chosen, Next};
 use crate::{knowledge_base, probe};
 
 /// Reads Qualys reports that are stored as XML files.
@@ -30,6 +32,10 @@ pub struct QualysGuardFile {
     settings: Settings,
     /// The reports to read; `None` for all. Then the list of delivered files is neither used nor changed.
     wanted: Option<Vec<ReportKey>>,
+    /// The files that an operator has chosen.
+    chosen: Option<Chosen>,
+    /// Number of chosen files that an interrupted run has done.
+    chosen_before: usize,
     services: Services,
     opener: Opener,
     /// Whether the run resumes an interrupted one.
@@ -62,6 +68,7 @@ impl Input for QualysGuardFile {
     const NAME: &'static str = "QualysGuardFile";
     const SUMMARY: &'static str = "reads Qualys reports from XML files: scans, template reports, detections";
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
+    const HAS_REPORTS: bool = true;
     const CAPABILITIES: InputCapabilities = InputCapabilities::NONE
         .resumes(Resumes::Position)
         .rereads(Rereads::Yes)
@@ -84,6 +91,8 @@ impl Input for QualysGuardFile {
         let input = Self {
             settings,
             wanted,
+            chosen: None,
+            chosen_before: position.as_ref().map_or(0, |position| position.chosen),
             services: services.clone(),
             opener,
             is_resumed: position.is_some(),
@@ -112,6 +121,11 @@ impl Input for QualysGuardFile {
         if let Some(current) = self.report.take() {
             return self.resume(current, recycled);
         }
+        if let Some(chosen) = self.chosen.take() {
+            let (chosen, step) = self.next_chosen(chosen)?;
+            self.chosen = Some(chosen);
+            return Ok(step);
+        }
         loop {
             if self.services.is_cancelled() {
                 return Err(PluginError::cancelled());
@@ -127,6 +141,23 @@ impl Input for QualysGuardFile {
                 None => {}
             }
         }
+    }
+
+    fn list_reports(&mut self, query: &ReportQuery) -> Result<ReportPage> {
+        self.delivered()?;
+        let Some(delivered) = &self.delivered else { return Err(PluginError::no_reports()) };
+        query.page(stored_files::entries(&self.settings, delivered)?)
+    }
+
+    fn choose_reports(&mut self, choice: &ReportChoice) -> Result<()> {
+        stored_files::files(&self.settings)?;
+        self.chosen = Some(Chosen::new(choice.clone(), self.chosen_before));
+        Ok(())
+    }
+
+    fn mark_reports(&mut self, marks: &ReportMarks) -> Result<u64> {
+        let settings = self.settings.clone();
+        stored_files::mark(&settings, self.delivered()?, marks)
     }
 
     fn stored(&mut self, stored: &Stored) -> Result<()> {
@@ -167,6 +198,34 @@ impl QualysGuardFile {
             }
         }
         self.scanner.next(&mut context)
+    }
+
+    /// The next chosen file, a refusal, or the end.
+    fn next_chosen(&mut self, mut chosen: Chosen) -> Result<(Chosen, Step)> {
+        let settings = self.settings.clone();
+        let path = match chosen.next(&settings, self.delivered()?)? {
+            Next::Step(step) => return Ok((chosen, *step)),
+            Next::File(path) => path,
+        };
+        let name = path.display().to_string();
+        // The operator has named the file: it is waited for, and a refusal of an earlier run does not count.
+        let error = match open_settled(&self.opener, &path, self.settings.settle) {
+            Ok(ready) => match self.settings.ignores(&ready.settled.kind) {
+                Some(root) => PluginError::new(ErrorKind::NoInput, format!("{name} is of the kind {root}"))
+                    .with_hint("option `ignore_kinds` skips files of this kind"),
+                None => {
+                    let step = match self.begin_report(&name, ready)? {
+                        Step { event: Event::Refused(refusal), .. } => chosen.refuse(refusal),
+                        step => step,
+                    };
+                    return Ok((chosen, step));
+                }
+            },
+            Err(error) if affects_all_reports(&error) => return Err(error),
+            Err(error) => error,
+        };
+        let step = chosen.refuse(refusal(&name, error, false));
+        Ok((chosen, step))
     }
 
     /// Whether to report a refusal. In a watched directory a temporary failure (a full disk, a file server that does
@@ -267,6 +326,11 @@ impl QualysGuardFile {
             tracing::info!(path = name, "already delivered before the interruption; skipped");
             return Ok(None);
         }
+        self.begin_report(name, Ready { settled, key, is_file }).map(Some)
+    }
+
+    fn begin_report(&mut self, name: &str, ready: Ready) -> Result<Step> {
+        let Ready { settled, key, is_file } = ready;
         if settled.kind == Kind::Detections && self.knowledge_base.is_none() {
             self.knowledge_base = knowledge_base::read(&self.settings, &self.opener, &self.services)?;
         }
@@ -279,7 +343,7 @@ impl QualysGuardFile {
         };
         let (report, mut start) = match OpenReport::begin(name, settled, mark, &mut context)? {
             Ok(begun) => begun,
-            Err(refusal) => return Ok(Some(Step::refused(refusal))),
+            Err(refusal) => return Ok(Step::refused(refusal)),
         };
         key.revision().clone_into(&mut start.revision);
         let is_resumed = report.is_resumed();
@@ -288,7 +352,11 @@ impl QualysGuardFile {
             tracing::warn!(path = %path.display(), "the file has changed; it is read from the beginning");
         }
         self.report = Some(Current { report, key, is_file });
-        Ok(Some(if is_resumed { Step::report_continued(start) } else { Step::report_start(start) }))
+        Ok(if is_resumed { Step::report_continued(start) } else { Step::report_start(start) })
+    }
+
+    fn chosen_done(&self) -> usize {
+        self.chosen.as_ref().map_or(0, |chosen| chosen.done)
     }
 
     /// The position at which to resume this file, if it was in progress and has not changed.
@@ -309,13 +377,17 @@ impl QualysGuardFile {
                 } else if self.settings.poll.is_some() {
                     self.refused.add(&current.key)?;
                 }
-                Some(ParsedPosition::default().write())
+                if let Some(chosen) = &mut self.chosen {
+                    chosen.done += 1;
+                }
+                Some(ParsedPosition { report: None, chosen: self.chosen_done() }.write())
             }
             _ => {
                 let mark = current.report.mark().filter(|_| current.is_file);
                 let inside = mark.map(|mark| Inside::new(&current.key, mark));
                 self.report = Some(current);
-                inside.map(|inside| ParsedPosition { report: Some(inside) }.write())
+                let chosen = self.chosen_done();
+                inside.map(|inside| ParsedPosition { report: Some(inside), chosen }.write())
             }
         };
         Ok(step.at(position))

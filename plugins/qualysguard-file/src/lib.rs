@@ -16,6 +16,7 @@ mod probe;
 mod refused;
 mod settle;
 mod source;
+mod stored_files;
 
 use scanbridge_plugin_api::{export_plugin, register_input};
 

@@ -13,6 +13,14 @@ pub(crate) struct ParsedPosition {
     /// The report that was in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) report: Option<Inside>,
+    /// Number of chosen files that are done.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) chosen: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The position up to which a report was delivered.
@@ -64,7 +72,7 @@ mod tests {
         let key = FileKey::new(Path::new("/in/a.xml"), "10-20-30");
         let mut mark = Mark::default();
         mark.assets = 7;
-        let position = ParsedPosition { report: Some(Inside::new(&key, mark)) };
+        let position = ParsedPosition { report: Some(Inside::new(&key, mark)), chosen: 3 };
         let read = ParsedPosition::read(&position.write()).unwrap();
         assert_eq!(read, position);
         let inside = read.report.unwrap();

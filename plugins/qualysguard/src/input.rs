@@ -2,22 +2,26 @@
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{
-    CheckReport, Ends, Event, Input, InputCapabilities, LocalCheck, Open, OpenedInput, OptionSpec, Position,
-    Purpose, ReadOnly, Result, Resumes, Step, Stored,
+    CheckReport, Ends, Event, Input, InputCapabilities, LocalCheck, Open, OpenedInput, OptionSpec,
+    PluginError, Position, Purpose, ReadOnly, ReportChoice, ReportEntry, ReportMarks, ReportPage,
+    ReportQuery, Result, Resumes, Step, Stored,
 };
 
 use crate::api::Client;
 use crate::detections::Detections;
 use crate::options::{Settings, Source, TABLE};
 use crate::probe;
-use crate::scan_reports::ScanReports;
+use crate::scan_reports::{self, ScanReports};
 use crate::source::{SourceContext, Work};
-use crate::template_reports::TemplateReports;
+use crate::template_reports::{self, TemplateReports};
 
 /// Downloads template reports, scan reports or detections from the Qualys API.
 pub struct QualysGuard {
     work: Option<Box<dyn Work>>,
     resume: Option<Position>,
+    choice: Option<ReportChoice>,
+    /// The list whose pages are shown.
+    listed: Vec<ReportEntry>,
     context: SourceContext,
     /// Whether `check` does not contact Qualys.
     is_local: bool,
@@ -28,6 +32,7 @@ impl Input for QualysGuard {
     const SUMMARY: &'static str =
         "downloads from the Qualys API: template reports, scan reports, host detections";
     const OPTIONS: &'static [OptionSpec] = TABLE;
+    const HAS_REPORTS: bool = true;
     const CAPABILITIES: InputCapabilities = InputCapabilities::NONE
         .resumes(Resumes::Position)
         .ends(Ends::No)
@@ -54,7 +59,8 @@ impl Input for QualysGuard {
             identity.watch_expiry(open.services);
         }
         let effect = context.settings.source.effect();
-        let input = Self { work: None, resume: resume.cloned(), context, is_local };
+        let input =
+            Self { work: None, resume: resume.cloned(), choice: None, listed: Vec::new(), context, is_local };
         let opened = OpenedInput::from(input).with_capabilities(Self::CAPABILITIES.ends(ends));
         Ok(match effect {
             Some(effect) => opened.with_effect(effect),
@@ -81,6 +87,35 @@ impl Input for QualysGuard {
         Ok(step)
     }
 
+    fn list_reports(&mut self, query: &ReportQuery) -> Result<ReportPage> {
+        // All pages come from one list.
+        if query.cursor.is_empty() {
+            self.listed = match &self.context.settings.source {
+                Source::ScanReports(wanted) => scan_reports::entries(&wanted.clone(), &mut self.context)?,
+                Source::TemplateReports(_) => template_reports::entries(&mut self.context)?,
+                Source::Detections(_) => return Err(PluginError::no_reports()),
+            };
+            self.context.client.log_out();
+        }
+        query.page(self.listed.clone())
+    }
+
+    fn choose_reports(&mut self, choice: &ReportChoice) -> Result<()> {
+        if matches!(self.context.settings.source, Source::Detections(_)) {
+            return Err(PluginError::no_reports());
+        }
+        self.choice = Some(choice.clone());
+        Ok(())
+    }
+
+    fn mark_reports(&mut self, marks: &ReportMarks) -> Result<u64> {
+        match &self.context.settings.source {
+            Source::ScanReports(_) => scan_reports::journal(&self.context.services).mark(marks),
+            Source::TemplateReports(_) => template_reports::journal(&self.context.services).mark(marks),
+            Source::Detections(_) => Err(PluginError::no_reports()),
+        }
+    }
+
     fn stored(&mut self, stored: &Stored) -> Result<()> {
         match &mut self.work {
             Some(work) => work.stored(&stored.position, &mut self.context),
@@ -92,11 +127,13 @@ impl Input for QualysGuard {
 impl QualysGuard {
     fn begin(&mut self) -> Result<Box<dyn Work>> {
         let resume = self.resume.take();
-        let (context, resume) = (&self.context, resume.as_ref());
+        let (context, resume, choice) = (&self.context, resume.as_ref(), self.choice.clone());
         Ok(match &context.settings.source {
-            Source::TemplateReports(wanted) => Box::new(TemplateReports::open(wanted, context, resume)?),
+            Source::TemplateReports(wanted) => {
+                Box::new(TemplateReports::open(wanted, context, resume, choice)?)
+            }
             Source::Detections(wanted) => Box::new(Detections::open(wanted, context, resume)?),
-            Source::ScanReports(wanted) => Box::new(ScanReports::open(wanted, context, resume)?),
+            Source::ScanReports(wanted) => Box::new(ScanReports::open(wanted, context, resume, choice)?),
         })
     }
 }

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod api;
+mod choice;
 mod delivery;
 mod detections;
 mod fingerprint;

@@ -6,13 +6,15 @@ use std::time::Instant;
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::{Refusal, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Event, PluginError, Position, Result, State, Step, tracing};
+use scanbridge_plugin_api::{
+    ErrorKind, Event, PluginError, Position, ReportChoice, ReportEntry, Result, Services, Step, tracing,
+};
 use scanbridge_qualys_xml::{Mark, StoredScan, clean, read_scans};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Answer, Call, Failure, unusable_list};
+use crate::choice::{Chosen, Journal, utc};
 use crate::delivery::{Delivery, Fetched, Store};
-use crate::fingerprint::fingerprint;
 use crate::http::Keep;
 use crate::options::ScanReports as Wanted;
 use crate::source::{SourceContext, Work, concerns_one_report, end_round, position, read_position};
@@ -20,7 +22,7 @@ use crate::source::{SourceContext, Work, concerns_one_report, end_round, positio
 /// Downloads the scans of one account.
 pub(crate) struct ScanReports {
     wanted: Wanted,
-    state: State,
+    journal: Journal,
     store: Store,
     /// Scans of this round that are not downloaded yet; `None` before they are listed.
     queue: Option<VecDeque<StoredScan>>,
@@ -32,6 +34,12 @@ pub(crate) struct ScanReports {
     /// Scans whose response was missing or incomplete; they are retried after the others.
     postponed: HashSet<String>,
     resume: Option<(Fetched, Mark)>,
+    /// The scans that an operator has chosen; `None` for those of the list that were not delivered.
+    chosen: Option<Chosen>,
+    /// The list that chosen scans are looked up in.
+    listed: Option<Vec<ReportEntry>>,
+    /// Number of scans that this run has delivered.
+    done: usize,
     began: Instant,
 }
 
@@ -40,14 +48,22 @@ struct Progress {
     /// Reference of the scan that contains this position.
     current: String,
     within: Option<(Fetched, Mark)>,
+    /// Number of scans that are done: of the choice, or in this run.
+    #[serde(default)]
+    done: usize,
 }
 
 impl ScanReports {
-    pub(crate) fn open(wanted: &Wanted, context: &SourceContext, resume: Option<&Position>) -> Result<Self> {
+    pub(crate) fn open(
+        wanted: &Wanted,
+        context: &SourceContext,
+        resume: Option<&Position>,
+        choice: Option<ReportChoice>,
+    ) -> Result<Self> {
         let progress = read_position::<Progress>(context, resume).unwrap_or_default();
         Ok(Self {
             wanted: wanted.clone(),
-            state: context.services.state(),
+            journal: journal(&context.services),
             store: Store::open(&context.services, progress.within.as_ref().map(|(fetched, _)| fetched))?,
             queue: None,
             delivery: None,
@@ -55,26 +71,18 @@ impl ScanReports {
             refused: HashSet::new(),
             postponed: HashSet::new(),
             resume: progress.within,
+            chosen: choice.map(|choice| Chosen::new(choice, progress.done)),
+            listed: None,
+            done: progress.done,
             began: Instant::now(),
         })
     }
 
     /// Lists the scans with a configured status that were not delivered yet, oldest first.
     fn list(&self, context: &mut SourceContext) -> Result<VecDeque<StoredScan>> {
-        let mut call = Call::first_version("listing scans", self.wanted.list.clone(), &["SCAN_REPORT_LIST"]);
-        if let Some(since) = &self.wanted.since {
-            call = call.field("since_datetime", since);
-        }
-        let Answer::Data(body) = context.client.call(&call.fields(context.settings.extra.clone()))? else {
-            return Err(PluginError::new(
-                ErrorKind::Protocol,
-                "listing scans failed: the response is not a list of scans",
-            ));
-        };
-        let scans =
-            read_scans(body.source.read(None)).map_err(|fault| unusable_list("the list of scans", fault))?;
+        let scans = list(&self.wanted, context)?;
         let all = scans.len();
-        let is_fetched = |status: &str| self.wanted.statuses.iter().any(|it| it.eq_ignore_ascii_case(status));
+        let is_fetched = |status: &str| is_fetched(&self.wanted, status);
         let empty = scans.iter().filter(|scan| scan.status.eq_ignore_ascii_case(NOTHING_FOUND));
         let empty = if is_fetched(NOTHING_FOUND) { 0 } else { empty.count() };
         let mut wanted = Vec::new();
@@ -109,7 +117,7 @@ impl ScanReports {
 
     /// Whether this scan was delivered, in this run or an earlier one.
     fn is_delivered(&self, reference: &str) -> Result<bool> {
-        Ok(self.state.get(&key_of(reference))?.is_some())
+        Ok(self.journal.delivered(reference)?.is_some())
     }
 
     /// Starts the next scan of the queue; `None` if the queue is empty.
@@ -186,19 +194,63 @@ impl ScanReports {
                 self.delivery = None;
                 let current = std::mem::take(&mut self.current);
                 if end.deliver {
-                    self.state.put(&key_of(&current), current.as_bytes())?;
+                    self.journal.add(&current)?;
                 } else {
                     self.refused.insert(current);
                 }
-                Some(position(context, &Progress::default()))
+                self.done += 1;
+                if let Some(chosen) = &mut self.chosen {
+                    chosen.deliver();
+                }
+                Some(position(context, &self.progress()))
             }
             _ => {
                 let within = point.map(|point| (delivery.fetched.clone(), point));
-                let progress = Progress { current: self.current.clone(), within };
+                let progress = Progress { within, ..self.progress() };
                 progress.within.is_some().then(|| position(context, &progress))
             }
         };
         Ok(step.at(at))
+    }
+
+    /// The progress outside the content of a scan.
+    fn progress(&self) -> Progress {
+        let done = self.chosen.as_ref().map_or(self.done, Chosen::done);
+        Progress { current: self.current.clone(), within: None, done }
+    }
+
+    /// The next chosen scan, or the end.
+    fn next_chosen(&mut self, mut chosen: Chosen, context: &mut SourceContext) -> Result<(Chosen, Step)> {
+        if chosen.needs_mark() {
+            let progress = Progress { done: chosen.done(), ..Progress::default() };
+            return Ok((chosen, Step::mark(position(context, &progress))));
+        }
+        let Some(id) = chosen.current().map(str::to_owned) else { return Ok((chosen, Step::finished())) };
+        if self.listed.is_none() {
+            self.listed = Some(entries(&self.wanted, context)?);
+        }
+        let entry = self.listed.iter().flatten().find(|entry| entry.id == id);
+        if let Some(fault) = chosen.fault(entry, &self.journal)? {
+            let step = chosen.refuse(Refusal::new(clean(&id), fault));
+            return Ok((chosen, step));
+        }
+        match self.fetch(&id, context) {
+            Ok(Ok((delivery, start))) => {
+                tracing::info!("QualysGuard Report Processing Complete");
+                self.delivery = Some(delivery);
+                self.current = id;
+                Ok((chosen, Step::report_start(start)))
+            }
+            Ok(Err(refusal)) => {
+                let step = chosen.refuse(refusal);
+                Ok((chosen, step))
+            }
+            Err(failure) if concerns_one_report(failure.error.kind) => {
+                let step = chosen.refuse(Refusal::new(address_of(&self.wanted, &id), failure.error));
+                Ok((chosen, step))
+            }
+            Err(failure) => Err(failure.into()),
+        }
     }
 }
 
@@ -214,6 +266,11 @@ impl Work for ScanReports {
                 self.delivery = Some(delivery);
                 return Ok(Step::report_continued(start));
             }
+        }
+        if let Some(chosen) = self.chosen.take() {
+            let (chosen, step) = self.next_chosen(chosen, context)?;
+            self.chosen = Some(chosen);
+            return Ok(step);
         }
         if self.queue.is_none() {
             self.queue = Some(self.list(context)?);
@@ -235,9 +292,51 @@ impl Work for ScanReports {
     }
 }
 
-/// The key of a delivered scan. References may be longer than keys, so it contains a hash.
-fn key_of(reference: &str) -> String {
-    format!("scan:{}", fingerprint(&reference))
+/// The delivered scans.
+pub(crate) fn journal(services: &Services) -> Journal {
+    Journal::new(services.state(), "scan:")
+}
+
+/// The stored scans, as Qualys lists them.
+fn list(wanted: &Wanted, context: &mut SourceContext) -> Result<Vec<StoredScan>> {
+    let mut call = Call::first_version("listing scans", wanted.list.clone(), &["SCAN_REPORT_LIST"]);
+    if let Some(since) = &wanted.since {
+        call = call.field("since_datetime", since);
+    }
+    let Answer::Data(body) = context.client.call(&call.fields(context.settings.extra.clone()))? else {
+        return Err(PluginError::new(
+            ErrorKind::Protocol,
+            "listing scans failed: the response is not a list of scans",
+        ));
+    };
+    read_scans(body.source.read(None)).map_err(|fault| unusable_list("the list of scans", fault))
+}
+
+/// The stored scans that the options select, for an operator who chooses. Changes nothing.
+pub(crate) fn entries(wanted: &Wanted, context: &mut SourceContext) -> Result<Vec<ReportEntry>> {
+    let journal = journal(&context.services);
+    let is_selected = |scan: &StoredScan| {
+        !scan.reference.is_empty() && (wanted.refs.is_empty() || wanted.refs.contains(&scan.reference))
+    };
+    let mut entries = Vec::new();
+    for scan in list(wanted, context)?.into_iter().filter(is_selected) {
+        let is_delivered = journal.delivered(&scan.reference)?.is_some();
+        let made = utc(&scan.date);
+        let date = if made.is_empty() { scan.date } else { String::new() };
+        let entry = ReportEntry::new(scan.reference, scan.title)
+            .with_kind("SCAN")
+            .with_made(made)
+            .with_ready(is_fetched(wanted, &scan.status))
+            .with_source_state(scan.status)
+            .with_delivered(is_delivered);
+        let entry = entry.with_detail("date", date).with_detail("target", scan.target);
+        entries.push(entry.with_detail("option_profile", scan.option_profile));
+    }
+    Ok(entries)
+}
+
+fn is_fetched(wanted: &Wanted, status: &str) -> bool {
+    wanted.statuses.iter().any(|wanted| wanted.eq_ignore_ascii_case(status))
 }
 
 /// The URL of a scan, for messages.

@@ -103,6 +103,7 @@ static LEDGER: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| {
         fingerprint: scanbridge::state::Fingerprint::default(),
         exit_code: None,
         findings: 7,
+        choice: None,
     };
     ledger.begin(&run, None).expect("the file system in memory is not full");
     let mut checkpoint = scanbridge::state::Checkpoint::default();

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch2, RowIndex};
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, FindingKind, ReportDetail, ReportEnd, ReportSource,
+    AssetField, DefinitionField, FindingField, FindingKind, Refusal, ReportDetail, ReportEnd, ReportSource,
     ReportStart, Severity,
 };
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, Outcome, PluginError,
-    Position, ReadOnly, Rereads, Result, Resumes, Services, Step, Stored, Verdict, register_input,
+    Position, ReadOnly, ReportChoice, ReportEntry, ReportMarks, ReportPage, ReportQuery, Rereads, Result,
+    Resumes, Services, Step, Stored, Verdict, register_input,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +23,15 @@ struct Faulty {
     services: Services,
     /// Files that are still to be read, the next one last.
     files: Vec<PathBuf>,
+    /// All files.
+    all: Vec<PathBuf>,
     report: Option<Report>,
     resume: Option<Place>,
     resumed: bool,
+    /// The chosen files, if there is a choice, and how many of them are done.
+    chosen: Option<(ReportChoice, usize)>,
+    /// Whether a refusal came since the last position.
+    unmarked: bool,
 }
 
 struct Report {
@@ -45,6 +52,9 @@ struct Place {
     /// Number of assets that are read.
     assets: usize,
     ended: bool,
+    /// Number of chosen files that are done.
+    #[serde(default)]
+    chosen: usize,
     /// Number of assets that an interrupted run has read.
     #[serde(skip)]
     before: usize,
@@ -83,6 +93,12 @@ const FAULTS: &[&str] = &[
     "drops-other-on-resume",
     "drops-details-on-resume",
     "other-ids-in-each-run",
+    "writes-in-list",
+    "lists-in-another-order",
+    "delivers-what-was-not-chosen",
+    "chosen-in-another-order",
+    "choice-starts-again-on-resume",
+    "forgets-marks",
 ];
 
 impl Input for Faulty {
@@ -92,6 +108,7 @@ impl Input for Faulty {
         OptionSpec::choice("fault", FAULTS).default_text("none").help("The fault."),
         OptionSpec::path("folder").required().help("The directory of the files."),
     ];
+    const HAS_REPORTS: bool = true;
     const CAPABILITIES: InputCapabilities =
         InputCapabilities::NONE.resumes(Resumes::Position).rereads(Rereads::Yes).read_only(ReadOnly::Yes);
 
@@ -105,15 +122,17 @@ impl Input for Faulty {
         let mut files: Vec<PathBuf> = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
-            .filter(|path| resume.as_ref().is_none_or(|place| *path >= place.path))
             .collect();
         files.sort_by(|a, b| b.cmp(a));
+        let all = files.clone();
+        files.retain(|path| resume.as_ref().is_none_or(|place| *path >= place.path));
         let fault = open.options.text("fault")?.unwrap_or_default().to_owned();
         if let Some(reports) = open.frame.reports.as_ref().filter(|_| fault != "ignores-named-reports") {
             files.retain(|path| reports.iter().any(|key| Path::new(&key.path) == path));
         }
-        Ok(Self { fault, services: open.services.clone(), files, report: None, resume, resumed: false }
-            .into())
+        let services = open.services.clone();
+        let (report, chosen, unmarked) = (None, None, false);
+        Ok(Self { fault, services, files, all, report, resume, resumed: false, chosen, unmarked }.into())
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -128,7 +147,10 @@ impl Input for Faulty {
             std::thread::sleep(Duration::MAX);
         }
         while self.report.is_none() {
-            let Some(path) = self.files.pop() else { return Ok(Step::finished()) };
+            let path = match self.next_file()? {
+                Next::File(path) => path,
+                Next::Step(step) => return Ok(*step),
+            };
             self.report = self.load(path)?;
         }
         let fault = self.fault.clone();
@@ -161,6 +183,51 @@ impl Input for Faulty {
         Ok(step)
     }
 
+    fn list_reports(&mut self, query: &ReportQuery) -> Result<ReportPage> {
+        if self.is("writes-in-list") {
+            fs::write(self.own_file(Path::new("list"))?, "").map_err(io)?;
+        }
+        let mut entries = Vec::new();
+        for (number, path) in self.all.iter().enumerate() {
+            let id = path.display().to_string();
+            let is_delivered = self.services.state().get(&key_of(&id))?.is_some();
+            let made = format!("2026-01-{:02}T12:00:00Z", number + 1);
+            entries.push(ReportEntry::new(id, "a file").with_made(made).with_delivered(is_delivered));
+        }
+        let mut page = query.page(entries)?;
+        if self.is("lists-in-another-order") {
+            page.entries.reverse();
+        }
+        Ok(page)
+    }
+
+    fn choose_reports(&mut self, choice: &ReportChoice) -> Result<()> {
+        let mut choice = choice.clone();
+        if self.is("chosen-in-another-order") {
+            choice.ids.sort();
+        }
+        let done = self.resume.as_ref().map_or(0, |place| place.chosen);
+        let done = if self.is("choice-starts-again-on-resume") { 0 } else { done };
+        self.chosen = Some((choice, done));
+        Ok(())
+    }
+
+    fn mark_reports(&mut self, marks: &ReportMarks) -> Result<u64> {
+        let (state, mut changed) = (self.services.state(), 0);
+        for key in marks.ids.iter().map(|id| key_of(id)) {
+            if state.get(&key)?.is_some() == marks.delivered {
+                continue;
+            }
+            changed += 1;
+            match marks.delivered {
+                _ if self.is("forgets-marks") => {}
+                true => state.put(&key, b"")?,
+                false => state.delete(&key)?,
+            }
+        }
+        Ok(changed)
+    }
+
     fn stored(&mut self, stored: &Stored) -> Result<()> {
         for report in &stored.reports {
             let path = Path::new(&report.key.path);
@@ -185,6 +252,30 @@ impl Faulty {
         self.fault == fault
     }
 
+    /// The next file: of the choice, if there is one.
+    fn next_file(&mut self) -> Result<Next> {
+        let Some((choice, done)) = &mut self.chosen else {
+            return Ok(self.files.pop().map_or_else(|| Next::Step(Step::finished().into()), Next::File));
+        };
+        if std::mem::take(&mut self.unmarked) {
+            let place = Place { chosen: *done, ended: true, ..Place::default() };
+            return Ok(Next::Step(Step::mark(place.position(&self.fault)).into()));
+        }
+        let Some(id) = choice.ids.get(*done).cloned() else {
+            let surplus = self.files.pop().filter(|_| self.fault == "delivers-what-was-not-chosen");
+            return Ok(surplus.map_or_else(|| Next::Step(Step::finished().into()), Next::File));
+        };
+        *done += 1;
+        let is_unknown = !self.all.iter().any(|path| *path == Path::new(&id));
+        let is_delivered = !choice.again && self.services.state().get(&key_of(&id))?.is_some();
+        if is_unknown || is_delivered {
+            self.unmarked = true;
+            let error = PluginError::new(ErrorKind::NoInput, "unknown, or delivered before");
+            return Ok(Next::Step(Step::refused(Refusal::new(id, error)).into()));
+        }
+        Ok(Next::File(id.into()))
+    }
+
     fn load(&mut self, path: PathBuf) -> Result<Option<Report>> {
         let text = match fs::read_to_string(&path) {
             // `stored` has removed it.
@@ -195,7 +286,9 @@ impl Faulty {
             }
             text => text.map_err(io)?,
         };
-        let mut place = Place { revision: revision(&path).map_err(io)?, path, ..Place::default() };
+        // Inside a report, it is not done yet.
+        let chosen = self.chosen.as_ref().map_or(0, |(_, done)| done.saturating_sub(1));
+        let mut place = Place { revision: revision(&path).map_err(io)?, path, chosen, ..Place::default() };
         if self.is("marks-delivered-files") && place.path.with_extension("done").exists() {
             return Ok(None);
         }
@@ -246,9 +339,26 @@ impl Faulty {
         let complete = report.complete && !self.is("never-complete");
         let reason = if complete { "" } else { "the last line is missing" };
         let end = ReportEnd::default().with_complete(complete).with_deliver(complete).with_reason(reason);
+        if let Some((_, done)) = &self.chosen {
+            let id = report.place.path.display().to_string();
+            self.services.state().put(&key_of(&id), b"")?;
+            let place = Place { ended: true, chosen: *done, ..report.place };
+            return Ok(Step::report_end(end).at(place.position(&self.fault)));
+        }
         let place = Place { ended: true, ..report.place };
         Ok(Step::report_end(end).at(place.position(&self.fault)))
     }
+}
+
+/// What follows.
+enum Next {
+    File(PathBuf),
+    Step(Box<Step>),
+}
+
+/// The key of a delivered file.
+fn key_of(id: &str) -> String {
+    format!("file:{}", Path::new(id).file_name().unwrap_or_default().display())
 }
 
 impl Report {

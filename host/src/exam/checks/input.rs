@@ -6,7 +6,7 @@ use scanbridge_plugin_api::{ErrorKind, Position, Resumes};
 
 use super::reading::{Reading, capabilities, path, read_all};
 use super::runs::{compare_exact, when};
-use super::sources;
+use super::{choosing, sources};
 use crate::exam::job::{ReadBatch, ReadEvent, Resume, Step};
 use crate::exam::process::Trace;
 use crate::exam::report::{CheckId, Checked, Finding, failed, not_examined};
@@ -15,7 +15,7 @@ use crate::exam::subject::{Exam, SMALL_BATCH, Setup, Subject, calls};
 /// Number of positions at which a run is interrupted.
 const POSITIONS: usize = 64;
 
-/// One of the checks I1 to I7.
+/// One of the checks I1 to I8.
 pub(in crate::exam) fn check(exam: &mut Exam<'_>, subject: &mut Subject<'_>, id: CheckId) -> Checked {
     if subject.exam.samples.is_none() && subject.exam.reports.is_none() {
         return not_examined("the exam file has neither `samples` nor `expect` for it");
@@ -28,6 +28,7 @@ pub(in crate::exam) fn check(exam: &mut Exam<'_>, subject: &mut Subject<'_>, id:
         "I5" => sources::check(exam, subject),
         "I6" => batches(exam, subject),
         "I7" => changed(exam, subject),
+        "I8" => choosing::check(exam, subject),
         _ => not_examined("unknown check"),
     }
 }

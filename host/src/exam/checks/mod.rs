@@ -1,6 +1,7 @@
 //! The checks of the exam.
 
 mod accounts;
+mod choosing;
 pub(super) mod general;
 mod hostile;
 pub(super) mod input;

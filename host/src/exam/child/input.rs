@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use scanbridge_plugin_api::abi::{InputHandle, InputTable2};
+use scanbridge_plugin_api::abi::{InputHandle, InputTable2, ReportsTable1};
 use scanbridge_plugin_api::batch::{Columns, DefinitionTable, RawBatch2, ValidBatch};
 use scanbridge_plugin_api::model::ReportStart;
-use scanbridge_plugin_api::{Event, Outcome, PluginError, Position, ReportKey, Stored, StoredReport};
+use scanbridge_plugin_api::{
+    Event, Outcome, PluginError, Position, ReportChoice, ReportKey, ReportMarks, ReportQuery, Stored,
+    StoredReport,
+};
 
 use super::journal::{Journal, checked};
 use super::side::{Side, UnderTest, not_open};
@@ -15,7 +18,7 @@ use crate::pipeline::check_rows;
 
 /// An input of the examined library.
 pub(super) struct InputUnderTest {
-    table: InputTable2,
+    tables: (InputTable2, Option<ReportsTable1>),
     side: Side<InputHandle>,
     journal: Arc<Journal>,
     columns: Arc<Columns>,
@@ -31,9 +34,13 @@ pub(super) struct InputUnderTest {
 const AFTER_THE_RUN: &[u8] = b"";
 
 impl InputUnderTest {
-    pub(super) fn new(table: InputTable2, spec: &Instance, journal: &Arc<Journal>) -> Self {
+    pub(super) fn new(
+        tables: (InputTable2, Option<ReportsTable1>),
+        spec: &Instance,
+        journal: &Arc<Journal>,
+    ) -> Self {
         Self {
-            table,
+            tables,
             side: Side::new(spec),
             journal: Arc::clone(journal),
             columns: Arc::new(Columns::of(Default::default())),
@@ -52,10 +59,10 @@ impl InputUnderTest {
             None if *resume == Resume::NextRun => self.side.restore_keys(AFTER_THE_RUN)?,
             None => {}
         }
-        let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.host);
+        let ((table, reports), frame, host) = (self.tables, Arc::clone(&self.side.frame), self.side.host);
         let position = position.map(Position);
         let (input, schema) = self.side.call("open", move |handle| {
-            let opened = InputHandle::open(table, &frame, position.as_ref(), host)?;
+            let opened = InputHandle::open(table, &frame, position.as_ref(), host)?.with_reports(reports);
             let answer = (opened.capabilities(), opened.schema().clone());
             *handle = Some(opened);
             Ok(answer)
@@ -86,6 +93,24 @@ impl InputUnderTest {
             }
         }
         Ok(Answer::default())
+    }
+
+    /// Lists all stored reports, in pages of this size.
+    fn list(&mut self, limit: u64) -> Result<Answer, PluginError> {
+        let (mut listed, mut query) = (Vec::new(), ReportQuery::default().with_limit(limit));
+        loop {
+            let next = query.clone();
+            let page = self.side.with("list", move |input| input.list_reports(&next))?;
+            let is_endless = page.entries.is_empty();
+            listed.extend(page.entries);
+            if page.cursor.is_empty() {
+                return Ok(Answer { listed: Some(listed), ..Answer::default() });
+            }
+            if is_endless {
+                return Err(PluginError::bug("a page of the list is empty, but another one follows"));
+            }
+            query = query.with_cursor(page.cursor);
+        }
     }
 
     fn event(&mut self, event: Event) -> ReadEvent {
@@ -189,6 +214,17 @@ impl UnderTest for InputUnderTest {
             Step::Open(resume) => self.open(resume),
             Step::Check => self.side.with("check", InputHandle::check).map(|report| checked(&report)),
             Step::Read { positions } => self.read(index, *positions),
+            Step::List { limit } => self.list(*limit),
+            Step::Choose { ids, again } => {
+                let choice = ReportChoice::new(ids.clone(), *again);
+                self.side.with("choose", move |input| input.choose_reports(&choice))?;
+                Ok(Answer::default())
+            }
+            Step::Mark { ids, delivered } => {
+                let marks = ReportMarks::new(ids.clone(), *delivered);
+                let changed = self.side.with("mark", move |input| input.mark_reports(&marks))?;
+                Ok(Answer { changed: Some(changed), ..Answer::default() })
+            }
             Step::Confirm { outcome } => {
                 let outcome: Outcome =
                     serde_json::from_value(outcome.as_str().into()).expect("an outcome is a word");

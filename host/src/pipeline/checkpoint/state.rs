@@ -96,7 +96,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(
         ledger: Option<Arc<Ledger>>,
-        mut from: Checkpoint,
+        from: Checkpoint,
         inputs: Inputs,
         outputs: Vec<OutputIds>,
         (run, absent): (u64, Vec<(String, String)>),
@@ -108,7 +108,6 @@ impl State {
             Some(Stored::new(position, reports))
         });
         let notifications = notifications.collect();
-        from.unconfirmed.retain(|id, _| inputs.ids.contains(id));
         Self {
             ledger,
             inputs,

@@ -246,3 +246,21 @@ fn late_output_gets_a_gap_and_unavailable_output_is_not_awaited() {
     assert!(!reached.outputs["a"].has_gap);
     assert!(reached.outputs["b"].has_gap, "it lacks the records between the two marks");
 }
+
+/// A run that delivers chosen reports opens only their input.
+#[test]
+fn reports_of_an_input_that_is_not_open_stay_unconfirmed() {
+    let key = ReportKey::default().with_input("other").with_id("scan/1");
+    let report = StoredReport::new(key, scanbridge_plugin_api::Outcome::Delivered);
+    let unconfirmed: BTreeMap<_, _> = [("other".to_owned(), vec![report])].into();
+    let checkpoints = Checkpoints::new(
+        None,
+        Checkpoint { unconfirmed: unconfirmed.clone(), ..Checkpoint::default() },
+        Inputs { ids: vec!["in".to_owned()], ..Inputs::default() },
+        outputs(["a", "b"]),
+        (1, Vec::new()),
+        Arc::default(),
+    );
+    assert!(checkpoints.take_notification(0).is_none(), "the open input is not informed about it");
+    assert_eq!(checkpoints.unconfirmed(), unconfirmed);
+}

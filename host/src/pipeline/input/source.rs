@@ -6,7 +6,7 @@ use scanbridge_plugin_api::abi::InputHandle;
 use scanbridge_plugin_api::batch::{RawBatch2, Schema};
 use scanbridge_plugin_api::{
     CheckReport, Ends, ErrorKind, Event, InputCapabilities, LocalCheck, PluginError, Position, ReadOnly,
-    Resumes, Step, Stored,
+    ReportMarks, ReportPage, ReportQuery, Resumes, Step, Stored,
 };
 
 use super::dead_letter_source::DeadLetterSource;
@@ -207,6 +207,25 @@ impl Source {
         match self {
             Self::Plugin(plugin) => plugin.call("check", InputHandle::check),
             Self::DeadLetters(_) => Ok(CheckReport::default()),
+        }
+    }
+
+    /// A part of the list of stored reports.
+    pub(in crate::pipeline) fn list_reports(
+        &mut self,
+        query: ReportQuery,
+    ) -> Result<ReportPage, PluginError> {
+        match self {
+            Self::Plugin(plugin) => plugin.call("list", move |handle| handle.list_reports(&query)),
+            Self::DeadLetters(_) => Err(PluginError::no_reports()),
+        }
+    }
+
+    /// Changes what counts as delivered. Returns the number of changes; the keys are not stored yet.
+    pub(in crate::pipeline) fn mark_reports(&mut self, marks: ReportMarks) -> Result<u64, PluginError> {
+        match self {
+            Self::Plugin(plugin) => plugin.call("mark", move |handle| handle.mark_reports(&marks)),
+            Self::DeadLetters(_) => Err(PluginError::no_reports()),
         }
     }
 

@@ -22,6 +22,7 @@ fn run(number: u64, state: RunState) -> RunRecord {
         fingerprint: Fingerprint::default(),
         exit_code: None,
         findings: 7,
+        choice: None,
     }
 }
 

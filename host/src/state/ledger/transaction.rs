@@ -13,7 +13,7 @@ use super::tables::{
 };
 use super::{Ledger, StateError};
 use crate::state::checkpoint::{
-    AheadReport, Checkpoint, EndOfRun, OutputCounts, OutputState, SinceCheckpoint,
+    AheadReport, Checkpoint, EndOfRun, KeyChanges, OutputCounts, OutputState, SinceCheckpoint,
 };
 use crate::state::dead_letter::ReportRecord;
 use crate::state::record::{RunRecord, RunState};
@@ -164,14 +164,28 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Deletes the checkpoint of an interrupted run, so that the next run starts from the beginning. Everything else is
-    /// kept. Returns whether there was one.
+    /// Stores keys of an instance that were changed outside a run.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written. Then nothing has changed.
+    pub fn store_keys(&self, instance: &str, changes: KeyChanges) -> Result<(), StateError> {
+        self.change(|transaction| apply_keys(transaction, &[(instance.to_owned(), changes)]))
+    }
+
+    /// Deletes the checkpoint of an interrupted run and its choice of reports, so that the next run starts from the
+    /// beginning. Everything else is kept. Returns whether there was one.
     ///
     /// # Errors
     /// When the ledger cannot be read or written. Then nothing has changed.
     pub fn discard_checkpoint(&self) -> Result<bool, StateError> {
-        let has_one = self.checkpoint()?.is_some();
-        self.change(delete_checkpoint)?;
+        let last = self.last_run()?.filter(|last| last.state != RunState::Finished && last.choice.is_some());
+        let has_one = self.checkpoint()?.is_some() || last.is_some();
+        self.change(|transaction| {
+            if let Some(last) = last {
+                append_run(transaction, &RunRecord { choice: None, ..last })?;
+            }
+            delete_checkpoint(transaction)
+        })?;
         Ok(has_one)
     }
 }

@@ -5,4 +5,5 @@ mod launching;
 mod stored;
 mod work;
 
+pub(crate) use stored::{entries, journal};
 pub(crate) use work::TemplateReports;

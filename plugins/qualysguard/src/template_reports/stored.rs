@@ -1,9 +1,10 @@
 //! API calls for reports stored at Qualys.
 
-use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
+use scanbridge_plugin_api::{ErrorKind, PluginError, ReportEntry, Result, Services, tracing};
 use scanbridge_qualys_xml::{ListFault, StoredReport, clean, read_reports, read_templates};
 
 use crate::api::{Answer, Call, unusable_list};
+use crate::choice::{Journal, utc};
 use crate::source::SourceContext;
 
 /// A call of the report API.
@@ -34,12 +35,40 @@ pub(super) fn list(context: &mut SourceContext, with: &[(&str, &str)]) -> Result
     }
 }
 
+/// The delivered reports that this input did not launch.
+pub(crate) fn journal(services: &Services) -> Journal {
+    Journal::new(services.state(), "report:")
+}
+
+/// The stored XML reports, for an operator who chooses. Changes nothing.
+pub(crate) fn entries(context: &mut SourceContext) -> Result<Vec<ReportEntry>> {
+    let journal = journal(&context.services);
+    let reports = list(context, &[])?.into_iter().filter(|report| report.format.eq_ignore_ascii_case("xml"));
+    let mut entries = Vec::new();
+    for report in reports {
+        let is_delivered = journal.delivered(&report.id)?.is_some();
+        let made = utc(&report.launched);
+        let launched = if made.is_empty() { report.launched } else { String::new() };
+        let entry = ReportEntry::new(report.id, report.title)
+            .with_made(made)
+            .with_ready(report.state == FINISHED)
+            .with_source_state(report.state)
+            .with_delivered(is_delivered);
+        let entry = entry.with_detail("launched", launched).with_detail("size", report.size);
+        entries.push(entry.with_detail("message", report.message));
+    }
+    Ok(entries)
+}
+
+/// The state of a report that can be downloaded.
+const FINISHED: &str = "Finished";
+
 /// The newest finished XML report with this title.
 pub(super) fn newest(context: &mut SourceContext, title: &str) -> Result<String> {
-    let mut reports = list(context, &[("state", "Finished")])?;
+    let mut reports = list(context, &[("state", FINISHED)])?;
     let title = clean(title);
     reports.retain(|report| {
-        report.state == "Finished" && report.title == title && report.format.eq_ignore_ascii_case("xml")
+        report.state == FINISHED && report.title == title && report.format.eq_ignore_ascii_case("xml")
     });
     let newest = reports.into_iter().max_by(|a, b| a.launched.cmp(&b.launched));
     newest.map(|report| report.id).ok_or_else(|| {

@@ -5,15 +5,17 @@ use std::time::{Duration, Instant};
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Refusal;
 use scanbridge_plugin_api::{
-    CheckpointRequest, ErrorKind, Event, PluginError, Position, Result, Step, tracing,
+    CheckpointRequest, ErrorKind, Event, PluginError, Position, ReportChoice, ReportEntry, Result, Step,
+    tracing,
 };
-use scanbridge_qualys_xml::Mark;
+use scanbridge_qualys_xml::{Mark, clean};
 use serde::{Deserialize, Serialize};
 
 use super::launched::now;
 use super::launching::{ReportLauncher, show_age};
-use super::stored::{list_one, newest, report_call, title_of};
+use super::stored::{entries, journal, list_one, newest, report_call, title_of};
 use crate::api::Answer;
+use crate::choice::{Chosen, Journal};
 use crate::delivery::{Delivery, Fetched, Store};
 use crate::http::{Body, Keep};
 use crate::options::{TemplateReports as Wanted, Which};
@@ -32,6 +34,11 @@ pub(crate) struct TemplateReports {
     resume: Option<(Fetched, Mark)>,
     /// IDs of delivered reports that this instance did not launch; a later round does not deliver them again.
     found: Vec<String>,
+    journal: Journal,
+    /// The reports that an operator has chosen; `None` for those of the options.
+    chosen: Option<Chosen>,
+    /// The list that chosen reports are looked up in.
+    listed: Option<Vec<ReportEntry>>,
     /// False until the reports of earlier runs were cleaned up in this round.
     is_cleaned_up: bool,
     /// When this round began, by the local clock, in seconds since 1970.
@@ -61,16 +68,23 @@ struct Progress {
 const MAX_AGE_OF_ROUND: Duration = Duration::from_secs(12 * 3_600);
 
 impl TemplateReports {
-    pub(crate) fn open(wanted: &Wanted, context: &SourceContext, resume: Option<&Position>) -> Result<Self> {
+    pub(crate) fn open(
+        wanted: &Wanted,
+        context: &SourceContext,
+        resume: Option<&Position>,
+        choice: Option<ReportChoice>,
+    ) -> Result<Self> {
         let (progress, len) = (read_position::<Progress>(context, resume), wanted.which.len());
         let found = progress.as_ref().map(|progress| progress.found.clone()).unwrap_or_default();
-        let progress = progress.filter(|progress| progress.index >= len || !progress.is_outdated(context));
+        let is_current = |progress: &Progress| progress.index >= len || !progress.is_outdated(context);
+        let progress = progress.filter(|progress| choice.is_some() || is_current(progress));
         let resumes = progress.as_ref().filter(|progress| progress.index < len).map(|it| it.round);
         let (mut index, resume, current) = match progress {
             Some(progress) => (progress.index, progress.within, progress.launched),
             None => (0, None, None),
         };
-        if index >= wanted.which.len() && context.settings.interval.is_some() {
+        let chosen = choice.map(|choice| Chosen::new(choice, index));
+        if chosen.is_none() && index >= wanted.which.len() && context.settings.interval.is_some() {
             index = 0; // The time of the last round is unknown: start the next one at once.
         }
         Ok(Self {
@@ -82,7 +96,11 @@ impl TemplateReports {
             store: Store::open(&context.services, resume.as_ref().map(|(fetched, _)| fetched))?,
             resume,
             found,
-            is_cleaned_up: false,
+            journal: journal(&context.services),
+            // The choice may contain reports that this input would delete.
+            is_cleaned_up: chosen.is_some(),
+            chosen,
+            listed: None,
             round: resumes.unwrap_or_else(now),
             began: Instant::now(),
         })
@@ -98,6 +116,11 @@ impl TemplateReports {
                 self.launching.name_earlier(context, &fetched.id, &start.time);
                 return Ok(Some(Step::report_continued(start)));
             }
+        }
+        if let Some(chosen) = self.chosen.take() {
+            let (chosen, step) = self.begin_chosen(chosen, context)?;
+            self.chosen = Some(chosen);
+            return Ok(Some(step));
         }
         let (id, title) = match self.wanted.which[self.index].clone() {
             Which::Launch(template) => match self.launching.launch_and_wait(context, &template)? {
@@ -133,6 +156,40 @@ impl TemplateReports {
                 Ok(Some(Step::refused(refusal)))
             }
         }
+    }
+
+    /// The next chosen report, or the end.
+    fn begin_chosen(&mut self, mut chosen: Chosen, context: &mut SourceContext) -> Result<(Chosen, Step)> {
+        self.index = chosen.done();
+        if chosen.needs_mark() {
+            let mark = Step::mark(self.position(None, context));
+            return Ok((chosen, mark));
+        }
+        let Some(id) = chosen.current().map(str::to_owned) else { return Ok((chosen, Step::finished())) };
+        if self.listed.is_none() {
+            self.listed = Some(entries(context)?);
+        }
+        let entry = self.listed.iter().flatten().find(|entry| entry.id == id);
+        if let Some(fault) = chosen.fault(entry, &self.journal)? {
+            let step = chosen.refuse(Refusal::new(clean(&id), fault));
+            return Ok((chosen, step));
+        }
+        let title = entry.map(|entry| entry.title.clone()).unwrap_or_default();
+        let begun = self.fetch(context, &id).and_then(|(fetched, body)| {
+            Delivery::begin(fetched.titled(title), body, &context.settings, &context.services)
+        });
+        let refusal = match begun {
+            Ok(Ok((delivery, start))) => {
+                tracing::info!("QualysGuard Report Processing Complete");
+                self.delivery = Some(delivery);
+                return Ok((chosen, Step::report_start(start)));
+            }
+            Ok(Err(refusal)) => refusal,
+            Err(error) if concerns_one_report(error.kind) => Refusal::new(clean(&id), error),
+            Err(error) => return Err(error),
+        };
+        let step = chosen.refuse(refusal);
+        Ok((chosen, step))
     }
 
     /// Refuses one report, so that the others are still delivered.
@@ -182,6 +239,9 @@ impl TemplateReports {
     fn ended(&mut self) -> Result<()> {
         self.delivery = None;
         self.index += 1;
+        if let Some(chosen) = &mut self.chosen {
+            chosen.deliver();
+        }
         match self.current.take() {
             Some(id) => self.launching.mark_ended(&id),
             None => Ok(()),
@@ -196,8 +256,11 @@ impl TemplateReports {
         let within = point.map(|point| (delivery.fetched.clone(), point));
         let at = match &step.event {
             Event::ReportEnd(end) => {
+                let id = delivery.fetched.id.clone();
+                if end.deliver && (self.current.is_none() || !self.wanted.delete) {
+                    self.journal.add(&id)?;
+                }
                 if self.current.is_none() && end.deliver {
-                    let id = delivery.fetched.id.clone();
                     self.found.retain(|found| *found != id);
                     self.found.push(id);
                     let known = self.found.len().saturating_sub(self.wanted.which.len());
@@ -244,11 +307,13 @@ impl Work for TemplateReports {
             self.is_cleaned_up = true;
             self.launching.clean_up(context)?;
         }
-        while self.index < self.wanted.which.len() {
+        while self.chosen.is_some() || self.index < self.wanted.which.len() {
             match self.begin(context) {
                 Ok(Some(next)) => return Ok(next),
                 Ok(None) => {}
-                Err(error) if concerns_one_report(error.kind) => return self.refuse(error, context),
+                Err(error) if concerns_one_report(error.kind) && self.chosen.is_none() => {
+                    return self.refuse(error, context);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -263,7 +328,9 @@ impl Work for TemplateReports {
         let Some(progress) = read_position::<Progress>(context, Some(at)) else { return Ok(()) };
         if progress.within.is_none() && self.delivery.is_none() {
             self.store.clear(None);
-            self.launching.clean_up(context)?;
+            if self.chosen.is_none() {
+                self.launching.clean_up(context)?;
+            }
         }
         Ok(())
     }

@@ -17,4 +17,5 @@ mod malformed_responses;
 mod network;
 mod scan_reports;
 mod secrets;
+mod stored_reports;
 mod template_reports;

@@ -35,6 +35,12 @@ pub struct StoredScan {
     pub date: String,
     /// FINISHED, RUNNING, CANCELED, …
     pub status: String,
+    /// Its title.
+    pub title: String,
+    /// The scanned addresses.
+    pub target: String,
+    /// The title of the option profile.
+    pub option_profile: String,
 }
 
 /// Why a list is not usable.
@@ -153,22 +159,38 @@ impl Visitor for Reports {
     }
 }
 
+/// The scans, and the name of the last `KEY`.
 #[derive(Default)]
-struct Scans(Vec<StoredScan>);
+struct Scans(Vec<StoredScan>, String);
 
 impl Visitor for Scans {
     fn open(&mut self, path: &str, attributes: &[(String, String)]) {
+        let value = |key| {
+            let found = attributes.iter().find(|(name, _)| name == key);
+            found.map(|(_, value)| clean(value)).unwrap_or_default()
+        };
         if path.ends_with("/SCAN_REPORT") {
-            let value = |key| {
-                let found = attributes.iter().find(|(name, _)| name == key);
-                found.map(|(_, value)| clean(value)).unwrap_or_default()
-            };
             let (reference, date, status) = (value("ref"), value("date"), value("status"));
-            push(&mut self.0, StoredScan { reference, date, status });
+            let scan =
+                StoredScan { reference, date, status, target: value("target"), ..StoredScan::default() };
+            push(&mut self.0, scan);
+        } else if path.ends_with("/SCAN_REPORT/KEY") {
+            self.1 = value("value");
         }
     }
 
-    fn close(&mut self, _: &str, _: &str) {}
+    fn close(&mut self, path: &str, text: &str) {
+        let (Some(scan), Some((_, inner))) = (self.0.last_mut(), path.split_once("/SCAN_REPORT/")) else {
+            return;
+        };
+        let slot = match inner {
+            "TITLE" => &mut scan.title,
+            "KEY" if self.1.eq_ignore_ascii_case("title") => &mut scan.title,
+            "OPTION_PROFILE/OPTION_PROFILE_TITLE" => &mut scan.option_profile,
+            _ => return,
+        };
+        *slot = clean(text);
+    }
 }
 
 #[derive(Default)]
@@ -211,6 +233,21 @@ mod tests {
         for hostile in [list(&attribute, 1), doctype, attributes, deep] {
             assert_eq!(read_scans(hostile.as_bytes()), Err(ListFault::Truncated));
         }
+    }
+
+    #[test]
+    fn title_of_a_scan_is_an_element_or_a_key() {
+        let list = "<SCAN_REPORT_LIST><SCAN_REPORT ref='scan/1' date='2026-01-31T12:00:00Z' target='192.0.2.1' \
+                    status='FINISHED'><KEY value='USERNAME'>x</KEY><KEY value='TITLE'>Weekly</KEY><OPTION_PROFILE>\
+                    <OPTION_PROFILE_TITLE>all ports</OPTION_PROFILE_TITLE></OPTION_PROFILE></SCAN_REPORT>\
+                    <SCAN_REPORT ref='scan/2'><TITLE><![CDATA[A & B]]></TITLE></SCAN_REPORT></SCAN_REPORT_LIST>";
+        let scans = read_scans(list.as_bytes()).unwrap();
+        let StoredScan { title, target, option_profile, .. } = &scans[0];
+        assert_eq!(
+            (title.as_str(), target.as_str(), option_profile.as_str()),
+            ("Weekly", "192.0.2.1", "all ports")
+        );
+        assert_eq!((scans[1].reference.as_str(), scans[1].title.as_str()), ("scan/2", "A & B"));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! action=delete       => simple Report deleted
 //! /msp/old.php        => html 404
 //! *                   => population assets=200 per_asset=3 qids=40
+//! *                   => scans finished=3 running=1 findings=2
 //! ```
 //!
 //! `drip=BYTES/MILLISECONDS`, `cut=BYTES`, `gzip` and `delay=MILLISECONDS` may follow a file name. Files are located in
@@ -20,7 +21,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Population, Reply, Script};
+use super::{Population, Reply, Script, StoredScans};
 
 impl Script {
     /// Reads a script file.
@@ -44,6 +45,7 @@ impl Script {
                 Line::Population(population) => {
                     script = flush(script, pending.take()).population(population);
                 }
+                Line::Scans(scans) => script = flush(script, pending.take()).scans(scans),
                 Line::Reply(reply) => match &mut pending {
                     Some((before, replies)) if *before == pattern => replies.push(*reply),
                     _ => {
@@ -59,6 +61,7 @@ impl Script {
 enum Line {
     Reply(Box<Reply>),
     Population(Population),
+    Scans(StoredScans),
 }
 
 fn flush(script: Script, pending: Option<(String, Vec<Reply>)>) -> Script {
@@ -87,6 +90,7 @@ fn read_response(text: &str, folder: &Path) -> Result<Line, String> {
         "html" => Reply::html(u16::try_from(number()?).map_err(|_| "invalid HTTP status")?),
         "file" => read_file(rest, folder)?,
         "population" => return Ok(Line::Population(read_population(rest)?)),
+        "scans" => return Ok(Line::Scans(read_scans(rest)?)),
         _ => return Err(format!("unknown response `{kind}`")),
     };
     Ok(Line::Reply(Box::new(reply)))
@@ -131,4 +135,20 @@ fn read_population(rest: &str) -> Result<Population, String> {
         }
     }
     Ok(population)
+}
+
+fn read_scans(rest: &str) -> Result<StoredScans, String> {
+    let mut scans = StoredScans::of(3);
+    for word in rest.split_whitespace() {
+        let (key, value) = word.split_once('=').ok_or_else(|| format!("unknown word `{word}`"))?;
+        let number = value.parse().map_err(|_| format!("invalid number in `{word}`"))?;
+        match key {
+            "finished" => scans.finished = number,
+            "running" => scans.running = number,
+            "findings" => scans.findings = number,
+            "delay" => scans.delay = Duration::from_millis(u64::from(number)),
+            _ => return Err(format!("unknown word `{word}`")),
+        }
+    }
+    Ok(scans)
 }

@@ -18,6 +18,7 @@ pub mod file;
 mod pages;
 mod reply;
 mod request;
+mod scans;
 mod script;
 mod wire;
 
@@ -32,6 +33,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 pub use pages::Population;
 pub use reply::Reply;
 pub use request::ReceivedRequest;
+pub use scans::StoredScans;
 pub use script::Script;
 
 /// Provides the response to a request.

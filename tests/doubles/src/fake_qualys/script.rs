@@ -7,6 +7,7 @@ use super::Responder;
 use super::pages::Population;
 use super::reply::Reply;
 use super::request::ReceivedRequest;
+use super::scans::StoredScans;
 
 /// A list of rules. The first matching rule provides the response; without one the response has status 500.
 #[derive(Default)]
@@ -23,6 +24,7 @@ enum Action {
     /// One response per request; the last one is repeated.
     Replies(Mutex<VecDeque<Reply>>),
     Population(Population),
+    Scans(StoredScans),
 }
 
 impl Script {
@@ -47,6 +49,13 @@ impl Script {
         self.rules.push(Rule { pattern: String::new(), action: Action::Population(population) });
         self
     }
+
+    /// Adds a rule that provides the list of generated scans and their results.
+    #[must_use]
+    pub fn scans(mut self, scans: StoredScans) -> Self {
+        self.rules.push(Rule { pattern: String::new(), action: Action::Scans(scans) });
+        self
+    }
 }
 
 impl Responder for Script {
@@ -54,6 +63,7 @@ impl Responder for Script {
         for rule in self.rules.iter().filter(|rule| request.matches(&rule.pattern)) {
             let found = match &rule.action {
                 Action::Population(population) => population.respond(request),
+                Action::Scans(scans) => scans.respond(request),
                 Action::Replies(replies) => {
                     let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
                     match replies.len() {

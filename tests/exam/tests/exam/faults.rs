@@ -48,7 +48,7 @@ const SENDER_FAULTS: [(&str, &[&str]); 3] =
     [("sends-in-check", &["G2"]), ("commits-before-it-sends", &["O2"]), ("sends-twice", &["O1"])];
 
 /// Fault of the input `Faulty`, and the check that finds it.
-const INPUT_FAULTS: [(&str, &[&str]); 29] = [
+const INPUT_FAULTS: [(&str, &[&str]); 35] = [
     ("never-complete", &["I1"]),
     ("complete-although-truncated", &["I1"]),
     ("asset-in-pieces", &["I3"]),
@@ -78,6 +78,12 @@ const INPUT_FAULTS: [(&str, &[&str]); 29] = [
     ("drops-other-on-resume", &["I4"]),
     ("drops-details-on-resume", &["I4"]),
     ("other-ids-in-each-run", &["I6"]),
+    ("writes-in-list", &["I8"]),
+    ("lists-in-another-order", &["I8"]),
+    ("delivers-what-was-not-chosen", &["I8"]),
+    ("chosen-in-another-order", &["I8"]),
+    ("choice-starts-again-on-resume", &["I8"]),
+    ("forgets-marks", &["I8"]),
 ];
 
 /// The exam file with this fault for one of the plugins. Paths of samples are relative to the file.

@@ -104,3 +104,14 @@ fn qualysguard_passes_with_a_fake_qualys() {
     let failed = with_peer("scanbridge_qualysguard", "qualysguard", "input", "QualysGuard");
     assert_eq!(failed, ["I7 not examined: the exam file has no `changed` samples"]);
 }
+
+/// The scans that an operator can choose from are listed, chosen and marked (I8).
+#[test]
+fn qualysguard_passes_with_stored_scans() {
+    let failed = with_peer("scanbridge_qualysguard", "qualysguard-scans", "input", "QualysGuard");
+    let expected = [
+        "I1 not examined: the samples are read correctly, but the exam file has no `truncated` sample",
+        "I7 not examined: the exam file has no `changed` samples",
+    ];
+    assert_eq!(failed, expected);
+}
