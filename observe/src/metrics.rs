@@ -295,7 +295,8 @@ mod tests {
     fn the_alert_rules_fire_when_they_should() {
         promtool(&["check", "rules", monitoring("alerts.yaml").to_str().unwrap()], "");
         promtool(&["test", "rules", monitoring("alerts.test.yaml").to_str().unwrap()], "");
-        promtool(&["check", "config", monitoring("scrape.yaml").to_str().unwrap()], "");
+        // Without the file of the token, which exists only where the service runs.
+        promtool(&["check", "config", "--syntax-only", monitoring("scrape.yaml").to_str().unwrap()], "");
     }
 
     #[test]
