@@ -10,7 +10,7 @@ use std::{env, io};
 
 use inquire::error::InquireError;
 use inquire::{Confirm, MultiSelect};
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGHUP, SIGINT};
 
 use super::chosen_input::ChosenInput;
 use super::terminal::{error_style, print_error, print_text};
@@ -30,6 +30,14 @@ pub(super) fn pick(arguments: &PickArguments, common: &CommonOptions) -> u8 {
     if is_dumb || !stdin().is_terminal() || !stdout().is_terminal() || !stderr().is_terminal() {
         print_error("error: reports pick needs a terminal; use reports list and reports send\n");
         return USAGE;
+    }
+    // Started with `nohup`, this process would read from a terminal that is gone, for ever.
+    let is_always = Arc::new(AtomicBool::new(true));
+    if let Err(error) =
+        signal_hook::flag::register_conditional_shutdown(SIGHUP, INTERRUPTED.into(), is_always)
+    {
+        print_error(&format!("error: cannot install a signal handler: {error}\n"));
+        return BUG;
     }
     let id = arguments.filter.input.as_deref();
     let context = match ChosenInput::open_to_run(&arguments.file, id, common) {

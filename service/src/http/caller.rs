@@ -26,7 +26,7 @@ pub(crate) enum Origin {
 /// The sender of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    /// The name of the token, certificate or user; empty for nobody.
+    /// The name of the token, certificate or user; empty without one.
     pub(crate) name: String,
     pub(crate) role: Option<Role>,
     /// Address or `control socket`.
@@ -79,7 +79,7 @@ impl Caller {
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = if self.name.is_empty() { "nobody" } else { &self.name };
+        let name = if self.name.is_empty() { "unknown client" } else { &self.name };
         write!(f, "{name} from {}", self.from)
     }
 }

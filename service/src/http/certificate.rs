@@ -95,7 +95,7 @@ fn absent(error: io::Error) -> io::Result<()> {
 pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let found = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
-    let found = found.map_err(|_| format!("{} is no valid PEM file", path.display()))?;
+    let found = found.map_err(|_| format!("{} is not a valid PEM file", path.display()))?;
     if found.is_empty() { Err(format!("{} has no certificate", path.display())) } else { Ok(found) }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn serve(
     let _ = connection.await;
 }
 
-/// Reads the whole body before the request is handled, so that a slow or endless one occupies nobody else.
+/// Reads the whole body before the request is handled, so that a slow or endless one does not delay other requests.
 pub(super) async fn whole_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let body = match tokio::time::timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await {

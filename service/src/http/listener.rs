@@ -111,7 +111,7 @@ async fn serve_tls(
     (router, access): (Router, &Access),
 ) {
     let handshake = TlsAcceptor::from(secured.config).accept(stream);
-    // A client that does not finish it, or whose certificate is refused, has been told by TLS.
+    // TLS has informed a client that does not finish it, or whose certificate is refused.
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, handshake).await else { return };
     let client = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let certificate = client.and_then(|client| role_of(client, &access.keys().client_roles));

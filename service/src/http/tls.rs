@@ -85,7 +85,7 @@ fn own_names(address: IpAddr) -> Vec<String> {
             let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
             v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip())))
         });
-        // Addresses of one link only are no names: they need a zone.
+        // Addresses of one link only cannot be names: they need a zone.
         addresses
             .extend(all.filter(|address| !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())));
     } else {

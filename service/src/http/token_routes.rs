@@ -62,7 +62,7 @@ fn problem(error: TokenError, name: &str) -> Reply {
         TokenError::Name => Reply::problem(
             404,
             &format!("`{name}` cannot be the name of a token"),
-            "use 1 to 64 letters, digits, `-`, `_` and `.`",
+            "use 1 to 64 characters: letters, digits, `-`, `_` and `.`",
         ),
         TokenError::Unknown => Reply::problem(404, &format!("no token has the name `{name}`"), ""),
         TokenError::Exists => {

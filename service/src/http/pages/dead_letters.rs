@@ -146,7 +146,7 @@ pub(super) async fn confirm_purge(
         frame: Frame::of(&caller, ""),
         question: format!("Purge {} dead letters of {output}?", grouped(&letters)),
         consequence: format!(
-            "These findings are deleted and cannot be sent again. Reason of the rejection: {reason}"
+            "These findings are deleted and cannot be replayed. Reason of the rejection: {reason}"
         ),
         action: back.clone(),
         fields: fields.map(|(name, value)| (name.to_owned(), value)).to_vec(),

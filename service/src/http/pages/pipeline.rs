@@ -80,7 +80,7 @@ pub(super) async fn confirm_stop(Visitor(caller): Visitor, Path(name): Path<Stri
         frame: Frame::of(&caller, ""),
         question: format!("Stop the run of {name}?"),
         consequence: "It stops at its next checkpoint, and the next run continues there. If it is stopping already, it \
-                      stops at once: what was sent since the last checkpoint is sent again."
+                      stops at once: what was sent since the last checkpoint is repeated."
             .to_owned(),
         action: format!("{back}/stop"),
         fields: Vec::new(),

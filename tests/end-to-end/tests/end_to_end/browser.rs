@@ -20,6 +20,7 @@ pub(crate) struct Browser {
 
 impl Browser {
     /// Starts a browser. `None` if none is installed; with `CI=true` that fails. Without scripts, pages run no JavaScript.
+    #[expect(clippy::print_stderr, reason = "says why the test was skipped")]
     pub(crate) fn start(has_scripts: bool) -> Option<Self> {
         let mut command = Command::new("chromedriver");
         command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null());

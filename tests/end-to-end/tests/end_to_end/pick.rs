@@ -32,7 +32,7 @@ impl Terminal {
     fn start(scans: &Scans, columns: usize, term: &str, arguments: &str) -> Self {
         let host = installation::host();
         let line = format!(
-            "stty cols {columns} rows 40; exec {} reports pick pipeline.yaml --state-dir state {arguments}",
+            "trap '' HUP; echo $$ > pid; stty cols {columns} rows 40; exec {} reports pick pipeline.yaml --state-dir state {arguments}",
             host.display()
         );
         let mut command = scans.bench.sandbox.program(Path::new("script"), &["-qfec", &line, "/dev/null"]);
@@ -115,6 +115,23 @@ fn without_escapes(text: &str) -> String {
         }
     }
     plain
+}
+
+/// The process ignores SIGHUP when it starts, as under `nohup`, and must not read from a closed terminal for ever.
+#[test]
+fn pick_ends_when_its_terminal_is_closed() {
+    let scans = Scans::new(StoredScans::of(2));
+    let mut terminal = Terminal::start(&scans, 100, "xterm", "");
+    terminal.wait_for("Esc leave");
+    let process = format!("/proc/{}", scans.bench.sandbox.read("pid").trim());
+    assert!(Path::new(&process).exists());
+    drop(terminal);
+    let started = Instant::now();
+    // A process that nothing has waited for yet stays as a zombie without a command line.
+    while std::fs::read(format!("{process}/cmdline")).is_ok_and(|line| !line.is_empty()) {
+        assert!(started.elapsed() < PATIENCE, "pick goes on without a terminal");
+        sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

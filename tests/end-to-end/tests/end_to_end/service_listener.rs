@@ -128,7 +128,7 @@ fn each_route_is_open_to_the_roles_that_it_is_for() {
     for line in [
         "ops from 127.0.0.1: POST /api/v1/pipelines/nightly/pause: done (202)",
         "watcher from 127.0.0.1: POST /api/v1/pipelines/nightly/pause: refused (403)",
-        "nobody from 127.0.0.1: POST /api/v1/pipelines/nightly/pause: refused (401)",
+        "unknown client from 127.0.0.1: POST /api/v1/pipelines/nightly/pause: refused (401)",
         "ops from 127.0.0.1: POST /api/v1/tokens: refused (403)",
     ] {
         assert!(audit.contains(line), "{line}: {audit}");
@@ -341,7 +341,7 @@ fn address_that_is_not_loopback_has_tls_with_a_certificate_of_the_service() {
         "scanbridge_certificate_expiry_timestamp_seconds{pipeline=\"\",instance=\"\",role=\"console\"} 1";
     assert!(metrics.contains(expected), "{metrics}");
     assert_eq!(service.stop(), Some(0));
-    // The same certificate after a restart: clients that trust it go on.
+    // The same certificate after a restart: clients that trust it still connect.
     let (service, _) = start(&sandbox, "listen: '0.0.0.0:0'");
     assert_eq!(status(&sandbox)["listener"]["certificate"]["sha256"], fingerprint.as_str());
     assert_eq!(service.stop(), Some(0));
