@@ -57,7 +57,7 @@ pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| COOKIES.contains(name)).map(|(_, value)| value)
 }
 
-/// Whether a browser says that a page of another site sends the request. Other programs say nothing about this.
+/// Whether a browser says that a page of another site sends the request. Other programs send neither header.
 fn is_of_other_site(headers: &HeaderMap, access: &Access) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {

@@ -7,7 +7,7 @@ use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLim
 
 const FOR_ADDRESS: NonZeroU32 = NonZeroU32::new(5).expect("5 is not 0");
 const FOR_ALL: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
-/// Addresses that are remembered before old ones are forgotten.
+/// Addresses that are kept before old ones are discarded.
 const ADDRESSES: usize = 1024;
 
 /// Counts refused logins: 5 a minute for each address, 60 a minute for all. An accepted token is never limited.

@@ -98,7 +98,7 @@ const FAULTS: &[&str] = &[
     "delivers-what-was-not-chosen",
     "chosen-in-another-order",
     "choice-starts-again-on-resume",
-    "forgets-marks",
+    "discards-marks",
 ];
 
 impl Input for Faulty {
@@ -220,7 +220,7 @@ impl Input for Faulty {
             }
             changed += 1;
             match marks.delivered {
-                _ if self.is("forgets-marks") => {}
+                _ if self.is("discards-marks") => {}
                 true => state.put(&key, b"")?,
                 false => state.delete(&key)?,
             }

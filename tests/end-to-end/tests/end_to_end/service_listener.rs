@@ -77,6 +77,36 @@ fn code(response: &str) -> u16 {
     response.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("{response:?}"))
 }
 
+/// the sockets of the process, and all TCP sockets of the machine.
+#[test]
+fn without_the_key_there_is_no_tcp_socket() {
+    let sandbox = sandbox_with_report();
+    write_pipeline(&sandbox, "nightly", &simple("nightly", ""));
+    let tcp_sockets = |service: &Service| {
+        let process = format!("/proc/{}", service.id());
+        let files = fs::read_dir(format!("{process}/fd")).unwrap();
+        let targets = files.filter_map(|file| fs::read_link(file.unwrap().path()).ok());
+        let inodes: Vec<String> = targets
+            .filter_map(|target| {
+                Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+            })
+            .collect();
+        assert!(!inodes.is_empty(), "it has its control socket");
+        let tables =
+            ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("{process}/net/{table}")).unwrap());
+        let of_process = |line: &&str| {
+            line.split_whitespace().nth(9).is_some_and(|inode| inodes.iter().any(|own| own == inode))
+        };
+        tables.iter().flat_map(|table| table.lines()).filter(of_process).count()
+    };
+    let service = Service::start(&sandbox);
+    assert_eq!(tcp_sockets(&service), 0);
+    assert_eq!(service.stop(), Some(0));
+    let (service, _) = start(&sandbox, "");
+    assert_eq!(tcp_sockets(&service), 1);
+    assert_eq!(service.stop(), Some(0));
+}
+
 /// Every route with every role. Statuses: without a token, with `read`, with `operate`.
 #[test]
 fn each_route_is_open_to_the_roles_that_it_is_for() {

@@ -83,7 +83,7 @@ fn health_and_errors_over_the_socket() {
         ("POST /api/v1/pipelines/nightly/explode", "404", "no action"),
         ("POST /api/v1/pipelines/nightly/resume", "409", "it is manual, not paused or held"),
         ("GET /api/v1/pipelines/nightly/run", "405", ""),
-        ("GET /", "404", "no route /"),
+        ("GET /absent", "404", "no route /absent"),
     ] {
         let (found, body) = http(&sandbox, request, "");
         assert!(found == status && body.contains(text), "{request}: {found} {body}");

@@ -83,7 +83,7 @@ const INPUT_FAULTS: [(&str, &[&str]); 35] = [
     ("delivers-what-was-not-chosen", &["I8"]),
     ("chosen-in-another-order", &["I8"]),
     ("choice-starts-again-on-resume", &["I8"]),
-    ("forgets-marks", &["I8"]),
+    ("discards-marks", &["I8"]),
 ];
 
 /// The exam file with this fault for one of the plugins. Paths of samples are relative to the file.
