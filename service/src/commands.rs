@@ -297,7 +297,7 @@ fn reload_in_words(report: &Value) -> String {
     }
     for key in report["needs_restart"].as_array().into_iter().flatten() {
         let key = key.as_str().unwrap_or_default();
-        text.push_str(&format!("not applied: {key} (restart the service)\n"));
+        text.push_str(&format!("not applied: {key}\n"));
     }
     for pending in report["pending"].as_array().into_iter().flatten() {
         let field = |name: &str| pending[name].as_str().unwrap_or_default();

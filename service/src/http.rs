@@ -23,6 +23,7 @@ mod requests;
 mod routes;
 mod server;
 mod sessions;
+mod timed;
 mod tls;
 mod token_routes;
 mod tokens;

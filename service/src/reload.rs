@@ -42,7 +42,7 @@ impl ReloadReport {
             ("removed", self.removed.len()),
             ("rejected", self.rejected.len()),
             ("unchanged", self.unchanged.len()),
-            ("waiting for a restart", self.needs_restart.len()),
+            ("not applied", self.needs_restart.len()),
         ];
         let counts = counts.iter().filter(|(_, count)| *count > 0);
         let counts: Vec<String> = counts.map(|(word, count)| format!("{count} {word}")).collect();
@@ -146,10 +146,17 @@ impl Supervisor {
                 BundleResult::Accepted(bundle)
                     if present.contains(&bundle.name) || !is_name(&bundle.name) =>
                 {
-                    let message = format!("another file has the pipeline name `{}`", bundle.name);
+                    let (message, hint) = if is_name(&bundle.name) {
+                        (
+                            format!("another file has the pipeline name `{}`", bundle.name),
+                            "set another `name:`",
+                        )
+                    } else {
+                        let message = format!("the service cannot use the pipeline name `{}`", bundle.name);
+                        (message, "set `name:` with at most 64 characters: letters, digits, `-`, `_` and `.`")
+                    };
                     let file = bundle.pipeline.path;
-                    let problems =
-                        vec![json!({ "file": file, "message": message, "hint": "set another `name:`" })];
+                    let problems = vec![json!({ "file": file, "message": message, "hint": hint })];
                     report.rejected.push(Rejected { pipeline: bundle.name, file, problems });
                 }
                 BundleResult::Accepted(bundle) => {
@@ -188,15 +195,17 @@ impl Supervisor {
         report
     }
 
-    /// Applies what can change while the service runs, and reads the certificates again. Returns the keys that need a
-    /// restart.
+    /// Applies what can change while the service runs, and reads the certificates again. Returns what was not
+    /// applied.
     fn change_console(&self, console: Option<ConsoleKeys>) -> Vec<String> {
         let web = &self.settings.web;
+        let mut not_applied = Vec::new();
         if let Some(listener) = &web.listener
             && let Err(error) = listener.reload()
         {
             let message = format!("{error}; the earlier certificate stays in use");
             self.log.service(Level::Error, &message);
+            not_applied.push("certificate (see the log)".to_owned());
         }
         let fixed = |console: &Option<ConsoleKeys>| {
             let keys = console.as_ref();
@@ -205,7 +214,9 @@ impl Supervisor {
         let (before, now) = (fixed(&web.console), fixed(&console));
         let changes = [("console.listen", before.0 != now.0), ("console.tls", before.1 != now.1)];
         web.access.change(console.unwrap_or_default());
-        changes.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key.to_owned()).collect()
+        let changed = changes.into_iter().filter(|(_, is_changed)| *is_changed);
+        not_applied.extend(changed.map(|(key, _)| format!("{key} (restart the service)")));
+        not_applied
     }
 
     fn accept(&mut self, bundle: Bundle, is_now: bool, report: &mut ReloadReport) -> Result<(), String> {

@@ -78,7 +78,7 @@ fn skip(
             let filter = ReportFilter { until: Some(before.to_owned()), ..ReportFilter::default() };
             unsent(&chosen.list(&filter)?)
         }
-        None => ids(&chosen, reports)?,
+        None => known_ids(&chosen, reports)?,
     };
     let asked = ids.len();
     let changed = chosen.mark(ReportMarks::new(ids, delivered))?;
@@ -152,6 +152,24 @@ fn ids(chosen: &ChosenInput, reports: &SelectedReports) -> Result<Vec<String>, R
     };
     let mut seen = HashSet::new();
     Ok(ids.into_iter().filter(|id| seen.insert(id.clone())).collect())
+}
+
+/// Like [`ids`], for reports that the source has: a typing error must not look like a report that was skipped.
+fn known_ids(chosen: &ChosenInput, reports: &SelectedReports) -> Result<Vec<String>, Refused> {
+    let ids = ids(chosen, reports)?;
+    if reports.all_new {
+        return Ok(ids);
+    }
+    let all = chosen.list(&ReportFilter::default())?;
+    let known: HashSet<&str> = all.iter().map(|report| report.entry.id.as_str()).collect();
+    match ids.iter().find(|id| !known.contains(id.as_str())) {
+        None => Ok(ids),
+        Some(id) => {
+            let message = format!("no report has the ID {id}; nothing was changed");
+            let hint = "`scanbridge reports list FILE --state all` shows the IDs";
+            Err(Failure::of_command("reports", &message, Some(hint), NOTHING_TO_SEND).into())
+        }
+    }
 }
 
 /// The IDs of the reports that were not sent, oldest first.

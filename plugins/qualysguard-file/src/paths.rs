@@ -100,14 +100,18 @@ fn regular(path: PathBuf) -> Candidate {
 
 /// The files that match, and the directories that may contain matches but cannot be read.
 fn matching(pattern: &str) -> Result<Vec<Candidate>, PluginError> {
-    let paths =
-        glob::glob_with(pattern, MatchOptions { case_sensitive: true, ..MATCHING }).map_err(|error| {
-            no_input(format!("{pattern} is not a file and not a valid pattern: {}", error.msg))
-        })?;
-    let (mut files, mut found) = (Vec::new(), Vec::new());
+    let options = MatchOptions { case_sensitive: true, ..MATCHING };
+    let invalid = |error: glob::PatternError| {
+        no_input(format!("{pattern} is not a file and not a valid pattern: {}", error.msg))
+    };
+    let parsed = Pattern::new(pattern).map_err(invalid)?;
+    // While it lists files, the library panics at a name that is not UTF-8 if it is to skip hidden files itself.
+    let listing = MatchOptions { require_literal_leading_dot: false, ..options };
+    let paths = glob::glob_with(pattern, listing).map_err(invalid)?;
+    let (mut files, mut found) = (Vec::new(), unreadable_names(pattern));
     for path in paths {
         match path {
-            Ok(path) if path.is_dir() => {}
+            Ok(path) if path.is_dir() || !parsed.matches_path_with(&path, options) => {}
             Ok(path) => files.push(path),
             Err(error) => {
                 let refused = unreadable(error.path(), error.error());
@@ -126,6 +130,24 @@ fn matching(pattern: &str) -> Result<Vec<Candidate>, PluginError> {
         found.push(Candidate::Empty(pattern.to_owned(), error));
     }
     Ok(found)
+}
+
+/// The files whose names are not UTF-8, in the directory of a pattern: they cannot be matched.
+fn unreadable_names(pattern: &str) -> Vec<Candidate> {
+    let folder = Path::new(pattern).parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.map(|entry| entry.file_name()).filter(|name| name.to_str().is_none());
+    let mut paths: Vec<PathBuf> = named.map(|name| folder.join(name)).collect();
+    paths.sort();
+    let skipped = paths.into_iter().map(|path| {
+        let named = path.display().to_string();
+        let error =
+            no_input(format!("the name of {named} is not UTF-8, so no pattern matches it; it was skipped"))
+                .with_hint("rename the file, or name its directory in option `path`");
+        Candidate::Missing(named, error)
+    });
+    skipped.collect()
 }
 
 fn is_pattern(path: &str) -> bool {
@@ -185,6 +207,23 @@ mod tests {
             }
         };
         candidates.iter().map(name).collect()
+    }
+
+    #[test]
+    fn name_that_is_not_utf_8_is_named_and_others_are_read() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for name in [&b"ok.xml"[..], b"bad\xff.xml", b".hidden.xml"] {
+            fs::write(root.join(std::ffi::OsStr::from_bytes(name)), "").unwrap();
+        }
+        let found = find_files(&[root.join("*.xml").display().to_string()], &[]);
+        let expected =
+            "the name of DIR/bad\u{fffd}.xml is not UTF-8, so no pattern matches it; it was skipped";
+        assert_eq!(names(&found, root), [expected, "ok.xml"]);
+        let all = [Pattern::new("*.xml").unwrap()];
+        assert_eq!(find_files(&[root.display().to_string()], &all).len(), 2);
     }
 
     #[test]

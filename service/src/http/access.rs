@@ -1,8 +1,10 @@
 //! What the routes need besides the main loop: who may use them, and the log.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use scanbridge_observe::{ConsoleKeys, Role};
 
@@ -11,6 +13,9 @@ use super::sessions::Sessions;
 use super::tokens::{Refused, Tokens};
 use crate::log_sink::{Level, Log};
 
+/// Lines in a minute about requests of unknown clients.
+const LINES: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
+
 /// Who may use the service, and how.
 #[derive(Debug)]
 pub(crate) struct Access {
@@ -18,6 +23,7 @@ pub(crate) struct Access {
     pub(super) log: Arc<Log>,
     pub(super) sessions: Sessions,
     refused: RefusedLogins,
+    unknown: DefaultDirectRateLimiter,
     keys: Mutex<ConsoleKeys>,
 }
 
@@ -32,7 +38,8 @@ pub(super) enum Login {
 impl Access {
     pub(crate) fn new(tokens: Tokens, log: Arc<Log>) -> Self {
         let (sessions, refused) = (Sessions::default(), RefusedLogins::new());
-        Self { tokens, log, sessions, refused, keys: Mutex::default() }
+        let unknown = RateLimiter::direct(Quota::per_minute(LINES));
+        Self { tokens, log, sessions, refused, unknown, keys: Mutex::default() }
     }
 
     /// Applies the service file.
@@ -42,6 +49,11 @@ impl Access {
 
     pub(super) fn keys(&self) -> ConsoleKeys {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a request of an unknown client may have a line in the log: 60 a minute.
+    pub(super) fn may_log(&self) -> bool {
+        self.unknown.check().is_ok()
     }
 
     /// Checks a token. Refused ones are in the log, as long as they are not too many.

@@ -18,6 +18,10 @@ use super::sessions::Session;
 use crate::log_sink::{Level, Log};
 use crate::request::Reply;
 
+const MAX_COOKIES: usize = 4;
+/// Characters of a path in the log.
+const MAX_PATH: usize = 200;
+
 /// Adds the caller to a request, and logs the result of a change.
 pub(super) async fn identify(State(context): State<Context>, mut request: Request, next: Next) -> Response {
     let is_change = !matches!(*request.method(), Method::GET | Method::HEAD);
@@ -29,8 +33,8 @@ pub(super) async fn identify(State(context): State<Context>, mut request: Reques
                     .into_response();
             }
             let is_page = !request.uri().path().starts_with("/api/");
-            let cookie = (is_page || !is_change).then(|| session_cookie(request.headers())).flatten();
-            match of_tcp(&context.access, *peer, (certificate.as_ref(), cookie), request.headers()) {
+            let may_use_cookie = is_page || !is_change;
+            match of_tcp(&context.access, *peer, (certificate.as_ref(), may_use_cookie), request.headers()) {
                 Ok(caller) => caller,
                 Err(reply) => return reply.into_response(),
             }
@@ -41,7 +45,9 @@ pub(super) async fn identify(State(context): State<Context>, mut request: Reques
     let path = request.uri().path().to_owned();
     request.extensions_mut().insert(caller.clone());
     let response = next.run(request).await;
-    if is_change && !matches!(path.as_str(), "/login" | "/logout") {
+    // Anyone could fill the log with requests of clients who may do nothing.
+    let is_known = caller.role.is_some() || context.access.may_log();
+    if is_change && is_known && !matches!(path.as_str(), "/login" | "/logout") {
         log_change(&context.access.log, &caller, (&method, &path), response.status().as_u16());
     }
     response
@@ -50,11 +56,11 @@ pub(super) async fn identify(State(context): State<Context>, mut request: Reques
 /// Name of the session's cookie: over TLS, browsers accept the first only from this service itself.
 pub(super) const COOKIES: [&str; 2] = ["__Host-scanbridge", "scanbridge"];
 
-/// The text in the session's cookie.
-pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+/// The texts in the session's cookies. Another service on the same host can have set one, too.
+pub(super) fn session_cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| COOKIES.contains(name)).map(|(_, value)| value)
+    let pairs = cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(name, _)| COOKIES.contains(name)).map(|(_, value)| value).take(MAX_COOKIES)
 }
 
 /// Whether a browser says that a page of another site sends the request. Other programs send neither header.
@@ -74,7 +80,7 @@ fn is_of_other_site(headers: &HeaderMap, access: &Access) -> bool {
 fn of_tcp(
     access: &Access,
     peer: SocketAddr,
-    (certificate, cookie): (Option<&(String, Role)>, Option<&str>),
+    (certificate, may_use_cookie): (Option<&(String, Role)>, bool),
     headers: &HeaderMap,
 ) -> Result<Caller, Reply> {
     if let Some(authorization) = headers.get(header::AUTHORIZATION) {
@@ -96,7 +102,8 @@ fn of_tcp(
         };
     }
     let is_valid = |token: &str| access.tokens.is_valid(token, Timestamp::now());
-    let session = cookie.and_then(|cookie| access.sessions.find(cookie, Instant::now(), is_valid));
+    let mut cookies = session_cookies(headers).filter(|_| may_use_cookie);
+    let session = cookies.find_map(|cookie| access.sessions.find(cookie, Instant::now(), is_valid));
     if let Some(Session { name, role, csrf }) = session {
         let caller = Caller::of_tcp(peer, Some((name, role)));
         return Ok(Caller { csrf, has_session: true, ..caller });
@@ -106,7 +113,8 @@ fn of_tcp(
 }
 
 fn log_change(log: &Log, caller: &Caller, (method, path): (&Method, &str), status: u16) {
-    let (path, result) = (without_controls(path), if status < 400 { "done" } else { "refused" });
+    let path: String = path.chars().take(MAX_PATH).collect();
+    let (path, result) = (without_controls(&path), if status < 400 { "done" } else { "refused" });
     let fields = [
         ("target", json!("audit")),
         ("event", json!("audit")),

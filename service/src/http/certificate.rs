@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -48,11 +49,11 @@ impl Certificate {
     /// When files of the directory cannot be read or written.
     pub(super) fn own(folder: &Path, names: &[String], now: &Zoned) -> Result<Self, String> {
         let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-        if certificate.exists() {
-            let known = Self::read(&certificate, &key)?;
-            if known.is_usable(names, now.timestamp()) {
-                return Ok(known);
-            }
+        // Damaged files are replaced like old ones.
+        if let Ok(known) = Self::read(&certificate, &key)
+            && known.is_usable(names, now.timestamp())
+        {
+            return Ok(known);
         }
         let cannot = |error: &dyn std::fmt::Display| format!("cannot make a certificate: {error}");
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot(&error))?;
@@ -69,7 +70,14 @@ impl Certificate {
     fn is_usable(&self, names: &[String], now: Timestamp) -> bool {
         let ends_late =
             self.expires().is_some_and(|expires| expires > now.saturating_add(RENEWAL).unwrap_or(now));
-        ends_late && names_of(&self.chain[0]).iter().eq(names)
+        ends_late && names_of(&self.chain[0]).iter().eq(names) && self.is_pair()
+    }
+
+    /// Whether the key is that of the certificate.
+    fn is_pair(&self) -> bool {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let key = provider.key_provider.load_private_key(self.key.clone_key());
+        key.is_ok_and(|key| CertifiedKey::new(self.chain.clone(), key).keys_match().is_ok())
     }
 
     /// The end of its validity; `None` if the certificate cannot be read.
@@ -155,6 +163,17 @@ mod tests {
         let certificate = Certificate::own(&folder, &names[1..], &at("2027-03-05T12:00[UTC]")).unwrap();
         assert_eq!(certificate.expires().unwrap().to_string(), "2028-04-05T00:00:00Z");
         assert_eq!(names_of(&certificate.chain[0]), names[1..]);
+        // Damaged files, and a key of another certificate, are replaced.
+        let last = || own(&names[1..], "2027-03-05T12:00[UTC]");
+        let mut known = last();
+        assert_eq!(last(), known);
+        let other_key = KeyPair::generate().unwrap().serialize_pem();
+        for (name, content) in [("certificate.pem", ""), ("key.pem", "x"), ("key.pem", other_key.as_str())] {
+            fs::write(folder.join(name), content).unwrap();
+            let renewed = last();
+            assert_ne!(renewed, known, "{name}");
+            known = renewed;
+        }
         for (name, mode) in [("", 0o700), ("key.pem", 0o600)] {
             assert_eq!(fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o777, mode, "{name}");
         }

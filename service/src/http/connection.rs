@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use super::caller::Origin;
+use super::timed::Timed;
 use crate::request::Reply;
 
 /// Time for a request, also for the next one of a connection that stays open.
@@ -38,7 +39,7 @@ pub(super) async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .max_buf_size(MAX_HEADER)
-        .serve_connection(TokioIo::new(stream), answer);
+        .serve_connection(TokioIo::new(Timed::new(stream)), answer);
     // The client has gone, or sent what is not HTTP: hyper has answered that.
     let _ = connection.await;
 }

@@ -25,6 +25,9 @@ pub(super) async fn check_host(State(context): State<Context>, request: Request,
     if is_own(host, own.iter().flatten().map(String::as_str)) {
         return next.run(request).await;
     }
+    if host.is_empty() {
+        return Reply::problem(421, "wrong host", "the request has no header `Host`").into_response();
+    }
     let host: String = host.chars().take(100).collect();
     let detail =
         format!("`{host}` is not a name of this service; set `console.public_url` in the service file");

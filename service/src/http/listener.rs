@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use super::access::Access;
 use super::caller::Origin;
 use super::connection;
+use super::host_check::machine_name;
 use super::tls::{Secured, Source, role_of};
 use crate::log_sink::Level;
 
@@ -155,7 +156,13 @@ impl ListenerState {
 
     /// Where operators and browsers find the service.
     pub(crate) fn url(&self) -> String {
-        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        if self.address.ip().is_unspecified() {
+            // No client can connect to it, and no certificate names it.
+            let name = machine_name().filter(|name| !name.is_empty());
+            return format!("{scheme}://{}:{}", name.as_deref().unwrap_or("localhost"), self.address.port());
+        }
+        format!("{scheme}://{}", self.address)
     }
 
     /// When the certificate expires.

@@ -64,8 +64,9 @@ impl Tokens {
     /// When the file cannot be read or is invalid.
     pub(crate) fn open(file: PathBuf) -> Result<Self, String> {
         let list = match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| format!("{} is invalid: {error}", file.display()))?,
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                format!("{} is invalid: {error}; delete it, then make the tokens again", file.display())
+            })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(format!("cannot read {}: {error}", file.display())),
         };

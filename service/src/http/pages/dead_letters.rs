@@ -72,7 +72,12 @@ async fn show_with(caller: &Caller, context: &Context, name: &str, result: Strin
     let frame = Frame::of(caller, "");
     let back = format!("/pipelines/{}", encoded(name));
     if !frame.can_operate {
-        let problem = Reply::problem(403, "permission denied", "dead letters need the role `operate`");
+        let problem = Reply::problem(
+            403,
+            "permission denied",
+            "dead letters need the role `operate` and a login with a browser; \
+             programs use `scanbridge dead-letters`",
+        );
         return problem_page(frame, &problem, &back);
     }
     let pipeline: Pipeline = match body(reply(&context.to, Api::Pipeline(name.to_owned())).await) {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::assets::asset;
 use super::frame::{Frame, page};
 use crate::http::access::{Access, Login};
-use crate::http::audit::{COOKIES, session_cookie};
+use crate::http::audit::{COOKIES, session_cookies};
 use crate::http::caller::{Caller, Origin};
 use crate::http::context::Context;
 use crate::http::sessions::is_csrf;
@@ -89,7 +89,8 @@ fn is_secure(is_tls: bool, access: &Access) -> bool {
 
 fn begin(cookie: &str, is_secure: bool, next: &str) -> Response {
     // Only a path of this service: `//evil.example` and `/\evil.example` lead elsewhere.
-    let is_own = next.starts_with('/') && !next[1..].starts_with(['/', '\\']) && !next.contains(['\r', '\n']);
+    let is_printable = next.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_own = next.starts_with('/') && !next[1..].starts_with(['/', '\\']) && is_printable;
     let (name, secure) = if is_secure { (COOKIES[0], "; Secure") } else { (COOKIES[1], "") };
     let cookie = format!("{name}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}");
     ([(header::SET_COOKIE, cookie)], Redirect::to(if is_own { next } else { "/" })).into_response()
@@ -107,8 +108,8 @@ pub(super) async fn log_out(
     headers: HeaderMap,
     Form(fields): Form<LogoutFields>,
 ) -> Response {
-    if let Some(cookie) = session_cookie(&headers).filter(|_| is_csrf(&caller.csrf, &fields.csrf)) {
-        access.sessions.end(cookie);
+    if is_csrf(&caller.csrf, &fields.csrf) {
+        session_cookies(&headers).for_each(|cookie| access.sessions.end(cookie));
     }
     Redirect::to("/login").into_response()
 }

@@ -47,7 +47,8 @@ pub(super) async fn show(
     };
     let found = state.summaries.iter().find(|summary| summary["run"] == number);
     let Some(summary) = found.and_then(|summary| RunSummary::printable(summary).ok()) else {
-        let detail = "the ledger keeps the summaries of the last 200 runs";
+        let detail = "the run may still be in progress, or it ended before it read anything: the page of the pipeline has \
+                      the reason. The ledger keeps the summaries of the last 200 runs";
         let problem = Reply::problem(404, &format!("no summary of run {number} of {name}"), detail);
         return problem_page(frame, &problem, "/");
     };

@@ -105,6 +105,9 @@ fn session_belongs_to_its_cookie_and_ends_with_logout_and_restart() {
         ("https%3A%2F%2Fevil.example", "/"),
         ("%2F%2Fevil.example", "/"),
         ("%2F%5Cevil.example", "/"),
+        // Browsers discard tabs in URLs.
+        ("%2F%09%2Fevil.example", "/"),
+        ("%2F%7f", "/"),
         ("", "/"),
     ] {
         let response = send(&url, "POST /login", "", &format!("token={token}&next={next}"));
@@ -127,6 +130,26 @@ fn session_belongs_to_its_cookie_and_ends_with_logout_and_restart() {
     assert_eq!(send(&url, "GET /", &cookie, "").code, 303);
     let codes: Vec<u16> = (0..7).map(|_| send(&url, "POST /login", "", "token=sbt_wrong").code).collect();
     assert_eq!(codes, [401, 401, 401, 401, 401, 429, 429]);
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// A page that is left has no place among the 16 any more.
+#[test]
+fn streams_of_events_end_with_their_connection() {
+    let sandbox = sandbox_with_report();
+    let (service, url) = start(&sandbox, "");
+    let (cookie, _) = log_in(&url, &token(&sandbox, "read"));
+    let host = url.strip_prefix("http://").unwrap();
+    for number in 0..40 {
+        let mut stream = TcpStream::connect(host).unwrap();
+        write!(stream, "GET /events HTTP/1.1\r\nHost: {host}\r\n{cookie}\r\n").unwrap();
+        let mut head = [0; 15];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200 OK", "page {number}");
+        drop(stream);
+        // The service notices the end of the connection.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
     assert_eq!(service.stop(), Some(0));
 }
 

@@ -376,6 +376,12 @@ fn files_of_a_directory_are_chosen_and_skipped() {
     assert_eq!(ids, ["in/ignored.xml", "in/d.xml", "in/c.xml", "in/b.xml", "in/a.xml"], "newest first");
     assert_eq!(entries[1]["bytes"], fs::metadata(sandbox.path("in/d.xml")).unwrap().len());
 
+    let unknown = call(&["reports", "skip", "pipeline.yaml", "--id", "in/d.xlm"]).expect_code(66);
+    assert!(
+        unknown.stderr.contains("no report has the ID in/d.xlm; nothing was changed"),
+        "{}",
+        unknown.stderr
+    );
     let skipped = call(&["reports", "skip", "pipeline.yaml", "--id", "in/d.xml"]).expect_code(0);
     assert_eq!(skipped.stdout, "1 of 1 reports count as sent now; the others did so before\n");
     let outcome = call(&[

@@ -26,8 +26,9 @@ fn start(sandbox: &Sandbox, console: &str) -> (Service, SocketAddr) {
         command.args(["--config", "service.yaml"]);
     });
     let url = status(sandbox)["listener"]["url"].as_str().unwrap().to_owned();
-    let address = url.split("://").nth(1).unwrap().replace("0.0.0.0", "127.0.0.1");
-    (service, address.parse().unwrap())
+    // For all addresses, the URL has the name of the machine, which need not be resolved here.
+    let port = url.rsplit(':').next().unwrap();
+    (service, format!("127.0.0.1:{port}").parse().unwrap())
 }
 
 fn status(sandbox: &Sandbox) -> Value {
@@ -79,7 +80,7 @@ fn code(response: &str) -> u16 {
 
 /// the sockets of the process, and all TCP sockets of the machine.
 #[test]
-fn without_the_key_there_is_no_tcp_socket() {
+fn tcp_socket_exists_only_with_the_key() {
     let sandbox = sandbox_with_report();
     write_pipeline(&sandbox, "nightly", &simple("nightly", ""));
     let tcp_sockets = |service: &Service| {
@@ -278,6 +279,48 @@ fn hostile_requests_are_refused_and_cost_others_nothing() {
     assert_eq!(service.stop(), Some(0));
 }
 
+/// Clients that send requests and read no response must not keep their places.
+#[test]
+fn clients_that_read_nothing_lose_their_connection() {
+    let sandbox = sandbox_with_report();
+    let (service, address) = start(&sandbox, "");
+    let request = request("GET /login", "", "").replace("Connection: close\r\n", "").repeat(200);
+    let clients: Vec<TcpStream> = (0..64)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
+            // Until the buffers of both sides are full.
+            while stream.write_all(request.as_bytes()).is_ok() {}
+            stream
+        })
+        .collect();
+    let started = Instant::now();
+    while exchange(address, b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .starts_with("HTTP/1.1 503")
+    {
+        assert!(started.elapsed() < Duration::from_secs(40), "all places are still occupied");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    drop(clients);
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// The log does not grow with requests of unknown clients.
+#[test]
+fn unknown_clients_cannot_fill_the_log() {
+    let sandbox = sandbox_with_report();
+    let (service, address) = start(&sandbox, "");
+    let path = format!("POST /{}", "a".repeat(10_000));
+    for _ in 0..100 {
+        assert_eq!(answer(address, &path, "", ""), 404);
+    }
+    let log = log(&sandbox);
+    let lines = log.matches("unknown client from").count();
+    assert!((1..=62).contains(&lines), "{lines}");
+    assert!(log.len() < 60_000, "{} bytes", log.len());
+    assert_eq!(service.stop(), Some(0));
+}
+
 #[test]
 fn too_many_wrong_tokens_are_refused_at_once_and_right_ones_still_accepted() {
     let sandbox = sandbox_with_report();
@@ -419,7 +462,8 @@ fn client_certificate_has_the_role_of_its_name_and_replaced_files_are_used_after
     assert_ne!(before, after);
     // Files that cannot be used: the earlier certificate stays in use.
     fs::write(&certificate, "no certificate").unwrap();
-    control(&sandbox, &["reload"]).expect_code(0);
+    let reload = control(&sandbox, &["reload"]).expect_code(75);
+    assert!(reload.stdout.contains("not applied: certificate (see the log)"), "{}", reload.stdout);
     assert_eq!(status(&sandbox)["listener"]["certificate"]["sha256"], after);
     assert!(
         log(&sandbox).contains("has no certificate; the earlier certificate stays in use"),
