@@ -21,7 +21,7 @@ pub struct ReportsTable1 {
     pub size: u32,
     /// Always 0.
     pub flags: u32,
-    /// Lists stored reports. Parameters: a [`ReportQuery`] as JSON. Returns a [`ReportPage`] as JSON.
+    /// Lists stored reports. Parameters: a [`ReportQuery`] as JSON. Returns a [`ReportPage`](crate::ReportPage) as JSON.
     pub list: extern "C" fn(handle: *mut (), query: BytesRef<'_>, page: &mut Bytes) -> Status,
     /// Chooses what is delivered, before the first `next`. Parameters: a [`ReportChoice`] as JSON.
     pub choose: extern "C" fn(handle: *mut (), choice: BytesRef<'_>) -> Status,
