@@ -1,26 +1,21 @@
 //! Reads the service file and all pipeline files, with the host: this process parses no YAML.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use scanbridge_observe::{BundleResult, ServiceFile};
 use serde_json::Value;
 
-use crate::ask::ask;
+use crate::ask::{HostProgram, ask};
 
 /// Where the configuration is.
 #[derive(Debug, Clone)]
 pub(crate) struct Sources {
-    /// The host's program.
-    pub(crate) program: PathBuf,
+    pub(crate) host: HostProgram,
     /// `--config`; without it the default file, which may be missing.
     pub(crate) config: Option<PathBuf>,
     /// Folders and files of the command line.
     pub(crate) paths: Vec<PathBuf>,
-    /// Options of every host command, such as `--plugin-dir`.
-    pub(crate) common: Vec<OsString>,
     /// `--listen`: address and port instead of those of the service file.
     pub(crate) listen: Option<String>,
 }
@@ -66,7 +61,7 @@ impl Sources {
             None if Path::new(SERVICE_FILE).exists() => PathBuf::from(SERVICE_FILE),
             None => return Ok(Default::default()),
         };
-        let mut command = self.command();
+        let mut command = self.host.command();
         let answer = ask({
             command.args(["config", "service"]).arg(&file).args(["--format", "json"]);
             command
@@ -84,7 +79,7 @@ impl Sources {
     }
 
     fn bundle(&self, files: &[PathBuf]) -> Result<Vec<BundleResult>, String> {
-        let mut command = self.command();
+        let mut command = self.host.command();
         command.args(["config", "bundle"]).args(files);
         let answer = ask(command)?;
         let lines = answer.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -92,12 +87,6 @@ impl Sources {
             .map(serde_json::from_slice)
             .collect::<Result<_, _>>()
             .map_err(|error| format!("unexpected answer of the host: {error}; {}", answer.stderr.trim_end()))
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(&self.common).arg("-q");
-        command
     }
 }
 

@@ -1,10 +1,28 @@
-//! Short-lived child processes of the host: `scanbridge config …`.
+//! Short-lived child processes of the host, such as `scanbridge config …`.
 
+use std::ffi::OsString;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// The host, with the options that every command gets.
+#[derive(Debug, Clone)]
+pub(crate) struct HostProgram {
+    pub(crate) program: PathBuf,
+    /// For example `--plugin-dir`.
+    pub(crate) common: Vec<OsString>,
+}
+
+impl HostProgram {
+    /// A command that logs only warnings and errors.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.common).arg("-q");
+        command
+    }
+}
 
 /// What the host printed, and how it ended.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGUSR1};
 use crate::log_sink::Level;
 use crate::machine::State;
 use crate::message::Message;
-use crate::request::{Api, ReloadMode};
+use crate::request::ReloadMode;
 use crate::supervisor::Supervisor;
 
 /// Messages that are handled before time is looked at again.
@@ -45,19 +45,7 @@ impl Supervisor {
     }
 
     fn handle(&mut self, message: Message) {
-        if !matches!(
-            message,
-            Message::Api(
-                Api::Live
-                    | Api::Ready
-                    | Api::Service
-                    | Api::Pipelines
-                    | Api::Pipeline(_)
-                    | Api::Metrics(_)
-                    | Api::Log { .. },
-                _
-            )
-        ) {
+        if !matches!(&message, Message::Api(request, _) if request.only_reads()) {
             self.settings.web.changed.send_replace(());
         }
         match message {
@@ -124,10 +112,14 @@ impl Supervisor {
             }
             if self.records.get(name) != Some(&entry.record) {
                 self.records.insert(name.clone(), entry.record.clone());
+                self.is_stored = false;
             }
         }
+        if self.is_stored {
+            return;
+        }
         match self.store.save(&self.records) {
-            Ok(()) => self.is_store_faulty = false,
+            Ok(()) => (self.is_stored, self.is_store_faulty) = (true, false),
             // Reported once: the service can run without it, but a restart would forget.
             Err(error) if !std::mem::replace(&mut self.is_store_faulty, true) => {
                 self.log.service(Level::Error, &format!("cannot store the state of the service: {error}"));

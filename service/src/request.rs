@@ -26,6 +26,22 @@ pub(crate) enum Api {
     Tap(String, TapQuery, UnboundedSender<Value>),
 }
 
+impl Api {
+    /// Whether nothing that pages show can differ after it.
+    pub(crate) fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::Live
+                | Self::Ready
+                | Self::Service
+                | Self::Pipelines
+                | Self::Pipeline(_)
+                | Self::Metrics(_)
+                | Self::Log { .. }
+        )
+    }
+}
+
 /// The response to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reply {

@@ -55,6 +55,7 @@ impl Supervisor {
         let entry = self.entries.remove(name);
         entry.and_then(|entry| entry.job).into_iter().for_each(|job| job.refuse(name));
         self.records.remove(name);
+        self.is_stored = false;
         self.store.forget(name);
         self.log.forget(name);
     }
@@ -97,7 +98,7 @@ impl Supervisor {
         self.processes += 1;
         command.extend(self.settings.run_arguments.iter().cloned());
         let start = Start {
-            program: &self.settings.sources.program,
+            program: &self.settings.sources.host.program,
             command: &command,
             pipeline,
             process: self.processes,

@@ -13,6 +13,7 @@ use signal_hook::iterator::Signals;
 use tokio::sync::watch;
 
 use crate::accepted::{Loaded, Sources, problem_in_words};
+use crate::ask::HostProgram;
 use crate::cli::{Common, Format, Serve};
 use crate::http::{self, Access, Context, Control, Host, Listener, Tokens};
 use crate::log_sink::{Level, Log, LogFormat, LogOptions};
@@ -56,10 +57,9 @@ pub(crate) fn serve(arguments: Serve, common: &Common) -> u8 {
 
 fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
     let sources = Sources {
-        program: host_program()?,
+        host: HostProgram { program: host_program()?, common: host_arguments(common) },
         config: arguments.config.clone(),
         paths: arguments.paths.clone(),
-        common: host_arguments(common),
         listen: arguments.listen.map(|listen| listen.to_string()),
     };
     if arguments.check {
@@ -107,7 +107,7 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
     let run_arguments = run_arguments(common, &state);
     let access = Arc::new(Access::new(tokens, Arc::clone(&log)));
     let (changed, changes) = watch::channel(());
-    let host = Host::new(sources.program.clone(), sources.common.clone(), state.clone());
+    let host = Host::new(sources.host.clone(), state.clone());
     let context = Context { to: sender.clone(), access: Arc::clone(&access), host, changes };
     let console = loaded.service.console.clone();
     let web = Web {

@@ -16,8 +16,6 @@ use crate::history::{History, LastRun};
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
-    /// The content of the file as it was written last.
-    written: Vec<u8>,
 }
 
 /// What is kept of one pipeline.
@@ -54,7 +52,7 @@ impl Store {
     pub(crate) fn open(state: &Path) -> io::Result<Self> {
         let folder = state.join("service");
         DirBuilder::new().recursive(true).mode(0o700).create(folder.join("accepted"))?;
-        Ok(Self { folder, written: Vec::new() })
+        Ok(Self { folder })
     }
 
     /// Locks the state directory for this service. The operating system releases the lock however the process ends.
@@ -85,17 +83,12 @@ impl Store {
         serde_json::from_slice(&bytes).map_err(|error| format!("{} is invalid: {error}", path.display()))
     }
 
-    /// Stores the records, if they have changed.
+    /// Stores the records.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub(crate) fn save(&mut self, records: &BTreeMap<String, Record>) -> io::Result<()> {
-        let bytes = serde_json::to_vec(records)?;
-        if bytes != self.written {
-            replace(&self.folder.join("pipelines.json"), &bytes)?;
-            self.written = bytes;
-        }
-        Ok(())
+    pub(crate) fn save(&self, records: &BTreeMap<String, Record>) -> io::Result<()> {
+        replace(&self.folder.join("pipelines.json"), &serde_json::to_vec(records)?)
     }
 
     /// The file of the accepted version of a pipeline. The name is valid: the host has checked it.
@@ -164,7 +157,7 @@ mod tests {
     #[test]
     fn records_and_versions_are_private_and_survive() {
         let state = tempfile::tempdir().unwrap();
-        let mut store = Store::open(state.path()).unwrap();
+        let store = Store::open(state.path()).unwrap();
         assert_eq!(store.records().unwrap(), BTreeMap::new());
         let record = Record { paused: true, next: Some(Timestamp::UNIX_EPOCH), ..Record::default() };
         let records = BTreeMap::from([("p".to_owned(), record)]);

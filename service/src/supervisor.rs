@@ -97,6 +97,8 @@ pub(crate) struct Supervisor {
     pub(crate) processes: u64,
     begin: Instant,
     pub(crate) receiver: Receiver<Message>,
+    /// Whether the file has all of `records`.
+    pub(crate) is_stored: bool,
     /// The state could not be stored; reported once.
     pub(crate) is_store_faulty: bool,
     /// Requests that the control socket has answered.
@@ -130,6 +132,7 @@ impl Supervisor {
             processes: 0,
             begin,
             receiver,
+            is_stored: false,
             is_store_faulty: false,
             requests: Arc::default(),
         }

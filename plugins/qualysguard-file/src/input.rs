@@ -24,7 +24,7 @@ use crate::position::{Inside, ParsedPosition};
 use crate::refused::Refused;
 use crate::settle::{Ready, open_if_settled, open_settled};
 use crate::source::Opener;
-use crate::stored_files::{self, Chosen, Next};
+use crate::stored_files::{self, ChosenFiles, Next};
 use crate::{knowledge_base, probe};
 
 /// Reads Qualys reports that are stored as XML files.
@@ -33,7 +33,7 @@ pub struct QualysGuardFile {
     /// The reports to read; `None` for all. Then the list of delivered files is neither used nor changed.
     wanted: Option<Vec<ReportKey>>,
     /// The files that an operator has chosen.
-    chosen: Option<Chosen>,
+    chosen: Option<ChosenFiles>,
     /// Number of chosen files that an interrupted run has done.
     chosen_before: usize,
     services: Services,
@@ -151,7 +151,7 @@ impl Input for QualysGuardFile {
 
     fn choose_reports(&mut self, choice: &ReportChoice) -> Result<()> {
         stored_files::files(&self.settings)?;
-        self.chosen = Some(Chosen::new(choice.clone(), self.chosen_before));
+        self.chosen = Some(ChosenFiles::new(choice.clone(), self.chosen_before));
         Ok(())
     }
 
@@ -201,7 +201,7 @@ impl QualysGuardFile {
     }
 
     /// The next chosen file, a refusal, or the end.
-    fn next_chosen(&mut self, mut chosen: Chosen) -> Result<(Chosen, Step)> {
+    fn next_chosen(&mut self, mut chosen: ChosenFiles) -> Result<(ChosenFiles, Step)> {
         let settings = self.settings.clone();
         let path = match chosen.next(&settings, self.delivered()?)? {
             Next::Step(step) => return Ok((chosen, *step)),
@@ -215,7 +215,7 @@ impl QualysGuardFile {
                     .with_hint("option `ignore_kinds` skips files of this kind"),
                 None => {
                     let step = match self.begin_report(&name, ready)? {
-                        Step { event: Event::Refused(refusal), .. } => chosen.refuse(refusal),
+                        Step { event: Event::Refused(refusal), .. } => chosen.chosen.refuse(refusal),
                         step => step,
                     };
                     return Ok((chosen, step));
@@ -224,7 +224,7 @@ impl QualysGuardFile {
             Err(error) if affects_all_reports(&error) => return Err(error),
             Err(error) => error,
         };
-        let step = chosen.refuse(refusal(&name, error, false));
+        let step = chosen.chosen.refuse(refusal(&name, error, false));
         Ok((chosen, step))
     }
 
@@ -356,7 +356,7 @@ impl QualysGuardFile {
     }
 
     fn chosen_done(&self) -> usize {
-        self.chosen.as_ref().map_or(0, |chosen| chosen.done)
+        self.chosen.as_ref().map_or(0, |chosen| chosen.chosen.done())
     }
 
     /// The position at which to resume this file, if it was in progress and has not changed.
@@ -378,7 +378,7 @@ impl QualysGuardFile {
                     self.refused.add(&current.key)?;
                 }
                 if let Some(chosen) = &mut self.chosen {
-                    chosen.done += 1;
+                    chosen.chosen.deliver();
                 }
                 Some(ParsedPosition { report: None, chosen: self.chosen_done() }.write())
             }

@@ -4,11 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use scanbridge_plugin_api::model::Refusal;
 use scanbridge_plugin_api::{
     ErrorKind, PluginError, ReportChoice, ReportEntry, ReportMarks, Result, Step, tracing,
 };
-use scanbridge_qualys_report::refusal;
+use scanbridge_qualys_report::{Chosen, refusal};
 
 use crate::delivered::Delivered;
 use crate::fingerprint::FileKey;
@@ -68,13 +67,10 @@ pub(crate) fn mark(settings: &Settings, delivered: &mut Delivered, marks: &Repor
     Ok(changed)
 }
 
-/// The files that an operator has chosen, and how many of them are done.
+/// The files that an operator has chosen.
 #[derive(Debug)]
-pub(crate) struct Chosen {
-    choice: ReportChoice,
-    pub(crate) done: usize,
-    /// Whether a file was refused since the last position.
-    is_unmarked: bool,
+pub(crate) struct ChosenFiles {
+    pub(crate) chosen: Chosen,
     /// The files of the options, from the first call on.
     files: Option<Vec<(String, PathBuf)>>,
 }
@@ -87,20 +83,20 @@ pub(crate) enum Next {
     Step(Box<Step>),
 }
 
-impl Chosen {
+impl ChosenFiles {
     /// The first `done` files were delivered or refused before.
     pub(crate) fn new(choice: ReportChoice, done: usize) -> Self {
-        Self { choice, done, is_unmarked: false, files: None }
+        Self { chosen: Chosen::new(choice, done), files: None }
     }
 
     /// The next file, a refusal, or the end.
     pub(crate) fn next(&mut self, settings: &Settings, delivered: &Delivered) -> Result<Next> {
-        if std::mem::take(&mut self.is_unmarked) {
+        if self.chosen.needs_mark() {
             return Ok(Next::Step(
-                Step::mark(ParsedPosition { report: None, chosen: self.done }.write()).into(),
+                Step::mark(ParsedPosition { report: None, chosen: self.chosen.done() }.write()).into(),
             ));
         }
-        let Some(id) = self.choice.ids.get(self.done).cloned() else {
+        let Some(id) = self.chosen.current().map(str::to_owned) else {
             return Ok(Next::Step(Step::finished().into()));
         };
         if self.files.is_none() {
@@ -109,22 +105,15 @@ impl Chosen {
         let file = self.files.iter().flatten().find(|(known, _)| *known == id);
         let Some((_, path)) = file.cloned() else {
             let error = no_input(format!("{id} is not one of the files of option `path`"));
-            return Ok(Next::Step(self.refuse(refusal(&id, error, false)).into()));
+            return Ok(Next::Step(self.chosen.refuse(refusal(&id, error, false)).into()));
         };
-        let key = FileKey::of(&path).filter(|_| !self.choice.again);
+        let key = FileKey::of(&path).filter(|_| !self.chosen.again());
         if key.is_some_and(|key| delivered.contains(&key).unwrap_or(false)) {
             let error = no_input(format!("{id} was sent before"));
             let error = error.with_hint("choose it with `--again` to send it once more");
-            return Ok(Next::Step(self.refuse(refusal(&id, error, false)).into()));
+            return Ok(Next::Step(self.chosen.refuse(refusal(&id, error, false)).into()));
         }
         Ok(Next::File(path))
-    }
-
-    /// The current file is refused.
-    pub(crate) fn refuse(&mut self, refusal: Refusal) -> Step {
-        self.done += 1;
-        self.is_unmarked = true;
-        Step::refused(refusal)
     }
 }
 

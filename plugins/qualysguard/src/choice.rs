@@ -1,82 +1,35 @@
 //! Stored reports that an operator has chosen, and the journal of those that were delivered.
 
 use jiff::Timestamp;
-use scanbridge_plugin_api::model::Refusal;
-use scanbridge_plugin_api::{
-    ErrorKind, PluginError, ReportChoice, ReportEntry, ReportMarks, Result, State, Step,
-};
+use scanbridge_plugin_api::{ErrorKind, PluginError, ReportEntry, ReportMarks, Result, State};
+use scanbridge_qualys_report::Chosen;
 use scanbridge_qualys_xml::clean;
 
 use crate::fingerprint::fingerprint;
 
-/// The chosen reports of a run, and how many of them are done.
-#[derive(Debug)]
-pub(crate) struct Chosen {
-    choice: ReportChoice,
-    done: usize,
-    /// Whether a report was refused since the last position.
-    is_unmarked: bool,
-}
-
-impl Chosen {
-    /// The first `done` reports were delivered or refused before.
-    pub(crate) fn new(choice: ReportChoice, done: usize) -> Self {
-        Self { choice, done, is_unmarked: false }
+/// Why the current report cannot be delivered, judged by its entry in the list; `None` if it can.
+pub(crate) fn fault(
+    chosen: &Chosen,
+    entry: Option<&ReportEntry>,
+    journal: &Journal,
+) -> Result<Option<PluginError>> {
+    let Some(id) = chosen.current() else { return Ok(None) };
+    let id = clean(id);
+    let no_input = |message: String| PluginError::new(ErrorKind::NoInput, message);
+    let Some(entry) = entry else {
+        let error = no_input(format!("{id} is not in the list of stored reports"));
+        let hint = "it was deleted, this account has no access to it, or the options select other reports";
+        return Ok(Some(error.with_hint(hint)));
+    };
+    if !entry.ready {
+        let error = no_input(format!("{id} is not ready: its state is {}", entry.source_state));
+        return Ok(Some(error.with_hint("send it when it has finished")));
     }
-
-    /// The report that is delivered, or is next.
-    pub(crate) fn current(&self) -> Option<&str> {
-        self.choice.ids.get(self.done).map(String::as_str)
-    }
-
-    /// How many reports are done.
-    pub(crate) fn done(&self) -> usize {
-        self.done
-    }
-
-    /// The current report was delivered to its end.
-    pub(crate) fn deliver(&mut self) {
-        self.done += 1;
-    }
-
-    /// The current report is refused.
-    pub(crate) fn refuse(&mut self, refusal: Refusal) -> Step {
-        self.done += 1;
-        self.is_unmarked = true;
-        Step::refused(refusal)
-    }
-
-    /// True once after a refusal: the number of reports that are done must be stored.
-    pub(crate) fn needs_mark(&mut self) -> bool {
-        std::mem::take(&mut self.is_unmarked)
-    }
-
-    /// Why the current report cannot be delivered, judged by its entry in the list; `None` if it can.
-    pub(crate) fn fault(
-        &self,
-        entry: Option<&ReportEntry>,
-        journal: &Journal,
-    ) -> Result<Option<PluginError>> {
-        let Some(id) = self.current() else { return Ok(None) };
-        let id = clean(id);
-        let no_input = |message: String| PluginError::new(ErrorKind::NoInput, message);
-        let Some(entry) = entry else {
-            let error = no_input(format!("{id} is not in the list of stored reports"));
-            let hint =
-                "it was deleted, this account has no access to it, or the options select other reports";
-            return Ok(Some(error.with_hint(hint)));
-        };
-        if !entry.ready {
-            let error = no_input(format!("{id} is not ready: its state is {}", entry.source_state));
-            return Ok(Some(error.with_hint("send it when it has finished")));
-        }
-        let delivered = journal.delivered(&entry.id)?.filter(|_| !self.choice.again);
-        Ok(delivered.map(|when| {
-            let when = if when.is_empty() { "before".to_owned() } else { format!("on {when}") };
-            no_input(format!("{id} was sent {when}"))
-                .with_hint("choose it with `--again` to send it once more")
-        }))
-    }
+    let delivered = journal.delivered(&entry.id)?.filter(|_| !chosen.again());
+    Ok(delivered.map(|when| {
+        let when = if when.is_empty() { "before".to_owned() } else { format!("on {when}") };
+        no_input(format!("{id} was sent {when}")).with_hint("choose it with `--again` to send it once more")
+    }))
 }
 
 /// The delivered reports; each is a key of the instance.

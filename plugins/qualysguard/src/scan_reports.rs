@@ -9,11 +9,12 @@ use scanbridge_plugin_api::model::{Refusal, ReportStart};
 use scanbridge_plugin_api::{
     ErrorKind, Event, PluginError, Position, ReportChoice, ReportEntry, Result, Services, Step, tracing,
 };
+use scanbridge_qualys_report::Chosen;
 use scanbridge_qualys_xml::{Mark, StoredScan, clean, read_scans};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Answer, Call, Failure, unusable_list};
-use crate::choice::{Chosen, Journal, utc};
+use crate::choice::{Journal, fault, utc};
 use crate::delivery::{Delivery, Fetched, Store};
 use crate::http::Keep;
 use crate::options::ScanReports as Wanted;
@@ -230,7 +231,7 @@ impl ScanReports {
             self.listed = Some(entries(&self.wanted, context)?);
         }
         let entry = self.listed.iter().flatten().find(|entry| entry.id == id);
-        if let Some(fault) = chosen.fault(entry, &self.journal)? {
+        if let Some(fault) = fault(&chosen, entry, &self.journal)? {
             let step = chosen.refuse(Refusal::new(clean(&id), fault));
             return Ok((chosen, step));
         }

@@ -1,20 +1,15 @@
 //! What the routes need besides the main loop: who may use them, and the log.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use scanbridge_observe::{ConsoleKeys, Role};
 
-use super::limits::RefusedLogins;
+use super::limits::Limits;
 use super::sessions::Sessions;
 use super::tokens::{Refused, Tokens};
 use crate::log_sink::{Level, Log};
-
-/// Lines in a minute about requests of unknown clients.
-const LINES: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
 
 /// Who may use the service, and how.
 #[derive(Debug)]
@@ -22,9 +17,8 @@ pub(crate) struct Access {
     pub(super) tokens: Tokens,
     pub(super) log: Arc<Log>,
     pub(super) sessions: Sessions,
-    refused: RefusedLogins,
-    unknown: DefaultDirectRateLimiter,
-    keys: Mutex<ConsoleKeys>,
+    pub(super) limits: Limits,
+    keys: Mutex<Arc<ConsoleKeys>>,
 }
 
 /// The result of a token that a client has sent.
@@ -37,23 +31,16 @@ pub(super) enum Login {
 
 impl Access {
     pub(crate) fn new(tokens: Tokens, log: Arc<Log>) -> Self {
-        let (sessions, refused) = (Sessions::default(), RefusedLogins::new());
-        let unknown = RateLimiter::direct(Quota::per_minute(LINES));
-        Self { tokens, log, sessions, refused, unknown, keys: Mutex::default() }
+        Self { tokens, log, sessions: Sessions::default(), limits: Limits::new(), keys: Mutex::default() }
     }
 
     /// Applies the service file.
     pub(crate) fn change(&self, keys: ConsoleKeys) {
-        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
 
-    pub(super) fn keys(&self) -> ConsoleKeys {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether a request of an unknown client may have a line in the log: 60 a minute.
-    pub(super) fn may_log(&self) -> bool {
-        self.unknown.check().is_ok()
+    pub(super) fn keys(&self) -> Arc<ConsoleKeys> {
+        Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Checks a token. Refused ones are in the log, as long as they are not too many.
@@ -68,7 +55,7 @@ impl Access {
 
     /// Counts a refused login.
     pub(super) fn refuse(&self, why: &str, from: IpAddr) -> Login {
-        if self.refused.are_too_many(from) {
+        if self.limits.is_refused_too_often(from) {
             return Login::TooMany;
         }
         let from = from.to_canonical();

@@ -45,9 +45,9 @@ pub(super) async fn identify(State(context): State<Context>, mut request: Reques
     let path = request.uri().path().to_owned();
     request.extensions_mut().insert(caller.clone());
     let response = next.run(request).await;
+    let is_audited = is_change && !matches!(path.as_str(), "/login" | "/logout");
     // Anyone could fill the log with requests of clients who may do nothing.
-    let is_known = caller.role.is_some() || context.access.may_log();
-    if is_change && is_known && !matches!(path.as_str(), "/login" | "/logout") {
+    if is_audited && (caller.role.is_some() || context.access.limits.may_log()) {
         log_change(&context.access.log, &caller, (&method, &path), response.status().as_u16());
     }
     response
@@ -72,8 +72,9 @@ fn is_of_other_site(headers: &HeaderMap, access: &Access) -> bool {
     let Some(origin) = text(header::ORIGIN) else { return false };
     let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
     let is_host = text(header::HOST).is_some_and(|host| host.eq_ignore_ascii_case(authority));
-    let public = access.keys().public_url;
-    !is_host && public.is_none_or(|url| !url.trim_end_matches('/').eq_ignore_ascii_case(origin))
+    let keys = access.keys();
+    let is_public = |url: &String| url.trim_end_matches('/').eq_ignore_ascii_case(origin);
+    !is_host && !keys.public_url.as_ref().is_some_and(is_public)
 }
 
 /// A token counts more than a session, and a session more than a certificate: it can have a lower role.

@@ -2,13 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
-use crate::ask::{Answer, ask};
+use crate::ask::{Answer, HostProgram, ask};
 use crate::request::Reply;
 
 /// Processes at one time; further requests wait.
@@ -17,15 +16,14 @@ const PROCESSES: usize = 4;
 /// Commands of the host that print JSON.
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
-    program: PathBuf,
-    common: Vec<OsString>,
+    program: HostProgram,
     state: PathBuf,
     places: Arc<Semaphore>,
 }
 
 impl Host {
-    pub(crate) fn new(program: PathBuf, common: Vec<OsString>, state: PathBuf) -> Self {
-        Self { program, common, state, places: Arc::new(Semaphore::new(PROCESSES)) }
+    pub(crate) fn new(program: HostProgram, state: PathBuf) -> Self {
+        Self { program, state, places: Arc::new(Semaphore::new(PROCESSES)) }
     }
 
     /// A command about a pipeline, whose state is that of this service.
@@ -41,8 +39,8 @@ impl Host {
     /// The response for the client, when the command fails or prints something else.
     pub(super) async fn ask<T: DeserializeOwned>(&self, arguments: Vec<OsString>) -> Result<T, Reply> {
         let _place = self.places.acquire().await;
-        let mut command = Command::new(&self.program);
-        command.args(arguments).args(&self.common).arg("-q");
+        let mut command = self.program.command();
+        command.args(arguments);
         let failed = |detail: &str| Reply::problem(502, "a command of the host failed", detail);
         let answer = tokio::task::spawn_blocking(move || ask(command)).await;
         let Answer { stdout, stderr, code } =

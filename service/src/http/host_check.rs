@@ -19,10 +19,9 @@ pub(super) async fn check_host(State(context): State<Context>, request: Request,
         return next.run(request).await;
     }
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let public = context.access.keys().public_url;
-    let own =
-        [public.as_deref().map(authority), machine_name().as_deref()].map(|name| name.map(str::to_owned));
-    if is_own(host, own.iter().flatten().map(String::as_str)) {
+    let (keys, machine) = (context.access.keys(), machine_name());
+    let own = [keys.public_url.as_deref().map(authority), machine.as_deref()];
+    if is_own(host, own.into_iter().flatten()) {
         return next.run(request).await;
     }
     if host.is_empty() {

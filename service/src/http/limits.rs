@@ -1,4 +1,4 @@
-//! How often an address may send a wrong token.
+//! How often clients that are not known may send wrong tokens and fill the log.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -10,27 +10,34 @@ const FOR_ALL: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
 /// Addresses that are kept before old ones are discarded.
 const ADDRESSES: usize = 1024;
 
-/// Counts refused logins: 5 a minute for each address, 60 a minute for all. An accepted token is never limited.
+/// Limits for clients that are not known. An accepted token is never limited.
 #[derive(Debug)]
-pub(super) struct RefusedLogins {
-    of_address: DefaultKeyedRateLimiter<IpAddr>,
-    of_all: DefaultDirectRateLimiter,
+pub(super) struct Limits {
+    refused_of_address: DefaultKeyedRateLimiter<IpAddr>,
+    refused_of_all: DefaultDirectRateLimiter,
+    lines: DefaultDirectRateLimiter,
 }
 
-impl RefusedLogins {
+impl Limits {
     pub(super) fn new() -> Self {
         Self {
-            of_address: RateLimiter::keyed(Quota::per_minute(FOR_ADDRESS)),
-            of_all: RateLimiter::direct(Quota::per_minute(FOR_ALL)),
+            refused_of_address: RateLimiter::keyed(Quota::per_minute(FOR_ADDRESS)),
+            refused_of_all: RateLimiter::direct(Quota::per_minute(FOR_ALL)),
+            lines: RateLimiter::direct(Quota::per_minute(FOR_ALL)),
         }
     }
 
-    /// Counts one. Returns whether there were too many.
-    pub(super) fn are_too_many(&self, from: IpAddr) -> bool {
-        if self.of_address.len() > ADDRESSES {
-            self.of_address.retain_recent();
+    /// Whether a request may have a line in the log: 60 a minute.
+    pub(super) fn may_log(&self) -> bool {
+        self.lines.check().is_ok()
+    }
+
+    /// Counts a refused login. Returns whether there were too many: more than 5 a minute from the address, or 60 from all.
+    pub(super) fn is_refused_too_often(&self, from: IpAddr) -> bool {
+        if self.refused_of_address.len() > ADDRESSES {
+            self.refused_of_address.retain_recent();
         }
-        self.of_address.check_key(&network(from)).is_err() || self.of_all.check().is_err()
+        self.refused_of_address.check_key(&network(from)).is_err() || self.refused_of_all.check().is_err()
     }
 }
 
@@ -51,9 +58,9 @@ mod tests {
 
     #[test]
     fn sixth_refused_login_of_a_network_in_a_minute_is_too_many() {
-        let limits = RefusedLogins::new();
+        let limits = Limits::new();
         let count = |addresses: &[&str]| {
-            addresses.iter().filter(|address| !limits.are_too_many(address.parse().unwrap())).count()
+            addresses.iter().filter(|address| !limits.is_refused_too_often(address.parse().unwrap())).count()
         };
         assert_eq!(count(&["192.0.2.1"; 9]), 5);
         assert_eq!(count(&["::ffff:192.0.2.1"; 2]), 0, "the same address in another form");

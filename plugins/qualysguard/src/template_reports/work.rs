@@ -8,6 +8,7 @@ use scanbridge_plugin_api::{
     CheckpointRequest, ErrorKind, Event, PluginError, Position, ReportChoice, ReportEntry, Result, Step,
     tracing,
 };
+use scanbridge_qualys_report::Chosen;
 use scanbridge_qualys_xml::{Mark, clean};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ use super::launched::now;
 use super::launching::{ReportLauncher, show_age};
 use super::stored::{entries, journal, list_one, newest, report_call, title_of};
 use crate::api::Answer;
-use crate::choice::{Chosen, Journal};
+use crate::choice::{Journal, fault};
 use crate::delivery::{Delivery, Fetched, Store};
 use crate::http::{Body, Keep};
 use crate::options::{TemplateReports as Wanted, Which};
@@ -170,7 +171,7 @@ impl TemplateReports {
             self.listed = Some(entries(context)?);
         }
         let entry = self.listed.iter().flatten().find(|entry| entry.id == id);
-        if let Some(fault) = chosen.fault(entry, &self.journal)? {
+        if let Some(fault) = fault(&chosen, entry, &self.journal)? {
             let step = chosen.refuse(Refusal::new(clean(&id), fault));
             return Ok((chosen, step));
         }

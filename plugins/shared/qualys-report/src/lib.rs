@@ -5,11 +5,13 @@
 //! bytes. [`OpenReport`] refuses incomplete reports and other files with a message, and delivers complete reports
 //! batch by batch. Definitions are stored in a [`FileSpool`]. The caller provides the bytes.
 
+mod chosen;
 mod report;
 mod settled;
 mod source;
 mod spool;
 
+pub use chosen::Chosen;
 pub use report::{OpenReport, Reading, ReportContext, refusal, sentence, source};
 pub use settled::Settled;
 pub use source::{Source, SourceReader, Watch};

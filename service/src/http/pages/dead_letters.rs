@@ -10,11 +10,11 @@ use serde_json::json;
 use super::assets::asset;
 use super::forms::ChangeForm;
 use super::frame::{ConfirmPage, Frame, Visitor, page, problem_page};
-use super::values::{Pipeline, body};
+use super::values::pipeline;
 use super::words::{grouped, plain, time_of};
 use crate::dead_letter_request::DeadLetterRequest;
 use crate::http::caller::Caller;
-use crate::http::context::{Context, reply, reply_within};
+use crate::http::context::{Context, reply_within};
 use crate::http::encoded;
 use crate::request::{Api, Reply};
 
@@ -80,7 +80,7 @@ async fn show_with(caller: &Caller, context: &Context, name: &str, result: Strin
         );
         return problem_page(frame, &problem, &back);
     }
-    let pipeline: Pipeline = match body(reply(&context.to, Api::Pipeline(name.to_owned())).await) {
+    let pipeline = match pipeline(&context.to, name).await {
         Ok(pipeline) => pipeline,
         Err(problem) => return problem_page(frame, &problem, "/"),
     };

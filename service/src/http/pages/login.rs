@@ -84,7 +84,7 @@ pub(super) async fn log_in(
 
 /// Behind a reverse proxy, the connection of the browser is encrypted although this one is not.
 fn is_secure(is_tls: bool, access: &Access) -> bool {
-    is_tls || access.keys().public_url.is_some_and(|url| url.starts_with("https:"))
+    is_tls || access.keys().public_url.as_ref().is_some_and(|url| url.starts_with("https:"))
 }
 
 fn begin(cookie: &str, is_secure: bool, next: &str) -> Response {

@@ -10,7 +10,7 @@ use super::assets::asset;
 use super::forms::ChangeForm;
 use super::frame::{Frame, Visitor, page, problem_page};
 use super::values::{Pipeline, body, counts_in_words};
-use super::words::{grouped, result_class, time};
+use super::words::{grouped, result_class, time, time_at};
 use crate::http::context::{Sender, reply};
 use crate::request::{Api, ReloadMode};
 

@@ -7,10 +7,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::assets::asset;
 use super::forms::ChangeForm;
 use super::frame::{ConfirmPage, Frame, Visitor, page, problem_page};
-use super::values::{LogLine, Pipeline, body};
+use super::values::{LogLine, Pipeline, body, pipeline};
 use super::words::{
     count, grouped, input_state, level_class, output_class, output_state, percent, plain, result_class, time,
-    time_of, took,
+    time_at, time_of, took,
 };
 use crate::http::context::{Sender, reply};
 use crate::http::encoded;
@@ -35,7 +35,7 @@ pub(super) async fn show(
     Path(name): Path<String>,
 ) -> Response {
     let frame = Frame::of(&caller, "");
-    let pipeline: Pipeline = match body(reply(&to, Api::Pipeline(name.clone())).await) {
+    let pipeline = match pipeline(&to, &name).await {
         Ok(pipeline) => pipeline,
         Err(problem) => return problem_page(frame, &problem, "/"),
     };

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::assets::asset;
 use super::frame::{Frame, Visitor, page, problem_page};
-use super::values::{Pipeline, body};
-use crate::http::context::{Context, reply};
-use crate::request::{Api, Reply};
+use super::values::pipeline;
+use crate::http::context::Context;
+use crate::request::Reply;
 
 /// What `scanbridge state export` prints.
 #[derive(Debug, Default, Deserialize)]
@@ -37,7 +37,7 @@ pub(super) async fn show(
     Path((name, number)): Path<(String, u64)>,
 ) -> Response {
     let frame = Frame::of(&caller, "");
-    let pipeline: Pipeline = match body(reply(&to, Api::Pipeline(name.clone())).await) {
+    let pipeline = match pipeline(&to, &name).await {
         Ok(pipeline) => pipeline,
         Err(problem) => return problem_page(frame, &problem, "/"),
     };

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::accepted::problem_in_words;
 use crate::history::{Day, LastRun};
-use crate::request::Reply;
+use crate::http::context::{Sender, reply};
+use crate::request::{Api, Reply};
 
 /// A pipeline, as `GET /api/v1/pipelines/{name}` answers.
 #[derive(Debug, Default, Deserialize)]
@@ -171,6 +172,14 @@ pub(super) fn body<T: DeserializeOwned>(reply: Reply) -> Result<T, Reply> {
     }
     serde_json::from_value(reply.body)
         .map_err(|error| Reply::problem(500, "unexpected form of a response", &error.to_string()))
+}
+
+/// The pipeline with this name.
+///
+/// # Errors
+/// The problem, if there is none or the main loop does not answer.
+pub(super) async fn pipeline(to: &Sender, name: &str) -> Result<Pipeline, Reply> {
+    body(reply(to, Api::Pipeline(name.to_owned())).await)
 }
 
 /// `2 running, 10 waiting`.

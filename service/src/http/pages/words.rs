@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use scanbridge_observe::{Counts, InputState, InputTick, OutputState, OutputTick};
+use scanbridge_observe::{Counts, InputState, InputTick, OutputState, OutputTick, RunStatus};
 
 use crate::history::LastRun;
 
@@ -21,29 +21,12 @@ impl std::fmt::Display for Time {
 
 impl askama::filters::HtmlSafe for Time {}
 
-pub(super) fn time(at: impl Into<MaybeTime>) -> Time {
-    Time(at.into().0)
+pub(super) fn time(at: &Option<Timestamp>) -> Time {
+    Time(*at)
 }
 
-/// A time that may be absent, owned or borrowed as templates pass it.
-pub(super) struct MaybeTime(Option<Timestamp>);
-
-impl From<Option<Timestamp>> for MaybeTime {
-    fn from(at: Option<Timestamp>) -> Self {
-        Self(at)
-    }
-}
-
-impl From<&Option<Timestamp>> for MaybeTime {
-    fn from(at: &Option<Timestamp>) -> Self {
-        Self(*at)
-    }
-}
-
-impl From<Option<&Timestamp>> for MaybeTime {
-    fn from(at: Option<&Timestamp>) -> Self {
-        Self(at.copied())
-    }
+pub(super) fn time_at(at: &Timestamp) -> Time {
+    Time(Some(*at))
 }
 
 /// A time in RFC 3339.
@@ -73,12 +56,7 @@ pub(super) fn took(run: &LastRun) -> String {
 
 /// Class of the style of a run's result.
 pub(super) fn result_class(status: &str) -> &'static str {
-    match status {
-        "ok" => "ok",
-        "partial" | "interrupted" => "partial",
-        "" => "muted",
-        _ => "failed",
-    }
+    if status.is_empty() { "muted" } else { RunStatus::of(status).class }
 }
 
 pub(super) fn level_class(level: &str) -> &'static str {
