@@ -8,6 +8,7 @@
 
 mod dialect;
 mod log;
+mod places;
 mod request;
 mod session;
 mod syslog;
@@ -54,7 +55,7 @@ pub fn pipeline_of(arguments: Vec<OsString>) -> Result<String, String> {
         Ok(request) => {
             let settings = request.plugininfo.as_deref().unwrap_or("settings.yaml");
             let template = request.templates.first().map(String::as_str);
-            Ok(translation::pipeline(&request, &request.plugin, settings, template))
+            Ok(translation::pipeline(&request, &request.plugin, settings.as_ref(), template, None))
         }
         Err(Usage::Wrong(problem)) => Err(problem),
         Err(_) => Err(String::new()),

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use scanbridge_plugin_api::PluginKind;
 
 use super::log::Started;
+use super::places::Places;
 use super::request::Request;
 use super::translation;
 use super::usage::Program;
 use crate::commands::terminal::print_error;
 use crate::commands::{Asked, default_state_folder, on_signal};
 use crate::config::{self, Catalogue, Pipeline, Problem, Problems};
+use crate::exit_code::USAGE;
 use crate::pipeline::{Failure, RunStatus, Stop, Summary, log_only};
 use crate::plugins::{FilePermissionCheck, Registry, folders};
 use crate::session::{self, RunOptions};
@@ -31,6 +33,7 @@ pub(super) fn run(program: Program, request: &Request) -> u8 {
         request,
         log,
         registry: Registry::discover(&folders(&[]), FilePermissionCheck::OwnerOnly),
+        places: Places::of_this_process(),
         interruption: Interruption::watch(),
     };
     match request.templates.as_slice() {
@@ -44,12 +47,25 @@ struct Session<'a> {
     request: &'a Request,
     log: Started,
     registry: Registry,
+    places: Places,
     interruption: Arc<Interruption>,
 }
 
 impl Session<'_> {
     /// Delivers one template after the other. A failed template does not prevent the others.
     fn deliver_each(&self, templates: &[String]) -> u8 {
+        if let Some(found) = self.registry.find(PluginKind::Input, &self.request.plugin)
+            && found.options.iter().all(|option| option.name != TEMPLATE)
+        {
+            let plugin = &found.name;
+            self.report(
+                &format!(
+                    "-multiinfo needs an input with report templates; {plugin} has no option `{TEMPLATE}`"
+                ),
+                Some("use qualys_connector, which runs the plugin once"),
+            );
+            return USAGE;
+        }
         let mut failed = Vec::new();
         for template in templates {
             if self.interruption.is_raised() {
@@ -86,19 +102,20 @@ impl Session<'_> {
     /// # Errors
     /// The exit code; the problem has been logged and printed.
     fn check(&self, template: Option<&str>) -> Result<Pipeline, u8> {
-        let plugin = self.registry.find(PluginKind::Input, &self.request.plugin);
-        let plugin = plugin.map_or(self.request.plugin.as_str(), |found| found.name.as_str());
-        let default = format!("InputPlugins/{plugin}.yaml");
-        let settings = self.request.plugininfo.as_deref().unwrap_or(&default);
+        let found = self.registry.find(PluginKind::Input, &self.request.plugin);
+        let plugin = found.map_or(self.request.plugin.as_str(), |found| found.name.as_str());
+        let default = self.places.settings_file(plugin);
+        let settings = self.request.plugininfo.as_deref().map_or(default, PathBuf::from);
         // For an unknown plugin, the check below reports the plugin, not its missing settings file.
-        if self.registry.find(PluginKind::Input, plugin).is_some() && !Path::new(settings).exists() {
-            let folder = env::current_dir().unwrap_or_default();
-            let hint =
-                format!("set the file with -plugininfo=FILE; the working directory is {}", folder.display());
-            self.report(&format!("settings file not found: {settings}"), Some(&hint));
+        if found.is_some() && !settings.exists() {
+            self.report(
+                &format!("settings file not found: {}", settings.display()),
+                Some(&format!("set the file with -plugininfo=FILE; {}", self.searched())),
+            );
             return Err(Problems::EXIT_CODE);
         }
-        let text = translation::pipeline(self.request, plugin, settings, template);
+        let certificate = self.places.certificate_of_home();
+        let text = translation::pipeline(self.request, plugin, &settings, template, certificate.as_deref());
         let document = config::read_text(Path::new(COMMAND_LINE), &text);
         match document.and_then(|document| config::check(&document, &self.registry)) {
             Ok(pipeline) => {
@@ -112,6 +129,16 @@ impl Session<'_> {
                 }
                 Err(Problems::EXIT_CODE)
             }
+        }
+    }
+
+    /// The directories in which files are looked for, for messages.
+    fn searched(&self) -> String {
+        let working = env::current_dir().unwrap_or_default();
+        let working = format!("the working directory is {}", working.display());
+        match self.places.home() {
+            Some(home) => format!("{working}, the directory of the program {}", home.display()),
+            None => working,
         }
     }
 
@@ -238,6 +265,9 @@ impl Interruption {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// The option that `-multiinfo` sets.
+const TEMPLATE: &str = "template_id";
 
 /// Exit code of a process ended by SIGINT, as shells report it (128 + 2).
 const INTERRUPTED: u8 = 130;

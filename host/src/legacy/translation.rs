@@ -8,13 +8,20 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::request::{DefenseCenter, Destination, Request};
 
 /// The pipeline as the text of a pipeline file. Relative paths start at the working directory. `plugin` and
-/// `settings` are the input plugin and its settings file; `template` is one template of `process_multiple`.
-pub(super) fn pipeline(request: &Request, plugin: &str, settings: &str, template: Option<&str>) -> String {
+/// `settings` are the input plugin and its settings file; `template` is one template of `process_multiple`;
+/// `certificate` is the client certificate if the command line names none.
+pub(super) fn pipeline(
+    request: &Request,
+    plugin: &str,
+    settings: &Path,
+    template: Option<&str>,
+    certificate: Option<&Path>,
+) -> String {
     let mut text = String::from("version: 1\n");
     line(&mut text, "name", &name(request, plugin, settings, template));
     text.push_str("inputs:\n");
     instance(&mut text, "input", plugin);
-    line(&mut text, "    config", settings);
+    line(&mut text, "    config", &settings.to_string_lossy());
     if let Some(template) = template {
         text.push_str("    with:\n");
         line(&mut text, "      template_id", template);
@@ -22,15 +29,15 @@ pub(super) fn pipeline(request: &Request, plugin: &str, settings: &str, template
     text.push_str("outputs:\n");
     match &request.destination {
         Destination::CsvFile(path) => csv_file(&mut text, &Destination::csv_path(path, template)),
-        Destination::DefenseCenter(center) => defense_center(&mut text, center),
+        Destination::DefenseCenter(center) => defense_center(&mut text, center, certificate),
     }
     text
 }
 
 /// Name of the pipeline's state directory. Different for runs that may be concurrent.
-fn name(request: &Request, plugin: &str, settings: &str, template: Option<&str>) -> String {
+fn name(request: &Request, plugin: &str, settings: &Path, template: Option<&str>) -> String {
     let destination = match &request.destination {
-        Destination::CsvFile(path) => absolute(path),
+        Destination::CsvFile(path) => absolute(path.as_ref()),
         Destination::DefenseCenter(center) => format!("{}:{:?}", center.server, center.port).into(),
     };
     let parts =
@@ -39,8 +46,8 @@ fn name(request: &Request, plugin: &str, settings: &str, template: Option<&str>)
     format!("qualys_connector-{:016x}", xxh3_64(&bytes.join(&0)))
 }
 
-fn absolute(path: &str) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn csv_file(text: &mut String, path: &str) {
@@ -50,14 +57,15 @@ fn csv_file(text: &mut String, path: &str) {
     line(text, "      path", path);
 }
 
-fn defense_center(text: &mut String, center: &DefenseCenter) {
+fn defense_center(text: &mut String, center: &DefenseCenter, certificate: Option<&Path>) {
     instance(text, "defense-center", "Sourcefire");
     text.push_str("    with:\n");
     line(text, "      server", &center.server);
     if let Some(port) = center.port {
         line(text, "      port", &port.to_string());
     }
-    if let Some(pkcs12) = &center.pkcs12 {
+    let certificate = certificate.map(Path::to_string_lossy);
+    if let Some(pkcs12) = center.pkcs12.as_deref().or(certificate.as_deref()) {
         line(text, "      pkcs12", pkcs12);
     }
     if let Some(password) = &center.password {
@@ -97,7 +105,8 @@ mod tests {
 
     fn translate(program: Program, arguments: &[&str], template: Option<&str>) -> String {
         let request = Request::read(program, arguments.iter().map(OsString::from).collect()).unwrap();
-        let text = pipeline(&request, &request.plugin, "InputPlugins/QualysGuard.yaml", template);
+        let settings = Path::new("InputPlugins/QualysGuard.yaml");
+        let text = pipeline(&request, &request.plugin, settings, template, None);
         let name = name_of(&text);
         text.replace(&name, "NAME")
     }
@@ -112,7 +121,7 @@ mod tests {
         let name = |arguments: &[&str], settings: &str, template: Option<&str>| {
             let arguments = arguments.iter().map(OsString::from).collect();
             let request = Request::read(Program::QualysConnector, arguments).unwrap();
-            name_of(&pipeline(&request, "QualysGuard", settings, template))
+            name_of(&pipeline(&request, "QualysGuard", settings.as_ref(), template, None))
         };
         let names = [
             name(&["-c=a"], "s", None),
@@ -163,6 +172,18 @@ mod tests {
               password: "p\"$$${x}\\'#"
               ipv6: "yes"
         "#);
+    }
+
+    #[test]
+    fn found_certificate_is_used_unless_the_command_line_names_one() {
+        for (arguments, expected) in
+            [(vec!["-se=a"], "/opt/dc.pkcs12"), (vec!["-se=a", "-pk=b.pkcs12"], "b.pkcs12")]
+        {
+            let arguments = arguments.iter().map(OsString::from).collect();
+            let request = Request::read(Program::QualysConnector, arguments).unwrap();
+            let text = pipeline(&request, "P", "s".as_ref(), None, Some("/opt/dc.pkcs12".as_ref()));
+            assert!(text.contains(&format!("      pkcs12: {expected:?}\n")), "{text}");
+        }
     }
 
     #[test]

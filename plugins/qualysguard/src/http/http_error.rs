@@ -116,7 +116,13 @@ impl From<HttpError> for PluginError {
     fn from(failure: HttpError) -> Self {
         let kind = match &failure.cause {
             Cause::Settings(error) | Cause::Disk(error) => return PluginError::clone(error),
-            Cause::Tls(error) => return PluginError::clone(error).with_message(failure.to_string()),
+            Cause::Tls(error) => {
+                let error = PluginError::clone(error).with_message(failure.to_string());
+                return match plain_proxy_hint(&failure, error.kind) {
+                    Some(hint) => error.with_hint(hint),
+                    None => error,
+                };
+            }
             Cause::ProxyLogin(_) => ErrorKind::Auth,
             Cause::InvalidHttp(_) => ErrorKind::Protocol,
             Cause::TooLarge(_) => ErrorKind::BadData,
@@ -128,6 +134,19 @@ impl From<HttpError> for PluginError {
             None => error,
         }
     }
+}
+
+/// The TLS handshake with a proxy failed before a certificate was judged: most such proxies do not use TLS. The
+/// connector of 2014 ignored the scheme, so its settings files name them with `https://`.
+fn plain_proxy_hint(failure: &HttpError, kind: ErrorKind) -> Option<String> {
+    let is_refused_certificate = matches!(kind, ErrorKind::Auth | ErrorKind::Config);
+    (failure.peer == Peer::Proxy && !is_refused_certificate).then(|| {
+        format!(
+            "for a proxy without TLS, which is the usual kind, set `proxy: http://{}`; `https://` is only for a \
+             proxy that itself requires TLS",
+            failure.address
+        )
+    })
 }
 
 fn hint(failure: &HttpError) -> Option<String> {

@@ -38,7 +38,14 @@ impl Proxy {
         let port = port.unwrap_or(if tls { 443 } else { 8080 });
         let password = options.secret("proxy_password")?.unwrap_or_else(|| Secret::new(String::new()));
         let login = options.text("proxy_username")?.map(|user| (user.trim().to_owned(), password));
-        let direct = options.list("no_proxy")?.into_iter().map(read_direct).collect();
+        let direct = options.list("no_proxy")?;
+        if direct.iter().any(|entry| entry.contains('|')) {
+            scanbridge_plugin_api::tracing::warn!(
+                "option `no_proxy`: `|` separates entries, as in `nonProxyHosts` of Java; write a list instead"
+            );
+        }
+        let direct =
+            direct.iter().flat_map(|entry| entry.split(['|', ','])).filter_map(read_direct).collect();
         Ok(Some(Self { tls, host, port, login, direct }))
     }
 
@@ -60,21 +67,25 @@ impl Proxy {
     }
 }
 
-fn read_direct(entry: &str) -> Direct {
+/// One entry; `None` if it is empty.
+fn read_direct(entry: &str) -> Option<Direct> {
     let entry = entry.trim().to_ascii_lowercase();
+    if entry.is_empty() {
+        return None;
+    }
     if entry == "*" {
-        return Direct::All;
+        return Some(Direct::All);
     }
     if let Ok(net) = entry.parse::<IpNet>() {
-        return Direct::Net(net);
+        return Some(Direct::Net(net));
     }
     if let Ok(address) = entry.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return Direct::Net(address.into());
+        return Some(Direct::Net(address.into()));
     }
-    match entry.strip_prefix("*.").or_else(|| entry.strip_prefix('.')) {
+    Some(match entry.strip_prefix("*.").or_else(|| entry.strip_prefix('.')) {
         Some(name) => Direct::Below(name.to_owned()),
         None => Direct::Domain(entry),
-    }
+    })
 }
 
 /// The header value for Basic authentication.
@@ -129,6 +140,21 @@ mod tests {
         ] {
             let error = proxy(json).unwrap_err();
             assert_eq!(error.kind, scanbridge_plugin_api::ErrorKind::Config, "{json}");
+        }
+    }
+
+    #[test]
+    fn no_proxy_accepts_the_separators_of_both_old_guides() {
+        for direct in [
+            r#""localhost|127.0.0.1|*.example.com""#,
+            r#""localhost, 127.0.0.1 ,*.example.com,""#,
+            r#"["localhost||127.0.0.1", "*.example.com"]"#,
+        ] {
+            let proxy = proxy(&format!(r#""proxy": "p:1", "no_proxy": {direct}"#)).unwrap().unwrap();
+            for host in ["localhost", "127.0.0.1", "a.example.com"] {
+                assert!(!proxy.serves(host), "{direct}: {host}");
+            }
+            assert!(proxy.serves("example.org") && proxy.serves("127.0.0.2"), "{direct}");
         }
     }
 

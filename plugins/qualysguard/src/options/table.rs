@@ -209,7 +209,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     ),
     OptionSpec::list("no_proxy", &ValueSpec::Text).resume_safe().group("network").help(
         "Destinations reached without the proxy: host names, `.domains`, `*.domains`, addresses and \
-         ranges. Default: none.",
+         ranges. Entries may also be separated by `,` or `|`. Default: none.",
     ),
     OptionSpec::integer("connect_timeout_secs", 1, 600)
         .resume_safe()

@@ -107,6 +107,24 @@ fn error_names_the_failed_peer_proxy_or_qualys() {
 }
 
 #[test]
+fn https_url_of_a_proxy_without_tls_names_the_right_value() {
+    let proxy = HttpProxy::start(ProxyBehavior::default());
+    let address = proxy.url().replace("http://", "");
+    // One that answers in plain HTTP, one that closes the connection.
+    let closing = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closing_address = closing.local_addr().unwrap().to_string();
+    std::thread::spawn(move || closing.incoming().flatten().for_each(drop));
+    for address in [address, closing_address] {
+        let bench = Bench::new(complete_run()).with(json!({ "proxy": format!("https://{address}") }));
+        let error = bench.fails();
+        assert!(matches!(error.kind, ErrorKind::Protocol | ErrorKind::Unavailable), "{error:?}");
+        let hint = error.hint.unwrap_or_default();
+        assert!(hint.contains(&format!("`proxy: http://{address}`")), "{address}: {hint}");
+    }
+    assert!(proxy.tunnels().is_empty(), "nothing is sent without encryption");
+}
+
+#[test]
 fn closed_and_invalid_proxy_responses_are_distinguished() {
     let lost = "lost: connection closed without a response to CONNECT";
     for (answer, words) in [("", lost), ("220 ready\r\n", "invalid HTTP response from the proxy")] {

@@ -26,6 +26,7 @@ mod json_schema;
 mod leaking_plugins;
 mod legacy;
 mod legacy_peers;
+mod legacy_scripts;
 mod log_events;
 mod log_lines;
 mod missed_reports;
