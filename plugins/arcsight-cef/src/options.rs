@@ -23,6 +23,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     transport::ROTATE_SECS,
     transport::ADDRESS,
     transport::PREFERRED,
+    transport::SOURCE_ADDRESS,
     transport::FRAMING,
     transport::HEADER,
     transport::FACILITY,

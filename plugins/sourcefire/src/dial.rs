@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
-use scanbridge_dialer::{Dialer, IpVersion};
+use scanbridge_dialer::{Dialer, IpVersion, SourceAddress};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
 use scanbridge_tls_identity::ClientTls;
 
@@ -26,6 +26,8 @@ pub(crate) struct Target {
     pub(crate) prefer_ipv6: bool,
     /// Then also try the addresses of the other IP version.
     pub(crate) ip_fallback: bool,
+    /// Connect from this address; it also selects the IP version.
+    pub(crate) source: Option<SourceAddress>,
     pub(crate) tls: ClientTls,
     /// The timeout of all steps together.
     pub(crate) timeout: Duration,
@@ -36,14 +38,14 @@ impl Target {
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the name cannot be resolved, [`ErrorKind::Config`] when it has no address of
-    /// the selected IP version.
+    /// the selected IP version, or of that of the source address.
     pub(crate) fn resolve(&self, services: &Services, deadline: Instant) -> Result<Vec<SocketAddr>> {
         let found = self.dialer(services).lookup_within(&self.server, self.port, left(deadline));
         let mut addresses = found.map_err(|error| {
             let hint = "check option `server` and this machine's DNS configuration";
             error.explain(&format!("cannot resolve `{}`", self.server), Some(hint))
         })?;
-        if !self.ip_fallback {
+        if !self.ip_fallback && self.source.is_none() {
             addresses.retain(|address| address.is_ipv6() == self.prefer_ipv6);
         }
         if addresses.is_empty() {
@@ -74,7 +76,8 @@ impl Target {
     }
 
     fn dialer(&self, services: &Services) -> Dialer {
-        Dialer::new(services).prefer(if self.prefer_ipv6 { IpVersion::V6 } else { IpVersion::V4 })
+        let preferred = if self.prefer_ipv6 { IpVersion::V6 } else { IpVersion::V4 };
+        Dialer::new(services).prefer(preferred).from_address(self.source)
     }
 
     /// Starts TLS on this connection.

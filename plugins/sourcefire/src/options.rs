@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use scanbridge_dialer::{SOURCE_ADDRESS, SourceAddress};
 use scanbridge_host_input_commands::{BlockLimits, Settings, options as shared};
 use scanbridge_plugin_api::tracing::{info, warn};
 use scanbridge_plugin_api::{Endpoint, EndpointPort, ErrorKind, OptionSpec, Options, PluginError, Result};
@@ -32,6 +33,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         .default_flag(false)
         .group("network")
         .help("If the connection fails, also try addresses of the other IP version."),
+    SOURCE_ADDRESS,
     OptionSpec::path("pkcs12").group("TLS").help(
         "Client certificate file (.pkcs12) created by the Defense Center. Default: the first `*.pkcs12` \
          by name in the working directory.",
@@ -96,6 +98,7 @@ impl Checked {
     /// [`ClientTls::with_minimum`].
     pub(crate) fn read(options: &Options) -> Result<Self> {
         let tls = TlsOptions::read(options)?;
+        let source = SourceAddress::of_option(options)?;
         let bytes = usize::try_from(options.size("body_bytes")?.unwrap_or(64 << 10)).unwrap_or(usize::MAX);
         let limits = Limits { bytes, findings: options.integer("body_findings")?.unwrap_or(100) };
         let settings = Settings::read(options, BlockLimits { bytes, ..BlockLimits::default() })?;
@@ -119,6 +122,7 @@ impl Checked {
             port,
             prefer_ipv6: options.flag("ipv6")?,
             ip_fallback: options.flag("ip_fallback")?,
+            source,
             timeout: seconds(options, "connect_timeout_secs", 30)?,
         };
         let reply_timeout = seconds(options, "reply_timeout_secs", 600)?;

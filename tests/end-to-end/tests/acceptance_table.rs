@@ -35,9 +35,9 @@ fn named_tests(page: &str) -> Vec<(&str, &str)> {
 fn every_row_of_both_guides_exists_once() {
     let page = page();
     assert_eq!(numbers(&page, "S"), (1..=106).collect::<Vec<_>>());
-    let events = [108, 113, 114, 128, 142, 165];
-    let expected =
-        (4..=13).chain(19..=21).chain(30..=46).chain([48, 49]).chain(51..=55).chain(events).chain(176..=189);
+    // Not begun: the wizard (14, 15, 50, 190) and field encryption (22 to 28).
+    let missing = [14, 15, 22, 23, 24, 25, 26, 27, 28, 50, 190];
+    let expected = (1..=192).filter(|row| !missing.contains(row));
     assert_eq!(numbers(&page, "A"), expected.collect::<Vec<u32>>());
 }
 
@@ -88,7 +88,7 @@ fn every_referenced_test_exists() {
     let missing: Vec<_> = named
         .into_iter()
         .filter(|(module, test)| {
-            let head = format!("fn {test}()");
+            let head = format!("fn {test}(");
             !all.iter().any(|(path, text)| path.with_extension("").ends_with(module) && text.contains(&head))
         })
         .collect();

@@ -1,7 +1,7 @@
 //! Opens connections: tries the receivers in order, and the addresses of each receiver in order.
 
 use std::cell::Cell;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use scanbridge_dialer::{DialError, Dialer};
@@ -38,12 +38,13 @@ impl Connector {
     /// A UDP socket for the first receiver whose name can be resolved.
     pub(super) fn datagrams(&self) -> Result<(UdpSocket, String)> {
         self.first(|receiver, address| {
-            let any: SocketAddr = match address {
-                SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-                SocketAddr::V6(_) => ([0; 16], 0).into(),
+            let own: IpAddr = match (self.dialer.source(), address) {
+                (Some(source), _) => source.ip(),
+                (None, SocketAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
+                (None, SocketAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
             };
             let name = name_of(receiver, address);
-            let socket = UdpSocket::bind(any)
+            let socket = UdpSocket::bind((own, 0))
                 .and_then(|socket| socket.connect(address).map(|()| socket))
                 .and_then(|socket| socket.set_write_timeout(Some(self.write_timeout)).map(|()| socket))
                 .map_err(|error| cannot_connect(&name, &DialError::Connect(error)))?;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
-use scanbridge_dialer::{Dialer, IpVersion};
+use scanbridge_dialer::{Dialer, IpVersion, SourceAddress};
 use scanbridge_durable_file::{Target, options as file};
 use scanbridge_plugin_api::{
     Endpoint, EndpointPort, OptionSpec, Options, PluginError, Result, Services, ValueSpec, printable, tracing,
@@ -48,6 +48,9 @@ pub(crate) const PREFERRED: OptionSpec = OptionSpec::choice("preferred_ip_versio
     .default_text("ipv4")
     .group("network")
     .help("IP version tried first when a name has several addresses. `any`: order of the system's resolver.");
+/// `source_address`.
+pub(crate) const SOURCE_ADDRESS: OptionSpec =
+    scanbridge_dialer::SOURCE_ADDRESS.only_with("transport", NETWORK);
 /// `framing`.
 pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline", "octet-counted"])
     .only_with("transport", &["tcp", "tls"])
@@ -258,6 +261,7 @@ fn connector(options: &Options, services: &Services, secured: bool) -> Result<Co
         receivers,
         dialer: Dialer::new(services)
             .prefer(IpVersion::of_option(options.text(PREFERRED.name)?))
+            .from_address(SourceAddress::of_option(options)?)
             .keepalive(seconds(options, KEEPALIVE)?)
             // Otherwise the kernel notices a dead peer only after about 15 minutes.
             .acknowledgement_timeout(write_timeout),

@@ -72,3 +72,29 @@ fn datagrams_are_reported_as_not_confirmed() {
     assert_eq!(arrived, 20);
     assert_eq!(notes.get("events sent over UDP, not confirmed by the receiver"), Some(&20), "{notes:?}");
 }
+
+#[test]
+fn receivers_see_the_source_address() {
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for (transport, address) in [("udp", datagrams.local_addr()), ("tcp", listener.local_addr())] {
+        let options = options(transport, address.unwrap(), json!({ "source_address": "127.0.0.2" }));
+        let services = Services::without_host(Path::new("/nonexistent"));
+        let mut output = open_with(&options, None, &services).unwrap();
+        output.begin(&scan(), Begin::NEW).unwrap();
+        let batch = numbered(0, 1, "x");
+        output.write(Batch::of(&batch, &Columns::of_report(&scan())).unwrap()).unwrap();
+        let peer = match transport {
+            "udp" => {
+                output.commit(CommitPoint::InReport).unwrap();
+                datagrams.recv_from(&mut [0; 4096]).unwrap().1
+            }
+            _ => {
+                // Nothing reads, so the event may stay unconfirmed.
+                let _ = output.commit(CommitPoint::InReport);
+                listener.accept().unwrap().1
+            }
+        };
+        assert_eq!(peer.ip().to_string(), "127.0.0.2", "{transport}");
+    }
+}

@@ -164,6 +164,7 @@ fn wrong_values_are_found_without_opening_the_plugin() {
             ("mode", "octal numbers are not an option kind"),
             ("syslog_severities", "exactly six items"),
             ("host_name", "a text of spaces"),
+            ("source_address", "addresses of this machine"),
             ("app_name", "characters that RFC 5424 allows"),
             ("additional_fields", "names of columns"),
             ("connector_name", "characters and length of a CEF field"),

@@ -23,7 +23,9 @@ pub(super) async fn classify(route: &Route, error: &reqwest::Error) -> HttpError
         None => None,
     };
     match at_proxy {
-        Some((via, cause)) => HttpError { peer: Peer::Proxy, address: via.proxy.shown(), cause },
+        Some((via, cause)) => {
+            HttpError { peer: Peer::Proxy { tls: via.proxy.tls }, address: via.proxy.shown(), cause }
+        }
         None => HttpError {
             peer: Peer::Qualys,
             address: route.address.clone(),
@@ -58,7 +60,10 @@ async fn diagnose(route: &Route, via: &ViaProxy) -> Option<Cause> {
 fn cause_of(route: &Route, tls: &ClientTls, error: &reqwest::Error) -> Cause {
     let io = sources(error).filter_map(|error| error.downcast_ref::<io::Error>()).last();
     if let Some(lookup) = source_of::<DialError>(error) {
-        Cause::Dns(lookup.to_string())
+        match lookup {
+            DialError::Source(error) => Cause::Settings(Box::new(error.clone())),
+            other => Cause::Dns(other.to_string()),
+        }
     } else if source_of::<rustls::Error>(error).is_some() {
         Cause::Tls(Box::new(tls.explain(error)))
     } else if let Some(io) = io.filter(|io| io.raw_os_error().is_some()) {

@@ -9,8 +9,17 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 /// The peer of a failed connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
-    Proxy,
+    /// The proxy; whether `proxy` says that it uses TLS.
+    Proxy {
+        tls: bool,
+    },
     Qualys,
+}
+
+impl Peer {
+    fn is_proxy(self) -> bool {
+        matches!(self, Self::Proxy { .. })
+    }
 }
 
 /// A failed HTTP call.
@@ -85,7 +94,7 @@ pub(crate) fn of_io(error: &io::Error) -> Cause {
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = &self.address;
-        let at = if self.peer == Peer::Proxy { format!("the proxy {address}") } else { address.clone() };
+        let at = if self.peer.is_proxy() { format!("the proxy {address}") } else { address.clone() };
         match &self.cause {
             Cause::Dns(error) => write!(f, "cannot resolve the name of {at}: {error}"),
             Cause::Refused => write!(f, "connection refused by {at}"),
@@ -118,9 +127,12 @@ impl From<HttpError> for PluginError {
             Cause::Settings(error) | Cause::Disk(error) => return PluginError::clone(error),
             Cause::Tls(error) => {
                 let error = PluginError::clone(error).with_message(failure.to_string());
-                return match plain_proxy_hint(&failure, error.kind) {
-                    Some(hint) => error.with_hint(hint),
-                    None => error,
+                // A certificate that was judged shows that the proxy uses TLS.
+                return match plain_proxy_hint(&failure) {
+                    Some(hint) if !matches!(error.kind, ErrorKind::Auth | ErrorKind::Config) => {
+                        error.with_hint(hint)
+                    }
+                    _ => error,
                 };
             }
             Cause::ProxyLogin(_) => ErrorKind::Auth,
@@ -136,21 +148,20 @@ impl From<HttpError> for PluginError {
     }
 }
 
-/// The TLS handshake with a proxy failed before a certificate was judged: most such proxies do not use TLS. The
-/// connector of 2014 ignored the scheme, so its settings files name them with `https://`.
-fn plain_proxy_hint(failure: &HttpError, kind: ErrorKind) -> Option<String> {
-    let is_refused_certificate = matches!(kind, ErrorKind::Auth | ErrorKind::Config);
-    (failure.peer == Peer::Proxy && !is_refused_certificate).then(|| {
+/// The handshake with a proxy failed: most proxies do not use TLS. The connector of 2014 ignored the scheme, so its
+/// settings files name them with `https://`.
+fn plain_proxy_hint(failure: &HttpError) -> Option<String> {
+    (failure.peer == Peer::Proxy { tls: true }).then(|| {
         format!(
-            "for a proxy without TLS, which is the usual kind, set `proxy: http://{}`; `https://` is only for a \
-             proxy that itself requires TLS",
+            "for a proxy without TLS, which is the usual kind, set `proxy: http://{}`; `https://` is only for a proxy \
+             that itself requires TLS",
             failure.address
         )
     })
 }
 
 fn hint(failure: &HttpError) -> Option<String> {
-    let proxy = failure.peer == Peer::Proxy;
+    let proxy = failure.peer.is_proxy();
     Some(
         match &failure.cause {
             Cause::Tls(_) | Cause::Settings(_) | Cause::Disk(_) => return None,
@@ -165,6 +176,10 @@ fn hint(failure: &HttpError) -> Option<String> {
             Cause::ProxyLogin(false) => "set options `proxy_username` and `proxy_password`",
             Cause::ProxyLogin(true) => "check options `proxy_username` and `proxy_password`",
             Cause::ProxyRefused(_) => "the proxy must allow CONNECT to port 443 of Qualys",
+            // It waits for a request, and receives a handshake.
+            Cause::ReadTimeout(_) | Cause::ConnectionLost(_) if failure.peer == Peer::Proxy { tls: true } => {
+                return plain_proxy_hint(failure);
+            }
             Cause::ReadTimeout(_) => "increase `read_timeout_secs` if needed",
             Cause::ResponseTimeout(_) => "increase `request_timeout_minutes` if needed",
             Cause::TooLarge(_) => "increase `max_download_bytes` if this size is expected",

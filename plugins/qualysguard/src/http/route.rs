@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::HeaderValue;
 use reqwest::{Client, ClientBuilder, redirect, retry};
 use rustls::ClientConfig;
-use scanbridge_dialer::Dialer;
+use scanbridge_dialer::{Dialer, SourceAddress};
 use scanbridge_plugin_api::{PluginError, Services};
 use scanbridge_tls_identity::{ClientTls, PeerExpiry, TlsOptions};
 use url::Url;
@@ -59,7 +59,7 @@ impl Route {
             }
             None => (ClientConfig::clone(&tls.config()), None),
         };
-        let dialer = Dialer::new(services).prefer(network.ip_version);
+        let dialer = Dialer::new(services).prefer(network.ip_version).from_address(network.source);
         let mut builder = builder(network, DnsResolver(dialer.clone())).tls_backend_preconfigured(config);
         if let Some(via) = &proxy {
             builder = builder.proxy(via.for_reqwest(order)?);
@@ -110,6 +110,7 @@ fn builder(network: &Network, dns: DnsResolver) -> ClientBuilder {
         .https_only(true)
         .http1_only()
         .dns_resolver(dns)
+        .local_address(network.source.map(SourceAddress::ip))
         .connect_timeout(network.connect_timeout)
         .read_timeout(network.read_timeout)
         .pool_max_idle_per_host(1)
@@ -124,5 +125,5 @@ pub(super) fn address(url: &Url) -> String {
 }
 
 fn proxy_error(proxy: &Proxy, cause: Cause) -> HttpError {
-    HttpError { peer: Peer::Proxy, address: proxy.shown(), cause }
+    HttpError { peer: Peer::Proxy { tls: proxy.tls }, address: proxy.shown(), cause }
 }

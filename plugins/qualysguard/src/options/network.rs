@@ -1,8 +1,9 @@
 //! Settings of the account and of the connection to Qualys.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use scanbridge_dialer::IpVersion;
+use scanbridge_dialer::{IpVersion, SourceAddress};
 use scanbridge_plugin_api::{Options, PluginError, Result, Secret};
 use scanbridge_tls_identity::TlsOptions;
 use url::{Host, Url};
@@ -34,6 +35,8 @@ pub(crate) struct Network {
     pub(crate) gateway: Option<Url>,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) tls: TlsOptions,
+    /// Connections are made from here; `None`: the system chooses.
+    pub(crate) source: Option<SourceAddress>,
     /// IP version of the addresses that are tried first.
     pub(crate) ip_version: IpVersion,
     pub(crate) connect_timeout: Duration,
@@ -74,11 +77,18 @@ pub(super) fn network(options: &Options) -> Result<Network> {
         None => platform.or_else(|| Platform::at(&url)).map(|platform| platform.gateway.to_owned()),
     };
     let proxy = Proxy::read(options)?;
+    let url = address("url", &url, proxy.as_ref())?;
+    let gateway = gateway.map(|gateway| address("gateway_url", &gateway, proxy.as_ref())).transpose()?;
+    let source = SourceAddress::of_option(options)?;
+    if let Some(source) = source {
+        reachable(source, [Some(&url), gateway.as_ref()].into_iter().flatten(), proxy.as_ref())?;
+    }
     Ok(Network {
-        url: address("url", &url, proxy.as_ref())?,
-        gateway: gateway.map(|gateway| address("gateway_url", &gateway, proxy.as_ref())).transpose()?,
+        url,
+        gateway,
         proxy,
         tls: TlsOptions::read(options)?,
+        source,
         ip_version: IpVersion::of_option(options.text("preferred_ip_version")?),
         connect_timeout: Duration::from_secs(options.integer("connect_timeout_secs")?.unwrap_or(30)),
         read_timeout: Duration::from_secs(options.integer("read_timeout_secs")?.unwrap_or(300)),
@@ -87,6 +97,23 @@ pub(super) fn network(options: &Options) -> Result<Network> {
         busy_wait: Duration::from_secs(options.integer("busy_wait_secs")?.unwrap_or(30)),
         max_bytes: options.size("max_download_bytes")?.unwrap_or(64 << 30),
     })
+}
+
+/// The HTTP client looks up no literal addresses, so their IP version is compared here.
+fn reachable<'a>(
+    source: SourceAddress,
+    urls: impl Iterator<Item = &'a Url>,
+    proxy: Option<&Proxy>,
+) -> Result<()> {
+    for url in urls {
+        let host = url.host_str().unwrap_or_default();
+        let peer = proxy.filter(|proxy| proxy.serves(host)).map_or(host, |proxy| &proxy.host);
+        let literal = peer.trim_matches(['[', ']']).parse::<IpAddr>();
+        if literal.is_ok_and(|address| !source.reaches(address)) {
+            return Err(source.cannot_reach(peer));
+        }
+    }
+    Ok(())
 }
 
 /// A URL of Qualys for requests: its host name is valid, and it is not an IPv6 address that goes through the proxy.

@@ -207,6 +207,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"]).default_text("ipv4").group("network").help(
         "IP version tried first when a name has several addresses. `any`: order of the system's resolver.",
     ),
+    scanbridge_dialer::SOURCE_ADDRESS,
     OptionSpec::list("no_proxy", &ValueSpec::Text).resume_safe().group("network").help(
         "Destinations reached without the proxy: host names, `.domains`, `*.domains`, addresses and \
          ranges. Entries may also be separated by `,` or `|`. Default: none.",

@@ -112,6 +112,7 @@ fn wrong_values_are_found_without_opening_the_plugin() {
             ("detections_version", "version numbers are not an option kind"),
             ("knowledge_base_version", "version numbers are not an option kind"),
             ("report_version", "version numbers are not an option kind"),
+            ("source_address", "addresses of this machine"),
             ("tls_fingerprint", "digits of a fingerprint"),
         ],
     );

@@ -179,3 +179,53 @@ fn probe_makes_a_call_of_the_configured_source() {
     assert!(format!("{report:?}").contains("Bad Login/Password"));
     assert_eq!(bench.qualys.requests().len(), 1);
 }
+
+/// A listener that closes each connection, and the addresses that connected.
+fn recording() -> (std::net::SocketAddr, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let peers = std::sync::Arc::clone(&seen);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            peers.lock().unwrap().push(stream.peer_addr().unwrap().ip().to_string());
+        }
+    });
+    (address, seen)
+}
+
+#[test]
+fn qualys_and_proxy_see_the_source_address() {
+    for through_proxy in [false, true] {
+        let (address, seen) = recording();
+        let target = match through_proxy {
+            false => json!({ "url": format!("https://{address}") }),
+            true => json!({ "proxy": format!("http://{address}") }),
+        };
+        let mut bench = Bench::new(complete_run()).with(target);
+        bench.set(json!({ "source_address": "127.0.0.2" }));
+        bench.fails();
+        let seen = seen.lock().unwrap();
+        // With a proxy, the second connection is the one that finds the reason of the failure.
+        assert!(!seen.is_empty() && seen.iter().all(|peer| peer == "127.0.0.2"), "{through_proxy}: {seen:?}");
+    }
+    let bench = Bench::new(complete_run()).with(json!({ "source_address": "127.0.0.2" }));
+    bench.run().unwrap().only_report();
+}
+
+#[test]
+fn source_address_of_another_ip_version_is_a_config_error() {
+    for (url, proxy, named) in [
+        ("https://[2001:db8::1]", None, "[2001:db8::1]"),
+        ("https://127.0.0.1", Some("http://[2001:db8::2]:3128"), "2001:db8::2"),
+    ] {
+        let mut bench = Bench::new(complete_run()).with(json!({ "url": url, "source_address": "127.0.0.2" }));
+        if let Some(proxy) = proxy {
+            bench.set(json!({ "proxy": proxy }));
+        }
+        let error = bench.fails();
+        assert_eq!(error.kind, ErrorKind::Config);
+        let words = format!("127.0.0.2 is an IPv4 address, and {named} has only IPv6 addresses");
+        assert!(error.message.contains(&words), "{error}");
+    }
+}

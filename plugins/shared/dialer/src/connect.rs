@@ -30,6 +30,9 @@ impl Dialer {
     fn socket(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
+        if let Some(source) = self.source {
+            source.bind(&socket)?;
+        }
         // Plugins write complete messages; Nagle's algorithm would only delay the replies to them.
         socket.set_tcp_nodelay(true)?;
         if !self.keepalive.is_zero() {

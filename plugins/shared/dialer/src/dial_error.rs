@@ -10,6 +10,8 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 pub enum DialError {
     /// The call must end.
     Cancelled,
+    /// The peer has no address of the IP version of the source address.
+    Source(PluginError),
     /// The name cannot be looked up; the reason as text.
     Lookup(String),
     /// No connection within this time.
@@ -19,12 +21,16 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// The plugin error: `what` and the cause, [`ErrorKind::Unavailable`], with this hint. After cancellation:
+    /// The plugin error: `what` and the cause, [`ErrorKind::Unavailable`], with this hint; for [`DialError::Source`]
+    /// [`ErrorKind::Config`] with its own hint. After cancellation:
     /// [`ErrorKind::Cancelled`] without `what` and hint.
     #[must_use]
     pub fn explain(&self, what: &str, hint: Option<&str>) -> PluginError {
         if matches!(self, Self::Cancelled) {
             return PluginError::cancelled();
+        }
+        if let Self::Source(error) = self {
+            return error.clone().with_message(format!("{what}: {}", error.message));
         }
         let error = PluginError::new(ErrorKind::Unavailable, format!("{what}: {self}"));
         match hint {
@@ -38,6 +44,7 @@ impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cancelled => f.write_str("the run was interrupted"),
+            Self::Source(error) => f.write_str(&error.message),
             Self::Lookup(reason) => f.write_str(reason),
             Self::TimedOut(limit) => write!(f, "timed out after {}", seconds(*limit)),
             Self::Connect(error) => f.write_str(&reason(error)),

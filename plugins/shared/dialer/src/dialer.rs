@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use scanbridge_plugin_api::Services;
 
 use crate::resolver::{self, Resolver};
-use crate::{DialError, IpVersion};
+use crate::{DialError, IpVersion, SourceAddress};
 
 /// Opens connections for one plugin instance. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Dialer {
     pub(crate) services: Services,
     pub(crate) preferred: IpVersion,
+    /// `None`: the system chooses.
+    pub(crate) source: Option<SourceAddress>,
     pub(crate) resolver: Resolver,
     /// Zero: no keepalive.
     pub(crate) keepalive: Duration,
@@ -27,6 +29,7 @@ impl Dialer {
         Self {
             services: services.clone(),
             preferred: IpVersion::Any,
+            source: None,
             resolver: resolver::system,
             keepalive: Duration::ZERO,
             acknowledgement: Duration::ZERO,
@@ -37,6 +40,14 @@ impl Dialer {
     #[must_use]
     pub fn prefer(mut self, version: IpVersion) -> Self {
         self.preferred = version;
+        self
+    }
+
+    /// Sets the own address from which connections are made. Only addresses of its IP version are then returned by
+    /// lookups.
+    #[must_use]
+    pub fn from_address(mut self, source: Option<SourceAddress>) -> Self {
+        self.source = source;
         self
     }
 
@@ -60,6 +71,12 @@ impl Dialer {
     pub fn with_resolver(mut self, resolver: Resolver) -> Self {
         self.resolver = resolver;
         self
+    }
+
+    /// The own address from which connections are made.
+    #[must_use]
+    pub fn source(&self) -> Option<SourceAddress> {
+        self.source
     }
 
     /// The IP version that is tried first.

@@ -29,8 +29,10 @@ mod dialer;
 mod ip_version;
 mod lookup;
 mod resolver;
+mod source_address;
 
 pub use dial_error::{DialError, reason};
 pub use dialer::Dialer;
 pub use ip_version::IpVersion;
 pub use resolver::Resolver;
+pub use source_address::{SOURCE_ADDRESS, SourceAddress};

@@ -14,22 +14,32 @@ impl Dialer {
     /// needs no lookup. Blocks until the resolver returns; see [`Dialer::lookup_within`].
     ///
     /// # Errors
-    /// [`DialError::Lookup`].
+    /// [`DialError::Lookup`], [`DialError::Source`].
     pub fn lookup(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
         if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, port)]);
+            return self.reachable(host, vec![SocketAddr::new(address, port)]);
         }
         let mut found = (self.resolver)(host, port).map_err(|error| DialError::Lookup(error.to_string()))?;
         self.preferred.sort(&mut found);
         found.dedup();
-        if found.is_empty() { Err(DialError::Lookup("no address found".to_owned())) } else { Ok(found) }
+        if found.is_empty() {
+            return Err(DialError::Lookup("no address found".to_owned()));
+        }
+        self.reachable(host, found)
+    }
+
+    /// The addresses that can be reached from the source address.
+    fn reachable(&self, host: &str, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, DialError> {
+        let Some(source) = self.source else { return Ok(addresses) };
+        addresses.retain(|address| source.reaches(address.ip()));
+        if addresses.is_empty() { Err(DialError::Source(source.cannot_reach(host))) } else { Ok(addresses) }
     }
 
     /// Like [`Dialer::lookup`], but ends after `limit` or when the call must end. The system's resolver can neither be
     /// cancelled nor given a time limit, so it runs in its own thread, which is then abandoned.
     ///
     /// # Errors
-    /// [`DialError::Lookup`], also after `limit`; [`DialError::Cancelled`].
+    /// [`DialError::Lookup`], also after `limit`; [`DialError::Source`]; [`DialError::Cancelled`].
     pub fn lookup_within(
         &self,
         host: &str,

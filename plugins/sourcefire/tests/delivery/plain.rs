@@ -180,3 +180,17 @@ fn ipv6_connection_requires_ipv6_or_ip_fallback() {
     let error = output.begin(&start(), Begin::NEW).unwrap_err();
     assert_eq!(error.message, "`127.0.0.1` has no IPv6 address");
 }
+
+/// The source address selects the IP version, whatever `ipv6` says.
+#[test]
+fn defense_center_sees_the_source_address() {
+    let Some(registered) = Registered::new() else { return };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let seen = std::thread::spawn(move || listener.accept().unwrap().1.ip().to_string());
+    let options = json!({ "port": port, "source_address": "127.0.0.2", "ipv6": true });
+    let mut output = registered.open(&options).unwrap();
+    // The connection is closed before a greeting.
+    output.begin(&start(), Begin::NEW).unwrap_err();
+    assert_eq!(seen.join().unwrap(), "127.0.0.2");
+}

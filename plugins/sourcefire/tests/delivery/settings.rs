@@ -137,6 +137,7 @@ fn wrong_values_are_found_without_opening_the_plugin() {
         &[json!({ "server": "dc.example.com", "pkcs12": "/nonexistent/client.pkcs12" })],
         &[
             ("tls_fingerprint", "digits of a fingerprint"),
+            ("source_address", "addresses of this machine"),
             ("source", "characters that a command may contain"),
             ("scanner", "characters that a command may contain"),
             ("domain", "UUIDs and names"),

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use peers::{BlackHole, refusing, stoppable};
-use scanbridge_dialer::{DialError, Dialer, IpVersion, Resolver};
-use scanbridge_plugin_api::{ErrorKind, Services};
+use scanbridge_dialer::{DialError, Dialer, IpVersion, Resolver, SOURCE_ADDRESS, SourceAddress};
+use scanbridge_plugin_api::{ErrorKind, Options, Services};
 
 fn dialer() -> Dialer {
     Dialer::new(&Services::without_host(Path::new("/nonexistent")))
@@ -224,4 +224,45 @@ fn connection_that_succeeds_at_once_succeeds_after_cancellation() {
     let address = listener.local_addr().unwrap();
     let stream = Dialer::new(&services).connect(address, LONG).unwrap();
     assert_eq!(stream.peer_addr().unwrap(), address);
+}
+
+fn from(address: &str) -> Dialer {
+    let options = format!("{{\"source_address\": {address:?}}}");
+    let options = Options::read(&[SOURCE_ADDRESS], options.as_bytes()).unwrap();
+    dialer().from_address(SourceAddress::of_option(&options).unwrap())
+}
+
+#[test]
+fn peer_sees_the_source_address() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // The resolver prefers an address that cannot be reached from the source address.
+    let both: Resolver = |_, port| {
+        Ok(vec![SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port)), SocketAddr::from(([127, 0, 0, 1], port))])
+    };
+    for dialer in [from("127.0.0.2"), from("127.0.0.2").prefer(IpVersion::V6).with_resolver(both)] {
+        let _stream = dialer.dial("127.0.0.1", port, LONG).unwrap();
+        let (_, peer) = listener.accept().unwrap();
+        assert_eq!(peer.ip().to_string(), "127.0.0.2");
+        let _stream = dialer.with_resolver(both).dial("both.example.com", port, LONG).unwrap();
+        assert_eq!(listener.accept().unwrap().1.ip().to_string(), "127.0.0.2");
+    }
+}
+
+#[test]
+fn peer_without_an_address_of_the_same_version_is_a_config_error() {
+    let only_v6: Resolver = |_, port| Ok(vec![SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port))]);
+    for (host, dialer) in
+        [("::1", from("127.0.0.2")), ("six.example.com", from("127.0.0.2").with_resolver(only_v6))]
+    {
+        let error = dialer.dial(host, 1, LONG).unwrap_err().explain("cannot connect to a:1", Some("unused"));
+        assert_eq!(error.kind, ErrorKind::Config);
+        assert_eq!(
+            error.message,
+            format!(
+                "cannot connect to a:1: `source_address` 127.0.0.2 is an IPv4 address, and {host} has only IPv6 addresses"
+            )
+        );
+        assert!(error.hint.unwrap().contains("or remove the option"));
+    }
 }
