@@ -153,8 +153,8 @@ impl From<HttpError> for PluginError {
 fn plain_proxy_hint(failure: &HttpError) -> Option<String> {
     (failure.peer == Peer::Proxy { tls: true }).then(|| {
         format!(
-            "for a proxy without TLS, which is the usual kind, set `proxy: http://{}`; `https://` is only for a proxy \
-             that itself requires TLS",
+            "check option `proxy`: for a proxy without TLS, which is the usual kind, set `proxy: http://{}`; `https://` is \
+             only for a proxy that itself requires TLS",
             failure.address
         )
     })
@@ -167,6 +167,12 @@ fn hint(failure: &HttpError) -> Option<String> {
             Cause::Tls(_) | Cause::Settings(_) | Cause::Disk(_) => return None,
             Cause::Dns(_) if proxy => "check option `proxy` and DNS",
             Cause::Dns(_) => "check option `url` and DNS; behind a proxy, set option `proxy`",
+            // A proxy without TLS may wait for a request while the handshake waits for an answer, or close the connection.
+            Cause::ConnectTimeout(_) | Cause::ReadTimeout(_) | Cause::ConnectionLost(_)
+                if failure.peer == Peer::Proxy { tls: true } =>
+            {
+                return plain_proxy_hint(failure);
+            }
             Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) if proxy => {
                 "check option `proxy`; direct connections are not attempted when a proxy is set"
             }
@@ -176,10 +182,6 @@ fn hint(failure: &HttpError) -> Option<String> {
             Cause::ProxyLogin(false) => "set options `proxy_username` and `proxy_password`",
             Cause::ProxyLogin(true) => "check options `proxy_username` and `proxy_password`",
             Cause::ProxyRefused(_) => "the proxy must allow CONNECT to port 443 of Qualys",
-            // It waits for a request, and receives a handshake.
-            Cause::ReadTimeout(_) | Cause::ConnectionLost(_) if failure.peer == Peer::Proxy { tls: true } => {
-                return plain_proxy_hint(failure);
-            }
             Cause::ReadTimeout(_) => "increase `read_timeout_secs` if needed",
             Cause::ResponseTimeout(_) => "increase `request_timeout_minutes` if needed",
             Cause::TooLarge(_) => "increase `max_download_bytes` if this size is expected",
