@@ -78,6 +78,10 @@ impl Pieces {
         if self.pairs.len() + pairs.len() > IN_MEMORY {
             self.write_piece()?;
         }
+        if self.pairs.capacity() == 0 {
+            // Without growth by doubling. Pages that are not used yet are not in memory.
+            self.pairs.reserve_exact(IN_MEMORY);
+        }
         self.pairs.append(pairs);
         if self.files.len() >= MAX_PIECES {
             self.merge_pieces()?;
@@ -202,5 +206,23 @@ impl Iterator for Sorted {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_pair().transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_in_memory_never_need_more_than_their_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut pieces = Pieces::new(&folder.path().join("pieces"));
+        for asset in 0..30 {
+            let mut pairs = (0..1000).map(|finding| Pair::finding(asset, finding)).collect();
+            pieces.add(&mut pairs).unwrap();
+            assert_eq!(pieces.pairs.capacity(), IN_MEMORY);
+        }
+        assert_eq!(pieces.files.len(), 1);
+        assert_eq!(pieces.into_sorted().unwrap().count(), 30_000);
     }
 }

@@ -1,9 +1,9 @@
 //! Builds batches for an input.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::columns::RowLayout;
-use super::layout::{ASSET_LEAD, TARGET_BYTES, stride};
+use super::layout::{ASSET_LEAD, TARGET_BYTES, stride, with_reserve};
 use super::new_definitions::{DefinitionIndex, NewDefinitions, SentDefinitions};
 use super::row::{AssetRow, DefinitionRow, FindingRow, offset};
 use super::schema::Schema;
@@ -39,7 +39,7 @@ pub struct RowIndex(u32);
 /// ```
 #[derive(Debug)]
 pub struct BatchBuilder {
-    layouts: Arc<Layouts>,
+    shared: Arc<Shared>,
     bytes: Vec<u8>,
     assets: Vec<u32>,
     findings: Vec<u32>,
@@ -48,42 +48,54 @@ pub struct BatchBuilder {
     target_bytes: usize,
 }
 
-/// The layouts of the rows of the three tables.
+/// The layouts of the rows of the three tables, and the sizes of the largest batch so far.
 #[derive(Debug)]
-struct Layouts {
+struct Shared {
     assets: RowLayout,
     definitions: RowLayout,
     findings: RowLayout,
+    largest: Mutex<Lengths>,
+}
+
+/// The lengths of the arena and of the tables of a batch.
+#[derive(Debug, Clone, Copy)]
+struct Lengths {
+    bytes: usize,
+    assets: usize,
+    findings: usize,
 }
 
 /// What the batches of a sender have in common: their columns, and the definitions that were sent. An instance keeps it
 /// between batches.
 #[derive(Debug, Clone)]
 pub(crate) struct BatchSender {
-    layouts: Arc<Layouts>,
+    shared: Arc<Shared>,
     sent: SentDefinitions,
 }
 
 impl BatchSender {
     pub(crate) fn new(schema: &Schema) -> Self {
-        let layouts = Layouts {
+        let shared = Shared {
             assets: RowLayout::of::<AssetField>(schema),
             definitions: RowLayout::of::<DefinitionField>(schema),
             findings: RowLayout::of::<FindingField>(schema),
+            largest: Mutex::new(Lengths { bytes: BatchBuilder::TARGET_BYTES, assets: 0, findings: 0 }),
         };
-        Self { layouts: Arc::new(layouts), sent: SentDefinitions::default() }
+        Self { shared: Arc::new(shared), sent: SentDefinitions::default() }
     }
 
     /// A builder of the next batch, in the memory of an earlier one. It sends only definitions that were not sent
-    /// before.
+    /// before. Its buffers are as large as the largest batch so far: those that grow by doubling leave gaps in the heap,
+    /// and up to half of their capacity is unused. Pages at their end that are never written are not in memory.
     pub(crate) fn next_batch(&self, recycled: RawBatch2) -> BatchBuilder {
         let recycled = if recycled.capacity_bytes() > BatchBuilder::KEPT_BYTES {
             RawBatch2::default()
         } else {
             recycled
         };
+        let largest = *self.shared.largest.lock().unwrap_or_else(PoisonError::into_inner);
         let mut builder = BatchBuilder {
-            layouts: Arc::clone(&self.layouts),
+            shared: Arc::clone(&self.shared),
             bytes: recycled.text.into_vec(),
             assets: recycled.assets.into_vec(),
             findings: recycled.findings.into_vec(),
@@ -91,9 +103,11 @@ impl BatchSender {
             target_bytes: BatchBuilder::TARGET_BYTES,
         };
         builder.bytes.clear();
-        builder.bytes.reserve(BatchBuilder::RESERVED_BYTES);
         builder.assets.clear();
         builder.findings.clear();
+        builder.bytes.reserve_exact(with_reserve(largest.bytes));
+        builder.assets.reserve_exact(with_reserve(largest.assets));
+        builder.findings.reserve_exact(with_reserve(largest.findings));
         builder
     }
 }
@@ -109,10 +123,6 @@ impl BatchBuilder {
     /// ([`Limits::batch_bytes`](crate::Limits::batch_bytes)): large enough to make the cost of the transfer between threads
     /// negligible, small enough for the second level cache of a core.
     pub const TARGET_BYTES: usize = TARGET_BYTES;
-
-    /// Reserved for the texts of a batch, so that they are rarely moved when they grow: a full batch and the rest of an
-    /// asset. Unused pages of it are not in memory.
-    const RESERVED_BYTES: usize = Self::TARGET_BYTES + Self::TARGET_BYTES / 4;
 
     /// The memory that a recycled batch may keep. More is freed, so that the memory of one huge finding is not kept.
     const KEPT_BYTES: usize = 4 * Self::TARGET_BYTES;
@@ -139,7 +149,7 @@ impl BatchBuilder {
     /// Adds an asset. `continued` means that its first findings were in an earlier batch: an asset that is larger than a
     /// batch is repeated at the beginning of the next one.
     pub fn push_asset(&mut self, row: &AssetRow, continued: bool) -> RowIndex {
-        let layout = &self.layouts.assets;
+        let layout = &self.shared.assets;
         let index = offset(self.assets.len() / stride(ASSET_LEAD, layout.columns));
         self.assets.push(u32::from(continued));
         row.write_to(layout, &mut self.bytes, &mut self.assets);
@@ -148,7 +158,7 @@ impl BatchBuilder {
 
     /// Replaces the cells of an asset of this batch, for texts that the source has only after the first findings.
     pub fn replace_asset(&mut self, asset: RowIndex, row: &AssetRow) {
-        let layout = &self.layouts.assets;
+        let layout = &self.shared.assets;
         let start = asset.0 as usize * stride(ASSET_LEAD, layout.columns) + ASSET_LEAD;
         let end = self.assets.len();
         row.write_to(layout, &mut self.bytes, &mut self.assets);
@@ -158,7 +168,7 @@ impl BatchBuilder {
 
     /// Adds a definition. Its cells are sent only if the receiver does not have them from an earlier batch.
     pub fn push_definition(&mut self, row: &DefinitionRow) -> DefinitionIndex {
-        self.definitions.push(row, &self.layouts.definitions)
+        self.definitions.push(row, &self.shared.definitions)
     }
 
     /// Adds a definition by the key that an earlier [`BatchBuilder::push_definition`] returned, without its cells. None
@@ -172,7 +182,7 @@ impl BatchBuilder {
     pub fn push_finding(&mut self, asset: RowIndex, definition: DefinitionIndex, row: &FindingRow) {
         let [first, second] = row.codes().0;
         self.findings.extend([asset.0, definition.row(), first, second]);
-        row.write_to(&self.layouts.findings, &mut self.bytes, &mut self.findings);
+        row.write_to(&self.shared.findings, &mut self.bytes, &mut self.findings);
     }
 
     /// Whether the batch should be passed on now: its texts or its tables have reached the target. Rows without
@@ -205,6 +215,12 @@ impl BatchBuilder {
     /// The batch, ready to cross the ABI.
     #[must_use]
     pub fn finish(self) -> RawBatch2 {
+        let Self { bytes, assets, findings, .. } = &self;
+        let mut largest = self.shared.largest.lock().unwrap_or_else(PoisonError::into_inner);
+        largest.bytes = largest.bytes.max(bytes.len());
+        largest.assets = largest.assets.max(assets.len());
+        largest.findings = largest.findings.max(findings.len());
+        drop(largest);
         let definitions = self.definitions.finish();
         RawBatch2 {
             epoch: definitions.epoch,
@@ -216,5 +232,58 @@ impl BatchBuilder {
             new_text: definitions.text.into(),
             ..RawBatch2::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A full batch whose findings have definitions of their own, with texts of this length in both.
+    fn full_batch(sender: &BatchSender, number: &mut u32, length: usize) -> RawBatch2 {
+        let mut batch = sender.next_batch(RawBatch2::default());
+        let asset = batch.push_asset(&AssetRow::default(), false);
+        while !batch.is_full() {
+            *number += 1;
+            let mut definition = DefinitionRow::default();
+            definition.set(DefinitionField::Diagnosis, &format!("{number:0length$}"));
+            let definition = batch.push_definition(&definition);
+            let mut finding = FindingRow::default();
+            finding.set(FindingField::Result, &"r".repeat(length));
+            batch.push_finding(asset, definition, &finding);
+        }
+        batch.finish()
+    }
+
+    #[test]
+    fn buffers_of_full_batches_have_one_size_with_little_unused_capacity() {
+        let sender = BatchSender::new(&Schema::default());
+        let mut number = 0;
+        let mut batches: Vec<RawBatch2> =
+            [900, 1000, 1000, 900].map(|length| full_batch(&sender, &mut number, length)).into();
+        // The first batch could not know the sizes.
+        batches.remove(0);
+        for batch in &batches {
+            let [text, new_text] = [&batch.text, &batch.new_text].map(|bytes| bytes.capacity());
+            assert!(batch.text.len() + batch.new_text.len() >= BatchBuilder::TARGET_BYTES);
+            assert!(batch.findings.capacity() <= batch.findings.len() * 5 / 4, "no growth by doubling");
+            assert!(batch.new_rows.capacity() <= batch.new_rows.len() * 5 / 4, "no growth by doubling");
+            assert_eq!(text, batches[0].text.capacity());
+            assert_eq!(new_text, batches[0].new_text.capacity(), "a freed buffer has space for the next one");
+        }
+    }
+
+    #[test]
+    fn a_few_new_definitions_do_not_keep_the_memory_of_many() {
+        let sender = BatchSender::new(&Schema::default());
+        let mut number = 0;
+        full_batch(&sender, &mut number, 1000);
+        let mut batch = sender.next_batch(RawBatch2::default());
+        let mut definition = DefinitionRow::default();
+        definition.set(DefinitionField::Title, "t");
+        batch.push_definition(&definition);
+        let batch = batch.finish();
+        assert_eq!(batch.new_text.capacity(), 1);
+        assert_eq!(batch.new_rows.capacity(), batch.new_rows.len());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::columns::RowLayout;
 use super::key::{self, KeyHasher};
-use super::layout::{DEFINITION_LEAD, KEY_WORDS, TARGET_BYTES};
+use super::layout::{DEFINITION_LEAD, KEY_WORDS, TARGET_BYTES, with_reserve};
 use super::row::{DefinitionRow, offset};
 
 /// A definition that findings of the batch can refer to.
@@ -49,6 +49,9 @@ struct Sent {
     batches: usize,
     /// Number of batches begun, also those that were not finished.
     begun: u32,
+    /// The most that a batch has brought.
+    largest_rows: usize,
+    largest_text: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,13 +90,24 @@ pub(super) struct FinishedDefinitions {
     pub(super) text: Vec<u8>,
 }
 
+impl Sent {
+    /// Forgets the definitions and keeps the memory of the tables: the next epoch needs as much.
+    fn begin_epoch(&mut self) {
+        self.epoch += 1;
+        self.by_row.clear();
+        self.by_key.clear();
+        self.definitions.clear();
+        (self.bytes, self.batches) = (0, 0);
+    }
+}
+
 impl NewDefinitions {
     /// Fills `keys`, which is the memory of an earlier batch.
     pub(super) fn after(shared: &SentDefinitions, mut keys: Vec<u32>) -> Self {
         keys.clear();
         let mut state = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.bytes >= EPOCH_BYTES || state.batches >= EPOCH_BATCHES {
-            *state = Sent { epoch: state.epoch + 1, ..Sent::default() };
+            state.begin_epoch();
         }
         // A batch that is never finished must leave no definition behind, so it changes what it will give back.
         let mut sent = std::mem::take(&mut *state);
@@ -133,9 +147,10 @@ impl NewDefinitions {
     /// Adds the cells, unless a row with equal ones was built in another order.
     fn add(&mut self, row: &DefinitionRow, layout: &RowLayout) -> u32 {
         let (text_end, rows_end) = (self.text.len(), self.rows.len());
-        if self.text.capacity() == 0 {
-            // So that the texts are rarely moved when they grow. `finish` gives back what is not used.
-            self.text.reserve(TARGET_BYTES);
+        if rows_end == 0 {
+            let largest = self.sent.largest_text;
+            self.text.reserve_exact(if largest == 0 { TARGET_BYTES } else { with_reserve(largest) });
+            self.rows.reserve_exact(with_reserve(self.sent.largest_rows));
         }
         self.rows.push(0);
         row.write_to(layout, &mut self.text, &mut self.rows);
@@ -180,18 +195,27 @@ impl NewDefinitions {
         let entries = sent.definitions.len() - self.before;
         sent.bytes += self.text.len() + 4 * self.rows.len() + ENTRY_BYTES * entries;
         sent.batches += usize::from(!self.rows.is_empty());
+        sent.largest_text = sent.largest_text.max(self.text.len());
+        sent.largest_rows = sent.largest_rows.max(self.rows.len());
         let epoch = sent.epoch;
         self.give_back(sent);
-        let [mut rows, keys] = [std::mem::take(&mut self.rows), std::mem::take(&mut self.keys)];
-        let mut text = std::mem::take(&mut self.text);
-        // The receiver keeps the new definitions for the epoch.
-        text.shrink_to_fit();
-        rows.shrink_to_fit();
+        let keys = std::mem::take(&mut self.keys);
+        let (mut rows, mut text) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.text));
+        give_back_unused(&mut rows);
+        give_back_unused(&mut text);
         FinishedDefinitions { epoch, keys, rows, text }
     }
 
     fn give_back(&self, sent: Sent) {
         *self.shared.0.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+    }
+}
+
+/// Frees capacity of a buffer that the receiver will keep for the epoch, unless it is used for the most part: full
+/// buffers of different sizes would leave gaps in the heap that the next one does not fit into.
+fn give_back_unused<T>(buffer: &mut Vec<T>) {
+    if buffer.len() < buffer.capacity() / 2 {
+        buffer.shrink_to_fit();
     }
 }
 

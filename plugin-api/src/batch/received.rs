@@ -67,7 +67,8 @@ impl DefinitionTable {
             return Err(BadBatch::Epoch { epoch: batch.epoch, current: self.epoch });
         }
         if batch.epoch > self.epoch {
-            *self = Self { epoch: batch.epoch, ..Self::default() };
+            self.epoch = batch.epoch;
+            self.known.clear();
         }
         let new = self.add(batch, keys, schema)?;
         let mut resolved = Vec::with_capacity(keys);

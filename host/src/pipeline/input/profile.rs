@@ -1,7 +1,7 @@
 //! What the findings of a run are about: the most frequent definitions, and the assets by their highest severity. In
 //! bounded memory, whatever the reports contain.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use scanbridge_plugin_api::batch::{Batch, DefinitionView};
@@ -87,8 +87,9 @@ pub struct FrequentDefinition {
 /// number (Misra and Gries): a definition that is more frequent than that is never removed.
 #[derive(Debug, Clone, Default)]
 pub(in crate::pipeline) struct FrequentDefinitions {
-    /// By a hash of scheme and ID.
-    counts: HashMap<u64, FrequentDefinition>,
+    /// By a hash of scheme and ID. A hash table would grow to four times this size, because entries are removed again
+    /// and again.
+    counts: BTreeMap<u64, FrequentDefinition>,
     /// Each count may lack up to this number.
     lowered: u64,
 }
@@ -236,6 +237,7 @@ impl AssetSeverities {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::sync::Arc;
 
     use proptest::prelude::*;

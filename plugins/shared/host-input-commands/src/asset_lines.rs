@@ -20,6 +20,8 @@ pub(crate) struct AssetLines {
     lines: Vec<Line>,
     /// The results and CVE IDs that a line contains, in case it must be written again.
     sources: String,
+    /// Whether the buffers have text that no line refers to.
+    has_gaps: bool,
     /// The position in `lines` of each key; [`PASSED_ON`] for a line that was passed on.
     positions: HashMap<ResultKey, u32>,
 }
@@ -94,7 +96,14 @@ impl AssetLines {
 
     /// Frees the text of lines that were written again.
     pub(crate) fn compact(&mut self) {
-        let (text, sources) = (std::mem::take(&mut self.text), std::mem::take(&mut self.sources));
+        if !std::mem::take(&mut self.has_gaps) {
+            return;
+        }
+        let copy_of = |buffer: &mut String| {
+            let capacity = buffer.len();
+            std::mem::replace(buffer, String::with_capacity(capacity))
+        };
+        let (text, sources) = (copy_of(&mut self.text), copy_of(&mut self.sources));
         let move_to = |buffer: &mut String, old: &str, range: &mut Range<usize>| {
             let start = buffer.len();
             buffer.push_str(&old[range.clone()]);
@@ -127,6 +136,7 @@ impl AssetLines {
         self.text.clear();
         self.lines.clear();
         self.sources.clear();
+        self.has_gaps = false;
     }
 
     /// Adds what a finding says beyond those that share its line.
@@ -154,6 +164,7 @@ impl AssetLines {
             let between = if text.is_empty() || more.is_empty() { "" } else { &*separator.to_string() };
             format!("{text}{between}{more}")
         };
+        self.has_gaps = true;
         let all_results = joined(results, BETWEEN_RESULTS, new_result);
         let all_cves = joined(known, '\n', &new_cves.join("\n"));
         let (results, cves) = (self.keep(&all_results), self.keep(&all_cves));
@@ -183,7 +194,9 @@ impl AssetLines {
         };
         let Writing { lines, address, settings, scanner } = writing;
         let start = self.text.len();
-        let cuts = lines.push(&mut self.text, address, &merged, settings, scanner)?;
+        let cuts = lines.push(&mut self.text, address, &merged, settings, scanner);
+        self.has_gaps |= cuts.is_err();
+        let cuts = cuts?;
         Ok(Line { text: start..self.text.len(), results, cves, cuts })
     }
 }

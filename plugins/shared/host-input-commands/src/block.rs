@@ -32,9 +32,9 @@ pub struct BlockLimits {
 }
 
 impl Default for BlockLimits {
-    /// Blocks and assets of 512 KiB, which only limits memory; lines of any size.
+    /// Blocks of 64 KiB and assets of 512 KiB, which only limits memory; lines of any size.
     fn default() -> Self {
-        Self { bytes: 512 << 10, line_bytes: usize::MAX, asset_bytes: 512 << 10 }
+        Self { bytes: 64 << 10, line_bytes: usize::MAX, asset_bytes: 512 << 10 }
     }
 }
 

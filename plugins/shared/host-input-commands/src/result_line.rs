@@ -193,5 +193,6 @@ const OS_LENGTH: usize = 500;
 
 /// Size of the cache for texts made from definitions: about 2,000 definitions with texts of ordinary length.
 const CACHE_BYTES: usize = 3 << 19;
-/// About what a cached text needs in addition: its entry in a table that grows by doubling.
-const ENTRY_BYTES: usize = 160;
+/// The most that a cached text needs in addition: its entry in a table that grows by doubling, the table before it has
+/// grown, and its share of the heap.
+const ENTRY_BYTES: usize = 240;
