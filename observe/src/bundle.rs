@@ -41,6 +41,9 @@ pub struct Bundle {
     /// Warnings, as `check --format json` prints them.
     #[serde(default)]
     pub warnings: Vec<Value>,
+    /// The `id:`s of the inputs whose plugins have stored reports to choose from.
+    #[serde(default)]
+    pub choosing: Vec<String>,
 }
 
 impl Bundle {

@@ -22,7 +22,10 @@ impl Supervisor {
             Api::Pipeline(name) if self.entries.contains_key(&name) => Reply::ok(self.view(&name)),
             Api::Pipeline(name) => unknown(&name),
             Api::Act(name, request) => self.act(&name, request),
-            Api::DeadLetters(name, request) => return self.begin_job(&name, request, reply),
+            Api::Begin(name, request, waits) => return self.begin_job(&name, request, (reply, waits)),
+            Api::Send(name, request) => self.send_reports(&name, request),
+            Api::Job(id) => self.job(&id),
+            Api::Cancel(id) => self.cancel(&id),
             Api::Tap(name, query, lines) => self.tap(&name, query, lines),
             Api::Reload(mode) => return self.begin_reload(mode, Some(reply)),
             Api::Metrics(format) => Reply::ok(json!(self.metrics(format))),
@@ -144,6 +147,8 @@ impl Supervisor {
             "recent_runs": entry.record.history.runs,
             "days": days,
             "run": run_view(entry),
+            "choosing": entry.choosing,
+            "choices": self.waiting_choices(entry, name),
         })
     }
 

@@ -77,6 +77,20 @@ pub(crate) enum Command {
         /// Pipeline file
         file: Option<PathBuf>,
     },
+    /// For `scanbridge`: hand chosen reports to the service, or let it skip some; standard input has the request as JSON
+    #[command(hide = true)]
+    Reports {
+        /// What is done
+        verb: ReportsVerb,
+        /// Pipeline
+        name: String,
+        /// Wait for the end
+        #[arg(long)]
+        wait: bool,
+        /// Format of the result of the run
+        #[arg(long, value_enum, default_value_t)]
+        summary: SummaryFormat,
+    },
     /// For `scanbridge`: let the service replay or purge dead letters
     #[command(hide = true)]
     DeadLetters {
@@ -85,6 +99,22 @@ pub(crate) enum Command {
         /// The request as JSON
         request: String,
     },
+}
+
+/// What is done with reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportsVerb {
+    Send,
+    Skip,
+}
+
+/// Format of the result of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum SummaryFormat {
+    #[default]
+    Text,
+    Json,
+    None,
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +171,11 @@ pub(crate) enum ServiceCommand {
     Stop {
         /// Pipeline
         name: String,
+    },
+    /// Cancel reports that were chosen and are not sent yet
+    Cancel {
+        /// The job, as `scanbridge reports send` prints it
+        job: String,
     },
     /// Read all files again; a file with errors keeps its accepted version
     Reload {

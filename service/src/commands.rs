@@ -75,6 +75,12 @@ impl Client {
             ServiceCommand::Pause { name } => self.act(&name, "pause"),
             ServiceCommand::Resume { name } => self.act(&name, "resume"),
             ServiceCommand::Stop { name } => self.act(&name, "stop"),
+            ServiceCommand::Cancel { job } => {
+                let route = format!("/api/v1/jobs/{}", encoded(&job));
+                let cancelled = checked(request(&self.socket, &Method::DELETE, &route)?)?.body;
+                self.print(&cancelled, || format!("job {job} is cancelled\n"));
+                Ok(0)
+            }
             ServiceCommand::Reload { all_or_nothing, now, wait } => self.reload(all_or_nothing, now, wait),
             ServiceCommand::Statistics => {
                 let lines = self.post("/api/v1/statistics")?.body;

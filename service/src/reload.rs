@@ -229,6 +229,7 @@ impl Supervisor {
             && entry.file == bundle.pipeline.path
         {
             entry.rejected.clear();
+            entry.choosing = bundle.choosing;
             report.unchanged.push(name);
             return Ok(());
         }
@@ -260,7 +261,10 @@ impl Supervisor {
         entry.file = bundle.pipeline.path;
         entry.digest = bundle.digest;
         entry.keys = bundle.service;
+        entry.choosing = bundle.choosing;
         entry.rejected.clear();
+        let has_choice = entry.has_choice();
+        self.fleet.set_choice(&name, has_choice);
         Ok(())
     }
 
@@ -321,6 +325,8 @@ impl Supervisor {
                 );
                 self.load(&bundle, settings);
                 (entry.digest, entry.keys) = (bundle.digest, bundle.service);
+                entry.choosing = bundle.choosing;
+                self.fleet.set_choice(&name, entry.has_choice());
             }
             _ => {
                 let first =

@@ -20,6 +20,8 @@ use crate::supervisor::Supervisor;
 
 /// A process that a plugin has left behind may keep the channel open; the end of the run does not wait for it.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// Exit code of a run that had nothing to do.
+const NOTHING_SENT: u8 = 66;
 
 impl Supervisor {
     pub(crate) fn carry_out(&mut self, tasks: Vec<Task>) {
@@ -53,7 +55,9 @@ impl Supervisor {
     /// A removed pipeline. Its state stays.
     fn forget(&mut self, name: &str) {
         let entry = self.entries.remove(name);
-        entry.and_then(|entry| entry.job).into_iter().for_each(|job| job.refuse(name));
+        if let Some(job) = entry.and_then(|entry| entry.job) {
+            self.drop_job(job, &format!("pipeline `{name}` was removed"));
+        }
         self.records.remove(name);
         self.is_stored = false;
         self.store.forget(name);
@@ -73,7 +77,10 @@ impl Supervisor {
         if restart {
             command.push("--restart".into());
         }
-        let started = self.start_process(name, command, false);
+        let started = self.write_choice(name).and_then(|choice| {
+            command.extend(choice.into_iter().flat_map(|file| ["--choice".into(), file.into_os_string()]));
+            self.start_process(name, command, false).map_err(|error| error.to_string())
+        });
         let clock = self.clock();
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.live = Live::default();
@@ -126,6 +133,11 @@ impl Supervisor {
                     self.store.forget_earlier(name);
                 } else {
                     self.fleet.runs_earlier_version(name, clock);
+                }
+                if entry.record.choices.iter().any(|choice| choice.id == hello.choice) {
+                    entry.live.choice = hello.choice;
+                } else if self.fleet.get(name).is_some_and(Machine::runs_choice) {
+                    self.fleet.finishes_first(name, clock);
                 }
                 if let Some(last) = &mut entry.record.last_run {
                     last.run = hello.run;
@@ -233,6 +245,9 @@ impl Supervisor {
         entry.record.history.add(&last, clock.wall.to_zoned(TimeZone::system()).date());
         entry.record.last_run = Some(last);
         self.log.about(name, level, &line);
+        // A choice that is refused says nothing about other runs.
+        let is_refused = self.choice_ended(name, code, summary.as_ref());
+        let code = if is_refused { Some(NOTHING_SENT) } else { code };
         let tasks = self.fleet.ended(name, Ending { code, has_begun, reason }, clock, fastrand::f64());
         if let Some(machine) = self.fleet.get(name)
             && machine.state() == State::Held

@@ -16,6 +16,7 @@ use crate::dead_letter_request::DeadLetterRequest;
 use crate::http::caller::Caller;
 use crate::http::context::{Context, reply_within};
 use crate::http::encoded;
+use crate::job::JobRequest;
 use crate::request::{Api, Reply};
 
 /// The dead letters of an output or input, as `scanbridge dead-letters list` prints them.
@@ -113,9 +114,9 @@ pub(super) async fn act(
     let Ok(request) = serde_json::from_value::<DeadLetterRequest>(request) else {
         return problem(&Reply::problem(400, "the form is invalid", ""));
     };
-    let word = request.word();
+    let (word, request) = (request.word(), JobRequest::DeadLetters(request));
     let answer =
-        reply_within(std::time::Duration::MAX, &context.to, Api::DeadLetters(name.clone(), request)).await;
+        reply_within(std::time::Duration::MAX, &context.to, Api::Begin(name.clone(), request, true)).await;
     if answer.status >= 400 {
         return problem(&answer);
     }

@@ -46,6 +46,7 @@ mod reports;
 mod run_files;
 mod sandbox;
 mod service;
+mod service_choices;
 mod service_dead_letters;
 mod service_listener;
 mod service_log;
