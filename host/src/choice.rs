@@ -24,7 +24,8 @@ pub(crate) enum ChoiceStart {
     Done(u64),
 }
 
-/// The reports that were chosen for this run, else those of an interrupted run.
+/// The reports that were chosen for this run, else those of an interrupted run. Runs of a continuous pipeline end only when
+/// they are stopped.
 ///
 /// # Errors
 /// When reports were chosen on the command line, but a run is interrupted that must be finished first: its checkpoint would
@@ -32,7 +33,7 @@ pub(crate) enum ChoiceStart {
 pub(crate) fn choice_of_run(
     ledger: &Ledger,
     chosen: Option<Choice>,
-    restart: bool,
+    (restart, is_continuous): (bool, bool),
 ) -> Result<ChoiceOfRun, StateError> {
     let last = ledger.last_run()?.filter(|last| last.state != RunState::Finished);
     let Some(choice) = chosen else {
@@ -53,7 +54,9 @@ pub(crate) fn choice_of_run(
     let checkpoint = ledger.checkpoint()?.filter(|checkpoint| !checkpoint.is_empty());
     let what = match (&last.choice, checkpoint) {
         (None, None) => return new(ChoiceStart::New),
-        (None, Some(checkpoint)) if is_queued && is_between_reports(&checkpoint, &choice.input) => {
+        (None, Some(checkpoint))
+            if is_queued && is_continuous && is_between_reports(&checkpoint, &choice.input) =>
+        {
             return new(ChoiceStart::BetweenReports);
         }
         _ if is_queued => {
@@ -106,8 +109,8 @@ fn run_of(ledger: &Ledger, request: &str) -> Result<Option<RunRecord>, StateErro
     Ok(ledger.runs()?.into_iter().rfind(is_of))
 }
 
-/// Whether no report is in progress, and only the input with the choice has a position: which reports it has delivered is
-/// known without it.
+/// Whether no report is in progress, and only the input with the choice has a position: a continuous run keeps a list of what
+/// it has delivered.
 fn is_between_reports(checkpoint: &Checkpoint, input: &str) -> bool {
     !checkpoint.is_inside_report() && checkpoint.positions.keys().all(|id| id == input)
 }

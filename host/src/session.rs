@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scanbridge_observe::{PipelineView, RunEvent, Totals};
+use scanbridge_observe::{PipelineView, RunEvent, ScheduleKeys, Totals};
 use scanbridge_plugin_api::Purpose;
 
 use crate::choice::{ChoiceOfRun, ChoiceStart, choice_of_run};
@@ -70,7 +70,8 @@ pub(crate) fn run_choice(
     let ledger = Ledger::open(&folder.ledger(), &pipeline.file).map_err(to_failures)?;
     let ledger = Arc::new(ledger);
     let fingerprint = Fingerprint::of(pipeline, registry);
-    let chosen = choice_of_run(&ledger, choice, options.restart).map_err(to_failures)?;
+    let is_continuous = pipeline.service.schedule == ScheduleKeys::Continuous;
+    let chosen = choice_of_run(&ledger, choice, (options.restart, is_continuous)).map_err(to_failures)?;
     let ChoiceOfRun { choice, start: choice_start } = chosen;
     match choice_start {
         ChoiceStart::Done(run) => return Ok(done_before(pipeline, run, &ledger, choice, watchers)),
@@ -78,9 +79,7 @@ pub(crate) fn run_choice(
         ChoiceStart::New if !options.restart => {
             ledger.discard_checkpoint().map_err(to_failures)?;
         }
-        ChoiceStart::Postponed if choice.is_none() && !(options.once || pipeline.run.until_idle) => {
-            stop.request_at_report();
-        }
+        ChoiceStart::Postponed if choice.is_none() && is_continuous => stop.request_at_report(),
         _ => {}
     }
     let resume = resume_point(&ledger, pipeline, registry, &fingerprint, options.restart);

@@ -9,6 +9,10 @@ use crate::console::ConsoleKeys;
 /// One line of `scanbridge config bundle`: the result for one pipeline file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each pipeline file, and only while files are read"
+)]
 pub enum BundleResult {
     /// The file is valid.
     Accepted(Bundle),

@@ -2,6 +2,7 @@
 //! machine loses or repeats one.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,11 @@ impl Entry {
         self.record.choices.iter().any(QueuedChoice::is_waiting)
     }
 
+    /// Number of reports that are chosen and not sent.
+    pub(crate) fn unsent_reports(&self) -> u64 {
+        self.record.choices.iter().filter(|choice| choice.is_waiting()).map(|choice| choice.reports).sum()
+    }
+
     /// Reports of an input that are chosen and not sent: the job, and the ID of the first of these.
     pub(crate) fn chosen(&self, input: &str, ids: &[String]) -> Option<(&str, String)> {
         let waiting =
@@ -128,7 +134,7 @@ impl Entry {
 }
 
 impl Supervisor {
-    /// Stores a choice. A run for it is started in its turn.
+    /// Stores a choice. A run for it is started as soon as the pipeline can run.
     pub(crate) fn send_reports(&mut self, name: &str, request: SendRequest) -> Reply {
         match self.queue_choice(name, request) {
             Ok(reply) | Err(reply) => reply,
@@ -228,8 +234,8 @@ impl Supervisor {
         Some(Reply::ok(view))
     }
 
-    /// Writes the choice that is next for the run that is started now. Returns the path.
-    pub(crate) fn write_choice(&mut self, name: &str) -> Result<Option<std::path::PathBuf>, String> {
+    /// Writes the choice that is next for the run that is started now. Returns its ID and the path.
+    pub(crate) fn write_choice(&mut self, name: &str) -> Result<Option<(String, PathBuf)>, String> {
         let path = self.store.request(name);
         let Some(choice) = self.entries.get_mut(name).and_then(Entry::next_choice) else { return Ok(None) };
         let QueuedChoice { id, input, ids, again, .. } = &*choice;
@@ -237,7 +243,7 @@ impl Supervisor {
         replace(&path, content.to_string().as_bytes())
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         choice.started.get_or_insert(Timestamp::now());
-        Ok(Some(path))
+        Ok(Some((choice.id.clone(), path)))
     }
 
     /// A run for a choice has ended. Returns whether it refused the choice before it began: no later run would accept it.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
-use scanbridge_observe::Role;
+use scanbridge_observe::{ConsoleKeys, Role};
 
 use crate::install::Install;
 use crate::log_sink::LogFormat;
@@ -132,7 +132,7 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) strict: bool,
     /// Address and port for the API [default: `console.listen` of the service file; without it there is no TCP listener]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = read_listen)]
     pub(crate) listen: Option<SocketAddr>,
     /// Append the log to this file; SIGHUP opens it again [default: `log` of the service file, else standard error]
     #[arg(long, value_name = "FILE")]
@@ -235,6 +235,13 @@ pub(crate) enum TokenCommand {
         /// Name of the token
         name: String,
     },
+}
+
+fn read_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let hint = ConsoleKeys::hint_for_listen(text);
+        format!("must be an IP address and a port; {hint}")
+    })
 }
 
 fn read_role(text: &str) -> Result<Role, String> {

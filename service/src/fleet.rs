@@ -91,6 +91,12 @@ impl Fleet {
         }
     }
 
+    pub(crate) fn set_idle(&mut self, name: &str, is_idle: bool) {
+        if let Some(machine) = self.pipelines.get_mut(name) {
+            machine.set_idle(is_idle);
+        }
+    }
+
     pub(crate) fn finishes_first(&mut self, name: &str, clock: Clock) {
         if let Some(machine) = self.pipelines.get_mut(name) {
             machine.finishes_first(clock);
@@ -204,6 +210,9 @@ impl Fleet {
     }
 }
 
+#[cfg(test)]
+#[path = "fleet_choice_tests.rs"]
+mod choice_tests;
 #[cfg(test)]
 #[path = "fleet_job_tests.rs"]
 mod job_tests;

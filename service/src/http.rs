@@ -21,6 +21,7 @@ mod host_check;
 mod ledger;
 mod limits;
 mod listener;
+mod lists;
 mod pages;
 mod problems;
 mod requests;
@@ -37,6 +38,7 @@ pub(crate) use context::Context;
 pub(crate) use control::Control;
 pub(crate) use host::Host;
 pub(crate) use listener::{Listener, ListenerState};
+pub(crate) use lists::Lists;
 pub(crate) use requests::Requests;
 pub(crate) use server::serve;
 

@@ -25,6 +25,14 @@ impl JobRequest {
         }
     }
 
+    /// What is done, as a verb.
+    pub(crate) fn verb(&self) -> String {
+        match self {
+            Self::DeadLetters(request) => format!("{} dead letters", request.word()),
+            Self::Skip(_) => "mark reports".to_owned(),
+        }
+    }
+
     /// What is done, as a noun.
     pub(crate) fn what(&self) -> String {
         match self {

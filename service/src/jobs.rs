@@ -67,7 +67,7 @@ impl Supervisor {
                 return self.carry_out(tasks);
             }
             (Err(Refusal::Conflict(why)), _) => {
-                let what = format!("cannot begin the {} of pipeline `{name}`", request.what());
+                let what = format!("cannot {} of pipeline `{name}`", request.verb());
                 Reply::problem(409, &what, &why)
             }
             _ => unknown(name),
@@ -209,7 +209,7 @@ impl Supervisor {
         }
         let clock = self.clock();
         for name in abandoned {
-            self.log.about(&name, Level::Info, "the client of the job has gone");
+            self.log.about(&name, Level::Info, "the client of the replay or purge of dead letters has gone");
             let tasks = self.fleet.cancel_job(&name, clock);
             self.carry_out(tasks);
             let is_over = self.fleet.get(&name).is_none_or(|machine| !machine.has_job());

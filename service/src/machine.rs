@@ -25,6 +25,8 @@ struct Run {
     is_hung: bool,
     /// Whether it delivers chosen reports.
     is_choice: bool,
+    /// Whether its inputs wait for new reports.
+    is_idle: bool,
 }
 
 /// One pipeline.
@@ -192,6 +194,7 @@ impl Machine {
             is_killed: false,
             is_hung: false,
             is_choice: self.has_choice,
+            is_idle: false,
         });
         self.after = None;
         if self.has_job() {
@@ -245,8 +248,6 @@ impl Machine {
             self.skipped.blocked += 1;
         }
         self.is_interrupted = !matches!(code, Some(0 | 65 | 66));
-        // What it was stopped for, it has reached by itself.
-        self.continues &= run.is_choice || self.is_interrupted;
         let is_continuous = self.schedule().is_some_and(Schedule::is_continuous);
         match (after, code) {
             (Some(After::Removal), _) => return vec![Action::Forget],

@@ -107,7 +107,8 @@ impl Supervisor {
                 Reply { status: 200, body: json!(report) }
             }
             Err(error) => {
-                self.log.service(Level::Error, &format!("the reload failed, nothing was changed: {error}"));
+                let message = format!("the reload failed, nothing was changed: {error}");
+                message.lines().for_each(|line| self.log.service(Level::Error, line));
                 Reply::problem(422, "the reload failed, nothing was changed", error)
             }
         };

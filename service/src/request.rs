@@ -17,6 +17,8 @@ pub(crate) enum Api {
     Ready,
     Service,
     Pipelines,
+    /// All pipelines without their last runs, which their list does not show.
+    Overview,
     Pipeline(String),
     Act(String, Request),
     /// Whether the client waits for the end.
@@ -44,6 +46,7 @@ impl Api {
                 | Self::Ready
                 | Self::Service
                 | Self::Pipelines
+                | Self::Overview
                 | Self::Pipeline(_)
                 | Self::Job(_)
                 | Self::Metrics(_)

@@ -83,7 +83,7 @@ pub(super) async fn reports(
     Ok(Reply::ok(list).into_response())
 }
 
-/// Stores a choice; a run sends the reports in its turn.
+/// Stores a choice; a run of its own sends the reports.
 pub(super) async fn send_reports(
     _: Operator,
     State(to): State<Sender>,
@@ -122,7 +122,13 @@ pub(super) async fn letters(
     let mut command = context.host.of_pipeline(["dead-letters", "show"], &file);
     command.extend(["--format=json".to_owned(), format!("--output={output}")].map(OsString::from));
     command.extend(filter.options());
-    let letters = context.host.lines(command).await;
+    let letters =
+        context.host.lines(command).await.map_err(|problem| match problem.body["exit_code"].as_u64() {
+            Some(64) => {
+                Reply::problem(404, &format!("pipeline `{name}` has no output or input `{output}`"), "")
+            }
+            _ => problem,
+        });
     Ok(Reply::ok(ledger::or_empty(letters)?.into()).into_response())
 }
 

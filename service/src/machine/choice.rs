@@ -13,17 +13,24 @@ impl Machine {
     }
 
     /// Whether the run in progress delivers chosen reports.
-    pub(crate) fn runs_choice(&self) -> bool {
+    fn runs_choice(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.is_choice) && !self.has_job()
+    }
+
+    /// Says whether the inputs of the run in progress wait for new reports.
+    pub(crate) fn set_idle(&mut self, is_idle: bool) {
+        if let Some(run) = &mut self.run {
+            run.is_idle = is_idle;
+        }
     }
 
     /// The run that was started for chosen reports finishes an interrupted run instead. Reports are chosen again when it has
     /// ended.
     pub(crate) fn finishes_first(&mut self, clock: Clock) {
-        let ends = self.ends_by_itself();
-        let Some(run) = &mut self.run else { return };
+        let is_continuous = self.schedule().is_some_and(Schedule::is_continuous);
+        let Some(run) = self.run.as_mut().filter(|run| run.is_choice) else { return };
         run.is_choice = false;
-        if !ends && run.stop.is_none() {
+        if is_continuous && run.stop.is_none() {
             // It stops by itself at the end of the report.
             run.stop = Some((StopAt::Report, clock.steady));
             self.after = Some(After::Continue);
@@ -42,7 +49,7 @@ impl Machine {
                 self.queue(Trigger::Choice, clock);
                 Vec::new()
             }
-            State::Running if !self.ends_by_itself() && !self.runs_choice() => {
+            State::Running if self.must_make_room() && !self.runs_choice() => {
                 self.continues = true;
                 let actions = self.stop(StopAt::Report, After::Continue, clock);
                 self.reason = "chosen reports are sent at the end of the report".to_owned();
@@ -52,8 +59,14 @@ impl Machine {
         }
     }
 
-    /// Whether a run ends as soon as its inputs have read everything.
-    fn ends_by_itself(&self) -> bool {
-        self.schedule().is_some_and(Schedule::has_times)
+    /// Whether the run in progress must be stopped: a continuous one, and one that waits for reports. Others end by
+    /// themselves.
+    fn must_make_room(&self) -> bool {
+        let is_idle = self.run.as_ref().is_some_and(|run| run.is_idle);
+        match self.schedule() {
+            Some(schedule) if schedule.has_times() => false,
+            Some(schedule) => schedule.is_continuous() || is_idle,
+            None => false,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use scanbridge_observe::without_controls;
+use scanbridge_observe::printable_lines;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -120,7 +120,7 @@ pub(super) async fn act(
     if answer.status >= 400 {
         return problem(&answer);
     }
-    let output = without_controls(answer.body["output"].as_str().unwrap_or_default()).into_owned();
+    let output = printable_lines(answer.body["output"].as_str().unwrap_or_default());
     let code = &answer.body["exit_code"];
     let result = if code == 0 {
         format!("The {word} has ended.")
@@ -154,6 +154,7 @@ pub(super) async fn confirm_purge(
         consequence: format!(
             "These findings are deleted and cannot be replayed. Reason of the rejection: {reason}"
         ),
+        items: Vec::new(),
         action: back.clone(),
         fields: fields.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         word: "Purge",
