@@ -14,6 +14,7 @@ pub mod config;
 mod exam;
 mod exit_code;
 mod finding_identity;
+mod hello;
 pub mod legacy;
 pub mod pipeline;
 mod pipeline_test;

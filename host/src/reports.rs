@@ -8,6 +8,7 @@ use scanbridge_plugin_api::abi::REPORTS_1;
 use scanbridge_plugin_api::{PluginError, PluginKind, Purpose, ReportEntry, ReportMarks, ReportQuery};
 use serde_json::Value;
 
+use crate::choice::refuse_unfinished;
 use crate::config::{InputInstance, Pipeline};
 use crate::exit_code::USAGE;
 use crate::pipeline::{Failure, Settings, Stop, StoredReports};
@@ -122,7 +123,8 @@ pub(crate) fn list(
 /// Makes reports count as sent, or no longer. Returns how many were changed.
 ///
 /// # Errors
-/// When the pipeline is in use, or the input or the saved state fails. Then nothing has changed.
+/// When the pipeline is in use, a run has not finished sending one of the reports, or the input or the saved state fails.
+/// Then nothing has changed.
 pub(crate) fn mark(
     pipeline: &Pipeline,
     registry: &Registry,
@@ -135,9 +137,10 @@ pub(crate) fn mark(
     let folder = StateFolder::of(state, &pipeline.name);
     let _lock = session::lock_now(&folder, &pipeline.name).map_err(to_failures)?;
     let ledger = Arc::new(Ledger::open(&folder.ledger(), &pipeline.file).map_err(to_failures)?);
+    let id = &input.instance.id;
+    refuse_unfinished(&ledger, id, &marks.ids).map_err(to_failures)?;
     let settings =
         Settings { ledger: Some(Arc::clone(&ledger)), ..Settings::without_run(folder, Purpose::Run) };
-    let id = &input.instance.id;
     let changed = StoredReports::open(input, pipeline, registry, &settings, stop)
         .and_then(|reports| reports.mark(marks))
         .map_err(|error| vec![Failure::new(id, &error)]);

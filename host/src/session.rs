@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scanbridge_observe::{Hello, OutputReference, PipelineView, PluginReference, RunEvent, Totals};
+use scanbridge_observe::{PipelineView, RunEvent, ScheduleKeys, Totals};
 use scanbridge_plugin_api::Purpose;
 
-use crate::choice::choice_of_run;
+use crate::choice::{ChoiceOfRun, ChoiceStart, choice_of_run};
 use crate::compare::RunComparison;
-use crate::config::{IfRunning, InputInstance, Instance, OutputInstance, Pipeline};
+use crate::config::{IfRunning, Pipeline};
+use crate::hello::{done_before, hello};
 use crate::pipeline::{
     self, Failure, Head, OutputSummary, RunStatus, Settings, Stop, Summary, Trigger, Watchers,
 };
@@ -69,16 +70,25 @@ pub(crate) fn run_choice(
     let ledger = Ledger::open(&folder.ledger(), &pipeline.file).map_err(to_failures)?;
     let ledger = Arc::new(ledger);
     let fingerprint = Fingerprint::of(pipeline, registry);
-    let choice = choice_of_run(&ledger, choice, options.restart).map_err(to_failures)?;
-    if choice.is_new && !options.restart {
+    let is_continuous = pipeline.service.schedule == ScheduleKeys::Continuous;
+    let chosen = choice_of_run(&ledger, choice, (options.restart, is_continuous)).map_err(to_failures)?;
+    let ChoiceOfRun { choice, start: choice_start } = chosen;
+    match choice_start {
+        ChoiceStart::Done(run) => return Ok(done_before(pipeline, run, &ledger, choice, watchers)),
         // Nothing was delivered with it.
-        ledger.discard_checkpoint().map_err(to_failures)?;
+        ChoiceStart::New if !options.restart => {
+            ledger.discard_checkpoint().map_err(to_failures)?;
+        }
+        ChoiceStart::Postponed if choice.is_none() && is_continuous => stop.request_at_report(),
+        _ => {}
     }
-    let choice = choice.choice;
     let resume = resume_point(&ledger, pipeline, registry, &fingerprint, options.restart);
     let ResumePoint { from, number, options_changed } = resume.map_err(to_failures)?;
     let recorder = record_calls(&folder);
     let mut start = from.clone().unwrap_or_default();
+    if choice_start == ChoiceStart::BetweenReports {
+        start.positions.clear();
+    }
     start.unconfirmed = ledger.unconfirmed().map_err(to_failures)?;
     start.unconfirmed.retain(|id, _| pipeline.inputs.iter().any(|input| input.instance.id == *id));
     // What was not chosen is not gone.
@@ -98,7 +108,7 @@ pub(crate) fn run_choice(
         options_changed,
         comparison: comparison.clone(),
     };
-    let hello = hello(pipeline, number, ledger.totals().map_err(to_failures)?);
+    let hello = hello(pipeline, number, ledger.totals().map_err(to_failures)?, choice.as_ref());
     watchers.notify(&hello);
     let opened = pipeline::build(pipeline, registry, settings, stop)?;
     let trigger = if choice.is_some() { Trigger::Choice } else { options.trigger };
@@ -186,30 +196,6 @@ fn counts_of_day(summary: &Summary) -> DayCounts {
         rejected: sum(|output| output.rejected),
         undelivered: sum(|output| output.undelivered),
     }
-}
-
-/// What is run, for the watchers.
-fn hello(pipeline: &Pipeline, run: u64, totals: Totals) -> RunEvent {
-    let names = |instance: &Instance| (instance.id.clone(), instance.plugin.clone());
-    let input = |input: &InputInstance| {
-        let (id, plugin) = names(&input.instance);
-        PluginReference { id, plugin }
-    };
-    let output = |output: &OutputInstance| {
-        let (id, plugin) = names(&output.instance);
-        OutputReference { id, plugin, required: output.required }
-    };
-    RunEvent::Hello(Hello {
-        protocol: Hello::PROTOCOL,
-        pipeline: pipeline.name.clone(),
-        run,
-        pid: std::process::id(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        digest: pipeline.digest.clone(),
-        inputs: pipeline.inputs.iter().map(input).collect(),
-        outputs: pipeline.outputs.iter().map(output).collect(),
-        totals,
-    })
 }
 
 /// Logs the plugin calls in which the last run was killed, if any, and starts to record the calls of this run.

@@ -9,6 +9,10 @@ use crate::console::ConsoleKeys;
 /// One line of `scanbridge config bundle`: the result for one pipeline file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each pipeline file, and only while files are read"
+)]
 pub enum BundleResult {
     /// The file is valid.
     Accepted(Bundle),
@@ -41,6 +45,9 @@ pub struct Bundle {
     /// Warnings, as `check --format json` prints them.
     #[serde(default)]
     pub warnings: Vec<Value>,
+    /// The `id:`s of the inputs whose plugins have stored reports to choose from.
+    #[serde(default)]
+    pub choosing: Vec<String>,
 }
 
 impl Bundle {

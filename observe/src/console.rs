@@ -21,6 +21,17 @@ pub struct ConsoleKeys {
 impl ConsoleKeys {
     /// The address and port of the SmartConnector's remote management, on the loopback interface.
     pub const DEFAULT_LISTEN: &'static str = "127.0.0.1:9001";
+
+    /// What to write instead of a text that cannot be parsed as address and port.
+    #[must_use]
+    pub fn hint_for_listen(text: &str) -> String {
+        let port = text.rsplit_once(':').map_or(text, |(_, port)| port).parse::<u16>();
+        let port = port.unwrap_or(9001);
+        format!(
+            "a name is not possible: write 127.0.0.1:{port} for this machine only (or \"[::1]:{port}\"), 0.0.0.0:{port} for \
+             all its addresses"
+        )
+    }
 }
 
 impl Default for ConsoleKeys {

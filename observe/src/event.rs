@@ -78,6 +78,9 @@ pub struct Hello {
     pub outputs: Vec<OutputReference>,
     /// The sums over all earlier runs, from the ledger.
     pub totals: Totals,
+    /// The request of the service whose chosen reports the run delivers; empty for other runs.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub choice: String,
 }
 
 impl Hello {

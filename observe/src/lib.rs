@@ -35,7 +35,7 @@ pub use event::{
 pub use metrics::{
     HttpMetrics, MetricsFormat, PipelineState, ServiceMetrics, metrics_of_run, metrics_of_service,
 };
-pub use printable::{is_printable, without_controls};
+pub use printable::{is_printable, printable_lines, without_controls};
 pub use report::{REPORT_STYLE, RunContent, RunStatus, Sample, Samples, html_report};
 pub use request::{ServiceRequest, StopAt};
 pub use summary::{

@@ -16,6 +16,13 @@ pub fn without_controls(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
+/// Like [`without_controls`], but keeps line breaks: for texts of several lines that stand by themselves.
+#[must_use]
+pub fn printable_lines(text: &str) -> String {
+    let lines: Vec<Cow<'_, str>> = text.lines().map(without_controls).collect();
+    lines.join("\n")
+}
+
 /// Whether a character may be shown as it is: it is not a control character, separates no lines, is not invisible, and
 /// does not change the direction of the text that follows. The plugin API, on which this crate must not depend, has the
 /// same rule; a test of the host compares them.
@@ -49,5 +56,6 @@ mod tests {
         ] {
             assert_eq!(without_controls(text), shown, "{text:?}");
         }
+        assert_eq!(printable_lines("a\n\nb\r\n\u{1b}[2J\n"), "a\n\nb\n\\u{1b}[2J");
     }
 }

@@ -19,10 +19,14 @@ impl Supervisor {
             Api::Ready => self.ready(),
             Api::Service => Reply::ok(self.service_view()),
             Api::Pipelines => Reply::ok(self.entries.keys().map(|name| self.view(name)).collect()),
+            Api::Overview => Reply::ok(self.entries.keys().map(|name| self.brief_view(name)).collect()),
             Api::Pipeline(name) if self.entries.contains_key(&name) => Reply::ok(self.view(&name)),
             Api::Pipeline(name) => unknown(&name),
             Api::Act(name, request) => self.act(&name, request),
-            Api::DeadLetters(name, request) => return self.begin_job(&name, request, reply),
+            Api::Begin(name, request, waits) => return self.begin_job(&name, request, (reply, waits)),
+            Api::Send(name, request) => self.send_reports(&name, request),
+            Api::Job(id) => self.job(&id),
+            Api::Cancel(id) => self.cancel(&id),
             Api::Tap(name, query, lines) => self.tap(&name, query, lines),
             Api::Reload(mode) => return self.begin_reload(mode, Some(reply)),
             Api::Metrics(format) => Reply::ok(json!(self.metrics(format))),
@@ -121,6 +125,14 @@ impl Supervisor {
     }
 
     fn view(&self, name: &str) -> Value {
+        let mut view = self.brief_view(name);
+        if let Some(entry) = self.entries.get(name).filter(|_| view.is_object()) {
+            view["recent_runs"] = json!(entry.record.history.runs);
+        }
+        view
+    }
+
+    fn brief_view(&self, name: &str) -> Value {
         let (Some(entry), Some(machine)) = (self.entries.get(name), self.fleet.get(name)) else {
             return Value::Null;
         };
@@ -141,14 +153,15 @@ impl Supervisor {
             "digest": entry.digest,
             "rejected": entry.rejected,
             "last_run": entry.record.last_run,
-            "recent_runs": entry.record.history.runs,
             "days": days,
             "run": run_view(entry),
+            "choosing": entry.choosing,
+            "choices": self.waiting_choices(entry, name),
         })
     }
 
     pub(crate) fn statistics_line(&self, name: &str) -> String {
-        let view = self.view(name);
+        let view = self.brief_view(name);
         let run = &view["run"];
         let state = view["state"].as_str().unwrap_or_default();
         if run.is_null() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
-use scanbridge_observe::Role;
+use scanbridge_observe::{ConsoleKeys, Role};
 
 use crate::install::Install;
 use crate::log_sink::LogFormat;
@@ -77,6 +77,20 @@ pub(crate) enum Command {
         /// Pipeline file
         file: Option<PathBuf>,
     },
+    /// For `scanbridge`: hand chosen reports to the service, or let it skip some; standard input has the request as JSON
+    #[command(hide = true)]
+    Reports {
+        /// What is done
+        verb: ReportsVerb,
+        /// Pipeline
+        name: String,
+        /// Wait for the end
+        #[arg(long)]
+        wait: bool,
+        /// Format of the result of the run
+        #[arg(long, value_enum, default_value_t)]
+        summary: SummaryFormat,
+    },
     /// For `scanbridge`: let the service replay or purge dead letters
     #[command(hide = true)]
     DeadLetters {
@@ -85,6 +99,22 @@ pub(crate) enum Command {
         /// The request as JSON
         request: String,
     },
+}
+
+/// What is done with reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportsVerb {
+    Send,
+    Skip,
+}
+
+/// Format of the result of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum SummaryFormat {
+    #[default]
+    Text,
+    Json,
+    None,
 }
 
 #[derive(Debug, Args)]
@@ -102,7 +132,7 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) strict: bool,
     /// Address and port for the API [default: `console.listen` of the service file; without it there is no TCP listener]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = read_listen)]
     pub(crate) listen: Option<SocketAddr>,
     /// Append the log to this file; SIGHUP opens it again [default: `log` of the service file, else standard error]
     #[arg(long, value_name = "FILE")]
@@ -141,6 +171,11 @@ pub(crate) enum ServiceCommand {
     Stop {
         /// Pipeline
         name: String,
+    },
+    /// Cancel reports that were chosen and are not sent yet
+    Cancel {
+        /// The job, as `scanbridge reports send` prints it
+        job: String,
     },
     /// Read all files again; a file with errors keeps its accepted version
     Reload {
@@ -200,6 +235,13 @@ pub(crate) enum TokenCommand {
         /// Name of the token
         name: String,
     },
+}
+
+fn read_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let hint = ConsoleKeys::hint_for_listen(text);
+        format!("must be an IP address and a port; {hint}")
+    })
 }
 
 fn read_role(text: &str) -> Result<Role, String> {

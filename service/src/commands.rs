@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::Method;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use scanbridge_observe::without_controls;
+use scanbridge_observe::{printable_lines, without_controls};
 use serde_json::Value;
 
 use crate::accepted::problem_in_words;
@@ -75,6 +75,12 @@ impl Client {
             ServiceCommand::Pause { name } => self.act(&name, "pause"),
             ServiceCommand::Resume { name } => self.act(&name, "resume"),
             ServiceCommand::Stop { name } => self.act(&name, "stop"),
+            ServiceCommand::Cancel { job } => {
+                let route = format!("/api/v1/jobs/{}", encoded(&job));
+                let cancelled = checked(request(&self.socket, &Method::DELETE, &route)?)?.body;
+                self.print(&cancelled, || format!("job {job} is cancelled\n"));
+                Ok(0)
+            }
             ServiceCommand::Reload { all_or_nothing, now, wait } => self.reload(all_or_nothing, now, wait),
             ServiceCommand::Statistics => {
                 let lines = self.post("/api/v1/statistics")?.body;
@@ -268,7 +274,7 @@ pub(crate) fn checked(response: Response) -> Result<Response, ClientError> {
     if response.status < 400 {
         return Ok(response);
     }
-    let text = |name: &str| without_controls(response.body[name].as_str().unwrap_or_default());
+    let text = |name: &str| printable_lines(response.body[name].as_str().unwrap_or_default());
     let detail = text("detail");
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
     let exit_code =
@@ -306,7 +312,8 @@ fn reload_in_words(report: &Value) -> String {
     for rejected in report["rejected"].as_array().into_iter().flatten() {
         text.push_str(&format!("rejected: {}\n", rejected["file"].as_str().unwrap_or_default()));
         for problem in rejected["problems"].as_array().into_iter().flatten() {
-            text.push_str(&format!("  {}\n", without_controls(&problem_in_words(problem))));
+            let lines = printable_lines(&problem_in_words(problem)).replace('\n', "\n  ");
+            text.push_str(&format!("  {lines}\n"));
         }
     }
     if text.is_empty() { "nothing to reload\n".to_owned() } else { text }

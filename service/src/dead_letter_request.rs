@@ -35,6 +35,32 @@ enum Format {
     None,
 }
 
+/// Conditions for dead letters that are shown.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LetterFilter {
+    reason: Option<String>,
+    definition: Option<String>,
+    id: Option<String>,
+    older_than_secs: Option<u64>,
+}
+
+impl LetterFilter {
+    /// The options of the host.
+    pub(crate) fn options(&self) -> Vec<OsString> {
+        let age = self.older_than_secs.map(|secs| format!("{secs}s"));
+        let conditions = [
+            ("reason", &self.reason),
+            ("definition", &self.definition),
+            ("id", &self.id),
+            ("older-than", &age),
+        ];
+        let given =
+            conditions.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?)));
+        given.map(OsString::from).collect()
+    }
+}
+
 impl DeadLetterRequest {
     /// The command of the host. Values are part of their option, so that none of them can be an option itself.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
@@ -65,6 +91,36 @@ impl DeadLetterRequest {
         match self.command {
             Command::Replay => "replay",
             Command::Purge => "purge",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_of_a_request_cannot_be_options() {
+        let request: DeadLetterRequest = serde_json::from_value(json!({
+            "command": "replay", "output": "--state-dir", "reason": "a b", "older_than_secs": 90, "format": "json",
+            "definition": null,
+        }))
+        .unwrap();
+        let expected = [
+            "dead-letters",
+            "replay",
+            "--summary=json",
+            "--output=--state-dir",
+            "--reason=a b",
+            "--older-than=90s",
+        ];
+        assert_eq!(request.arguments(), expected.map(OsString::from));
+        for refused in [json!({}), json!({ "command": "list" }), json!({ "command": "purge", "file": "x" })] {
+            assert!(serde_json::from_value::<DeadLetterRequest>(refused).is_err());
         }
     }
 }

@@ -84,6 +84,25 @@ impl Fleet {
         Ok(actions.into_iter().map(|action| (name.to_owned(), action)).collect())
     }
 
+    /// Says whether chosen reports of a pipeline wait for a run.
+    pub(crate) fn set_choice(&mut self, name: &str, has_choice: bool) {
+        if let Some(machine) = self.pipelines.get_mut(name) {
+            machine.set_choice(has_choice);
+        }
+    }
+
+    pub(crate) fn set_idle(&mut self, name: &str, is_idle: bool) {
+        if let Some(machine) = self.pipelines.get_mut(name) {
+            machine.set_idle(is_idle);
+        }
+    }
+
+    pub(crate) fn finishes_first(&mut self, name: &str, clock: Clock) {
+        if let Some(machine) = self.pipelines.get_mut(name) {
+            machine.finishes_first(clock);
+        }
+    }
+
     /// Requests a job: a replay or purge of dead letters.
     pub(crate) fn begin_job(&mut self, name: &str, clock: Clock) -> Result<Vec<Task>, Refusal> {
         let machine = self.pipelines.get_mut(name).ok_or(Refusal::Unknown)?;
@@ -191,6 +210,9 @@ impl Fleet {
     }
 }
 
+#[cfg(test)]
+#[path = "fleet_choice_tests.rs"]
+mod choice_tests;
 #[cfg(test)]
 #[path = "fleet_job_tests.rs"]
 mod job_tests;

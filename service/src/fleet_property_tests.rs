@@ -21,6 +21,8 @@ enum Step {
     Invalid(usize),
     Job(usize),
     CancelJob(usize),
+    Choose(usize, bool),
+    FinishFirst(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -43,6 +45,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => pipeline().prop_map(Step::Invalid),
         2 => pipeline().prop_map(Step::Job),
         1 => pipeline().prop_map(Step::CancelJob),
+        2 => (pipeline(), any::<bool>()).prop_map(|(at, has)| Step::Choose(at, has)),
+        1 => pipeline().prop_map(Step::FinishFirst),
     ];
     proptest::collection::vec(step, 1..80)
 }
@@ -140,6 +144,8 @@ proptest! {
                         prop_assert!(fleet.begin_job(NAMES[at], now).is_err(), "two jobs");
                     }
                 }
+                Step::Choose(at, has_choice) => fleet.set_choice(NAMES[at], has_choice),
+                Step::FinishFirst(at) => fleet.finishes_first(NAMES[at], now),
                 Step::CancelJob(at) => processes.carry_out(fleet.cancel_job(NAMES[at], now)),
                 Step::Invalid(at) => {
                     if !processes.0.iter().any(|name| name == NAMES[at]) {

@@ -1,23 +1,112 @@
-//! A replay or purge of dead letters that a client waits for.
+//! Jobs of a pipeline besides its runs, and what clients see of them.
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::dead_letter_request::DeadLetterRequest;
 use crate::request::Reply;
+use crate::skip_request::SkipRequest;
+
+/// What a job does.
+#[derive(Debug, Clone)]
+pub(crate) enum JobRequest {
+    DeadLetters(DeadLetterRequest),
+    Skip(SkipRequest),
+}
+
+impl JobRequest {
+    /// One word, for clients.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::DeadLetters(request) => request.word(),
+            Self::Skip(_) => "skip",
+        }
+    }
+
+    /// What is done, as a verb.
+    pub(crate) fn verb(&self) -> String {
+        match self {
+            Self::DeadLetters(request) => format!("{} dead letters", request.word()),
+            Self::Skip(_) => "mark reports".to_owned(),
+        }
+    }
+
+    /// What is done, as a noun.
+    pub(crate) fn what(&self) -> String {
+        match self {
+            Self::DeadLetters(request) => format!("{} of dead letters", request.word()),
+            Self::Skip(_) => "marking of reports".to_owned(),
+        }
+    }
+}
 
 /// A job, and the client that waits for its result.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) request: DeadLetterRequest,
-    pub(crate) reply: oneshot::Sender<Reply>,
+    /// Names it in requests.
+    pub(crate) id: String,
+    pub(crate) request: JobRequest,
+    /// `None` if the client asks for the result later: then the job does not end with its connection.
+    pub(crate) reply: Option<oneshot::Sender<Reply>>,
     /// Number of the last line in the log when it was requested.
     pub(crate) since: u64,
     pub(crate) is_abandoned: bool,
 }
 
-impl Job {
-    /// The pipeline was removed before the job began.
-    pub(crate) fn refuse(self, name: &str) {
-        let _ = self.reply.send(Reply::problem(409, &format!("pipeline `{name}` was removed"), ""));
+/// What clients see of a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct JobView {
+    pub(crate) id: String,
+    pub(crate) pipeline: String,
+    /// `skip`, `replay` or `purge`.
+    pub(crate) kind: String,
+    /// `queued`, `running` or `ended`.
+    pub(crate) state: String,
+    /// Always null: only `send` counts its reports before it starts.
+    pub(crate) reports: Option<u64>,
+    pub(crate) asked: Timestamp,
+    pub(crate) started: Option<Timestamp>,
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) run: Option<u64>,
+    pub(crate) exit_code: Option<u8>,
+    pub(crate) reason: String,
+    /// What the command printed.
+    pub(crate) output: String,
+    /// The warnings and errors of the pipeline since the request.
+    pub(crate) log: Value,
+    pub(crate) summary: Option<Value>,
+}
+
+impl JobView {
+    pub(crate) fn queued(id: &str, pipeline: &str, kind: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            pipeline: pipeline.to_owned(),
+            kind: kind.to_owned(),
+            state: "queued".to_owned(),
+            reports: None,
+            asked: Timestamp::now(),
+            started: None,
+            ended: None,
+            run: None,
+            exit_code: None,
+            reason: String::new(),
+            output: String::new(),
+            log: Value::Array(Vec::new()),
+            summary: None,
+        }
+    }
+
+    pub(crate) fn start(&mut self) {
+        self.state = "running".to_owned();
+        self.started = Some(Timestamp::now());
+    }
+
+    pub(crate) fn end(&mut self, exit_code: u8, reason: &str) {
+        self.state = "ended".to_owned();
+        self.ended = Some(Timestamp::now());
+        (self.exit_code, self.reason) = (Some(exit_code), reason.to_owned());
     }
 }

@@ -11,6 +11,7 @@ mod accepted;
 mod api;
 mod ask;
 mod child;
+mod choices;
 mod cli;
 mod client;
 mod commands;
@@ -35,6 +36,7 @@ mod request;
 mod runs;
 mod schedule;
 mod serve;
+mod skip_request;
 mod store;
 mod supervisor;
 mod table;
@@ -69,6 +71,9 @@ pub fn main() -> ExitCode {
     ExitCode::from(match arguments.command {
         Command::Serve(options) => serve::serve(options, &arguments.common),
         Command::Owner { file } => owner::print_owner(file.as_deref(), &arguments.common),
+        Command::Reports { verb, name, wait, summary } => {
+            owner::reports((verb, &name), wait, summary, &arguments.common)
+        }
         Command::DeadLetters { name, request } => owner::dead_letters(&name, &request, &arguments.common),
         Command::Service(command) => commands::execute(command, &arguments.common),
         Command::Tap { pipeline, output, count, seconds } => {

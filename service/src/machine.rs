@@ -1,5 +1,6 @@
 //! The state of one pipeline: (state, event, time) → (state, actions). Pure; the supervisor carries the actions out.
 
+mod choice;
 mod job;
 mod kinds;
 mod limits;
@@ -22,6 +23,10 @@ struct Run {
     terminated: Option<Duration>,
     is_killed: bool,
     is_hung: bool,
+    /// Whether it delivers chosen reports.
+    is_choice: bool,
+    /// Whether its inputs wait for new reports.
+    is_idle: bool,
 }
 
 /// One pipeline.
@@ -41,6 +46,10 @@ pub(crate) struct Machine {
     job: Option<Job>,
     is_interrupted: bool,
     starts_fresh: bool,
+    /// Whether chosen reports wait for a run.
+    has_choice: bool,
+    /// Whether a run was stopped for chosen reports, and continues after them.
+    continues: bool,
     failures: u64,
     bugs: u64,
     pub(crate) skipped: Skipped,
@@ -67,6 +76,8 @@ impl Machine {
             job: None,
             is_interrupted: false,
             starts_fresh: false,
+            has_choice: false,
+            continues: false,
             failures: 0,
             bugs: 0,
             skipped: Skipped::default(),
@@ -168,7 +179,9 @@ impl Machine {
         if matches!(self.state, State::Retrying | State::Blocked) && self.retry_at <= clock.steady {
             self.queue(Trigger::Retry, clock);
         }
-        self.watch(clock)
+        let mut actions = self.begin_choice(clock);
+        actions.extend(self.watch(clock));
+        actions
     }
 
     /// The fleet has a place for it.
@@ -180,6 +193,8 @@ impl Machine {
             terminated: None,
             is_killed: false,
             is_hung: false,
+            is_choice: self.has_choice,
+            is_idle: false,
         });
         self.after = None;
         if self.has_job() {
@@ -187,9 +202,9 @@ impl Machine {
             return Action::StartJob;
         }
         self.enter(State::Starting, String::new());
-        // An interval counts from here. The times of a cron pattern stay as they are.
+        // An interval counts from here. The times of a cron pattern stay as they are, and a choice delays no regular start.
         let is_cron = matches!(self.due, Due::Wall(_));
-        if !is_cron {
+        if !is_cron && self.trigger != Trigger::Choice {
             self.due = self.following(clock);
         }
         self.is_interrupted = false;
@@ -244,6 +259,10 @@ impl Machine {
             (Some(After::Again), Some(0 | 65 | 66)) if is_continuous => self.queue(Trigger::Reload, clock),
             (Some(After::Continue), Some(130)) => self.queue(Trigger::Resume, clock),
             (Some(After::Continue), Some(0 | 65 | 66)) if is_continuous => self.queue(Trigger::Resume, clock),
+            (_, Some(0 | 65 | 66)) if run.is_choice && self.continues && !self.has_choice => {
+                self.continues = false;
+                self.queue(Trigger::Resume, clock);
+            }
             (_, Some(0 | 65 | 66)) => self.rest_after_run(clock, code),
             (_, Some(64 | 77 | 78)) => self.hold(describe(code, &ending.reason)),
             _ => self.fail(

@@ -97,7 +97,7 @@ impl Supervisor {
     }
 
     /// Stores what must survive a restart.
-    fn save(&mut self) {
+    pub(crate) fn save(&mut self) {
         let clock = self.clock();
         for (name, entry) in &mut self.entries {
             let Some(machine) = self.fleet.get(name) else { continue };

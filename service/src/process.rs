@@ -26,4 +26,6 @@ pub(crate) struct Live {
     pub(crate) reports: u64,
     pub(crate) failure: Option<FailureEvent>,
     pub(crate) summary: Option<Value>,
+    /// The choice of reports that it delivers; empty for other runs.
+    pub(crate) choice: String,
 }

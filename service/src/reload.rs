@@ -107,7 +107,8 @@ impl Supervisor {
                 Reply { status: 200, body: json!(report) }
             }
             Err(error) => {
-                self.log.service(Level::Error, &format!("the reload failed, nothing was changed: {error}"));
+                let message = format!("the reload failed, nothing was changed: {error}");
+                message.lines().for_each(|line| self.log.service(Level::Error, line));
                 Reply::problem(422, "the reload failed, nothing was changed", error)
             }
         };
@@ -229,6 +230,7 @@ impl Supervisor {
             && entry.file == bundle.pipeline.path
         {
             entry.rejected.clear();
+            entry.choosing = bundle.choosing;
             report.unchanged.push(name);
             return Ok(());
         }
@@ -260,7 +262,10 @@ impl Supervisor {
         entry.file = bundle.pipeline.path;
         entry.digest = bundle.digest;
         entry.keys = bundle.service;
+        entry.choosing = bundle.choosing;
         entry.rejected.clear();
+        let has_choice = entry.has_choice();
+        self.fleet.set_choice(&name, has_choice);
         Ok(())
     }
 
@@ -321,6 +326,8 @@ impl Supervisor {
                 );
                 self.load(&bundle, settings);
                 (entry.digest, entry.keys) = (bundle.digest, bundle.service);
+                entry.choosing = bundle.choosing;
+                self.fleet.set_choice(&name, entry.has_choice());
             }
             _ => {
                 let first =

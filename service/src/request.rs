@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::dead_letter_request::DeadLetterRequest;
+use crate::choices::SendRequest;
+use crate::job::JobRequest;
 use crate::log_sink::Level;
 use crate::machine::Request;
 
@@ -16,13 +17,23 @@ pub(crate) enum Api {
     Ready,
     Service,
     Pipelines,
+    /// All pipelines without their last runs, which their list does not show.
+    Overview,
     Pipeline(String),
     Act(String, Request),
-    DeadLetters(String, DeadLetterRequest),
+    /// Whether the client waits for the end.
+    Begin(String, JobRequest, bool),
+    Send(String, SendRequest),
+    Job(String),
+    Cancel(String),
     Reload(ReloadMode),
     Statistics,
     Metrics(MetricsFormat),
-    Log { pipeline: Option<String>, level: Level, since: u64 },
+    Log {
+        pipeline: Option<String>,
+        level: Level,
+        since: u64,
+    },
     Tap(String, TapQuery, UnboundedSender<Value>),
 }
 
@@ -35,7 +46,9 @@ impl Api {
                 | Self::Ready
                 | Self::Service
                 | Self::Pipelines
+                | Self::Overview
                 | Self::Pipeline(_)
+                | Self::Job(_)
                 | Self::Metrics(_)
                 | Self::Log { .. }
         )
@@ -57,7 +70,7 @@ impl Reply {
     /// An error (RFC 9457).
     pub(crate) fn problem(status: u16, title: &str, detail: &str) -> Self {
         let exit_code = match status {
-            404 => 64,
+            400 | 404 | 405 => 64,
             401 | 403 => 77,
             409 => 75,
             422 => 78,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use rustix::process::Signal;
-use scanbridge_observe::{RunEvent, RunSummary, ServiceRequest, without_controls};
+use scanbridge_observe::{InputState, InputTick, RunEvent, RunSummary, ServiceRequest, without_controls};
 use serde::Deserialize;
 
 use crate::child::{Run, Start, ending};
@@ -16,10 +16,12 @@ use crate::log_sink::Level;
 use crate::machine::{Action, Ending, Machine, State, Trigger};
 use crate::process::{Live, Process};
 use crate::schedule::{Clock, Schedule};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Entry, Supervisor};
 
 /// A process that a plugin has left behind may keep the channel open; the end of the run does not wait for it.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// Exit code of a run that had nothing to do.
+const NOTHING_SENT: u8 = 66;
 
 impl Supervisor {
     pub(crate) fn carry_out(&mut self, tasks: Vec<Task>) {
@@ -53,7 +55,15 @@ impl Supervisor {
     /// A removed pipeline. Its state stays.
     fn forget(&mut self, name: &str) {
         let entry = self.entries.remove(name);
-        entry.and_then(|entry| entry.job).into_iter().for_each(|job| job.refuse(name));
+        let unsent = entry.as_ref().map_or(0, Entry::unsent_reports);
+        if unsent > 0 {
+            let message =
+                format!("chosen reports that were not sent, because the file was removed: {unsent}");
+            self.log.about(name, Level::Warn, &message);
+        }
+        if let Some(job) = entry.and_then(|entry| entry.job) {
+            self.drop_job(job, &format!("pipeline `{name}` was removed"));
+        }
         self.records.remove(name);
         self.is_stored = false;
         self.store.forget(name);
@@ -73,10 +83,16 @@ impl Supervisor {
         if restart {
             command.push("--restart".into());
         }
-        let started = self.start_process(name, command, false);
+        let written = self.write_choice(name);
+        let choice = written.as_ref().ok().and_then(Option::as_ref).map(|(id, _)| id.clone());
+        let started = written.and_then(|choice| {
+            command
+                .extend(choice.into_iter().flat_map(|(_, file)| ["--choice".into(), file.into_os_string()]));
+            self.start_process(name, command, false).map_err(|error| error.to_string())
+        });
         let clock = self.clock();
         let Some(entry) = self.entries.get_mut(name) else { return };
-        entry.live = Live::default();
+        entry.live = Live { choice: choice.unwrap_or_default(), ..Live::default() };
         entry.record.restarts += u64::from(trigger == Trigger::Retry);
         entry.record.last_run = Some(LastRun { started: clock.wall, ..LastRun::default() });
         match started {
@@ -127,9 +143,18 @@ impl Supervisor {
                 } else {
                     self.fleet.runs_earlier_version(name, clock);
                 }
+                // A run that was started for a choice may have to finish an interrupted run first.
+                if entry.live.choice != hello.choice {
+                    entry.live.choice = String::new();
+                    self.fleet.finishes_first(name, clock);
+                }
                 if let Some(last) = &mut entry.record.last_run {
                     last.run = hello.run;
                 }
+            }
+            RunEvent::Tick(tick) => {
+                let waits = |input: &InputTick| matches!(input.state, InputState::Idle | InputState::Ended);
+                self.fleet.set_idle(name, tick.inputs.iter().all(waits));
             }
             RunEvent::Report(_) => entry.live.reports += 1,
             // The first failure is the cause of the others.
@@ -233,6 +258,9 @@ impl Supervisor {
         entry.record.history.add(&last, clock.wall.to_zoned(TimeZone::system()).date());
         entry.record.last_run = Some(last);
         self.log.about(name, level, &line);
+        // A choice that is refused says nothing about other runs.
+        let is_refused = self.choice_ended(name, code, summary.as_ref());
+        let code = if is_refused { Some(NOTHING_SENT) } else { code };
         let tasks = self.fleet.ended(name, Ending { code, has_begun, reason }, clock, fastrand::f64());
         if let Some(machine) = self.fleet.get(name)
             && machine.state() == State::Held

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::accepted::{Loaded, Sources, problem_in_words};
 use crate::ask::HostProgram;
 use crate::cli::{Common, Format, Serve};
-use crate::http::{self, Access, Context, Control, Host, Listener, Tokens};
+use crate::http::{self, Access, Context, Control, Host, Listener, Lists, Tokens};
 use crate::log_sink::{Level, Log, LogFormat, LogOptions};
 use crate::machine::State;
 use crate::message::Message;
@@ -105,10 +105,12 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
     let log =
         Arc::new(log.map_err(|error| refuse(CANNOT_CREATE, format!("cannot open the log file: {error}")))?);
     let run_arguments = run_arguments(common, &state);
-    let access = Arc::new(Access::new(tokens, Arc::clone(&log)));
+    let port = listener.as_ref().map(|listener| listener.state.port()).unwrap_or_default();
+    let access = Arc::new(Access::new(tokens, Arc::clone(&log), port));
     let (changed, changes) = watch::channel(());
     let host = Host::new(sources.host.clone(), state.clone());
-    let context = Context { to: sender.clone(), access: Arc::clone(&access), host, changes };
+    let lists = Lists::default();
+    let context = Context { to: sender.clone(), access: Arc::clone(&access), host, lists, changes };
     let console = loaded.service.console.clone();
     let web = Web {
         access,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use scanbridge_observe::{Bundle, ScheduleKeys, Totals};
 use serde::{Deserialize, Serialize};
 
+use crate::choices::QueuedChoice;
 use crate::history::{History, LastRun};
 
 /// The directory `service` in the state directory.
@@ -38,6 +39,8 @@ pub(crate) struct Record {
     /// Processor time of the runs that have ended, in microseconds.
     pub(crate) cpu_micros: u64,
     pub(crate) history: History,
+    /// Reports that operators have chosen, oldest first; also the last ones that were sent.
+    pub(crate) choices: Vec<QueuedChoice>,
 }
 
 /// Another service uses the state directory.
@@ -115,6 +118,11 @@ impl Store {
         replace(&accepted, &serde_json::to_vec(bundle)?)
     }
 
+    /// The file with the chosen reports or the selection for the process of a pipeline that is started next.
+    pub(crate) fn request(&self, name: &str) -> PathBuf {
+        self.folder.join("accepted").join(format!("{name}.request"))
+    }
+
     /// A run of the accepted version has begun.
     pub(crate) fn forget_earlier(&self, name: &str) {
         let _ = fs::remove_file(self.earlier(name));
@@ -129,6 +137,7 @@ impl Store {
     /// Deletes the accepted version of a removed pipeline.
     pub(crate) fn forget(&self, name: &str) {
         let _ = fs::remove_file(self.accepted(name));
+        let _ = fs::remove_file(self.request(name));
         self.forget_earlier(name);
     }
 }

@@ -1,6 +1,6 @@
 //! The state of the service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use crate::accepted::Sources;
 use crate::fleet::Fleet;
 use crate::http::{Access, ListenerState, Requests};
-use crate::job::Job;
+use crate::job::{Job, JobView};
 use crate::listeners::Listeners;
 use crate::log_sink::Log;
 use crate::message::Message;
@@ -42,6 +42,8 @@ pub(crate) struct Entry {
     pub(crate) view: PipelineView,
     /// Problems of the file as it is now; the accepted version stays in use.
     pub(crate) rejected: Vec<Value>,
+    /// The inputs with stored reports to choose from.
+    pub(crate) choosing: Vec<String>,
 }
 
 impl Entry {
@@ -103,6 +105,10 @@ pub(crate) struct Supervisor {
     pub(crate) is_store_faulty: bool,
     /// Requests that the control socket has answered.
     pub(crate) requests: Arc<Requests>,
+    /// Jobs besides runs, newest first.
+    pub(crate) jobs: VecDeque<JobView>,
+    /// The summaries of the last choices of reports that were sent, newest first.
+    pub(crate) summaries: VecDeque<(String, Value)>,
 }
 
 impl Supervisor {
@@ -135,6 +141,8 @@ impl Supervisor {
             is_stored: false,
             is_store_faulty: false,
             requests: Arc::default(),
+            jobs: VecDeque::new(),
+            summaries: VecDeque::new(),
         }
     }
 

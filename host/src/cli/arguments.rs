@@ -76,6 +76,9 @@ pub enum Command {
         /// If the pipeline was changed and cannot finish the report that was interrupted, let this version finish it
         #[arg(long, hide = true, value_name = "FILE")]
         earlier: Option<PathBuf>,
+        /// File with the reports that an operator of the service has chosen
+        #[arg(long, hide = true, value_name = "FILE")]
+        choice: Option<PathBuf>,
         /// Format of the summary at the end of the run
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         summary: SummaryFormat,

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::format::{Format, ListFormat, SummaryFormat};
-use super::state_arguments::parse_age;
+use super::state_arguments::{ServiceOptions, parse_age};
 
 /// `scanbridge reports …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -30,13 +30,19 @@ pub enum ReportsCommand {
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: ListFormat,
+        /// How the service calls it
+        #[command(flatten)]
+        service: ServiceOptions,
     },
     /// Send chosen reports in the order in which they are given, each once
     ///
     /// The choice is part of the saved state: after an interruption the next run continues with the same reports, and ends.
+    /// If a service runs the pipeline, the service stores the choice and sends the reports in its turn, between two runs.
     #[command(after_help = SEND_EXIT_CODES)]
     Send(SendArguments),
     /// Let reports count as sent without sending them, for example old ones before the first run
+    ///
+    /// If a service runs the pipeline, the service does this between two runs.
     #[command(after_help = SKIP_EXIT_CODES)]
     Skip {
         /// Pipeline file
@@ -53,6 +59,9 @@ pub enum ReportsCommand {
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
+        /// How the service calls it
+        #[command(flatten)]
+        service: ServiceOptions,
     },
     /// Choose reports from a list in the terminal, and send them
     ///
@@ -82,7 +91,8 @@ pub struct SendArguments {
     /// Discard an interrupted run instead of refusing to send
     #[arg(long)]
     pub restart: bool,
-    /// If this pipeline is already running, wait until that run has finished
+    /// If this pipeline is already running, wait until that run has finished. If a service runs it, wait until the service
+    /// has sent the reports, and end with the exit code of that run
     #[arg(long)]
     pub wait: bool,
     /// Write a report of the run for people: one HTML file with charts, without scripts
@@ -170,11 +180,12 @@ Exit codes: 0 also if there is no report; 64 if an input must be named; 69, 76, 
 configuration is invalid, or the source has no reports to choose from.";
 
 const SEND_EXIT_CODES: &str = "\
-Exit codes: as of `run`. 66 if nothing is left to send; 75 if the pipeline is in use by another run or a service,
-or an interrupted run must be finished first.";
+Exit codes: as of `run`. 66 if nothing is left to send; 75 if the pipeline is in use by another run, or an interrupted run
+must be finished first. If a service runs the pipeline: 0 if it has stored the choice, with --wait the code of the run.";
 
 const SKIP_EXIT_CODES: &str = "\
-Exit codes: 0 all changed or already so, 64 usage error, 75 if the pipeline is in use; otherwise as of `list`.";
+Exit codes: 0 all changed or already so, 64 usage error, 75 if the pipeline is in use, or one of the reports is chosen
+and not sent yet; otherwise as of `list`.";
 
 const PICK_EXIT_CODES: &str = "\
 Exit codes: 0 if it was left and nothing failed, 64 without a terminal, 130 after Ctrl-C; otherwise the code of

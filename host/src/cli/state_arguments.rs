@@ -31,6 +31,18 @@ pub enum StateCommand {
         /// Pipeline file
         file: PathBuf,
     },
+    /// For the service: print the summaries of the last runs as JSON, newest first
+    #[command(hide = true)]
+    Runs {
+        /// Pipeline file
+        file: PathBuf,
+        /// Only runs with a lower number
+        #[arg(long, default_value_t = u64::MAX, value_name = "N")]
+        before: u64,
+        /// Number of runs
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: usize,
+    },
     /// Discard an interrupted run: the next run starts from the beginning. Everything else is kept, also the list of
     /// delivered files
     ///

@@ -127,6 +127,7 @@ mod tests {
             files: vec!["p.yaml".into()],
             jobs: None,
             earlier: None,
+            choice: None,
             summary: SummaryFormat::Json,
             no_progress: false,
             restart: false,

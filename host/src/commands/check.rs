@@ -131,6 +131,13 @@ fn check_file(file: &Path, request: Request, registry: &Registry, common: &Commo
     match config::read_for(file, registry).and_then(|document| config::check_any(&document, registry)) {
         Ok(content) => {
             checked.problems.list.extend_from_slice(content.warnings());
+            if let CheckedDocument::Pipeline(pipeline) = &content
+                && !config::is_name(&pipeline.name)
+            {
+                let message = format!("a service refuses the pipeline name `{}`", pipeline.name);
+                let hint = "set `name:` with at most 64 characters: letters, digits, `-`, `_` and `.`; a new name means a new state";
+                checked.push(pipeline.file_problem(ProblemLevel::Warning, "service-name", &message, hint), 0);
+            }
             if let (CheckedDocument::Pipeline(pipeline), false) = (&content, request.depth.offline) {
                 open(&mut checked, pipeline, request.depth.probe, registry, common);
             }

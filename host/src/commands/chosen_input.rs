@@ -16,8 +16,6 @@ use crate::pipeline::{Failure, Stop};
 use crate::plugins::Registry;
 use crate::reports::{self, OfferedReport};
 
-/// `EX_TEMPFAIL`.
-const IN_USE: u8 = 75;
 /// End of the last error line.
 const NOTHING_DONE: &str = "; nothing was changed";
 
@@ -55,6 +53,14 @@ impl From<Failure> for Refused {
     }
 }
 
+/// The service that runs this pipeline file.
+///
+/// # Errors
+/// When a service exists that does not respond.
+pub(super) fn owner(file: &Path, common: &CommonOptions) -> Result<Option<Owner>, Refused> {
+    Owner::of(file, common).map_err(Refused::by_silent_service)
+}
+
 /// A checked pipeline, one input of which has stored reports.
 pub(super) struct ChosenInput {
     pub(super) pipeline: Pipeline,
@@ -64,6 +70,8 @@ pub(super) struct ChosenInput {
     /// State directory of all pipelines.
     state: PathBuf,
     stop: Arc<Stop>,
+    /// The service that runs the pipeline.
+    pub(super) owner: Option<Owner>,
 }
 
 impl ChosenInput {
@@ -72,37 +80,23 @@ impl ChosenInput {
     ///
     /// # Errors
     /// When the pipeline is invalid, there is no such input, or the service does not respond.
-    pub(super) fn open(file: &Path, id: Option<&str>, common: &CommonOptions) -> Result<Self, Refused> {
-        let owner = Owner::of(file, common).map_err(Refused::by_silent_service)?;
-        let state = owner.map_or_else(|| state_folder(common), |owner| owner.state_dir);
-        let registry = registry(common);
-        let pipeline = Source::File(file).checked(&registry, NOTHING_DONE);
-        let pipeline =
-            pipeline.map_err(|problems| Refused { failures: failures_of(&problems), is_printed: true })?;
-        let index = reports::choosing_input(&pipeline, &registry, id)?;
-        Ok(Self { index, pipeline, registry, state, stop: stoppable("") })
-    }
-
-    /// Like [`ChosenInput::open`], for a command that runs the pipeline: two processes must not run it.
-    ///
-    /// # Errors
-    /// Also when a service runs the pipeline.
-    pub(super) fn open_to_run(
-        file: &Path,
+    pub(super) fn open(
+        source: Source<'_>,
         id: Option<&str>,
         common: &CommonOptions,
     ) -> Result<Self, Refused> {
-        let Some(owner) = Owner::of(file, common).map_err(Refused::by_silent_service)? else {
-            return Self::open(file, id, common);
+        let owner = match source {
+            Source::File(file) => owner(file, common)?,
+            // The service itself calls this command.
+            Source::Bundle(_) => None,
         };
-        let Owner { name, state_dir, .. } = owner;
-        let hint = format!(
-            "pause it with `scanbridge service pause {name}`, repeat this command with --state-dir {}, then \
-             `scanbridge service resume {name}`",
-            state_dir.display()
-        );
-        let message = format!("a service runs this pipeline as `{name}`");
-        Err(Failure::of_command("pipeline", &message, Some(&hint), IN_USE).into())
+        let state = owner.as_ref().map_or_else(|| state_folder(common), |owner| owner.state_dir.clone());
+        let registry = registry(common);
+        let pipeline = source.checked(&registry, NOTHING_DONE);
+        let pipeline =
+            pipeline.map_err(|problems| Refused { failures: failures_of(&problems), is_printed: true })?;
+        let index = reports::choosing_input(&pipeline, &registry, id)?;
+        Ok(Self { index, pipeline, registry, state, stop: stoppable(""), owner })
     }
 
     /// The input.

@@ -75,6 +75,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
             files,
             jobs,
             earlier,
+            choice,
             summary,
             no_progress,
             dry_run,
@@ -99,9 +100,14 @@ pub fn execute(arguments: &Arguments) -> u8 {
                 }
                 [file] => {
                     let source = Source::of(file, service.bundle);
-                    let target =
-                        RunTarget { source, earlier: earlier.as_deref(), checked: None, choice: None };
-                    run::run(target, *summary, options, follow, common)
+                    match choice.as_deref().map(run::read_choice).transpose() {
+                        Ok(choice) => {
+                            let earlier = earlier.as_deref();
+                            let target = RunTarget { source, earlier, checked: None, choice };
+                            run::run(target, *summary, options, follow, common)
+                        }
+                        Err(code) => code,
+                    }
                 }
                 files => {
                     let arguments = run_arguments(common, options, *summary);

@@ -13,6 +13,7 @@ use inquire::{Confirm, MultiSelect};
 use signal_hook::consts::{SIGHUP, SIGINT};
 
 use super::chosen_input::ChosenInput;
+use super::preparation::Source;
 use super::terminal::{error_style, print_error, print_text};
 use crate::cli::{CommonOptions, PickArguments, ReportRow, ReportsView, common_arguments};
 use crate::exit_code::{INTERRUPTED, USAGE, worst};
@@ -40,7 +41,7 @@ pub(super) fn pick(arguments: &PickArguments, common: &CommonOptions) -> u8 {
         return BUG;
     }
     let id = arguments.filter.input.as_deref();
-    let context = match ChosenInput::open_to_run(&arguments.file, id, common) {
+    let context = match ChosenInput::open(Source::File(&arguments.file), id, common) {
         Ok(context) => context,
         Err(refused) => return refused.print(),
     };
@@ -59,7 +60,7 @@ pub(super) fn pick(arguments: &PickArguments, common: &CommonOptions) -> u8 {
             Ok(Choosing::Left) => return worst(codes),
             Ok(Choosing::Failed(code)) => return worst(codes.into_iter().chain([code])),
             Ok(Choosing::Again) => {}
-            Ok(Choosing::Send(ids)) => match send(&ids, arguments, common) {
+            Ok(Choosing::Send(ids)) => match send(&ids, arguments, context.owner.is_some(), common) {
                 Ok(code) => codes.push(code),
                 Err(error) => {
                     print_error(&format!("error: cannot start the run: {error}\n"));
@@ -202,16 +203,16 @@ fn cut(text: &str, columns: usize) -> String {
 }
 
 /// Sends the reports in a process of its own, so that its signals and plugins are those of one run.
-fn send(ids: &[String], arguments: &PickArguments, common: &CommonOptions) -> io::Result<u8> {
+fn send(ids: &[String], arguments: &PickArguments, is_owned: bool, common: &CommonOptions) -> io::Result<u8> {
     // Ctrl-C reaches both processes: this one waits for the end of the run.
     let interrupted = Arc::new(AtomicBool::new(false));
     let handler = signal_hook::flag::register(SIGINT, interrupted)?;
-    let code = run(ids, arguments, common);
+    let code = run(ids, arguments, is_owned, common);
     signal_hook::low_level::unregister(handler);
     code
 }
 
-fn run(ids: &[String], arguments: &PickArguments, common: &CommonOptions) -> io::Result<u8> {
+fn run(ids: &[String], arguments: &PickArguments, is_owned: bool, common: &CommonOptions) -> io::Result<u8> {
     let mut command = Command::new(env::current_exe()?);
     command.args(["reports", "send"]).args(common_arguments(common));
     if arguments.again {
@@ -221,6 +222,10 @@ fn run(ids: &[String], arguments: &PickArguments, common: &CommonOptions) -> io:
         command.args(["--input", input]);
     }
     let file: &Path = &arguments.file;
+    if is_owned {
+        // The list then shows the new states.
+        command.arg("--wait");
+    }
     let mut child = command.args(["--ids-from", "-", "--"]).arg(file).stdin(Stdio::piped()).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all((ids.join("\n") + "\n").as_bytes())?;

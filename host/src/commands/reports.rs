@@ -7,38 +7,40 @@ use std::{fs, io};
 use scanbridge_plugin_api::ReportMarks;
 use serde_json::{Value, json};
 
-use super::chosen_input::{ChosenInput, Refused};
+use super::chosen_input::{ChosenInput, Refused, owner};
 use super::pick;
 use super::preparation::Source;
-use super::run::{self, Follow, RunTarget};
+use super::run::{self, Follow, RunTarget, not_supervised, stoppable};
+use super::service::Owner;
 use super::summary::{print_not_started, summary_only};
 use super::terminal::{print_error, print_output, stderr_is_terminal, width};
 use crate::cli::{
     CommonOptions, Format, ListFormat, ReportFilter, ReportsCommand, ReportsView, SelectedReports,
-    SendArguments, StateFilter, list_reports,
+    SendArguments, StateFilter, SummaryFormat, list_reports,
 };
-use crate::config::Pipeline;
 use crate::exit_code::USAGE;
-use crate::pipeline::{Failure, Head, Summary, Trigger};
-use crate::plugins::Registry;
+use crate::pipeline::{Failure, Head, Summary, Trigger, grouped};
 use crate::reports::{OfferedReport, ReportState};
 use crate::session::RunOptions;
 use crate::state::Choice;
+use crate::supervised::Supervisor;
 
 /// `EX_NOINPUT`.
 const NOTHING_TO_SEND: u8 = 66;
 
 pub(super) fn execute(command: &ReportsCommand, common: &CommonOptions) -> u8 {
     let done = match command {
-        ReportsCommand::List { file, filter, state, limit, format } => {
+        ReportsCommand::List { file, filter, state, limit, format, service } => {
             let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-            list((file, filter), *state, limit, *format, common)
+            list((Source::of(file, service.bundle), filter), *state, limit, *format, common)
         }
-        ReportsCommand::Skip { file, reports, before, undo, format } => {
+        ReportsCommand::Skip { file, reports, before, undo, format, service } => {
             if reports.is_empty() && before.is_none() {
                 return no_selection("--id, --ids-from, --before or --all-new");
             }
-            skip((file, reports, before.as_deref()), !undo, *format, common)
+            let selection = (reports, before.as_deref());
+            let skip = Skip { selection, delivered: !undo, format: *format };
+            skip.execute(Source::of(file, service.bundle), service.supervised, common)
         }
         ReportsCommand::Send(arguments) => return send(arguments, common),
         ReportsCommand::Pick(arguments) => return pick::pick(arguments, common),
@@ -47,13 +49,13 @@ pub(super) fn execute(command: &ReportsCommand, common: &CommonOptions) -> u8 {
 }
 
 fn list(
-    (file, filter): (&Path, &ReportFilter),
+    (source, filter): (Source<'_>, &ReportFilter),
     state: StateFilter,
     limit: usize,
     format: ListFormat,
     common: &CommonOptions,
 ) -> Result<u8, Refused> {
-    let chosen = ChosenInput::open(file, filter.input.as_deref(), common)?;
+    let chosen = ChosenInput::open(source, filter.input.as_deref(), common)?;
     let all = chosen.list(filter)?;
     let selected: Vec<&OfferedReport> = all.iter().filter(|report| is_in(state, report.state)).collect();
     let view = ReportsView {
@@ -66,40 +68,96 @@ fn list(
     Ok(print_output(&list_reports(&view, format, width()), 0))
 }
 
-fn skip(
-    (file, reports, before): (&Path, &SelectedReports, Option<&str>),
+/// `reports skip`.
+struct Skip<'a> {
+    /// The reports, and the time before which unsent ones were made.
+    selection: (&'a SelectedReports, Option<&'a str>),
+    /// Whether the reports count as sent then.
     delivered: bool,
     format: Format,
-    common: &CommonOptions,
-) -> Result<u8, Refused> {
-    let chosen = ChosenInput::open(file, reports.input.as_deref(), common)?;
-    let ids = match before {
-        Some(before) => {
-            let filter = ReportFilter { until: Some(before.to_owned()), ..ReportFilter::default() };
-            unsent(&chosen.list(&filter)?)
-        }
-        None => known_ids(&chosen, reports)?,
-    };
-    let asked = ids.len();
-    let changed = chosen.mark(ReportMarks::new(ids, delivered))?;
-    let text = match format {
-        Format::Json => format!("{:#}\n", json!({ "reports": asked, "changed": changed })),
-        Format::Text => {
-            let now = if delivered { "sent" } else { "unsent" };
-            format!("{changed} of {asked} reports count as {now} now; the others did so before\n")
-        }
-    };
-    Ok(print_output(&text, 0))
 }
 
-/// Runs the pipeline for the chosen reports.
+impl Skip<'_> {
+    fn execute(
+        &self,
+        source: Source<'_>,
+        supervised: Option<i32>,
+        common: &CommonOptions,
+    ) -> Result<u8, Refused> {
+        if let Source::File(file) = source
+            && let Some(owner) = owner(file, common)?
+        {
+            return self.through(&owner);
+        }
+        // The service stops the command through the channel.
+        let _channel = match supervised.map(|fd| Supervisor::connect(fd, &stoppable(""))).transpose() {
+            Ok(channel) => channel,
+            Err(error) => return Ok(not_supervised(&error)),
+        };
+        let (reports, before) = self.selection;
+        let chosen = ChosenInput::open(source, reports.input.as_deref(), common)?;
+        let ids = match before {
+            Some(before) => {
+                let filter = ReportFilter { until: Some(before.to_owned()), ..ReportFilter::default() };
+                unsent(&chosen.list(&filter)?)
+            }
+            None => known_ids(&chosen, reports)?,
+        };
+        let asked = ids.len() as u64;
+        let changed = chosen.mark(ReportMarks::new(ids, self.delivered))?;
+        Ok(print_output(&skipped(asked, changed, self.delivered, self.format), 0))
+    }
+
+    /// Lets the service do it between two runs.
+    fn through(&self, owner: &Owner) -> Result<u8, Refused> {
+        let (reports, before) = self.selection;
+        let ids = match &reports.ids_from {
+            Some(file) => ids_in(file)?,
+            None => reports.ids.clone(),
+        };
+        let request = json!({
+            "input": reports.input,
+            "ids": ids,
+            "all_new": reports.all_new,
+            "before": before,
+            "undo": !self.delivered,
+            "json": self.format == Format::Json,
+        });
+        Ok(owner.handle_reports("skip", &request, &["--wait"]))
+    }
+}
+
+/// What `reports skip` prints.
+fn skipped(asked: u64, changed: u64, delivered: bool, format: Format) -> String {
+    if format == Format::Json {
+        return format!("{:#}\n", json!({ "reports": asked, "changed": changed }));
+    }
+    let state = if delivered { "sent" } else { "unsent" };
+    let reports = |count: u64| {
+        let count_in_words = grouped(count);
+        if count == 1 { format!("{count_in_words} report") } else { format!("{count_in_words} reports") }
+    };
+    let before = asked.saturating_sub(changed);
+    match (changed, before) {
+        (0, 0) => "no report was selected\n".to_owned(),
+        (_, 0) => format!("{} now marked as {state}\n", reports(changed)),
+        (0, _) => format!("{} marked as {state} before; nothing was changed\n", reports(before)),
+        _ => format!(
+            "{} now marked as {state}; {} marked as {state} before\n",
+            reports(changed),
+            reports(before)
+        ),
+    }
+}
+
+/// Runs the pipeline for the chosen reports, or hands them to the service that runs it.
 fn send(arguments: &SendArguments, common: &CommonOptions) -> u8 {
     let SendArguments { file, reports, summary, no_progress, restart, wait, report, metrics_file, .. } =
         arguments;
     if reports.is_empty() {
         return no_selection("--id, --ids-from or --all-new");
     }
-    let (choice, checked) = match choice(arguments, common) {
+    let (choice, chosen) = match choice(arguments, common) {
         Ok(choice) => choice,
         Err(Refused { failures, is_printed }) => {
             let head = Head::starting(file, Trigger::Choice);
@@ -111,6 +169,24 @@ fn send(arguments: &SendArguments, common: &CommonOptions) -> u8 {
             };
         }
     };
+    if let Some(owner) = chosen.owner {
+        if *restart || report.is_some() || metrics_file.is_some() {
+            print_error(&format!(
+                "error: a service runs this pipeline as `{}` and sends the reports: --restart, --report and \
+                 --metrics-file have no effect there\n",
+                owner.name
+            ));
+            return USAGE;
+        }
+        let request = json!({ "input": choice.input, "ids": choice.ids, "again": choice.again });
+        let wait: &[&str] = if *wait { &["--wait"] } else { &[] };
+        let format = match summary {
+            SummaryFormat::Text => "text",
+            SummaryFormat::Json => "json",
+            SummaryFormat::None => "none",
+        };
+        return owner.handle_reports("send", &request, &[wait, &["--summary", format]].concat());
+    }
     let options = RunOptions { restart: *restart, wait: *wait, ..RunOptions::default() };
     let follow = Follow {
         bar: !no_progress && stderr_is_terminal(),
@@ -118,24 +194,22 @@ fn send(arguments: &SendArguments, common: &CommonOptions) -> u8 {
         report: report.as_deref(),
         metrics: metrics_file.as_deref(),
     };
-    let (source, checked, choice) = (Source::File(file), Some(checked), Some(choice));
+    let checked = Some((chosen.pipeline, chosen.registry));
+    let (source, choice) = (Source::File(file), Some(choice));
     run::run(RunTarget { source, earlier: None, checked, choice }, *summary, options, follow, common)
 }
 
-/// The choice, and the checked pipeline with the installed plugins.
-fn choice(
-    arguments: &SendArguments,
-    common: &CommonOptions,
-) -> Result<(Choice, (Pipeline, Registry)), Refused> {
+/// The choice, and the input whose reports it names.
+fn choice(arguments: &SendArguments, common: &CommonOptions) -> Result<(Choice, ChosenInput), Refused> {
     let SendArguments { file, reports, again, .. } = arguments;
-    let chosen = ChosenInput::open_to_run(file, reports.input.as_deref(), common)?;
+    let chosen = ChosenInput::open(Source::File(file), reports.input.as_deref(), common)?;
     let ids = ids(&chosen, reports)?;
     if ids.is_empty() {
         let hint = "`scanbridge reports list FILE --state all` shows those that were sent";
         return Err(Failure::of_command("reports", "no unsent report", Some(hint), NOTHING_TO_SEND).into());
     }
-    let choice = Choice { input: chosen.input().instance.id.clone(), ids, again: *again };
-    Ok((choice, (chosen.pipeline, chosen.registry)))
+    let input = chosen.input().instance.id.clone();
+    Ok((Choice { input, ids, again: *again, request: String::new() }, chosen))
 }
 
 fn no_selection(options: &str) -> u8 {

@@ -29,6 +29,8 @@ use crate::supervised::Supervisor;
 const INTERRUPTED: i32 = 130;
 /// `EX_CANTCREAT`.
 const CANNOT_CREATE: u8 = 73;
+/// `EX_IOERR`.
+const CANNOT_READ: u8 = 74;
 
 /// Who follows a run, besides the log.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +123,18 @@ pub(super) fn run(
         channel.finish();
     }
     with_files(&files, code)
+}
+
+/// The reports that the service has stored in this file for a run.
+///
+/// # Errors
+/// The exit code, when it cannot be read.
+pub(super) fn read_choice(file: &Path) -> Result<Choice, u8> {
+    let bytes = std::fs::read(file);
+    bytes.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)).map_err(|error| {
+        print_error(&format!("error: --choice {}: {error}\n", file.display()));
+        CANNOT_READ
+    })
 }
 
 /// The earlier version of a changed pipeline, if only that one can finish the report in progress. The run then ends with

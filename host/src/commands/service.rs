@@ -2,6 +2,7 @@
 //! bundle` and `scanbridge config service` read configuration for it.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,6 +17,7 @@ use super::run::default_state_folder;
 use super::terminal::{error_style, print_error, print_output, print_text};
 use crate::cli::{CommonOptions, Format};
 use crate::config::{self, Problems};
+use crate::exit_code::INTERRUPTED;
 use crate::plugins::Registry;
 
 const SERVICE: &str = "scanbridge-service";
@@ -107,6 +109,23 @@ impl Owner {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Hands chosen reports to the service, or lets it skip some, and prints the result. `how` are options of the hidden
+    /// command. Returns the exit code.
+    pub(super) fn handle_reports(&self, verb: &str, request: &Value, how: &[&str]) -> u8 {
+        let sent = || -> io::Result<u8> {
+            let mut command = service_program()?;
+            command.args(["reports", "--socket"]).arg(&self.socket).args(how).args(["--", verb, &self.name]);
+            let mut child = command.stdin(Stdio::piped()).spawn()?;
+            // Thousands of IDs do not fit into an argument.
+            child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(request.to_string().as_bytes()))?;
+            Ok(child.wait()?.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(INTERRUPTED))
+        };
+        sent().unwrap_or_else(|error| {
+            print_error(&format!("error: cannot hand the request to the service: {error}\n"));
+            MISSING
+        })
     }
 
     /// Lets the service do this with the dead letters of the pipeline, and prints the result. Returns only if its program

@@ -38,6 +38,11 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
             require_state(&document.name(), folder)?;
             print_text(&export_state(&known(&document.name(), folder)?))
         }),
+        StateCommand::Runs { file, before, limit } => with_folder(file, common, |document, folder| {
+            require_state(&document.name(), folder)?;
+            let summaries = Ledger::read_copy(&folder.ledger())?.summaries_before(*before, *limit)?;
+            print_text(&serde_json::to_string(&summaries).expect("values of JSON"))
+        }),
         StateCommand::Discard { file } => with_folder(file, common, |document, folder| {
             let name = document.name();
             require_state(&name, folder)?;

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use scanbridge_observe::{Bundle, BundleResult, BundledFile};
+use scanbridge_plugin_api::PluginKind;
+use scanbridge_plugin_api::abi::REPORTS_1;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::catalogue::Catalogue;
@@ -36,6 +38,7 @@ pub fn bundle(file: &Path, catalogue: &dyn Catalogue) -> BundleResult {
     });
     match result {
         Ok((pipeline, mut bundle)) => {
+            bundle.choosing = choosing(&pipeline, catalogue);
             bundle.name = pipeline.name;
             bundle.service = pipeline.service;
             bundle.warnings = pipeline.warnings.iter().map(problem_to_json).collect();
@@ -47,6 +50,16 @@ pub fn bundle(file: &Path, catalogue: &dyn Catalogue) -> BundleResult {
             problems: problems.list.iter().map(problem_to_json).collect(),
         },
     }
+}
+
+/// The inputs whose plugins have stored reports.
+fn choosing(pipeline: &Pipeline, catalogue: &dyn Catalogue) -> Vec<String> {
+    let has_reports = |plugin: &str| {
+        let descriptor = catalogue.find(PluginKind::Input, plugin);
+        descriptor.is_some_and(|descriptor| descriptor.tables.iter().any(|table| table == REPORTS_1))
+    };
+    let inputs = pipeline.inputs.iter().filter(|input| has_reports(&input.instance.plugin));
+    inputs.map(|input| input.instance.id.clone()).collect()
 }
 
 fn bundled(file: &Path, document: &Document, checker: &Checker<'_>) -> Bundle {

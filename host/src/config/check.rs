@@ -63,6 +63,15 @@ const KEYS: [&str; 4] = ["version", "inputs", "filter", "outputs"];
 const INPUT_KEYS: [&str; 4] = ["id", "plugin", "config", "with"];
 const OUTPUT_KEYS: [&str; 5] = ["id", "plugin", "filter", "config", "with"];
 
+/// What the service has in the state directory besides the directories of pipelines.
+const RESERVED: [&str; 3] = ["service", "service.lock", "control.sock"];
+
+/// Whether a text can be a `name` or an `id`: it becomes the name of a directory.
+pub(crate) fn is_name(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !text.is_empty() && text.len() <= 64 && !text.starts_with('.') && text.bytes().all(good)
+}
+
 /// The IDs found so far, in lower case, with their locations.
 type Ids<'n> = Vec<(String, &'n Span)>;
 
@@ -88,6 +97,15 @@ impl Checker<'_> {
         pipeline.host = self.host_settings(&fields, Scope::Run);
         if let (Some(node), Some(name)) = (fields.get("name"), pipeline.host.text("name")) {
             pipeline.name = self.name(node, "name", name.to_owned()).unwrap_or(pipeline.name);
+        }
+        if RESERVED.contains(&pipeline.name.as_str()) {
+            let message = format!("the pipeline name `{}` is that of a file of the service", pipeline.name);
+            let named = fields.get("name").map(|node| node.span.clone());
+            match named {
+                Some(span) => self.collector.error("reserved-name", &span, message),
+                None => self.collector.file_error("reserved-name", file, message),
+            }
+            .help("set another `name:`");
         }
         pipeline.run = RunSettings::of(&pipeline.host);
         pipeline.service = self.service_keys(&fields, &pipeline.host);
@@ -199,8 +217,7 @@ impl Checker<'_> {
 
     /// An `id` or `name`, which becomes the name of a directory.
     pub(super) fn name(&mut self, node: &Node, key: &str, name: String) -> Option<String> {
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.bytes().all(good) {
+        if !is_name(&name) {
             self.collector.error("bad-value", &node.span, format!("invalid {key} `{name}`")).help(format!(
                 "`{key}` must have 1 to 64 characters (letters, digits, `-`, `_`, `.`) and must not start \
                      with `.`"

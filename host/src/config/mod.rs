@@ -50,6 +50,7 @@ mod tree;
 
 pub use bundle::{bundle, read_bundle};
 pub use catalogue::Catalogue;
+pub(crate) use check::is_name;
 pub use check::{check, check_in};
 pub use codes::CODES;
 pub use conditions::Statuses;

@@ -25,10 +25,8 @@ impl Checker<'_> {
         {
             if listen.text.parse::<SocketAddr>().is_err() {
                 let message = format!("`listen` must be an IP address and a port, found `{}`", listen.text);
-                self.collector.error("bad-value", &node.span, message).help(format!(
-                    "for example `listen: {}`, or `\"[::1]:9001\"`",
-                    ConsoleKeys::DEFAULT_LISTEN
-                ));
+                let hint = ConsoleKeys::hint_for_listen(&listen.text);
+                self.collector.error("bad-value", &node.span, message).help(hint);
             }
             console.listen = listen.text;
         }

@@ -36,6 +36,10 @@ pub struct Choice {
     /// Whether to deliver reports that were delivered before.
     #[serde(default)]
     pub again: bool,
+    /// The request of the service that it belongs to; empty for a choice of the command line. A service that was killed
+    /// starts the same choice again: it is not delivered twice.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request: String,
 }
 
 /// State of a run.

@@ -19,6 +19,9 @@ pub(crate) struct Access {
     pub(super) sessions: Sessions,
     pub(super) limits: Limits,
     keys: Mutex<Arc<ConsoleKeys>>,
+    /// Names of the session's cookie: over TLS, browsers accept the first only from this service itself. The port is part of
+    /// them, because browsers send the cookies of all services on a host to each of these.
+    pub(super) cookies: [String; 2],
 }
 
 /// The result of a token that a client has sent.
@@ -30,8 +33,11 @@ pub(super) enum Login {
 }
 
 impl Access {
-    pub(crate) fn new(tokens: Tokens, log: Arc<Log>) -> Self {
-        Self { tokens, log, sessions: Sessions::default(), limits: Limits::new(), keys: Mutex::default() }
+    /// `port` is that of the TCP listener.
+    pub(crate) fn new(tokens: Tokens, log: Arc<Log>, port: u16) -> Self {
+        let cookies = ["__Host-scanbridge", "scanbridge"].map(|name| format!("{name}-{port}"));
+        let (sessions, limits) = (Sessions::default(), Limits::new());
+        Self { tokens, log, sessions, limits, keys: Mutex::default(), cookies }
     }
 
     /// Applies the service file.

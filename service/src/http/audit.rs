@@ -53,14 +53,15 @@ pub(super) async fn identify(State(context): State<Context>, mut request: Reques
     response
 }
 
-/// Name of the session's cookie: over TLS, browsers accept the first only from this service itself.
-pub(super) const COOKIES: [&str; 2] = ["__Host-scanbridge", "scanbridge"];
-
 /// The texts in the session's cookies. Another service on the same host can have set one, too.
-pub(super) fn session_cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+pub(super) fn session_cookies<'a>(
+    access: &'a Access,
+    headers: &'a HeaderMap,
+) -> impl Iterator<Item = &'a str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| COOKIES.contains(name)).map(|(_, value)| value).take(MAX_COOKIES)
+    let is_own = |name: &str| access.cookies.iter().any(|own| own == name);
+    pairs.filter(move |(name, _)| is_own(name)).map(|(_, value)| value).take(MAX_COOKIES)
 }
 
 /// Whether a browser says that a page of another site sends the request. Other programs send neither header.
@@ -103,7 +104,7 @@ fn of_tcp(
         };
     }
     let is_valid = |token: &str| access.tokens.is_valid(token, Timestamp::now());
-    let mut cookies = session_cookies(headers).filter(|_| may_use_cookie);
+    let mut cookies = session_cookies(access, headers).filter(|_| may_use_cookie);
     let session = cookies.find_map(|cookie| access.sessions.find(cookie, Instant::now(), is_valid));
     if let Some(Session { name, role, csrf }) = session {
         let caller = Caller::of_tcp(peer, Some((name, role)));

@@ -24,6 +24,8 @@ use crate::request::Reply;
 const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_HEADER: usize = 16 << 10;
 const MAX_BODY: usize = 64 << 10;
+/// A list of thousands of reports from a command on the machine itself.
+const MAX_LOCAL_BODY: usize = 8 << 20;
 
 /// Answers the requests of a connection until the client closes it or becomes too slow.
 pub(super) async fn serve(
@@ -47,10 +49,12 @@ pub(super) async fn serve(
 /// Reads the whole body before the request is handled, so that a slow or endless one does not delay other requests.
 pub(super) async fn whole_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let body = match tokio::time::timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
+    let is_local = matches!(parts.extensions.get(), Some(Origin::Socket(_)));
+    let limit = if is_local { MAX_LOCAL_BODY } else { MAX_BODY };
+    let body = match tokio::time::timeout(PATIENCE, Limited::new(body, limit).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let detail = format!("at most {MAX_BODY} bytes");
+            let detail = format!("at most {limit} bytes");
             return Reply::problem(413, "the body is too large", &detail).into_response();
         }
         Ok(Err(_)) => return StatusCode::BAD_REQUEST.into_response(),

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::access::Access;
 use super::host::Host;
+use super::lists::Lists;
 use crate::message::Message;
 use crate::request::{Api, Reply};
 
@@ -26,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) to: Sender,
     pub(crate) access: Arc<Access>,
     pub(crate) host: Host,
+    /// The lists of stored reports that were asked for.
+    pub(crate) lists: Lists,
     /// Notified when pages may have changed.
     pub(crate) changes: watch::Receiver<()>,
 }

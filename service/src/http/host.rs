@@ -38,10 +38,24 @@ impl Host {
     /// # Errors
     /// The response for the client, when the command fails or prints something else.
     pub(super) async fn ask<T: DeserializeOwned>(&self, arguments: Vec<OsString>) -> Result<T, Reply> {
+        let stdout = self.output(arguments).await?;
+        serde_json::from_slice(&stdout).map_err(|error| failed(&error.to_string()))
+    }
+
+    /// What the command prints, one value of JSON on each line.
+    ///
+    /// # Errors
+    /// As for [`Self::ask`].
+    pub(super) async fn lines<T: DeserializeOwned>(&self, arguments: Vec<OsString>) -> Result<Vec<T>, Reply> {
+        let stdout = self.output(arguments).await?;
+        let values = serde_json::Deserializer::from_slice(&stdout).into_iter::<T>();
+        values.collect::<Result<_, _>>().map_err(|error| failed(&error.to_string()))
+    }
+
+    async fn output(&self, arguments: Vec<OsString>) -> Result<Vec<u8>, Reply> {
         let _place = self.places.acquire().await;
         let mut command = self.program.command();
         command.args(arguments);
-        let failed = |detail: &str| Reply::problem(502, "a command of the host failed", detail);
         let answer = tokio::task::spawn_blocking(move || ask(command)).await;
         let Answer { stdout, stderr, code } =
             answer.map_err(|error| failed(&error.to_string()))?.map_err(|error| failed(&error))?;
@@ -50,6 +64,10 @@ impl Host {
             reply.body["exit_code"] = code.into();
             return Err(reply);
         }
-        serde_json::from_slice(&stdout).map_err(|error| failed(&error.to_string()))
+        Ok(stdout)
     }
+}
+
+fn failed(detail: &str) -> Reply {
+    Reply::problem(502, "a command of the host failed", detail)
 }

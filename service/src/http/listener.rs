@@ -165,6 +165,10 @@ impl ListenerState {
         format!("{scheme}://{}", self.address)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// When the certificate expires.
     pub(crate) fn expires(&self) -> Option<Timestamp> {
         self.secured()?.expires

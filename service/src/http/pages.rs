@@ -10,6 +10,7 @@ mod login;
 mod overview;
 mod pipeline;
 mod plugins;
+mod reports;
 mod run;
 mod values;
 mod words;
@@ -34,6 +35,10 @@ pub(super) fn routes() -> Router<Context> {
         .route("/pipelines/{name}/runs/{number}", get(run::show))
         .route("/pipelines/{name}/dead-letters", get(dead_letters::show).post(dead_letters::act))
         .route("/pipelines/{name}/dead-letters/purge", get(dead_letters::confirm_purge))
+        .route("/pipelines/{name}/reports", get(reports::show).post(reports::act))
+        .route("/pipelines/{name}/reports/list", post(reports::list))
+        .route("/pipelines/{name}/reports/confirm", post(reports::confirm))
+        .route("/pipelines/{name}/reports/cancel", post(reports::cancel))
         .route("/events", get(events::send))
         .route("/assets/{name}", get(assets::send))
 }

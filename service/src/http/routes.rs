@@ -1,155 +1,148 @@
-//! The routes of the service.
+//! The routes of the service: who may use them is decided by their handlers, whose first argument is a
+//! [`Reader`](super::caller::Reader) or an [`Operator`](super::caller::Operator).
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{Extension, Path as UrlPath, Query, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::handler::Handler;
+use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use axum::{Json, Router};
-use http_body_util::channel::Channel;
-use scanbridge_observe::{MetricsFormat, Role};
-use serde::Deserialize;
-use serde_json::Value;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use axum::response::IntoResponse;
+use axum::routing::{MethodFilter, MethodRouter};
 
 use super::audit::identify;
-use super::caller::{Caller, Operator, Reader};
 use super::connection::whole_body;
-use super::context::{Context, Sender, ask, reply, reply_within};
+use super::context::{Context, Sender, ask};
+use super::control_routes as control;
+use super::data_routes as data;
 use super::headers::add_headers;
 use super::host_check::check_host;
+use super::problems::explain;
 use super::requests::{Requests, count};
 use super::{pages, token_routes};
-use crate::dead_letter_request::DeadLetterRequest;
-use crate::log_sink::Level;
 use crate::machine::Request;
-use crate::request::{Api, ReloadMode, Reply, TapQuery};
+use crate::request::{Api, Reply};
+
+/// A path of the API with its methods, as `docs/api.yaml` describes it.
+pub(super) struct Route {
+    pub(super) path: &'static str,
+    pub(super) methods: Vec<&'static str>,
+    handlers: MethodRouter<Context>,
+}
+
+impl Route {
+    fn new(path: &'static str) -> Self {
+        Self { path, methods: Vec::new(), handlers: MethodRouter::new() }
+    }
+
+    fn get<H: Handler<T, Context>, T: 'static>(self, handler: H) -> Self {
+        self.on("get", MethodFilter::GET, handler)
+    }
+
+    fn post<H: Handler<T, Context>, T: 'static>(self, handler: H) -> Self {
+        self.on("post", MethodFilter::POST, handler)
+    }
+
+    fn delete<H: Handler<T, Context>, T: 'static>(self, handler: H) -> Self {
+        self.on("delete", MethodFilter::DELETE, handler)
+    }
+
+    fn on<H: Handler<T, Context>, T: 'static>(
+        mut self,
+        name: &'static str,
+        method: MethodFilter,
+        handler: H,
+    ) -> Self {
+        self.methods.push(name);
+        self.handlers = self.handlers.on(method, handler);
+        self
+    }
+}
+
+/// All routes of the API.
+pub(super) fn api() -> Vec<Route> {
+    let of_pipeline = |request: Request| {
+        async move |guard: super::caller::Operator, to: State<Sender>, path| {
+            control::act(guard, to, path, request).await
+        }
+    };
+    vec![
+        Route::new("/health/live").get(async |State(to): State<Sender>| ask(&to, Api::Live).await),
+        Route::new("/health/ready").get(async |State(to): State<Sender>| ask(&to, Api::Ready).await),
+        Route::new("/metrics").get(control::metrics),
+        Route::new("/api/v1/service").get(control::service),
+        Route::new("/api/v1/pipelines").get(control::pipelines),
+        Route::new("/api/v1/pipelines/{name}").get(control::pipeline),
+        Route::new("/api/v1/pipelines/{name}/run").post(of_pipeline(Request::Run)),
+        Route::new("/api/v1/pipelines/{name}/pause").post(of_pipeline(Request::Pause)),
+        Route::new("/api/v1/pipelines/{name}/resume").post(of_pipeline(Request::Resume)),
+        Route::new("/api/v1/pipelines/{name}/stop").post(of_pipeline(Request::Stop)),
+        Route::new("/api/v1/pipelines/{name}/runs").get(data::runs),
+        Route::new("/api/v1/pipelines/{name}/runs/{number}").get(data::run),
+        Route::new("/api/v1/pipelines/{name}/reports").get(data::reports),
+        Route::new("/api/v1/pipelines/{name}/reports/send").post(data::send_reports),
+        Route::new("/api/v1/pipelines/{name}/reports/skip").post(data::skip_reports),
+        Route::new("/api/v1/pipelines/{name}/dead-letters")
+            .get(data::dead_letters)
+            .post(control::dead_letters),
+        Route::new("/api/v1/pipelines/{name}/dead-letters/replay").post(data::replay),
+        Route::new("/api/v1/pipelines/{name}/dead-letters/purge").post(data::purge),
+        Route::new("/api/v1/pipelines/{name}/dead-letters/{output}").get(data::letters),
+        Route::new("/api/v1/pipelines/{name}/tap").post(control::tap),
+        Route::new("/api/v1/jobs/{id}").get(data::job).delete(data::cancel),
+        Route::new("/api/v1/plugins").get(data::plugins),
+        Route::new("/api/v1/plugins/{name}").get(data::plugin),
+        Route::new("/api/v1/reload").post(control::reload),
+        Route::new("/api/v1/statistics").post(control::statistics),
+        Route::new("/api/v1/log").get(control::log),
+        Route::new("/api/v1/tokens").get(token_routes::list).post(token_routes::add),
+        Route::new("/api/v1/tokens/{name}").delete(token_routes::revoke),
+        Route::new("/api/v1/login-links").post(token_routes::add_link),
+    ]
+}
 
 pub(super) fn router(context: Context, requests: Arc<Requests>) -> Router {
-    let read = |request: fn() -> Api| {
-        get(async move |_: Reader, State(to): State<Sender>| ask(&to, request()).await)
-    };
-    Router::new()
-        .route("/health/live", get(async |State(to): State<Sender>| ask(&to, Api::Live).await))
-        .route("/health/ready", get(async |State(to): State<Sender>| ask(&to, Api::Ready).await))
-        .route("/metrics", get(metrics))
-        .route("/api/v1/service", read(|| Api::Service))
-        .route("/api/v1/pipelines", read(|| Api::Pipelines))
-        .route("/api/v1/pipelines/{name}", get(pipeline))
-        .route("/api/v1/pipelines/{name}/dead-letters", post(dead_letters))
-        .route("/api/v1/pipelines/{name}/{action}", post(act))
-        .route("/api/v1/pipelines/{name}/tap", post(tap))
-        .route("/api/v1/reload", post(reload))
-        .route("/api/v1/statistics", post(statistics))
-        .route("/api/v1/log", get(log))
-        .route("/api/v1/tokens", get(token_routes::list).post(token_routes::add))
-        .route("/api/v1/tokens/{name}", delete(token_routes::revoke))
-        .route("/api/v1/login-links", post(token_routes::add_link))
+    let routes =
+        api().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handlers));
+    routes
         .merge(pages::routes())
         .fallback(async |uri: Uri| {
             Reply::problem(404, &format!("no route {}", uri.path()), "").into_response()
         })
+        // `whole_body` limits it.
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn(whole_body))
         .layer(from_fn_with_state(context.clone(), identify))
         .layer(from_fn_with_state(context.clone(), check_host))
+        .layer(from_fn(explain))
         .layer(from_fn(add_headers))
         .layer(from_fn_with_state(requests, count))
         .with_state(context)
 }
 
-/// The metrics in the format that the client asks for.
-async fn metrics(
-    State(Context { to, access, .. }): State<Context>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-) -> Response {
-    if !access.keys().anonymous_metrics
-        && let Err(problem) = caller.require(Role::Read)
-    {
-        return problem.into_response();
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn document_of_the_api_has_every_route_and_no_other() {
+        let document: Value = serde_saphyr::from_str(include_str!("../../../docs/api.yaml")).unwrap();
+        let methods = |path: &Value| -> Vec<String> {
+            path.as_object().unwrap().keys().filter(|key| *key != "parameters").cloned().collect()
+        };
+        let paths = document["paths"].as_object().unwrap();
+        let documented: BTreeSet<(String, String)> = paths
+            .iter()
+            .flat_map(|(path, item)| methods(item).into_iter().map(|method| (path.clone(), method)))
+            .collect();
+        let known = api().into_iter().flat_map(|route| {
+            route.methods.into_iter().map(move |method| (route.path.to_owned(), method.to_owned()))
+        });
+        assert_eq!(documented, known.collect());
     }
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let format = MetricsFormat::accepted(accept);
-    match reply(&to, Api::Metrics(format)).await {
-        Reply { body: Value::String(text), .. } => {
-            ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
-        }
-        problem => problem.into_response(),
-    }
-}
-
-async fn pipeline(_: Reader, State(to): State<Sender>, UrlPath(name): UrlPath<String>) -> Response {
-    ask(&to, Api::Pipeline(name)).await
-}
-
-async fn act(
-    _: Operator,
-    State(to): State<Sender>,
-    UrlPath((name, action)): UrlPath<(String, String)>,
-) -> Response {
-    match Request::of_word(&action) {
-        Some(request) => ask(&to, Api::Act(name, request)).await,
-        None => Reply::problem(404, &format!("no action `{action}`"), "").into_response(),
-    }
-}
-
-/// Responds when the replay or purge has ended.
-async fn dead_letters(
-    _: Operator,
-    State(to): State<Sender>,
-    UrlPath(name): UrlPath<String>,
-    Json(request): Json<DeadLetterRequest>,
-) -> Response {
-    reply_within(Duration::MAX, &to, Api::DeadLetters(name, request)).await.into_response()
-}
-
-/// Lines of JSON, one for each record, until the run has sent all or the time is over.
-async fn tap(
-    _: Operator,
-    State(to): State<Sender>,
-    UrlPath(name): UrlPath<String>,
-    Query(query): Query<TapQuery>,
-) -> Response {
-    let query = query.limited();
-    let (lines, mut sent) = mpsc::unbounded_channel();
-    let end = Instant::now() + Duration::from_secs(query.seconds.into());
-    let answer = reply(&to, Api::Tap(name, query, lines)).await;
-    if answer.status != 200 {
-        return answer.into_response();
-    }
-    let (mut body, channel) = Channel::<Bytes>::new(1);
-    tokio::spawn(async move {
-        while let Ok(Some(line)) = tokio::time::timeout_at(end, sent.recv()).await {
-            if body.send_data(Bytes::from(format!("{line}\n"))).await.is_err() {
-                return;
-            }
-        }
-    });
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::new(channel)).into_response()
-}
-
-async fn reload(_: Operator, State(to): State<Sender>, Query(mode): Query<ReloadMode>) -> Response {
-    ask(&to, Api::Reload(mode)).await
-}
-
-async fn statistics(_: Operator, State(to): State<Sender>) -> Response {
-    ask(&to, Api::Statistics).await
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct LogQuery {
-    pipeline: Option<String>,
-    level: Option<String>,
-    since: u64,
-}
-
-async fn log(_: Reader, State(to): State<Sender>, Query(query): Query<LogQuery>) -> Response {
-    let level = query.level.map_or(Level::Warn, |level| Level::read(&level));
-    ask(&to, Api::Log { pipeline: query.pipeline, level, since: query.since }).await
 }

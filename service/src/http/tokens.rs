@@ -10,8 +10,9 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use scanbridge_observe::Role;
+use scanbridge_observe::{Role, without_controls};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::store::{is_name, replace};
 
@@ -64,9 +65,7 @@ impl Tokens {
     /// When the file cannot be read or is invalid.
     pub(crate) fn open(file: PathBuf) -> Result<Self, String> {
         let list = match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                format!("{} is invalid: {error}; delete it, then make the tokens again", file.display())
-            })?,
+            Ok(bytes) => read(&bytes).map_err(|error| format!("{} is invalid: {error}", file.display()))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(format!("cannot read {}: {error}", file.display())),
         };
@@ -164,6 +163,20 @@ impl Tokens {
     }
 }
 
+/// The tokens in a file. An invalid one is named: without it, a revoked or expired token could seem to be valid.
+fn read(bytes: &[u8]) -> Result<Vec<Token>, String> {
+    const AGAIN: &str = "delete the file, then make the tokens again with `scanbridge service token add`";
+    let entries: Vec<Value> = serde_json::from_slice(bytes).map_err(|error| format!("{error}; {AGAIN}"))?;
+    let entry = |(at, entry): (usize, &Value)| {
+        Token::deserialize(entry).map_err(|error| {
+            let name = entry["name"].as_str().map(|name| format!(" (`{}`)", without_controls(name)));
+            let number = at + 1;
+            format!("entry {number}{}: {error}; remove this entry, or {AGAIN}", name.unwrap_or_default())
+        })
+    };
+    entries.iter().enumerate().map(entry).collect()
+}
+
 /// A text that cannot be guessed. `None` if the system provides no random numbers.
 pub(super) fn random_text() -> Option<String> {
     let mut random = [0; RANDOM];
@@ -229,5 +242,22 @@ mod tests {
         let error = Tokens::open(file.clone()).unwrap_err();
         assert!(error.contains("tokens.json is invalid"), "{error}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "[{\"name\":");
+        let good = "{\"name\":\"a\",\"role\":\"read\",\"sha256\":\"00\",\"created\":\"2026-03-01T00:00:00Z\",\
+                    \"expires\":null,\"last_used_day\":null}";
+        for (bad, expected) in [
+            (
+                good.replace("read", "admin").replace("\"a\"", "\"ops\""),
+                "entry 2 (`ops`): unknown variant `admin`",
+            ),
+            (good.replace("\"sha256\":\"00\",", ""), "entry 2 (`a`): missing field `sha256`"),
+            ("{}".to_owned(), "entry 2: missing field `name`"),
+            ("3".to_owned(), "entry 2: invalid type"),
+        ] {
+            std::fs::write(&file, format!("[{good},{bad}]")).unwrap();
+            let error = Tokens::open(file.clone()).unwrap_err();
+            assert!(error.contains(expected) && error.contains("remove this entry, or delete"), "{error}");
+        }
+        std::fs::write(&file, format!("[{good}]")).unwrap();
+        assert_eq!(Tokens::open(file).unwrap().list().len(), 1);
     }
 }

@@ -1,5 +1,5 @@
-//! A job: a replay or purge of dead letters, which needs the pipeline for itself. It runs between two runs, and then the
-//! pipeline does what it did before.
+//! A job: a replay or purge of dead letters, or a skip of reports, which needs the pipeline for itself. It runs between two
+//! runs, and then the pipeline does what it did before.
 
 use scanbridge_observe::StopAt;
 
@@ -7,7 +7,7 @@ use super::Machine;
 use super::kinds::{Action, After, Job, State, Then};
 use crate::schedule::{Clock, Stored};
 
-const REASON: &str = "dead letters are replayed or removed";
+const REASON: &str = "dead letters are replayed or removed, or reports skipped";
 
 impl Machine {
     /// Requests a job. A run in progress stops at the end of its report first.

@@ -107,6 +107,8 @@ pub(crate) enum Trigger {
     Reload,
     /// An earlier run was interrupted.
     Resume,
+    /// An operator has chosen reports.
+    Choice,
 }
 
 impl Trigger {
@@ -116,6 +118,7 @@ impl Trigger {
             Self::Schedule | Self::Retry | Self::Resume => "schedule",
             Self::Manual => "manual",
             Self::Reload => "reload",
+            Self::Choice => "choice",
         }
     }
 }

@@ -63,6 +63,23 @@ impl Ledger {
         if self.has_table(SUMMARIES.name())? { self.list(SUMMARIES) } else { Ok(Vec::new()) }
     }
 
+    /// The summaries of runs with a lower number than this, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn summaries_before(&self, run: u64, limit: usize) -> Result<Vec<Value>, StateError> {
+        if !self.has_table(SUMMARIES.name())? {
+            return Ok(Vec::new());
+        }
+        let read = || -> Result<Vec<Vec<u8>>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(SUMMARIES)?;
+            let entries = table.range(..run)?.rev().take(limit);
+            entries.map(|entry| Ok(entry?.1.value().to_vec())).collect()
+        };
+        let summaries = read().map_err(|error| self.failed(&error))?;
+        summaries.iter().map(|summary| self.parse(summary)).collect()
+    }
+
     /// Counts by day, oldest first.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use scanbridge_observe::without_controls;
+use scanbridge_observe::printable_lines;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use crate::dead_letter_request::DeadLetterRequest;
 use crate::http::caller::Caller;
 use crate::http::context::{Context, reply_within};
 use crate::http::encoded;
+use crate::job::JobRequest;
 use crate::request::{Api, Reply};
 
 /// The dead letters of an output or input, as `scanbridge dead-letters list` prints them.
@@ -113,13 +114,13 @@ pub(super) async fn act(
     let Ok(request) = serde_json::from_value::<DeadLetterRequest>(request) else {
         return problem(&Reply::problem(400, "the form is invalid", ""));
     };
-    let word = request.word();
+    let (word, request) = (request.word(), JobRequest::DeadLetters(request));
     let answer =
-        reply_within(std::time::Duration::MAX, &context.to, Api::DeadLetters(name.clone(), request)).await;
+        reply_within(std::time::Duration::MAX, &context.to, Api::Begin(name.clone(), request, true)).await;
     if answer.status >= 400 {
         return problem(&answer);
     }
-    let output = without_controls(answer.body["output"].as_str().unwrap_or_default()).into_owned();
+    let output = printable_lines(answer.body["output"].as_str().unwrap_or_default());
     let code = &answer.body["exit_code"];
     let result = if code == 0 {
         format!("The {word} has ended.")
@@ -153,6 +154,7 @@ pub(super) async fn confirm_purge(
         consequence: format!(
             "These findings are deleted and cannot be replayed. Reason of the rejection: {reason}"
         ),
+        items: Vec::new(),
         action: back.clone(),
         fields: fields.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         word: "Purge",

@@ -18,9 +18,36 @@ pub(super) struct ChangeForm {
 }
 
 impl ChangeForm {
+    /// All values of a field.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
     /// The value of a field; empty if it is missing.
     pub(super) fn get(&self, name: &str) -> &str {
         self.fields.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// A form of a page of this service that changes nothing, from a caller who may read.
+#[derive(Debug)]
+pub(super) struct ReadForm(ChangeForm);
+
+impl ReadForm {
+    pub(super) fn caller(&self) -> &Caller {
+        &self.0.caller
+    }
+
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.get(name)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for ReadForm {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        ChangeForm::of(request, state, Role::Read).await.map(Self)
     }
 }
 
@@ -28,6 +55,12 @@ impl<S: Send + Sync> FromRequest<S> for ChangeForm {
     type Rejection = Refused;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        Self::of(request, state, Role::Operate).await
+    }
+}
+
+impl ChangeForm {
+    async fn of<S: Send + Sync>(request: Request, state: &S, role: Role) -> Result<Self, Refused> {
         let caller = request.extensions().get::<Caller>().cloned();
         let refuse = |reply: &Reply| {
             let frame = caller.as_ref().map(|caller| Frame::of(caller, "")).unwrap_or_default();
@@ -39,7 +72,7 @@ impl<S: Send + Sync> FromRequest<S> for ChangeForm {
         let Some(caller) = caller.clone() else {
             return Err(refuse(&Reply::problem(500, "the caller is unknown", "")));
         };
-        caller.require(Role::Operate).map_err(|reply| refuse(&reply))?;
+        caller.require(role).map_err(|reply| refuse(&reply))?;
         let form = Self { caller, fields };
         if is_csrf(&form.caller.csrf, form.get("csrf")) {
             Ok(form)

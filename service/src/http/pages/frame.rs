@@ -115,6 +115,8 @@ pub(super) struct ConfirmPage {
     pub(super) frame: Frame,
     pub(super) question: String,
     pub(super) consequence: String,
+    /// What is concerned; may be empty.
+    pub(super) items: Vec<String>,
     /// Where the form is sent.
     pub(super) action: String,
     pub(super) fields: Vec<(String, String)>,

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::assets::asset;
 use super::frame::{Frame, page};
 use crate::http::access::{Access, Login};
-use crate::http::audit::{COOKIES, session_cookies};
+use crate::http::audit::session_cookies;
 use crate::http::caller::{Caller, Origin};
 use crate::http::context::Context;
 use crate::http::sessions::is_csrf;
@@ -63,7 +63,7 @@ pub(super) async fn log_in(
             let from = peer.ip().to_canonical();
             access.log.service(Level::Info, &format!("login of {name} from {from}"));
             match access.sessions.begin(&name, role, token, Instant::now()) {
-                Some(cookie) => return begin(&cookie, is_secure(is_tls, &access), &fields.next),
+                Some(cookie) => return begin(&cookie, &access, is_secure(is_tls, &access), &fields.next),
                 None => (StatusCode::INTERNAL_SERVER_ERROR, "The system provides no random numbers."),
             }
         }
@@ -87,11 +87,12 @@ fn is_secure(is_tls: bool, access: &Access) -> bool {
     is_tls || access.keys().public_url.as_ref().is_some_and(|url| url.starts_with("https:"))
 }
 
-fn begin(cookie: &str, is_secure: bool, next: &str) -> Response {
+fn begin(cookie: &str, access: &Access, is_secure: bool, next: &str) -> Response {
     // Only a path of this service: `//evil.example` and `/\evil.example` lead elsewhere.
     let is_printable = next.bytes().all(|byte| byte.is_ascii_graphic());
     let is_own = next.starts_with('/') && !next[1..].starts_with(['/', '\\']) && is_printable;
-    let (name, secure) = if is_secure { (COOKIES[0], "; Secure") } else { (COOKIES[1], "") };
+    let [secured, plain] = &access.cookies;
+    let (name, secure) = if is_secure { (secured, "; Secure") } else { (plain, "") };
     let cookie = format!("{name}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}");
     ([(header::SET_COOKIE, cookie)], Redirect::to(if is_own { next } else { "/" })).into_response()
 }
@@ -109,7 +110,7 @@ pub(super) async fn log_out(
     Form(fields): Form<LogoutFields>,
 ) -> Response {
     if is_csrf(&caller.csrf, &fields.csrf) {
-        session_cookies(&headers).for_each(|cookie| access.sessions.end(cookie));
+        session_cookies(&access, &headers).for_each(|cookie| access.sessions.end(cookie));
     }
     Redirect::to("/login").into_response()
 }

@@ -24,7 +24,7 @@ struct Overview {
 
 pub(super) async fn show(Visitor(caller): Visitor, State(to): State<Sender>) -> Response {
     let frame = Frame::of(&caller, "Overview");
-    let pipelines: Vec<Pipeline> = match body(reply(&to, Api::Pipelines).await) {
+    let pipelines: Vec<Pipeline> = match body(reply(&to, Api::Overview).await) {
         Ok(pipelines) => pipelines,
         Err(problem) => return problem_page(frame, &problem, "/"),
     };

@@ -82,6 +82,7 @@ pub(super) async fn confirm_stop(Visitor(caller): Visitor, Path(name): Path<Stri
         consequence: "It stops at its next checkpoint, and the next run continues there. If it is stopping already, it \
                       stops at once: what was sent since the last checkpoint is repeated."
             .to_owned(),
+        items: Vec::new(),
         action: format!("{back}/stop"),
         fields: Vec::new(),
         word: "Stop",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use scanbridge_observe::{InputTick, OutputTick, without_controls};
+use scanbridge_observe::{InputTick, OutputTick, printable_lines, without_controls};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -32,6 +32,46 @@ pub(super) struct Pipeline {
     pub(super) recent_runs: Vec<LastRun>,
     pub(super) days: Vec<DayOf>,
     pub(super) run: Option<CurrentRun>,
+    /// The inputs with stored reports to choose from.
+    pub(super) choosing: Vec<String>,
+    /// Reports that are chosen and not sent yet.
+    pub(super) choices: Vec<JobOf>,
+}
+
+/// A job, as `GET /api/v1/jobs/{id}` answers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct JobOf {
+    pub(super) id: String,
+    kind: String,
+    pub(super) state: String,
+    reports: Option<u64>,
+    pub(super) asked: Timestamp,
+    pub(super) ended: Option<Timestamp>,
+    pub(super) run: Option<u64>,
+    pub(super) exit_code: Option<u8>,
+    pub(super) reason: String,
+    output: String,
+}
+
+impl JobOf {
+    /// `3 reports to send: queued`.
+    pub(super) fn in_words(&self) -> String {
+        let what = match (self.kind.as_str(), self.reports) {
+            ("send", Some(1)) => "1 report to send".to_owned(),
+            ("send", Some(reports)) => format!("{} reports to send", scanbridge_observe::grouped(reports)),
+            ("skip", _) => "reports to skip".to_owned(),
+            (kind, _) => format!("{kind} of dead letters"),
+        };
+        let output = printable_lines(self.output.trim()).replace('\n', "; ");
+        match (self.state.as_str(), self.exit_code) {
+            ("ended", Some(0)) if self.kind == "send" => format!("{what}: all sent"),
+            ("ended", Some(0)) => format!("{what}: {output}"),
+            ("ended", Some(code)) => format!("{what}: ended with exit code {code}"),
+            ("interrupted", _) => format!("{what}: interrupted, the next run continues"),
+            (state, _) => format!("{what}: {state}"),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

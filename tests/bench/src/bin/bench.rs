@@ -83,6 +83,12 @@ enum Measurement {
         #[arg(long, default_value_t = 4.0)]
         minutes: f64,
     },
+    /// Pages of the console with 50 pipelines and 10,000 runs in their history; open pages that follow a run.
+    Console {
+        /// Seconds with ten open pages.
+        #[arg(long, default_value_t = 20.0)]
+        seconds: f64,
+    },
     /// Run pipelines again and again for a long time; the service must not grow.
     Soak {
         /// Number of pipelines.
@@ -139,6 +145,7 @@ fn run(args: Args) -> Result<ExitCode, StageError> {
         Measurement::Service { findings, minutes } => {
             stage.service(findings, duration(minutes)?, &mut out)?
         }
+        Measurement::Console { seconds } => stage.console(duration(seconds / 60.0)?, &mut out)?,
         Measurement::Soak { pipelines, minutes, continuous } => {
             stage.soak(pipelines, duration(minutes)?, continuous, &mut out)?
         }

@@ -1,6 +1,7 @@
 //! Measurements of the host: generated files, interleaved runs, and limits.
 
 mod bound;
+mod console;
 mod crash;
 mod dead_output;
 mod defense_center;

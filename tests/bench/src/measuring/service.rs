@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -34,6 +34,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 impl Service {
     /// Starts the service with pipelines, each a name and its text, and waits until it answers.
     pub(super) fn start(stage: &Stage, pipelines: &[(String, String)]) -> Result<Self, StageError> {
+        Self::start_with(stage, pipelines, &[], |_| Ok(()))
+    }
+
+    /// Like [`start`](Self::start), with further arguments. `prepare` gets the directory with the pipelines before the start.
+    pub(super) fn start_with(
+        stage: &Stage,
+        pipelines: &[(String, String)],
+        arguments: &[&str],
+        prepare: impl FnOnce(&Path) -> Result<(), StageError>,
+    ) -> Result<Self, StageError> {
         let folder = stage.folder.join("service");
         let failed = |error: std::io::Error| StageError::new(folder.display(), error);
         let _ = fs::remove_dir_all(&folder);
@@ -41,8 +51,11 @@ impl Service {
         for (name, text) in pipelines {
             fs::write(folder.join(format!("pipelines/{name}.yaml")), text).map_err(failed)?;
         }
+        prepare(&folder)?;
         let mut command = Command::new(stage.executables.join("scanbridge"));
-        command.args(["serve", "pipelines", "--state-dir", "state", "--log-file", "service.log"]);
+        command
+            .args(["serve", "pipelines", "--state-dir", "state", "--log-file", "service.log"])
+            .args(arguments);
         command.current_dir(&folder).env_remove("RUNTIME_DIRECTORY").env_remove("NOTIFY_SOCKET");
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(failed)?;
         let service = Self { folder, process };
@@ -86,12 +99,23 @@ impl Service {
         }
     }
 
-    /// The body of the response.
+    pub(super) fn post_json(&self, path: &str, body: &Value) -> Result<String, StageError> {
+        self.ask_with("POST", path, &body.to_string())
+    }
+
     fn ask(&self, method: &str, path: &str) -> Result<String, StageError> {
+        self.ask_with(method, path, "")
+    }
+
+    /// The body of the response.
+    fn ask_with(&self, method: &str, path: &str, body: &str) -> Result<String, StageError> {
         let request = || -> std::io::Result<String> {
             let mut stream = UnixStream::connect(self.folder.join("state/control.sock"))?;
             stream.set_read_timeout(Some(PATIENCE))?;
-            let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            let length = body.len();
+            let content = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+            let head =
+                format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{content}");
             stream.write_all(head.as_bytes())?;
             let mut response = String::new();
             stream.read_to_string(&mut response)?;

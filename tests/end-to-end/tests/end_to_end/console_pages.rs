@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::browser::Browser;
 use crate::sandbox::Sandbox;
-use crate::service::{Service, control, simple, wait_for_state, write_pipeline};
+use crate::service::{Service, control, simple, wait_for_state, with_input, write_pipeline};
 
 const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
@@ -35,6 +35,12 @@ impl Console {
             &simple("nightly", "").replace("path: scan.xml", "path: hostile.xml"),
         );
         write_pipeline(&sandbox, "paused", &simple("paused", "schedule: { every_minutes: 60 }"));
+        fs::create_dir(sandbox.path("in")).unwrap();
+        for name in ["one", "two", "three"] {
+            sandbox.write(&format!("in/{name}.xml"), report.replace("Weekly scan of the shop", name));
+        }
+        let watch = with_input("watching", "{ path: in, watch: true, settle_secs: 0 }", "", "until: idle");
+        write_pipeline(&sandbox, "watching", &watch);
         write_pipeline(&sandbox, "broken", "version: 1\nnonsense: 1\n");
         let rogue = |output: &str| {
             format!(
@@ -73,7 +79,7 @@ impl Console {
     }
 }
 
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 11] = [
     ("/", "Overview"),
     ("/plugins", "Plugins"),
     ("/health", "Health"),
@@ -82,6 +88,8 @@ const PAGES: [(&str, &str); 9] = [
     ("/pipelines/letters/dead-letters", "Dead letters"),
     ("/pipelines/nightly/stop", "Stop the run of nightly?"),
     ("/pipelines/letters/dead-letters/purge?output=bad&reason=r&letters=9", "Purge 9 dead letters of bad?"),
+    ("/pipelines/watching/reports", "Reports"),
+    ("/pipelines/watching/reports?state=all&text=in", "Reports"),
     ("/pipelines/absent", "no pipeline `absent`"),
 ];
 
@@ -123,6 +131,10 @@ fn every_page_is_accessible_and_fits_in_both_schemes_and_widths() {
     };
     check("/login", "Log in");
     console.log_in(&browser, &console.token("ops", "operate"));
+    // Before and after the source was asked.
+    check("/pipelines/watching/reports", "Reports");
+    browser.click("form[action$='/reports/list'] button");
+    browser.wait_for("3 unsent, as of", true);
     for (path, heading) in PAGES {
         check(path, heading);
     }
@@ -181,11 +193,77 @@ fn operate(has_scripts: bool) {
     browser.click("button.danger");
     browser.wait_for("There are none.", false);
 
+    choose_reports(&console, &browser, has_scripts);
     browser.click("form.who button");
     browser.expect_path("/login");
     console.open(&browser, "/");
     browser.expect_text("h1", "Log in");
     assert_eq!(console.service.stop(), Some(0));
+}
+
+/// Stored reports: the source is asked by a button only; some are sent, one is skipped, the others are sent at once.
+fn choose_reports(console: &Console, browser: &Browser, has_scripts: bool) {
+    let path = "/pipelines/watching/reports";
+    console.open(browser, "/pipelines/watching");
+    browser.click("p.links a");
+    browser.wait_for("The source was not asked yet.", false);
+    browser.click("form[action$='/reports/list'] button");
+    browser.wait_for("3 reports, 3 unsent, as of", false);
+    let mark = |id: &str| browser.click(&format!("input[name=id][value='in/{id}.xml']"));
+    let button = |command: &str| browser.click(&format!("button[value={command}]"));
+    // Nothing is marked: nothing is asked.
+    button("send");
+    browser.expect_text("h1", "no report is marked");
+    browser.click("main a");
+    // The question can be left.
+    mark("one");
+    button("send");
+    browser.wait_for("<h1>Send 1 report (", false);
+    browser.click("a.button");
+    browser.expect_text("h1", "Reports");
+    mark("one");
+    button("send");
+    browser.wait_for("<h1>Send 1 report (", false);
+    browser.click("button.danger");
+    browser.expect_text("h1", "Reports");
+    browser.wait_for("1 report to send: all sent", !has_scripts);
+    browser.wait_for("list again for the present states", !has_scripts);
+    browser.click("form[action$='/reports/list'] button");
+    browser.wait_for("3 reports, 2 unsent, as of", false);
+    // A search leaves one, which is skipped.
+    browser.enter("#text", "two");
+    browser.click("form.filter button");
+    browser.wait_for("1 of 1 selected reports", false);
+    mark("two");
+    button("skip");
+    browser.wait_for("<h1>Skip 1 report (", false);
+    browser.click("button.danger");
+    browser.wait_for("reports to skip: 1 report now marked as sent", !has_scripts);
+    // All that are left; while the pipeline is paused, they wait and can be cancelled.
+    control(&console.sandbox, &["pause", "watching"]).expect_code(0);
+    console.open(browser, path);
+    browser.click("form[action$='/reports/list'] button");
+    browser.wait_for("3 reports, 1 unsent, as of", false);
+    browser.click("button[name=all]");
+    browser.wait_for("<h1>Send 1 report (", false);
+    browser.click("button.danger");
+    browser.wait_for("Chosen and not sent yet", false);
+    browser.click("form.inline button");
+    browser.wait_for("cancelled by an operator", false);
+    assert!(!browser.text("main").contains("Chosen and not sent yet"), "{}", browser.text("main"));
+    console.open(browser, path);
+    browser.click("button[name=all]");
+    browser.wait_for("<h1>Send 1 report (", false);
+    browser.click("button.danger");
+    browser.wait_for("Chosen and not sent yet", false);
+    control(&console.sandbox, &["resume", "watching"]).expect_code(0);
+    browser.wait_for("1 report to send: all sent", !has_scripts);
+    let table = console.sandbox.read("watching.csv");
+    assert!(!table.is_empty());
+    let sent = control(&console.sandbox, &["status", "watching", "--format", "json"]).stdout;
+    let sent: serde_json::Value = serde_json::from_str(&sent).unwrap();
+    let runs = sent["pipelines"][0]["recent_runs"].as_array().unwrap().len();
+    assert_eq!(runs, 2, "one run for each choice that was sent: {sent:#}");
 }
 
 #[test]
@@ -208,6 +286,10 @@ fn reader_sees_states_and_no_actions() {
     assert!(browser.text("main").contains("Runs") && !browser.has("main form"), "{}", browser.text("main"));
     console.open(&browser, "/pipelines/letters/dead-letters");
     browser.expect_text("h1", "permission denied");
+    console.open(&browser, "/pipelines/watching/reports");
+    browser.click("form[action$='/reports/list'] button");
+    browser.wait_for("3 reports, 3 unsent, as of", true);
+    assert!(!browser.has("input[type=checkbox]") && !browser.has("button[name=command]"));
     // A revoked token ends its sessions.
     control(&console.sandbox, &["token", "revoke", "watcher"]).expect_code(0);
     console.open(&browser, "/");

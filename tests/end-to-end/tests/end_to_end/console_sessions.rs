@@ -6,7 +6,9 @@ use std::net::TcpStream;
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
-use crate::service::{Service, control, log, sandbox_with_report, simple, view, wait_for, write_pipeline};
+use crate::service::{
+    Service, control, log, sandbox_with_report, simple, view, wait_for, with_input, write_pipeline,
+};
 
 struct Response {
     code: u16,
@@ -75,7 +77,7 @@ fn forged_forms_change_nothing() {
         (origin("https://evil.example"), &good, 403),
         (origin("null"), &good, 403),
         (origin(&url.replace("127.0.0.1", "localhost")), &good, 403),
-        ("Cookie: scanbridge=guessed\r\n".to_owned(), &good, 401),
+        (format!("Cookie: scanbridge-{}=guessed\r\n", url.rsplit(':').next().unwrap()), &good, 401),
         (cookie.clone(), "csrf=%ff%00&csrf[]=1&%", 403),
     ] {
         let response = send(&url, run, &headers, body);
@@ -114,7 +116,7 @@ fn session_belongs_to_its_cookie_and_ends_with_logout_and_restart() {
         assert!(response.head.contains(&format!("location: {expected}\r\n")), "{next}: {}", response.head);
         // Behind a proxy with TLS, browsers must accept the cookie from this host only.
         let cookie = response.head.split("set-cookie: ").nth(1).unwrap().lines().next().unwrap();
-        assert!(cookie.starts_with("__Host-scanbridge="), "{cookie}");
+        assert!(cookie.starts_with("__Host-scanbridge-"), "{cookie}");
         assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
         assert!(!cookie.contains(&token));
     }
@@ -178,4 +180,91 @@ fn assets_are_kept_by_browsers_and_paths_lead_nowhere_else() {
     let shown = send(&url, "GET /login?next=%22%3E%3Cscript%3E", "", "");
     assert!(!shown.body.contains("\"><script>"), "{}", shown.body);
     assert_eq!(service.stop(), Some(0));
+}
+
+/// Every page with every role. Statuses: without a session, with `read`, with `operate`.
+#[test]
+fn each_page_is_open_to_the_roles_that_it_is_for() {
+    let sandbox = sandbox_with_report();
+    write_pipeline(
+        &sandbox,
+        "watching",
+        &with_input("watching", "{ path: scan.xml, watch: true, settle_secs: 0 }", "", "until: idle"),
+    );
+    let (service, url) = start(&sandbox, "");
+    let sessions = ["read", "operate"].map(|role| log_in(&url, &token(&sandbox, role)));
+    let none = String::new();
+    let reports = "/pipelines/watching/reports";
+    let list = format!("POST {reports}/list");
+    let confirm = format!("POST {reports}/confirm");
+    let act = format!("POST {reports}");
+    let cancel = format!("POST {reports}/cancel");
+    let reports = format!("GET {reports}");
+    for (line, fields, expected) in [
+        ("GET /", "", [303, 200, 200]),
+        ("GET /health", "", [303, 200, 200]),
+        ("GET /plugins", "", [303, 200, 200]),
+        ("GET /login", "", [200, 200, 200]),
+        ("GET /pipelines/nightly", "", [303, 200, 200]),
+        ("GET /pipelines/absent", "", [303, 404, 404]),
+        ("GET /pipelines/nightly/runs/1", "", [303, 404, 404]),
+        ("GET /pipelines/nightly/runs/x", "", [303, 400, 400]),
+        ("GET /pipelines/nightly/stop", "", [303, 200, 200]),
+        ("GET /pipelines/nightly/dead-letters", "", [303, 403, 200]),
+        ("GET /pipelines/nightly/dead-letters/purge?letters=x", "", [303, 400, 400]),
+        ("GET /pipelines/nightly/reports", "", [303, 200, 200]),
+        (&reports, "", [303, 200, 200]),
+        (&list, "", [401, 303, 303]),
+        (&confirm, "command=send&id=scan.xml", [401, 403, 409]),
+        (&act, "command=send&id=scan.xml", [401, 403, 409]),
+        (&cancel, "job=absent", [401, 403, 404]),
+        ("POST /pipelines/nightly/run", "", [401, 403, 303]),
+        ("POST /pipelines/nightly/odd", "", [401, 403, 404]),
+        ("POST /pipelines/nightly/dead-letters", "command=odd", [401, 403, 400]),
+        ("POST /reload", "", [401, 403, 303]),
+        ("PUT /reload", "", [405, 405, 405]),
+    ] {
+        let callers = [(&none, &none), (&sessions[0].0, &sessions[0].1), (&sessions[1].0, &sessions[1].1)];
+        let codes = callers.map(|(cookie, csrf)| {
+            let body = if line.starts_with("POST") { format!("csrf={csrf}&{fields}") } else { String::new() };
+            let response = send(&url, line, cookie, &body);
+            let is_error = response.code >= 400;
+            let is_html = response.head.contains("content-type: text/html");
+            assert!(
+                !is_error || is_html || response.head.contains("application/problem+json"),
+                "{line}: {}",
+                response.head
+            );
+            if line.ends_with("/run") && response.code == 303 {
+                wait_for(&sandbox, "nightly", |view| view["state"] == "manual");
+            }
+            response.code
+        });
+        assert_eq!(codes, expected, "{line}");
+    }
+    let log = log(&sandbox);
+    for line in [
+        "operate from 127.0.0.1: POST /pipelines/watching/reports: refused (409)",
+        "read from 127.0.0.1: POST /pipelines/watching/reports: refused (403)",
+        "read from 127.0.0.1: POST /pipelines/watching/reports/list: done (303)",
+    ] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// Browsers send the cookies of all services on a host to each of these.
+#[test]
+fn two_services_on_one_host_keep_their_own_sessions() {
+    let sandboxes = [sandbox_with_report(), sandbox_with_report()];
+    let services = sandboxes.each_ref().map(|sandbox| start(sandbox, ""));
+    let cookies = [0, 1].map(|at| log_in(&services[at].1, &token(&sandboxes[at], "operate")).0);
+    let name =
+        |cookie: &str| cookie.split("scanbridge-").nth(1).unwrap().split('=').next().unwrap().to_owned();
+    assert_ne!(name(&cookies[0]), name(&cookies[1]));
+    let both = format!("{}{}", cookies[0], cookies[1]);
+    for (service, url) in services {
+        assert_eq!(send(&url, "GET /", &both, "").code, 200);
+        assert_eq!(service.stop(), Some(0));
+    }
 }

@@ -30,12 +30,18 @@ struct Terminal {
 
 impl Terminal {
     fn start(scans: &Scans, columns: usize, term: &str, arguments: &str) -> Self {
+        Self::start_with(scans, columns, term, &format!("pipeline.yaml --state-dir state {arguments}"))
+    }
+
+    /// `reports pick` with these arguments. A service in the sandbox is found as in a unit.
+    fn start_with(scans: &Scans, columns: usize, term: &str, arguments: &str) -> Self {
         let host = installation::host();
         let line = format!(
-            "trap '' HUP; echo $$ > pid; stty cols {columns} rows 40; exec {} reports pick pipeline.yaml --state-dir state {arguments}",
+            "trap '' HUP; echo $$ > pid; stty cols {columns} rows 40; exec {} reports pick {arguments}",
             host.display()
         );
         let mut command = scans.bench.sandbox.program(Path::new("script"), &["-qfec", &line, "/dev/null"]);
+        command.env("RUNTIME_DIRECTORY", scans.bench.sandbox.path("state"));
         command.env("TERM", term).env("SHELL", "/bin/sh").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let (keys, mut stdout) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
@@ -176,6 +182,24 @@ fn two_reports_are_chosen_and_sent_and_no_longer_offered() {
         terminal.ends_with(0);
         assert_eq!(scans.sent(), [4, 5]);
     }
+}
+
+#[test]
+fn service_that_runs_the_pipeline_sends_what_was_picked() {
+    let (scans, service) = crate::service_choices::start(StoredScans::of(3), "");
+    let mut terminal = Terminal::start_with(&scans, 100, "xterm", "pipelines/scans.yaml");
+    terminal.wait_for("Esc");
+    terminal.press(" \r");
+    terminal.wait_for("Send 1 report to sheet?");
+    terminal.press(ENTER);
+    terminal.wait_for("reports queued: 1, as job ");
+    terminal.wait_for("run 1 ended with exit code 0");
+    let rest = terminal.wait_for("Esc");
+    assert!(rest.contains("2 unsent, 1 sent"), "{rest}");
+    terminal.press(ESCAPE);
+    terminal.ends_with(0);
+    assert_eq!(scans.sent(), [3]);
+    assert_eq!(service.stop(), Some(0));
 }
 
 #[test]

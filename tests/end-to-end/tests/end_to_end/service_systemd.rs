@@ -80,7 +80,7 @@ fn health_and_errors_over_the_socket() {
         ("GET /api/v1/log?pipeline=nightly", "200", "[]"),
         ("GET /api/v1/pipelines/..%2fservice", "404", "no pipeline"),
         ("GET /api/v1/log?pipeline=absent", "404", "\"exit_code\":64"),
-        ("POST /api/v1/pipelines/nightly/explode", "404", "no action"),
+        ("POST /api/v1/pipelines/nightly/explode", "404", "no route"),
         ("POST /api/v1/pipelines/nightly/resume", "409", "it is manual, not paused or held"),
         ("GET /api/v1/pipelines/nightly/run", "405", ""),
         ("GET /absent", "404", "no route /absent"),
