@@ -44,7 +44,11 @@ impl Checker<'_> {
             _ if belongs_next_to_plugin(&key.text, plugin.kind) => {
                 Some("this key of the host belongs next to `plugin:`, not under `with:`".to_owned())
             }
-            (None, suggested) => suggested.map(|option| format!("did you mean `{}`?", option.name)),
+            (None, Some(option)) => Some(format!("did you mean `{}`?", option.name)),
+            (None, None) if is_spelled_otherwise(&key.text) => {
+                Some("settings of other products have other names here: see docs/migrating.md".to_owned())
+            }
+            (None, None) => None,
         };
         self.collector
             .error(
@@ -81,4 +85,12 @@ impl Checker<'_> {
             },
         );
     }
+}
+
+/// Whether a key has words that no option has: separated by spaces or dots, or in mixed case, such as `Proxy Host` and
+/// `nonProxyHosts`.
+fn is_spelled_otherwise(key: &str) -> bool {
+    let mixed =
+        key.as_bytes().windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());
+    mixed || key.contains([' ', '.'])
 }

@@ -8,8 +8,8 @@
 
 mod dialect;
 mod log;
-mod places;
 mod request;
+mod search_folders;
 mod session;
 mod syslog;
 mod translation;

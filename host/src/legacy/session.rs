@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use scanbridge_plugin_api::PluginKind;
 
 use super::log::Started;
-use super::places::Places;
 use super::request::Request;
+use super::search_folders::SearchFolders;
 use super::translation;
 use super::usage::Program;
 use crate::commands::terminal::print_error;
@@ -33,7 +33,7 @@ pub(super) fn run(program: Program, request: &Request) -> u8 {
         request,
         log,
         registry: Registry::discover(&folders(&[]), FilePermissionCheck::OwnerOnly),
-        places: Places::of_this_process(),
+        folders: SearchFolders::of_this_process(),
         interruption: Interruption::watch(),
     };
     match request.templates.as_slice() {
@@ -47,7 +47,7 @@ struct Session<'a> {
     request: &'a Request,
     log: Started,
     registry: Registry,
-    places: Places,
+    folders: SearchFolders,
     interruption: Arc<Interruption>,
 }
 
@@ -104,7 +104,7 @@ impl Session<'_> {
     fn check(&self, template: Option<&str>) -> Result<Pipeline, u8> {
         let found = self.registry.find(PluginKind::Input, &self.request.plugin);
         let plugin = found.map_or(self.request.plugin.as_str(), |found| found.name.as_str());
-        let default = self.places.settings_file(plugin);
+        let default = self.folders.settings_file(plugin);
         let settings = self.request.plugininfo.as_deref().map_or(default, PathBuf::from);
         // For an unknown plugin, the check below reports the plugin, not its missing settings file.
         if found.is_some() && !settings.exists() {
@@ -114,7 +114,7 @@ impl Session<'_> {
             );
             return Err(Problems::EXIT_CODE);
         }
-        let certificate = self.places.certificate_of_home();
+        let certificate = self.folders.certificate_of_home();
         let text = translation::pipeline(self.request, plugin, &settings, template, certificate.as_deref());
         let document = config::read_text(Path::new(COMMAND_LINE), &text);
         match document.and_then(|document| config::check(&document, &self.registry)) {
@@ -136,7 +136,7 @@ impl Session<'_> {
     fn searched(&self) -> String {
         let working = env::current_dir().unwrap_or_default();
         let working = format!("the working directory is {}", working.display());
-        match self.places.home() {
+        match self.folders.home() {
             Some(home) => format!("{working}, the directory of the program {}", home.display()),
             None => working,
         }

@@ -66,7 +66,8 @@ struct Current {
 
 impl Input for QualysGuardFile {
     const NAME: &'static str = "QualysGuardFile";
-    const SUMMARY: &'static str = "reads Qualys reports from XML files: scans, template reports, detections";
+    const SUMMARY: &'static str =
+        "reads Qualys reports from files on disk: scans, template reports, detections";
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
     const HAS_REPORTS: bool = true;
     const CAPABILITIES: InputCapabilities = InputCapabilities::NONE

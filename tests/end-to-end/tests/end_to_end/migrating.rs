@@ -92,7 +92,7 @@ fn options_of_the_guide_exist() {
         .collect();
     assert!(options.len() > 12, "{options:?}");
     for option in options {
-        assert!(known.contains(option), "`{option}` is no option");
+        assert!(known.contains(option), "unknown option `{option}`");
     }
 }
 

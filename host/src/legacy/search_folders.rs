@@ -5,12 +5,12 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The places, in their order.
-pub(super) struct Places {
+/// The directories, in the order in which they are searched.
+pub(super) struct SearchFolders {
     folders: Vec<PathBuf>,
 }
 
-impl Places {
+impl SearchFolders {
     /// The working directory and the directory of the program. The script `command.pl` sets the second one in
     /// `SCANBRIDGE_LEGACY_HOME`, because the program may be elsewhere.
     pub(super) fn of_this_process() -> Self {
@@ -26,7 +26,7 @@ impl Places {
         found.unwrap_or_else(|| PathBuf::from(name))
     }
 
-    /// The first `*.pkcs12` file by name of the second place. `None` if the working directory has one: then the output
+    /// The first `*.pkcs12` file by name of the second directory. `None` if the working directory has one: then the output
     /// chooses it.
     pub(super) fn certificate_of_home(&self) -> Option<PathBuf> {
         match self.folders.as_slice() {
@@ -35,7 +35,7 @@ impl Places {
         }
     }
 
-    /// The second place, for messages.
+    /// The second directory, for messages.
     pub(super) fn home(&self) -> Option<&Path> {
         self.folders.get(1).map(PathBuf::as_path)
     }
@@ -53,26 +53,26 @@ pub(crate) fn first_certificate(folder: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn places(working: &Path, home: &Path) -> Places {
-        Places { folders: vec![working.to_owned(), home.to_owned()] }
+    fn folders_of(working: &Path, home: &Path) -> SearchFolders {
+        SearchFolders { folders: vec![working.to_owned(), home.to_owned()] }
     }
 
     #[test]
     fn working_directory_comes_first() {
         let (working, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let places = places(working.path(), home.path());
-        assert_eq!(places.settings_file("P"), Path::new("InputPlugins/P.yaml"), "none exists");
-        assert_eq!(places.certificate_of_home(), None);
+        let folders = folders_of(working.path(), home.path());
+        assert_eq!(folders.settings_file("P"), Path::new("InputPlugins/P.yaml"), "none exists");
+        assert_eq!(folders.certificate_of_home(), None);
         for folder in [home.path(), working.path()] {
             fs::create_dir(folder.join("InputPlugins")).unwrap();
             fs::write(folder.join("InputPlugins/P.yaml"), "").unwrap();
-            assert_eq!(places.settings_file("P"), folder.join("InputPlugins/P.yaml"));
+            assert_eq!(folders.settings_file("P"), folder.join("InputPlugins/P.yaml"));
         }
         for name in ["b.pkcs12", "a.pkcs12", "0.p12"] {
             fs::write(home.path().join(name), "").unwrap();
         }
-        assert_eq!(places.certificate_of_home(), Some(home.path().join("a.pkcs12")));
+        assert_eq!(folders.certificate_of_home(), Some(home.path().join("a.pkcs12")));
         fs::write(working.path().join("z.pkcs12"), "").unwrap();
-        assert_eq!(places.certificate_of_home(), None, "the output takes the one of the working directory");
+        assert_eq!(folders.certificate_of_home(), None, "the output takes the one of the working directory");
     }
 }
