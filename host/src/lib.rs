@@ -8,6 +8,7 @@
 
 mod choice;
 pub mod cli;
+mod columns;
 mod commands;
 mod compare;
 pub mod config;
@@ -23,8 +24,10 @@ mod read_only;
 pub mod replay;
 mod reports;
 pub mod session;
+mod setup;
 pub mod state;
 mod supervised;
 pub mod telemetry;
+mod yaml_text;
 
 pub use commands::{execute, print_version, replaced_by_service};

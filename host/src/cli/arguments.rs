@@ -51,6 +51,11 @@ const CHECK_EXIT_CODES: &str = "\
 Exit codes: 0 if all files are valid, 78 if one is not; otherwise the code with which a run would end.
 With several reasons: the first of 70, 78, 77, 69, 74, 73, 76, 75, 65, 66. List: scanbridge --help";
 
+const INIT_EXIT_CODES: &str = "\
+Exit codes: 0 if the file is written and valid, 64 without a terminal, 65 if old settings are invalid, 66 if there are \
+none, 73 if a file exists or cannot be written, 78 if answers are missing or invalid, 130 if the set-up was left. List: \
+scanbridge --help";
+
 const PREVIEW_EXIT_CODES: &str = "\
 Exit codes: 0 also if there are fewer findings; 64 if reading would change the source, for example by \
 launching a report; otherwise the code with which a run would end. List: scanbridge --help";
@@ -111,6 +116,13 @@ pub enum Command {
         #[command(flatten)]
         service: ServiceOptions,
     },
+    /// Set up a pipeline: questions in the terminal, or the settings of an older product
+    ///
+    /// Asks for an input, outputs, their options and a schedule, checks each answer, and writes a pipeline file. Esc goes
+    /// back. Answers of an interrupted set-up are kept, without secrets, and offered the next time; the values of a file
+    /// that exists are the defaults. Secrets get files of their own.
+    #[command(after_help = INIT_EXIT_CODES)]
+    Init(InitArguments),
     /// Validate pipeline files without delivering anything
     ///
     /// By default, opens each plugin with its options, but contacts no source or destination. This also finds
@@ -200,6 +212,27 @@ pub enum Command {
     Service(ServiceArguments),
     /// Show samples of what a running pipeline of the service writes now
     Tap(ServiceArguments),
+}
+
+/// Arguments of `scanbridge init`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct InitArguments {
+    /// Pipeline file (*.yaml, *.yml), or the directory in which it is to be
+    #[arg(default_value = ".", value_name = "PATH")]
+    pub target: PathBuf,
+    /// Ask nothing: take the answers from this file. It is a pipeline file; secrets in it get files of their own
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    pub answers: Option<PathBuf>,
+    /// Convert the settings of an older product, and report what was done with each: `qualys-connector DIR` or
+    /// `smartconnector FILE` (agent.properties)
+    #[arg(long, num_args = 2, value_names = ["KIND", "SETTINGS"])]
+    pub from: Option<Vec<OsString>>,
+    /// With `--from qualys-connector`: the command line that was used, for example the line of the crontab
+    #[arg(long, value_name = "LINE", requires = "from")]
+    pub command: Option<String>,
+    /// Print the pipeline file instead of writing it
+    #[arg(long)]
+    pub print: bool,
 }
 
 /// Arguments that the service's own program reads.

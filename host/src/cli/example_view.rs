@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::plugin_view::value_in_words;
 use super::table::plain;
 use crate::config::{PLACEHOLDER, Scope, host_options};
+use crate::yaml_text::scalar;
 
 /// A pipeline of these plugins. Required options have a placeholder, the others are comments with their defaults. With
 /// `all`, the keys of the host are there too.
@@ -86,22 +87,12 @@ fn default(option: &OptionDescriptor) -> String {
     match (&option.default, &option.kind) {
         (None, _) => String::new(),
         (Some(Value::Array(items)), OptionKind::List { of }) => {
-            let items: Vec<String> = items.iter().map(|item| quoted(&value_in_words(of, item))).collect();
+            let items: Vec<String> = items.iter().map(|item| scalar(&value_in_words(of, item))).collect();
             format!("[{}]", items.join(", "))
         }
-        (Some(Value::String(text)), _) => quoted(text),
+        (Some(Value::String(text)), _) => scalar(text),
         (Some(value), kind) => value_in_words(kind, value),
     }
-}
-
-/// A text as YAML: in quotes unless it consists of digits, ASCII characters of words, and characters without a meaning.
-fn quoted(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:-".contains(&byte);
-    let begins_plain = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'/');
-    if begins_plain && text.bytes().all(is_plain) && !text.ends_with(':') {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Lines of at most 100 columns.

@@ -48,6 +48,10 @@ fn with_examples(command: Command, path: &str) -> Command {
 pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
     ("", ["check nightly.yaml", "run nightly.yaml"]),
     ("run", ["run nightly.yaml", "run /etc/scanbridge/pipelines/*.yaml --jobs 2 --summary json"]),
+    (
+        "init",
+        ["init /etc/scanbridge/pipelines", "init nightly.yaml --from qualys-connector /opt/qualys_connector"],
+    ),
     ("check", ["check nightly.yaml", "check /etc/scanbridge/pipelines --deny-warnings --format json"]),
     ("preview", ["preview nightly.yaml", "preview nightly.yaml -n 20 --output siem --format json"]),
     ("test", ["test nightly.test.yaml", "test tests/*.yaml --format json"]),

@@ -22,8 +22,8 @@ mod table;
 mod usage;
 
 pub use arguments::{
-    Arguments, CheckDepth, ColorChoice, Command, CommonOptions, ConfigCommand, GraphFormat, NewKind,
-    PluginCommand, Zone,
+    Arguments, CheckDepth, ColorChoice, Command, CommonOptions, ConfigCommand, GraphFormat, InitArguments,
+    NewKind, PluginCommand, Zone,
 };
 pub use dead_letters_view::{
     GroupedLetters, list_dead_letters, no_dead_letters, show_dead_letter, show_missed_report,
@@ -33,7 +33,6 @@ pub use format::{Format, ListFormat, SummaryFormat};
 pub use graph_view::show_graph;
 pub use help::{command, options_of_every_command};
 pub use host_keys_view::{DescribedKey, host_keys};
-#[cfg(test)]
 pub(crate) use plugin_view::value_in_words;
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 pub(crate) use preview_view::{preview_to_json, show_preview};

@@ -3,6 +3,7 @@
 mod check;
 mod chosen_input;
 mod dead_letters;
+mod init;
 mod new_plugin;
 mod next_starts;
 mod pick;
@@ -116,6 +117,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
                 }
             }
         }
+        Command::Init(arguments) => init::init(arguments, common),
         Command::Check { paths, depth, deny_warnings, format } => {
             let request = check::Request { depth: *depth, deny_warnings: *deny_warnings, format: *format };
             check::check(paths, request, common)

@@ -1,7 +1,7 @@
 //! `scanbridge reports pick`: choose stored reports in the terminal and send them.
 
 use std::fmt::{self, Display, Formatter};
-use std::io::{IsTerminal, Write, stderr, stdin, stdout};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -10,12 +10,13 @@ use std::{env, io};
 
 use inquire::error::InquireError;
 use inquire::{Confirm, MultiSelect};
-use signal_hook::consts::{SIGHUP, SIGINT};
+use signal_hook::consts::SIGINT;
 
 use super::chosen_input::ChosenInput;
 use super::preparation::Source;
-use super::terminal::{error_style, print_error, print_text};
+use super::terminal::{end_with_terminal, error_style, has_prompts, print_error, print_text};
 use crate::cli::{CommonOptions, PickArguments, ReportRow, ReportsView, common_arguments};
+use crate::columns::{cut, fitted};
 use crate::exit_code::{INTERRUPTED, USAGE, worst};
 use crate::pipeline::show_bytes;
 use crate::reports::OfferedReport;
@@ -27,16 +28,11 @@ const PAGE: usize = 15;
 
 /// Offers the unsent reports until the operator leaves. Returns the exit code of the worst run that sent some.
 pub(super) fn pick(arguments: &PickArguments, common: &CommonOptions) -> u8 {
-    let is_dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-    if is_dumb || !stdin().is_terminal() || !stdout().is_terminal() || !stderr().is_terminal() {
+    if !has_prompts() {
         print_error("error: reports pick needs a terminal; use reports list and reports send\n");
         return USAGE;
     }
-    // Started with `nohup`, this process would read from a terminal that is gone, for ever.
-    let is_always = Arc::new(AtomicBool::new(true));
-    if let Err(error) =
-        signal_hook::flag::register_conditional_shutdown(SIGHUP, INTERRUPTED.into(), is_always)
-    {
+    if let Err(error) = end_with_terminal() {
         print_error(&format!("error: cannot install a signal handler: {error}\n"));
         return BUG;
     }
@@ -177,29 +173,6 @@ fn lines<'a>(reports: impl Iterator<Item = &'a OfferedReport>, width: usize) -> 
         Line { id: report.entry.id.clone(), bytes: report.entry.bytes, text }
     };
     reports.map(line).collect()
-}
-
-/// The text in exactly this many columns.
-fn fitted(text: &str, columns: usize) -> String {
-    let text = cut(text, columns);
-    let used = textwrap::core::display_width(&text);
-    text + &" ".repeat(columns.saturating_sub(used))
-}
-
-/// The text in at most this many columns; a cut is shown.
-fn cut(text: &str, columns: usize) -> String {
-    if textwrap::core::display_width(text) <= columns {
-        return text.to_owned();
-    }
-    let mut short = String::new();
-    for c in text.chars() {
-        short.push(c);
-        if textwrap::core::display_width(&short) >= columns {
-            short.pop();
-            break;
-        }
-    }
-    short + "…"
 }
 
 /// Sends the reports in a process of its own, so that its signals and plugins are those of one run.

@@ -1,13 +1,18 @@
 //! Output to standard output and standard error. A closed pipe (`scanbridge … | head`) is not a failure.
 
-use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::env;
+use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdin, stdout};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rustix::termios::tcgetwinsize;
 use serde_json::Map;
+use signal_hook::consts::SIGHUP;
 use tracing::Level;
 
 use crate::config::RenderStyle;
+use crate::exit_code::INTERRUPTED;
 use crate::telemetry::{self, has_colors};
 
 /// Prints text to standard output.
@@ -69,6 +74,22 @@ pub(crate) fn error_style() -> RenderStyle {
 /// Whether standard error is a terminal, so that a progress bar can be drawn.
 pub(super) fn stderr_is_terminal() -> bool {
     stderr().is_terminal()
+}
+
+/// Whether questions can be asked: all standard streams are terminals that can move the cursor.
+pub(super) fn has_prompts() -> bool {
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    !is_dumb && stdin().is_terminal() && stdout().is_terminal() && stderr().is_terminal()
+}
+
+/// Ends this process when its terminal is closed. Started with `nohup`, it would read from a terminal that is gone, for
+/// ever.
+///
+/// # Errors
+/// When the signal handler cannot be installed.
+pub(super) fn end_with_terminal() -> io::Result<()> {
+    let is_always = Arc::new(AtomicBool::new(true));
+    signal_hook::flag::register_conditional_shutdown(SIGHUP, INTERRUPTED.into(), is_always).map(|_| ())
 }
 
 /// Maximum columns of a table on standard output: the width of the terminal, or unlimited without a terminal,

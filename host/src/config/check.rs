@@ -41,6 +41,16 @@ pub fn check_in(
     check_with(&mut Checker::new(catalogue, environment), document)
 }
 
+/// Like [`check`], for a pipeline that may still lack inputs or outputs.
+///
+/// # Errors
+/// Like [`check`].
+pub(crate) fn check_unfinished(document: &Document, catalogue: &dyn Catalogue) -> Result<Pipeline, Problems> {
+    let mut checker = Checker::new(catalogue, Environment::of_process());
+    checker.is_unfinished = true;
+    check_with(&mut checker, document)
+}
+
 /// Checks a document; the checker has its settings files afterwards.
 pub(super) fn check_with(checker: &mut Checker<'_>, document: &Document) -> Result<Pipeline, Problems> {
     checker.bundled = document.settings.clone();
@@ -191,7 +201,7 @@ impl Checker<'_> {
                     )
                     .help(form);
             }
-            None if fields.is_misspelled(&key) => {}
+            None if self.is_unfinished || fields.is_misspelled(&key) => {}
             None => {
                 self.collector.error("missing-key", &start(root), format!("`{key}` is missing")).help(form);
             }
@@ -218,10 +228,9 @@ impl Checker<'_> {
     /// An `id` or `name`, which becomes the name of a directory.
     pub(super) fn name(&mut self, node: &Node, key: &str, name: String) -> Option<String> {
         if !is_name(&name) {
-            self.collector.error("bad-value", &node.span, format!("invalid {key} `{name}`")).help(format!(
-                "`{key}` must have 1 to 64 characters (letters, digits, `-`, `_`, `.`) and must not start \
-                     with `.`"
-            ));
+            self.collector
+                .error("bad-value", &node.span, format!("invalid {key} `{name}`"))
+                .help(format!("`{key}` must have {NAME_RULE}"));
             return None;
         }
         Some(name)
@@ -349,6 +358,16 @@ impl Checker<'_> {
         settings
     }
 }
+
+/// Whether a text may be the `id` of an instance or the `name` of a pipeline.
+pub(crate) fn is_name(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(good)
+}
+
+/// What [`is_name`] requires: the end of a sentence.
+pub(crate) const NAME_RULE: &str =
+    "1 to 64 characters (letters, digits, `-`, `_`, `.`) and must not start with `.`";
 
 /// Name of an entry in messages: ``input `scans` ``, or `input #2` when it has no `id`.
 fn owner(node: &Node, kind: PluginKind, number: usize) -> String {

@@ -20,6 +20,8 @@ pub(super) struct Checker<'a> {
     pub(super) open_files: Vec<PathBuf>,
     /// The texts of all settings files, if they come from a bundle.
     pub(super) bundled: Option<HashMap<PathBuf, String>>,
+    /// Whether inputs and outputs may still be missing.
+    pub(super) is_unfinished: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -31,6 +33,7 @@ impl<'a> Checker<'a> {
             settings_files: HashMap::new(),
             open_files: Vec::new(),
             bundled: None,
+            is_unfinished: false,
         }
     }
 

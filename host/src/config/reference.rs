@@ -84,8 +84,14 @@ pub(super) fn resolve(
     if problems.is_empty() { Ok(resolved) } else { Err(problems) }
 }
 
+/// The value of a text without references, each `$${` replaced by the `${` that it means; `None` if there is a reference.
+pub(crate) fn literal(text: &str) -> Option<String> {
+    let unescaped = text.replace("$${", "");
+    (!unescaped.contains("${")).then(|| text.replace("$${", "${"))
+}
+
 /// Whether the text is exactly one reference without a default, so that showing it reveals no secret.
-pub(super) fn is_bare_reference(text: &str) -> bool {
+pub(crate) fn is_bare_reference(text: &str) -> bool {
     text.strip_prefix("${")
         .and_then(|rest| rest.strip_suffix('}'))
         .and_then(|inner| Reference::read(inner).ok())

@@ -17,7 +17,7 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
 }
 
 /// Whether the value of a key may be secret, judged only by the key's name.
-pub(super) fn sounds_secret(key: &str) -> bool {
+pub(crate) fn sounds_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     ["pass", "pwd", "secret", "token", "key", "cred", "auth", "pin"].iter().any(|word| key.contains(word))
 }

@@ -11,10 +11,10 @@ use crate::telemetry::{self, LineTarget, LogFile};
 
 /// Log targets. Without any, the log goes to standard output.
 #[derive(Debug, Default)]
-pub(super) struct LogTargets {
-    pub(super) syslog: bool,
-    pub(super) stderr: bool,
-    pub(super) file: Option<PathBuf>,
+pub(crate) struct LogTargets {
+    pub(crate) syslog: bool,
+    pub(crate) stderr: bool,
+    pub(crate) file: Option<PathBuf>,
 }
 
 impl LogTargets {

@@ -12,27 +12,27 @@ use super::usage::{Program, Usage};
 
 /// One call of an old command.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(crate) struct Request {
     /// The input plugin.
-    pub(super) plugin: String,
+    pub(crate) plugin: String,
     /// The settings file, if set.
-    pub(super) plugininfo: Option<String>,
+    pub(crate) plugininfo: Option<String>,
     /// Destination of the findings.
-    pub(super) destination: Destination,
+    pub(crate) destination: Destination,
     /// Warning about an option that has no effect.
-    pub(super) warning: Option<&'static str>,
+    pub(crate) warning: Option<&'static str>,
     /// Report template IDs of `process_multiple`; empty for `qualys_connector`, which uses that of the
     /// settings file.
-    pub(super) templates: Vec<String>,
+    pub(crate) templates: Vec<String>,
     /// Log targets.
-    pub(super) log: LogTargets,
+    pub(crate) log: LogTargets,
     /// Log level.
-    pub(super) level: Level,
+    pub(crate) level: Level,
 }
 
 /// Destination of the findings.
 #[derive(Debug)]
-pub(super) enum Destination {
+pub(crate) enum Destination {
     /// A file with Defense Center commands.
     CsvFile(String),
     /// A Defense Center.
@@ -41,12 +41,12 @@ pub(super) enum Destination {
 
 /// Connection settings of a Defense Center.
 #[derive(Debug, Default)]
-pub(super) struct DefenseCenter {
-    pub(super) server: String,
-    pub(super) port: Option<u16>,
-    pub(super) pkcs12: Option<String>,
-    pub(super) password: Option<Secret>,
-    pub(super) ipv6: bool,
+pub(crate) struct DefenseCenter {
+    pub(crate) server: String,
+    pub(crate) port: Option<u16>,
+    pub(crate) pkcs12: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) ipv6: bool,
 }
 
 /// Options read so far; the last value counts.
@@ -67,7 +67,7 @@ impl Request {
     ///
     /// # Errors
     /// What to print instead of running.
-    pub(super) fn read(program: Program, arguments: Vec<OsString>) -> Result<Self, Usage> {
+    pub(crate) fn read(program: Program, arguments: Vec<OsString>) -> Result<Self, Usage> {
         if arguments.is_empty() {
             return Err(Usage::NothingTyped);
         }
@@ -152,7 +152,7 @@ impl Options {
 impl Destination {
     /// Path of the command file. With a template, its ID and `_` precede the file name; standard output (`-`)
     /// is unchanged.
-    pub(super) fn csv_path(path: &str, template: Option<&str>) -> String {
+    pub(crate) fn csv_path(path: &str, template: Option<&str>) -> String {
         let Some(template) = template.filter(|_| path != "-") else { return path.to_owned() };
         match Path::new(path).file_name().and_then(|name| name.to_str()) {
             Some(name) => {

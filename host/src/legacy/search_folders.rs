@@ -41,7 +41,8 @@ impl SearchFolders {
     }
 }
 
-fn first_certificate(folder: &Path) -> Option<PathBuf> {
+/// The first `*.pkcs12` file of a directory by name.
+pub(crate) fn first_certificate(folder: &Path) -> Option<PathBuf> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = fs::read_dir(folder).ok()?;
     let is_certificate = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "pkcs12");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::request::{DefenseCenter, Destination, Request};
+use crate::yaml_text::double_quoted;
 
 /// The pipeline as the text of a pipeline file. Relative paths start at the working directory. `plugin` and
 /// `settings` are the input plugin and its settings file; `template` is one template of `process_multiple`;
@@ -84,16 +85,8 @@ fn instance(text: &mut String, id: &str, plugin: &str) {
 /// Writes a key with a quoted value. `${` is escaped, because values of the command line contain no
 /// references.
 fn line(text: &mut String, key: &str, value: &str) {
-    let quoted = quoted(&value.replace("${", "$${"));
+    let quoted = double_quoted(&value.replace("${", "$${"));
     writeln!(text, "{key}: {quoted}").expect("writing to a string cannot fail");
-}
-
-/// A JSON string is a double-quoted YAML scalar, except for characters that YAML does not allow unescaped.
-fn quoted(text: &str) -> String {
-    let json = serde_json::Value::from(text).to_string();
-    let is_allowed = |c: char| matches!(c, ' '..='~') || c.is_alphanumeric();
-    let escape = |c: char| if is_allowed(c) { String::from(c) } else { format!("\\U{:08x}", u32::from(c)) };
-    json.chars().map(escape).collect()
 }
 
 #[cfg(test)]
@@ -183,17 +176,6 @@ mod tests {
             let request = Request::read(Program::QualysConnector, arguments).unwrap();
             let text = pipeline(&request, "P", "s".as_ref(), None, Some("/opt/dc.pkcs12".as_ref()));
             assert!(text.contains(&format!("      pkcs12: {expected:?}\n")), "{text}");
-        }
-    }
-
-    #[test]
-    fn every_character_is_quoted_unchanged() {
-        for (typed, expected) in [
-            ("p\u{e4}ss", "\"p\u{e4}ss\""),
-            ("a\u{7f}b\u{85}\u{2028}", r#""a\U0000007fb\U00000085\U00002028""#),
-            ("\u{feff}\t\u{1}", r#""\U0000feff\t\u0001""#),
-        ] {
-            assert_eq!(quoted(typed), expected);
         }
     }
 

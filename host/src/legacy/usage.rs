@@ -8,7 +8,7 @@ use crate::exit_code::USAGE;
 
 /// Which of the two commands was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Program {
+pub(crate) enum Program {
     QualysConnector,
     ProcessMultiple,
 }
@@ -28,7 +28,7 @@ pub struct OldCommand {
 
 /// What to print instead of running.
 #[derive(Debug)]
-pub(super) enum Usage {
+pub(crate) enum Usage {
     /// No arguments: version and usage, with the exit code of a usage error because nothing was delivered.
     NothingTyped,
     /// The usage, for `-help`.

@@ -171,7 +171,7 @@ pub(crate) fn open_all(
             }
         }
     }
-    if failures.is_empty() && !outputs.is_empty() {
+    if failures.is_empty() && (!outputs.is_empty() || pipeline.outputs.is_empty()) {
         return Ok(OpenPipeline { inputs, outputs, absent, interval: pipeline.run.checkpoint, settings });
     }
     let absent = absent.into_iter();

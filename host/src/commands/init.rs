@@ -1,0 +1,255 @@
+//! `scanbridge init`: sets up a pipeline.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use scanbridge_plugin_api::PluginKind;
+
+use super::preparation::registry;
+use super::run::state_folder;
+use super::terminal::{end_with_terminal, error_style, has_prompts, print_error, print_output, print_text};
+use crate::cli::{CommonOptions, InitArguments};
+use crate::config::{self, Problems};
+use crate::exit_code::{INTERRUPTED, USAGE};
+use crate::plugins::Registry;
+use crate::setup::{
+    Conversion, Draft, Leave, Machine, OldSettings, SavedAnswers, Secrets, Start, Target, TerminalPrompts,
+    Wizard, draft_text, from_qualys_connector, from_smartconnector, read_draft, secret_files,
+    show_conversion, write_files,
+};
+use crate::telemetry::without_controls;
+
+/// `EX_SOFTWARE`: the prompts failed.
+const BUG: u8 = 70;
+/// `EX_CANTCREAT`.
+const CANNOT_CREATE: u8 = 73;
+
+/// A pipeline that can be written.
+struct Ready {
+    draft: Draft,
+    name: String,
+    file: PathBuf,
+}
+
+pub(super) fn init(arguments: &InitArguments, common: &CommonOptions) -> u8 {
+    let target = Target::of(&arguments.target);
+    let registry = registry(common);
+    let result = match (&arguments.answers, &arguments.from) {
+        (Some(answers), _) => from_answers(answers, &target, &registry).map(|ready| (ready, String::new())),
+        (None, Some(from)) => converted(from, arguments.command.as_deref(), &target, &registry),
+        (None, None) => return ask(arguments, &target, &registry, common),
+    };
+    let (ready, report) = match result {
+        Ok(result) => result,
+        Err(code) => return code,
+    };
+    if arguments.print {
+        print_text(&report);
+        return print_output(&pipeline_text(&ready), validity(&ready, &registry));
+    }
+    // Without questions nobody can confirm that the file is to be replaced.
+    if ready.file.exists() {
+        let file = shown(&ready.file);
+        print_error(&format!("error: {file} exists; move it away, or name another file\n"));
+        return CANNOT_CREATE;
+    }
+    let code = validity(&ready, &registry);
+    match write(&ready) {
+        Ok(written) => {
+            print_output(&format!("{report}{written}{}", next_commands(&ready, code, &registry)), code)
+        }
+        Err(code) => code,
+    }
+}
+
+/// Asks in the terminal.
+fn ask(arguments: &InitArguments, target: &Target, registry: &Registry, common: &CommonOptions) -> u8 {
+    if !has_prompts() {
+        print_error(
+            "error: init needs a terminal; use init --answers FILE, or config example to write a file by hand\n",
+        );
+        return USAGE;
+    }
+    if let Err(error) = end_with_terminal() {
+        print_error(&format!("error: cannot install a signal handler: {error}\n"));
+        return BUG;
+    }
+    let saved = SavedAnswers::of(target);
+    let start = match start(target, &saved, registry) {
+        Ok(start) => start,
+        Err(code) => return code,
+    };
+    let machine = Machine { registry, state: state_folder(common) };
+    let mut prompts = TerminalPrompts;
+    let wizard = Wizard::new(registry, &machine, &mut prompts, target, &saved);
+    let (draft, name) = match wizard.run(start) {
+        Ok(result) => result,
+        Err(Leave::Failed(problem)) => {
+            print_error(&format!("error: {}\n", without_controls(&problem)));
+            return CANNOT_CREATE;
+        }
+        Err(Leave::Back | Leave::Interrupted) => {
+            print_error(&format!(
+                "nothing was written; the answers are kept without secrets in {}, and `scanbridge init {}` \
+                 continues with them\n",
+                shown(saved.path()),
+                shown(&arguments.target)
+            ));
+            return INTERRUPTED;
+        }
+    };
+    let file = target.file(&name);
+    let ready = Ready { draft, name, file };
+    if arguments.print {
+        return print_output(&pipeline_text(&ready), 0);
+    }
+    let written = match write(&ready) {
+        Ok(written) => written,
+        Err(code) => return code,
+    };
+    if let Err(error) = saved.remove() {
+        print_error(&format!("warning: cannot delete {}: {error}\n", shown(saved.path())));
+    }
+    print_output(&format!("{written}{}", next_commands(&ready, 0, registry)), 0)
+}
+
+/// The answers of an interrupted set-up, or the pipeline file if it exists.
+fn start(target: &Target, saved: &SavedAnswers, registry: &Registry) -> Result<Start, u8> {
+    match saved.load(registry) {
+        Ok(Some(answers)) => {
+            print_text(&format!(
+                "continuing with the answers in {} (delete the file to begin again)\n",
+                shown(saved.path())
+            ));
+            return Ok(Start::Saved(answers));
+        }
+        Ok(None) => {}
+        Err(problems) => {
+            print_text(&problems.render_with_outcome(error_style(), "; the set-up begins again"));
+        }
+    }
+    match target {
+        Target::File(file) if file.exists() => match config::read_for(file, registry) {
+            Ok(document) => Ok(Start::Existing(read_draft(&document, registry))),
+            Err(problems) => {
+                print_text(&problems.render_with_outcome(error_style(), "; nothing was changed"));
+                Err(Problems::EXIT_CODE)
+            }
+        },
+        _ => Ok(Start::New),
+    }
+}
+
+/// A pipeline from a file with answers.
+fn from_answers(answers: &Path, target: &Target, registry: &Registry) -> Result<Ready, u8> {
+    let print = |problems: Problems| {
+        print_text(&problems.render_with_outcome(error_style(), "; nothing was written"));
+        Problems::EXIT_CODE
+    };
+    let document = config::read_for(answers, registry).map_err(print)?;
+    // The lines of errors are those of this file.
+    config::check(&document, registry).map_err(print)?;
+    let mut draft = read_draft(&document, registry);
+    SavedAnswers::remove_keys(&mut draft);
+    let name = target.name().unwrap_or_else(|| document.name());
+    let file = target.file(&name);
+    Ok(Ready { draft, name, file })
+}
+
+/// A pipeline from old settings, with the report about them.
+fn converted(
+    from: &[OsString],
+    command: Option<&str>,
+    target: &Target,
+    registry: &Registry,
+) -> Result<(Ready, String), u8> {
+    let [word, path] = from else { return Err(USAGE) };
+    let kinds = OldSettings::WORDS;
+    let Some((name, kind)) = kinds.iter().find(|(known, _)| word == known) else {
+        let known: Vec<&str> = kinds.iter().map(|(known, _)| *known).collect();
+        let (word, known) = (without_controls(&word.to_string_lossy()).into_owned(), known.join(" or "));
+        print_error(&format!("error: --from knows {known}, found `{word}`\n"));
+        return Err(USAGE);
+    };
+    let path = Path::new(path);
+    let result = match kind {
+        OldSettings::QualysConnector => from_qualys_connector(path, command, registry),
+        OldSettings::SmartConnector if command.is_some() => {
+            print_error("error: --command is only for --from qualys-connector\n");
+            return Err(USAGE);
+        }
+        OldSettings::SmartConnector => from_smartconnector(path, registry),
+    };
+    let conversion: Conversion = result.map_err(|error| {
+        print_error(&format!("error: {}; nothing was written\n", without_controls(&error.to_string())));
+        error.exit_code()
+    })?;
+    let report = show_conversion(&conversion);
+    let name = target.name().unwrap_or_else(|| (*name).to_owned());
+    let file = target.file(&name);
+    Ok((Ready { draft: conversion.draft, name, file }, report))
+}
+
+/// The exit code that a check of the file ends with.
+fn validity(ready: &Ready, registry: &Registry) -> u8 {
+    let text = draft_text(&ready.draft, Secrets::Inline);
+    let checked = config::read_text_for(&ready.file, &text, registry)
+        .and_then(|document| config::check(&document, registry));
+    if checked.is_ok() { 0 } else { Problems::EXIT_CODE }
+}
+
+fn pipeline_text(ready: &Ready) -> String {
+    draft_text(&ready.draft, Secrets::InFiles { pipeline: &ready.name })
+}
+
+/// Writes all files. Returns what was written, or the exit code.
+fn write(ready: &Ready) -> Result<String, u8> {
+    let secrets = secret_files(&ready.draft, &ready.name);
+    match write_files(&ready.file, &pipeline_text(ready), &secrets) {
+        Ok(old) => {
+            let mut text = format!("\nwritten  {}\n", shown(&ready.file));
+            for (secret, _) in &secrets {
+                text +=
+                    &format!("written  {} (secret, mode 0600)\n", shown(&ready.file.with_file_name(secret)));
+            }
+            if let Some(old) = old {
+                text += &format!("kept     {}\n", shown(&old));
+            }
+            Ok(text)
+        }
+        Err(error) => {
+            print_error(&format!("error: {error}\n"));
+            Err(CANNOT_CREATE)
+        }
+    }
+}
+
+/// What the operator can do next.
+fn next_commands(ready: &Ready, code: u8, registry: &Registry) -> String {
+    let file = shown(&ready.file);
+    let mut text = "\nNext:\n".to_owned();
+    if code != 0 {
+        text += &format!("  scanbridge init {file}      # answers what is missing\n");
+    }
+    text += &format!("  scanbridge check {file} --probe\n  scanbridge preview {file}\n");
+    let has_reports = ready.draft.all().any(|(kind, _, instance)| {
+        kind == PluginKind::Input
+            && registry
+                .descriptor(kind, &instance.plugin)
+                .is_ok_and(|plugin| plugin.tables.iter().any(|table| table == "reports/1"))
+    });
+    if has_reports {
+        text += &format!("  scanbridge reports list {file}      # send, skip or pick stored reports\n");
+    }
+    let complete = std::path::absolute(&ready.file).unwrap_or_else(|_| ready.file.clone());
+    let folder = shown(complete.parent().unwrap_or(Path::new("/")));
+    text += &format!("  scanbridge run {file}\n  scanbridge service install --pipelines {folder}\n");
+    if !secret_files(&ready.draft, "").is_empty() {
+        text += "The account of the service must be able to read the files in `secrets`.\n";
+    }
+    text
+}
+
+fn shown(path: &Path) -> String {
+    without_controls(&path.display().to_string()).into_owned()
+}

@@ -1,0 +1,285 @@
+//! The wizard with answers in a script.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+
+use scanbridge_plugin_api::{OptionDescriptor, OptionSpec, PluginKind};
+
+use super::draft_text::{Secrets, draft_text, secret_files};
+use super::fake_plugins::{Nothing, Plugins, plugin};
+use super::prompts::{Check, Leave, Prompts, Reply};
+use super::saved_answers::SavedAnswers;
+use super::wizard::{Start, Wizard};
+use super::write::{Target, write_files};
+
+use Typed::{Back, Enter, Leave as Stop, Mark, Row, Text};
+
+/// Answers in order: the question that is expected, and the answer to it.
+struct Script<'s> {
+    answers: std::slice::Iter<'s, (&'s str, Typed<'s>)>,
+    shown: RefCell<String>,
+}
+
+#[derive(Clone, Copy)]
+enum Typed<'s> {
+    Row(&'s str),
+    Mark(&'s [&'s str]),
+    Text(&'s str),
+    Enter,
+    Back,
+    Leave,
+}
+
+impl<'s> Script<'s> {
+    fn of(answers: &'s [(&'s str, Typed<'s>)]) -> Self {
+        Self { answers: answers.iter(), shown: RefCell::default() }
+    }
+
+    fn next(&mut self, question: &str) -> Reply<Typed<'s>> {
+        let (expected, typed) =
+            self.answers.next().unwrap_or_else(|| panic!("`{question}` was not expected"));
+        assert_eq!(question, *expected, "after:\n{}", self.shown.borrow());
+        match typed {
+            Typed::Back => Err(Leave::Back),
+            Typed::Leave => Err(Leave::Interrupted),
+            typed => Ok(*typed),
+        }
+    }
+}
+
+impl Prompts for Script<'_> {
+    fn width(&self) -> usize {
+        100
+    }
+
+    fn show(&mut self, text: &str) {
+        self.shown.borrow_mut().push_str(text);
+    }
+
+    fn choose(&mut self, question: &str, rows: &[String], start: usize) -> Reply<usize> {
+        match self.next(question)? {
+            Typed::Row(row) => {
+                let found = rows.iter().position(|known| known.starts_with(row));
+                Ok(found.unwrap_or_else(|| panic!("{question}: no row `{row}` in {rows:?}")))
+            }
+            _ => Ok(start),
+        }
+    }
+
+    fn mark(&mut self, question: &str, rows: &[String], marked: &[usize]) -> Reply<Vec<usize>> {
+        match self.next(question)? {
+            Typed::Mark(names) => {
+                let is_marked = |row: &String| names.iter().any(|name| row.starts_with(name));
+                Ok((0..rows.len()).filter(|row| is_marked(&rows[*row])).collect())
+            }
+            _ => Ok(marked.to_vec()),
+        }
+    }
+
+    fn enter(&mut self, question: &str, _: &str, default: Option<&str>, check: Check<'_>) -> Reply<String> {
+        let text = match self.next(question)? {
+            Typed::Text(text) => text,
+            _ => default.unwrap_or_default(),
+        };
+        check(text).unwrap_or_else(|problem| panic!("{question} {problem}"));
+        Ok(text.to_owned())
+    }
+
+    fn enter_secret(&mut self, question: &str, _: &str, check: Check<'_>) -> Reply<String> {
+        let Typed::Text(text) = self.next(question)? else { return Ok(String::new()) };
+        check(text).unwrap_or_else(|problem| panic!("{question} {problem}"));
+        Ok(text.to_owned())
+    }
+}
+
+fn two_plugins() -> Plugins {
+    let specs = |specs: &[OptionSpec]| specs.iter().map(OptionDescriptor::from).collect();
+    Plugins(vec![
+        plugin(
+            "Acme",
+            PluginKind::Input,
+            specs(&[
+                OptionSpec::text("user").required(),
+                OptionSpec::text("token").required().secret(),
+                OptionSpec::integer("pages", 1, 9).default_integer(3),
+            ]),
+        ),
+        plugin(
+            "Relay",
+            PluginKind::Output,
+            specs(&[
+                OptionSpec::choice("transport", &["file", "tcp"]).default_text("file"),
+                OptionSpec::path("path")
+                    .only_with("transport", &["file"])
+                    .required_with("transport", &["file"]),
+                OptionSpec::text("address")
+                    .only_with("transport", &["tcp"])
+                    .required_with("transport", &["tcp"]),
+            ]),
+        ),
+    ])
+}
+
+/// Runs the wizard with a script. Returns the text of the pipeline, if it is to be written, and what was shown.
+fn run(folder: &Path, answers: &[(&str, Typed<'_>)]) -> (Option<String>, String) {
+    let plugins = two_plugins();
+    let target = Target::Folder(folder.to_owned());
+    let saved = SavedAnswers::of(&target);
+    let start = saved.load(&plugins).unwrap().map_or(Start::New, Start::Saved);
+    let mut script = Script::of(answers);
+    let result = Wizard::new(&plugins, &Nothing, &mut script, &target, &saved).run(start);
+    assert_eq!(script.answers.len(), 0, "answers are left");
+    let text = result.ok().map(|(draft, name)| {
+        let text = draft_text(&draft, Secrets::InFiles { pipeline: &name });
+        write_files(&target.file(&name), &text, &secret_files(&draft, &name)).unwrap();
+        saved.remove().unwrap();
+        text
+    });
+    (text, script.shown.into_inner())
+}
+
+#[test]
+fn interrupted_set_up_continues_and_a_finished_one_is_the_default() {
+    let folder = tempfile::tempdir().unwrap();
+    // Back corrects an answer; the set-up is left at the second plugin.
+    let (written, _) = run(
+        folder.path(),
+        &[
+            ("ready?", Enter),
+            ("name:", Text("nightly")),
+            ("input:", Enter),
+            ("id:", Enter),
+            ("user:", Text("wrong")),
+            ("token:", Back),
+            ("user:", Text("anna")),
+            ("token:", Text("t0ken")),
+            ("options:", Mark(&["pages"])),
+            ("pages:", Text("4")),
+            ("acme:", Row("continue")),
+            ("output:", Enter),
+            ("id:", Text("siem")),
+            ("transport:", Stop),
+        ],
+    );
+    assert_eq!(written, None);
+    let stored =
+        fs::read_to_string(SavedAnswers::of(&Target::Folder(folder.path().to_owned())).path()).unwrap();
+    assert!(stored.contains("anna") && !stored.contains("t0ken"), "{stored}");
+
+    // The secret is asked for again, and then what was not answered.
+    let (written, shown) = run(
+        folder.path(),
+        &[
+            ("token:", Text("t0ken")),
+            ("transport:", Row("tcp")),
+            ("address:", Text("${env:HOST:-a}:1")),
+            ("siem:", Row("test")),
+            ("outputs:", Enter),
+            ("schedule:", Row("at an interval")),
+            ("every_minutes:", Text("30")),
+            ("what now?", Row("change")),
+            ("change:", Row("siem · transport")),
+            ("transport:", Row("file")),
+            ("path:", Text("a b.cef")),
+            ("what now?", Row("show")),
+            ("what now?", Row("write")),
+        ],
+    );
+    insta::assert_snapshot!(written.unwrap(), @r"
+    version: 1
+    schedule:
+      every_minutes: 30
+    inputs:
+      - id: acme
+        plugin: Acme
+        with:
+          user: anna
+          token: '${file:secrets/nightly-acme-token}'
+          pages: 4
+    outputs:
+      - id: siem
+        plugin: Relay
+        with:
+          transport: file
+          path: 'a b.cef'
+    ");
+    assert!(shown.contains("`address` has no effect with this answer and was removed"), "{shown}");
+    assert_eq!(fs::read_to_string(folder.path().join("secrets/nightly-acme-token")).unwrap(), "t0ken");
+
+    // The file is the default of the next set-up; what nothing asks for stays.
+    let file = folder.path().join("nightly.yaml");
+    let more = "dead_letter_bytes: 1 MiB\nfilter:\n  kinds: [service]\ninputs:";
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("inputs:", more)).unwrap();
+    let (written, _) = run(
+        folder.path(),
+        &[
+            ("ready?", Enter),
+            ("name:", Text("nightly")),
+            ("what now?", Row("change")),
+            ("change:", Row("acme · token")),
+            ("token:", Enter),
+            ("what now?", Row("change")),
+            ("change:", Row("acme · other options")),
+            ("options:", Mark(&[])),
+            ("what now?", Row("change")),
+            ("change:", Row("outputs")),
+            ("outputs:", Row("add")),
+            ("output:", Enter),
+            ("id:", Enter),
+            ("transport:", Enter),
+            ("path:", Text("b.cef")),
+            ("relay:", Row("continue")),
+            ("outputs:", Row("remove siem")),
+            ("outputs:", Enter),
+            ("schedule:", Enter),
+            ("every_minutes:", Enter),
+            ("what now?", Row("write")),
+        ],
+    );
+    insta::assert_snapshot!(written.unwrap(), @r"
+    version: 1
+    dead_letter_bytes: '1 MiB'
+    filter:
+      kinds:
+        - service
+    schedule:
+      every_minutes: 30
+    inputs:
+      - id: acme
+        plugin: Acme
+        with:
+          user: anna
+          token: '${file:secrets/nightly-acme-token}'
+    outputs:
+      - id: relay
+        plugin: Relay
+        with:
+          transport: file
+          path: b.cef
+    ");
+    assert!(folder.path().join("nightly.yaml.old").exists());
+}
+
+/// An option that was marked and then left at its default has no question any more; the next one follows.
+#[test]
+fn marked_option_without_a_value_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (written, _) = run(
+        folder.path(),
+        &[
+            ("ready?", Enter),
+            ("name:", Enter),
+            ("input:", Enter),
+            ("id:", Enter),
+            ("user:", Text("anna")),
+            ("token:", Text("${env:TOKEN:-x}")),
+            ("options:", Mark(&["pages"])),
+            ("pages:", Enter),
+            ("acme:", Back),
+            ("options:", Enter),
+            ("acme:", Stop),
+        ],
+    );
+    assert_eq!(written, None);
+}
