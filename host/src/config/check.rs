@@ -76,12 +76,6 @@ const OUTPUT_KEYS: [&str; 5] = ["id", "plugin", "filter", "config", "with"];
 /// What the service has in the state directory besides the directories of pipelines.
 const RESERVED: [&str; 3] = ["service", "service.lock", "control.sock"];
 
-/// Whether a text can be a `name` or an `id`: it becomes the name of a directory.
-pub(crate) fn is_name(text: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    !text.is_empty() && text.len() <= 64 && !text.starts_with('.') && text.bytes().all(good)
-}
-
 /// The IDs found so far, in lower case, with their locations.
 type Ids<'n> = Vec<(String, &'n Span)>;
 
@@ -359,7 +353,7 @@ impl Checker<'_> {
     }
 }
 
-/// Whether a text may be the `id` of an instance or the `name` of a pipeline.
+/// Whether a text can be the `id` of an instance or the `name` of a pipeline: it becomes the name of a directory.
 pub(crate) fn is_name(text: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=64).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(good)

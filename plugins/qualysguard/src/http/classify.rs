@@ -61,7 +61,7 @@ fn cause_of(route: &Route, tls: &ClientTls, error: &reqwest::Error) -> Cause {
     let io = sources(error).filter_map(|error| error.downcast_ref::<io::Error>()).last();
     if let Some(lookup) = source_of::<DialError>(error) {
         match lookup {
-            DialError::Source(error) => Cause::Settings(Box::new(error.clone())),
+            DialError::Source(error) => Cause::Settings(error.clone()),
             other => Cause::Dns(other.to_string()),
         }
     } else if source_of::<rustls::Error>(error).is_some() {

@@ -55,7 +55,7 @@ async fn connect(proxy: &Proxy, dialer: &Dialer, limit: Duration) -> Result<TcpS
     let dialed = spawn_blocking(move || dialer.dial(&host, port, limit)).await;
     let stream = dialed.expect("the dialer does not panic").map_err(|error| match error {
         DialError::Cancelled => Cause::Settings(Box::new(PluginError::cancelled())),
-        DialError::Source(error) => Cause::Settings(Box::new(error)),
+        DialError::Source(error) => Cause::Settings(error),
         DialError::Lookup(reason) => Cause::Dns(reason),
         DialError::TimedOut(_) => Cause::ConnectTimeout(limit),
         DialError::Connect(error) => of_io(&error),

@@ -11,7 +11,7 @@ pub enum DialError {
     /// The call must end.
     Cancelled,
     /// The peer has no address of the IP version of the source address.
-    Source(PluginError),
+    Source(Box<PluginError>),
     /// The name cannot be looked up; the reason as text.
     Lookup(String),
     /// No connection within this time.
@@ -30,7 +30,7 @@ impl DialError {
             return PluginError::cancelled();
         }
         if let Self::Source(error) = self {
-            return error.clone().with_message(format!("{what}: {}", error.message));
+            return PluginError::clone(error).with_message(format!("{what}: {}", error.message));
         }
         let error = PluginError::new(ErrorKind::Unavailable, format!("{what}: {self}"));
         match hint {

@@ -32,7 +32,11 @@ impl Dialer {
     fn reachable(&self, host: &str, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, DialError> {
         let Some(source) = self.source else { return Ok(addresses) };
         addresses.retain(|address| source.reaches(address.ip()));
-        if addresses.is_empty() { Err(DialError::Source(source.cannot_reach(host))) } else { Ok(addresses) }
+        if addresses.is_empty() {
+            Err(DialError::Source(Box::new(source.cannot_reach(host))))
+        } else {
+            Ok(addresses)
+        }
     }
 
     /// Like [`Dialer::lookup`], but ends after `limit` or when the call must end. The system's resolver can neither be
