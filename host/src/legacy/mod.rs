@@ -22,8 +22,8 @@ use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
 pub use usage::OldCommand;
 
-pub(crate) use places::first_certificate;
 pub(crate) use request::{Destination, Request};
+pub(crate) use search_folders::first_certificate;
 pub(crate) use usage::{Program, Usage};
 
 /// `qualys_connector [options] [plugin]`: downloads a report and sends it to a Defense Center, or writes the
