@@ -47,7 +47,7 @@ pub(super) fn init(arguments: &InitArguments, common: &CommonOptions) -> u8 {
         print_text(&report);
         return print_output(&pipeline_text(&ready), validity(&ready, &registry));
     }
-    // Without questions nobody can confirm that the file is to be replaced.
+    // Without questions the operator cannot confirm that the file is to be replaced.
     if ready.file.exists() {
         let file = shown(&ready.file);
         print_error(&format!("error: {file} exists; move it away, or name another file\n"));

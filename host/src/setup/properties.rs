@@ -14,7 +14,7 @@ pub(super) fn properties(text: &str) -> Vec<Property> {
     let mut found = Vec::new();
     let mut lines = text.split('\n').enumerate();
     while let Some((number, line)) = lines.next() {
-        let line = line.trim_start_matches(BLANK);
+        let line = line.trim_start_matches(SPACES);
         if line.is_empty() || line.starts_with(['#', '!']) {
             continue;
         }
@@ -22,7 +22,7 @@ pub(super) fn properties(text: &str) -> Vec<Property> {
         while ends_in_odd_backslashes(&logical) {
             logical.pop();
             match lines.next() {
-                Some((_, next)) => logical.push_str(next.trim_start_matches(BLANK)),
+                Some((_, next)) => logical.push_str(next.trim_start_matches(SPACES)),
                 None => break,
             }
         }
@@ -32,24 +32,24 @@ pub(super) fn properties(text: &str) -> Vec<Property> {
     found
 }
 
-const BLANK: [char; 3] = [' ', '\t', '\u{c}'];
+const SPACES: [char; 3] = [' ', '\t', '\u{c}'];
 
 fn ends_in_odd_backslashes(line: &str) -> bool {
     (line.len() - line.trim_end_matches('\\').len()) % 2 == 1
 }
 
-/// Splits at the first `=`, `:` or blank that has no backslash before it.
+/// Splits at the first `=`, `:` or space that has no backslash before it.
 fn split(line: &str) -> (&str, &str) {
     let mut is_escaped = false;
     let end = line.char_indices().find(|(_, c)| {
-        let ends = !is_escaped && (matches!(c, '=' | ':') || BLANK.contains(c));
+        let ends = !is_escaped && (matches!(c, '=' | ':') || SPACES.contains(c));
         is_escaped = !is_escaped && *c == '\\';
         ends
     });
     let Some((end, _)) = end else { return (line, "") };
-    let rest = line[end..].trim_start_matches(BLANK);
+    let rest = line[end..].trim_start_matches(SPACES);
     let rest = rest.strip_prefix(['=', ':']).unwrap_or(rest);
-    (&line[..end], rest.trim_start_matches(BLANK))
+    (&line[..end], rest.trim_start_matches(SPACES))
 }
 
 fn unescaped(text: &str) -> String {

@@ -69,7 +69,7 @@ impl<'a> Wizard<'a> {
         loop {
             // What is still to be answered is asked for before the end.
             if at == Step::Summary {
-                at = self.go_on_to(at);
+                at = self.resume_at(at);
             }
             let saved = Saved { draft: self.draft.clone(), name: self.name.clone(), at: at.word() };
             self.saved.store(&saved, self.catalogue).map_err(|error| Leave::Failed(error.to_string()))?;
@@ -93,7 +93,7 @@ impl<'a> Wizard<'a> {
             Start::New => Step::Ready,
             Start::Existing(draft) => {
                 self.draft = draft;
-                self.go_on_to(Step::Summary)
+                self.resume_at(Step::Summary)
             }
             Start::Saved(saved) => {
                 self.draft = saved.draft;
@@ -103,14 +103,14 @@ impl<'a> Wizard<'a> {
                 let at = self.steps().into_iter().find(|step| step.word() == saved.at);
                 match at {
                     Some(Step::Ready | Step::Name) | None => Step::Ready,
-                    Some(step) => self.go_on_to(step),
+                    Some(step) => self.resume_at(step),
                 }
             }
         }
     }
 
     /// This question, or before it those without which the pipeline cannot be written.
-    pub(super) fn go_on_to(&mut self, step: Step) -> Step {
+    pub(super) fn resume_at(&mut self, step: Step) -> Step {
         let steps = self.steps();
         // An output that was removed has no questions any more.
         let is_there = steps.contains(&step);
@@ -135,7 +135,7 @@ impl<'a> Wizard<'a> {
     /// The next question. `asked` are the questions before this one was answered.
     fn after(&mut self, at: &Step, asked: &[Step]) -> Step {
         if let Some(until) = self.until.clone().filter(|until| until != at) {
-            return self.go_on_to(until);
+            return self.resume_at(until);
         }
         self.until = None;
         let steps = self.steps();
@@ -204,7 +204,7 @@ impl<'a> Wizard<'a> {
             Ok(document) => {
                 self.draft = read_draft(&document, self.catalogue);
                 self.prompts.show(&format!("\n{} exists; its values are the defaults\n", file.display()));
-                let step = self.go_on_to(Step::Summary);
+                let step = self.resume_at(Step::Summary);
                 Ok(Next::To(step))
             }
             Err(problems) => {

@@ -132,7 +132,7 @@ fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Gives the file a second name, so that the first one is there at any time. `None` if there is no file.
+/// Keeps the old content under a second name; the first one exists at any time. `None` if there is no old file.
 fn keep_old(path: &Path) -> io::Result<Option<PathBuf>> {
     if !path.exists() {
         return Ok(None);
