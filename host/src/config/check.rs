@@ -13,6 +13,7 @@ use super::document::Document;
 use super::fields::{Elsewhere, Fields};
 use super::filter::Filter;
 use super::host_options::{Scope, keys};
+use super::name::{NAME_RULE, RESERVED, is_name};
 use super::origin::Origin;
 use super::pipeline::{InputInstance, Instance, OptionLocations, OutputInstance, Pipeline};
 use super::problem::Problems;
@@ -72,9 +73,6 @@ pub(super) fn check_with(checker: &mut Checker<'_>, document: &Document) -> Resu
 const KEYS: [&str; 4] = ["version", "inputs", "filter", "outputs"];
 const INPUT_KEYS: [&str; 4] = ["id", "plugin", "config", "with"];
 const OUTPUT_KEYS: [&str; 5] = ["id", "plugin", "filter", "config", "with"];
-
-/// What the service has in the state directory besides the directories of pipelines.
-const RESERVED: [&str; 3] = ["service", "service.lock", "control.sock"];
 
 /// The IDs found so far, in lower case, with their locations.
 type Ids<'n> = Vec<(String, &'n Span)>;
@@ -352,16 +350,6 @@ impl Checker<'_> {
         settings
     }
 }
-
-/// Whether a text can be the `id` of an instance or the `name` of a pipeline: it becomes the name of a directory.
-pub(crate) fn is_name(text: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (1..=64).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(good)
-}
-
-/// What [`is_name`] requires: the end of a sentence.
-pub(crate) const NAME_RULE: &str =
-    "1 to 64 characters (letters, digits, `-`, `_`, `.`) and must not start with `.`";
 
 /// Name of an entry in messages: ``input `scans` ``, or `input #2` when it has no `id`.
 fn owner(node: &Node, kind: PluginKind, number: usize) -> String {
