@@ -38,6 +38,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("open-permissions", "Other users can read a secret, or change the file."),
     // The service.
     ("clock-change", "A clock change skips or repeats a start of the schedule."),
+    ("reserved-name", "The name of the pipeline is that of a file of the service in its state directory."),
+    ("service-name", "A service refuses the name of the pipeline."),
     ("stdout", "An output writes to standard output, which a run of the service does not have."),
     // The machine, and what a plugin judges.
     ("state", "The state directory cannot be used."),

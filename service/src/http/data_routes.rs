@@ -188,7 +188,7 @@ pub(super) async fn plugin(
     let command = ["plugin", "describe", "--format=json", "--", &name].map(Into::into).to_vec();
     let description: Value =
         host.ask(command).await.map_err(|problem| match problem.body["exit_code"].as_u64() {
-            Some(64) => {
+            Some(78) => {
                 Reply::problem(404, &format!("no plugin `{name}`"), "`GET /api/v1/plugins` lists them")
             }
             _ => problem,

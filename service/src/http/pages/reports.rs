@@ -255,7 +255,7 @@ pub(super) async fn confirm(
     let sent_before = reports.iter().filter(|report| report.state == "sent").count();
     let is_again = !form.get("again").is_empty();
     let (verb, mut consequence) = if is_skip(&form) {
-        let text = "They count as sent from now on, and no run reads them. `scanbridge reports skip --undo` takes that back.";
+        let text = "They count as sent from now on, and no run reads them. `scanbridge reports skip --undo` reverts that.";
         ("Skip", text.to_owned())
     } else {
         ("Send", "A run of its own sends them, oldest first, between two other runs.".to_owned())
@@ -263,7 +263,7 @@ pub(super) async fn confirm(
     if sent_before > 0 && !is_skip(&form) {
         consequence += &match is_again {
             true => {
-                format!(" {} of them were sent before and are sent again.", grouped(&(sent_before as u64)))
+                format!(" {} of them were sent before and are resent.", grouped(&(sent_before as u64)))
             }
             false => {
                 format!(" {} of them were sent before and will be refused.", grouped(&(sent_before as u64)))

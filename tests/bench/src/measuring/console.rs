@@ -172,7 +172,7 @@ impl Stage {
                 thread::spawn(move || visitor.follow(path, &is_over, &loads))
             })
             .collect();
-        // Changes come from a run that goes on, as they do when people look at their pages.
+        // Changes come from a run in progress, as they do when people look at their pages.
         service.post("/api/v1/pipelines/slow/run")?;
         // They are open, and have got the first event.
         sleep(Duration::from_secs(3));

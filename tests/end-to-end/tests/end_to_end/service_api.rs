@@ -199,7 +199,7 @@ fn every_route_answers_as_documented() {
         ("GET", "/api/v1/pipelines/%ff", "", "400"),
         ("POST", "/api/v1/reload?now=perhaps", "", "400"),
         ("POST", "/api/v1/pipelines/nightly/tap?count=-1", "", "400"),
-        ("POST", "/api/v1/pipelines/watching/reports/send", "[[[", "400"),
+        ("POST", "/api/v1/pipelines/watching/reports/send", "{", "400"),
         ("POST", "/api/v1/pipelines/watching/reports/send", "{\"ids\":3}", "422"),
         ("POST", "/api/v1/pipelines/watching/reports/skip", "{\"odd\":3}", "422"),
         ("POST", "/api/v1/pipelines/letters/dead-letters/purge", "{\"odd\":3}", "400"),

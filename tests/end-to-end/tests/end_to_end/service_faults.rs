@@ -9,7 +9,7 @@ use crate::service::{
 };
 
 #[test]
-fn names_that_a_service_cannot_use_are_told_before_it_starts() {
+fn names_that_a_service_cannot_use_are_reported_by_check() {
     let sandbox = sandbox_with_report();
     let long = "x".repeat(65);
     for (file, name, codes, expected) in [
