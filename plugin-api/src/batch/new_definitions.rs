@@ -50,7 +50,7 @@ struct Sent {
     /// Number of batches begun, also those that were not finished.
     begun: u32,
     /// Memory in which the definitions of a batch are collected. The batch gets copies of the exact size: a buffer that
-    /// is cut to its length would leave a gap in the heap that the next one does not fit into.
+    /// shrinks to its length would leave a gap in the heap that the next one does not fit into.
     rows: Vec<u32>,
     text: Vec<u8>,
 }
