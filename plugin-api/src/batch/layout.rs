@@ -19,6 +19,12 @@ pub(super) const fn stride(lead: usize, columns: usize) -> usize {
     lead + 1 + columns
 }
 
+/// The capacity of a buffer of a batch, when the largest one so far had this length.
+pub(super) const fn with_reserve(largest: usize) -> usize {
+    let with_reserve = largest + largest / 8;
+    if with_reserve < 2 * TARGET_BYTES { with_reserve } else { 2 * TARGET_BYTES }
+}
+
 impl RawBatch2 {
     /// The number of findings, computed from the length of their table.
     #[must_use]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::columns::RowLayout;
 use super::key::{self, KeyHasher};
-use super::layout::{DEFINITION_LEAD, KEY_WORDS, TARGET_BYTES};
+use super::layout::{DEFINITION_LEAD, KEY_WORDS, TARGET_BYTES, with_reserve};
 use super::row::{DefinitionRow, offset};
 
 /// A definition that findings of the batch can refer to.
@@ -49,10 +49,9 @@ struct Sent {
     batches: usize,
     /// Number of batches begun, also those that were not finished.
     begun: u32,
-    /// Memory in which the definitions of a batch are collected. The batch gets copies of the exact size: a buffer that
-    /// shrinks to its length would leave a gap in the heap that the next one does not fit into.
-    rows: Vec<u32>,
-    text: Vec<u8>,
+    /// The most that a batch has brought.
+    largest_rows: usize,
+    largest_text: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +68,6 @@ const EPOCH_BYTES: usize = 2 << 20;
 const ENTRY_BYTES: usize = 400;
 /// The same for batches that brought definitions.
 const EPOCH_BATCHES: usize = 1024;
-/// Memory for texts that is kept between batches. More is freed: that of one huge definition is not kept.
-const KEPT_BYTES: usize = 2 * TARGET_BYTES;
 
 /// The definitions of the batch that is being filled.
 #[derive(Debug)]
@@ -81,6 +78,8 @@ pub(super) struct NewDefinitions {
     /// Number of definitions that were sent before this batch.
     before: usize,
     keys: Vec<u32>,
+    rows: Vec<u32>,
+    text: Vec<u8>,
 }
 
 /// The definitions of a finished batch.
@@ -115,7 +114,14 @@ impl NewDefinitions {
         // Kept, so that a batch that begins meanwhile does not send with the keys of this epoch.
         state.epoch = sent.epoch;
         sent.begun += 1;
-        Self { shared: shared.clone(), before: sent.definitions.len(), sent, keys }
+        Self {
+            shared: shared.clone(),
+            before: sent.definitions.len(),
+            sent,
+            keys,
+            rows: Vec::new(),
+            text: Vec::new(),
+        }
     }
 
     /// The definition with these cells; the cells are added if they are new in the epoch.
@@ -140,26 +146,26 @@ impl NewDefinitions {
 
     /// Adds the cells, unless a row with equal ones was built in another order.
     fn add(&mut self, row: &DefinitionRow, layout: &RowLayout) -> u32 {
-        let Sent { by_key, definitions, hasher, bytes, rows, text, .. } = &mut self.sent;
-        let (text_end, rows_end) = (text.len(), rows.len());
-        if text.capacity() == 0 {
-            text.reserve_exact(TARGET_BYTES); // So that the texts are rarely moved when they grow.
+        let (text_end, rows_end) = (self.text.len(), self.rows.len());
+        if rows_end == 0 {
+            let largest = self.sent.largest_text;
+            self.text.reserve_exact(if largest == 0 { TARGET_BYTES } else { with_reserve(largest) });
+            self.rows.reserve_exact(with_reserve(self.sent.largest_rows));
         }
-        rows.push(0);
-        row.write_to(layout, text, rows);
-        let key = hasher.key_of(text, &rows[rows_end + DEFINITION_LEAD..]);
-        if let Some(number) = by_key.get(&key) {
-            text.truncate(text_end);
-            rows.truncate(rows_end);
+        self.rows.push(0);
+        row.write_to(layout, &mut self.text, &mut self.rows);
+        let key = self.sent.hasher.key_of(&self.text, &self.rows[rows_end + DEFINITION_LEAD..]);
+        if let Some(number) = self.sent.by_key.get(&key) {
+            self.text.truncate(text_end);
+            self.rows.truncate(rows_end);
             // Rows with the same cells in ever different orders must end the epoch as well.
-            *bytes += size_of::<(u128, u32)>();
+            self.sent.bytes += size_of::<(u128, u32)>();
             return *number;
         }
-        let number = offset(definitions.len());
-        by_key.insert(key, number);
-        definitions.push(SentDefinition { key, batch: 0, row: 0 });
-        let row = self.refer_to(number).row;
-        self.sent.rows[rows_end] = row;
+        let number = offset(self.sent.definitions.len());
+        self.sent.by_key.insert(key, number);
+        self.sent.definitions.push(SentDefinition { key, batch: 0, row: 0 });
+        self.rows[rows_end] = self.refer_to(number).row;
         number
     }
 
@@ -176,39 +182,40 @@ impl NewDefinitions {
 
     /// The bytes of text that the batch brings.
     pub(super) fn len(&self) -> usize {
-        self.sent.text.len()
+        self.text.len()
     }
 
     /// The bytes of the tables.
     pub(super) fn table_bytes(&self) -> usize {
-        4 * (self.sent.rows.len() + self.keys.len())
+        4 * (self.rows.len() + self.keys.len())
     }
 
     pub(super) fn finish(mut self) -> FinishedDefinitions {
         let mut sent = std::mem::take(&mut self.sent);
         let entries = sent.definitions.len() - self.before;
-        sent.bytes += sent.text.len() + 4 * sent.rows.len() + ENTRY_BYTES * entries;
-        sent.batches += usize::from(!sent.rows.is_empty());
-        let (rows, text) = if sent.begun == 1 {
-            // Often the only batch, so nothing is copied.
-            let (mut rows, mut text) = (std::mem::take(&mut sent.rows), std::mem::take(&mut sent.text));
-            rows.shrink_to_fit();
-            text.shrink_to_fit();
-            (rows, text)
-        } else {
-            (sent.rows.clone(), sent.text.clone())
-        };
-        let keys = std::mem::take(&mut self.keys);
-        let finished = FinishedDefinitions { epoch: sent.epoch, keys, rows, text };
+        sent.bytes += self.text.len() + 4 * self.rows.len() + ENTRY_BYTES * entries;
+        sent.batches += usize::from(!self.rows.is_empty());
+        sent.largest_text = sent.largest_text.max(self.text.len());
+        sent.largest_rows = sent.largest_rows.max(self.rows.len());
+        let epoch = sent.epoch;
         self.give_back(sent);
-        finished
+        let keys = std::mem::take(&mut self.keys);
+        let (mut rows, mut text) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.text));
+        give_back_unused(&mut rows);
+        give_back_unused(&mut text);
+        FinishedDefinitions { epoch, keys, rows, text }
     }
 
-    fn give_back(&self, mut sent: Sent) {
-        sent.rows.clear();
-        sent.text.clear();
-        sent.text.shrink_to(KEPT_BYTES);
+    fn give_back(&self, sent: Sent) {
         *self.shared.0.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+    }
+}
+
+/// Frees capacity of a buffer that the receiver will keep for the epoch, unless it is used for the most part: full
+/// buffers of different sizes would leave gaps in the heap that the next one does not fit into.
+fn give_back_unused<T>(buffer: &mut Vec<T>) {
+    if buffer.len() < buffer.capacity() / 2 {
+        buffer.shrink_to_fit();
     }
 }
 
