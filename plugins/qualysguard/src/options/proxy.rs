@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn no_proxy_accepts_the_separators_of_both_old_guides() {
         for direct in [
-            r#""localhost|127.0.0.1|*.example.com""#,
-            r#""localhost, 127.0.0.1 ,*.example.com,""#,
+            r#"["localhost|127.0.0.1|*.example.com"]"#,
+            r#"["localhost, 127.0.0.1 ,*.example.com,"]"#,
             r#"["localhost||127.0.0.1", "*.example.com"]"#,
         ] {
             let proxy = proxy(&format!(r#""proxy": "p:1", "no_proxy": {direct}"#)).unwrap().unwrap();

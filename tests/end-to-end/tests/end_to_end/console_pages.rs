@@ -36,7 +36,7 @@ impl Console {
         );
         write_pipeline(&sandbox, "paused", &simple("paused", "schedule: { every_minutes: 60 }"));
         fs::create_dir(sandbox.path("in")).unwrap();
-        for name in ["one", "two", "three"] {
+        for name in ["one", "two", "three <img src=x onerror=window.hacked=1> \u{202e}gnirts"] {
             sandbox.write(&format!("in/{name}.xml"), report.replace("Weekly scan of the shop", name));
         }
         let watch = with_input("watching", "{ path: in, watch: true, settle_secs: 0 }", "", "until: idle");
@@ -138,10 +138,15 @@ fn every_page_is_accessible_and_fits_in_both_schemes_and_widths() {
     for (path, heading) in PAGES {
         check(path, heading);
     }
-    console.open(&browser, "/pipelines/nightly/runs/1");
-    let body = browser.text("main");
-    assert!(body.contains("<script>window.hacked=1</script>"), "{body}");
-    assert!(!body.contains('\u{202e}'), "{body}");
+    for (path, shown) in [
+        ("/pipelines/nightly/runs/1", "<script>window.hacked=1</script>"),
+        ("/pipelines/watching/reports", "three <img src=x onerror=window.hacked=1>"),
+    ] {
+        console.open(&browser, path);
+        let body = browser.text("main");
+        assert!(body.contains(shown), "{path}: {body}");
+        assert!(!body.contains('\u{202e}'), "{path}: {body}");
+    }
     assert_eq!(console.service.stop(), Some(0));
 }
 

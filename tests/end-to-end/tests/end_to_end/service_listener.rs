@@ -108,6 +108,31 @@ fn tcp_socket_exists_only_with_the_key() {
     assert_eq!(service.stop(), Some(0));
 }
 
+/// `GET /api/v1/pipelines/{name}` and so on: all routes of `docs/api.yaml`, which a unit test compares with the service.
+fn documented_routes() -> Vec<String> {
+    let text = std::fs::read_to_string(crate::installation::project_file("docs/api.yaml")).unwrap();
+    let (mut path, mut routes) = ("", Vec::new());
+    for line in text.lines() {
+        if let Some(found) = line.strip_prefix("  /") {
+            path = found.trim_end_matches(':');
+        }
+        let method = line.strip_prefix("    ").and_then(|line| line.strip_suffix(':'));
+        if let Some(method @ ("get" | "post" | "delete" | "put")) = method {
+            routes.push(format!("{} /{path}", method.to_uppercase()));
+        }
+    }
+    assert!(routes.len() > 30, "{routes:?}");
+    routes
+}
+
+/// Whether a request line is of this route: its parameters match any segment.
+fn is_route(line: &str, route: &str) -> bool {
+    let line = line.split('?').next().unwrap_or_default();
+    let (segments, pattern): (Vec<_>, Vec<_>) = (line.split('/').collect(), route.split('/').collect());
+    segments.len() == pattern.len()
+        && segments.iter().zip(pattern).all(|(segment, part)| part.starts_with('{') || *segment == part)
+}
+
 /// Every route with every role. Statuses: without a token, with `read`, with `operate`.
 #[test]
 fn each_route_is_open_to_the_roles_that_it_is_for() {
@@ -119,8 +144,10 @@ fn each_route_is_open_to_the_roles_that_it_is_for() {
     };
     let purge = json("{\"command\":\"purge\",\"output\":\"sheet\"}");
     let new = json("{\"name\":\"more\",\"role\":\"operate\"}");
+    let chosen = json("{\"ids\":[\"absent\"]}");
+    let selected = json("{\"output\":\"sheet\"}");
     let none = "";
-    for (line, rest, expected) in [
+    let table = [
         ("GET /health/live", none, [200, 200, 200]),
         ("GET /health/ready", none, [200, 200, 200]),
         ("GET /metrics", none, [401, 200, 200]),
@@ -130,6 +157,20 @@ fn each_route_is_open_to_the_roles_that_it_is_for() {
         ("GET /api/v1/pipelines/absent", none, [401, 404, 404]),
         ("GET /api/v1/pipelines/..%2f..%2fetc", none, [401, 404, 404]),
         ("GET /api/v1/log", none, [401, 200, 200]),
+        ("GET /api/v1/plugins", none, [401, 200, 200]),
+        ("GET /api/v1/plugins/CSV", none, [401, 200, 200]),
+        ("GET /api/v1/plugins/Absent", none, [401, 404, 404]),
+        ("GET /api/v1/pipelines/nightly/runs", none, [401, 200, 200]),
+        ("GET /api/v1/pipelines/nightly/runs/99", none, [401, 404, 404]),
+        ("GET /api/v1/pipelines/nightly/reports", none, [401, 200, 200]),
+        ("POST /api/v1/pipelines/nightly/reports/send", chosen.as_str(), [401, 403, 404]),
+        ("POST /api/v1/pipelines/nightly/reports/skip", chosen.as_str(), [401, 403, 404]),
+        ("GET /api/v1/jobs/absent", none, [401, 404, 404]),
+        ("DELETE /api/v1/jobs/absent", none, [401, 403, 404]),
+        ("GET /api/v1/pipelines/nightly/dead-letters", none, [401, 403, 200]),
+        ("GET /api/v1/pipelines/nightly/dead-letters/sheet", none, [401, 403, 200]),
+        ("POST /api/v1/pipelines/nightly/dead-letters/replay", selected.as_str(), [401, 403, 202]),
+        ("POST /api/v1/pipelines/nightly/dead-letters/purge", selected.as_str(), [401, 403, 202]),
         ("POST /api/v1/pipelines/nightly/pause", none, [401, 403, 202]),
         ("POST /api/v1/pipelines/nightly/resume", none, [401, 403, 202]),
         ("POST /api/v1/pipelines/nightly/stop", none, [401, 403, 409]),
@@ -143,9 +184,12 @@ fn each_route_is_open_to_the_roles_that_it_is_for() {
         ("GET /api/v1/tokens", none, [401, 403, 403]),
         ("POST /api/v1/tokens", new.as_str(), [401, 403, 403]),
         ("DELETE /api/v1/tokens/watcher", none, [401, 403, 403]),
+        ("POST /api/v1/login-links", none, [401, 403, 403]),
         ("GET /api/v1/absent", none, [404, 404, 404]),
         ("PUT /api/v1/reload", none, [405, 405, 405]),
-    ] {
+    ];
+    let mut wrong = Vec::new();
+    for (line, rest, expected) in table {
         let codes = ["", &read, &operate].map(|token| {
             let code = answer(address, line, token, rest.strip_suffix("\r\n").unwrap_or(rest));
             if line.ends_with("/run") && code == 202 {
@@ -153,8 +197,16 @@ fn each_route_is_open_to_the_roles_that_it_is_for() {
             }
             code
         });
-        assert_eq!(codes, expected, "{line}");
+        if codes != expected {
+            wrong.push(format!("{line}: {codes:?}, expected {expected:?}"));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let missing: Vec<String> = documented_routes()
+        .into_iter()
+        .filter(|route| !table.iter().any(|(line, ..)| is_route(line, route)))
+        .collect();
+    assert!(missing.is_empty(), "no row for {missing:#?}");
     let audit = log(&sandbox);
     for line in [
         "ops from 127.0.0.1: POST /api/v1/pipelines/nightly/pause: done (202)",
