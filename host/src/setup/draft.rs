@@ -105,7 +105,7 @@ impl Draft {
 
     /// Sets a condition of the filter, or removes it.
     pub(crate) fn set_condition(&mut self, key: &str, value: Option<Written>) {
-        // A filter that is no mapping was kept until now.
+        // A filter that is not a mapping was kept until now.
         self.rest.retain(|entry| entry.key != FILTER);
         let at = self.filter.iter().position(|entry| entry.key == key);
         match (at, value) {
