@@ -10,6 +10,8 @@ use crate::config::{Catalogue, Written, WrittenEntry, is_bare_reference, is_name
 pub(crate) struct Draft {
     pub(crate) inputs: Vec<Instance>,
     pub(crate) outputs: Vec<Instance>,
+    /// The conditions of the filter for the whole pipeline.
+    pub(crate) filter: Vec<WrittenEntry>,
     /// `None` until it is answered.
     pub(crate) schedule: Option<Schedule>,
     /// The other keys of the pipeline.
@@ -59,11 +61,20 @@ pub(crate) enum Timing {
     Cron(String),
 }
 
+/// Key of the filter.
+pub(super) const FILTER: &str = "filter";
+
 impl Draft {
     /// A pipeline of which nothing is answered.
     pub(crate) fn new() -> Self {
         let instances = || vec![Instance::default()];
-        Self { inputs: instances(), outputs: instances(), schedule: None, rest: Vec::new() }
+        Self {
+            inputs: instances(),
+            outputs: instances(),
+            filter: Vec::new(),
+            schedule: None,
+            rest: Vec::new(),
+        }
     }
 
     pub(crate) fn instances(&self, kind: PluginKind) -> &[Instance] {
@@ -85,6 +96,24 @@ impl Draft {
         let inputs = self.inputs.iter().enumerate().map(|(index, one)| (PluginKind::Input, index, one));
         let outputs = self.outputs.iter().enumerate().map(|(index, one)| (PluginKind::Output, index, one));
         inputs.chain(outputs)
+    }
+
+    /// A condition of the filter, if it is set.
+    pub(crate) fn condition(&self, key: &str) -> Option<&Written> {
+        self.filter.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// Sets a condition of the filter, or removes it.
+    pub(crate) fn set_condition(&mut self, key: &str, value: Option<Written>) {
+        // A filter that is not a mapping was kept until now.
+        self.rest.retain(|entry| entry.key != FILTER);
+        let at = self.filter.iter().position(|entry| entry.key == key);
+        match (at, value) {
+            (Some(at), Some(value)) => self.filter[at].value = value,
+            (Some(at), None) => drop(self.filter.remove(at)),
+            (None, Some(value)) => self.filter.push(WrittenEntry { key: key.to_owned(), line: 0, value }),
+            (None, None) => {}
+        }
     }
 
     /// The same without secrets: what may be one is to be asked for again, unless it is a reference to where it is kept.

@@ -2,16 +2,20 @@
 
 use scanbridge_plugin_api::{PluginKind, Secret};
 
-use super::draft::{Draft, Instance, Schedule, Setting, Timing};
+use super::draft::{Draft, FILTER, Instance, Schedule, Setting, Timing};
 use crate::config::{Catalogue, Document, PLACEHOLDER, Written, WrittenEntry, literal};
 
 /// The pipeline of a file. What is not a pipeline in it is kept, so that the check of the result reports it. Secrets that
 /// are in the file get files of their own; a placeholder is to be asked for.
 pub(crate) fn read_draft(document: &Document, catalogue: &dyn Catalogue) -> Draft {
-    let mut draft = Draft { inputs: Vec::new(), outputs: Vec::new(), schedule: None, rest: Vec::new() };
+    let mut draft = Draft { inputs: Vec::new(), outputs: Vec::new(), ..Draft::new() };
     for entry in document.written().into_entries() {
         let kind = match entry.key.as_str() {
             "version" => continue,
+            FILTER if matches!(entry.value, Written::Mapping(_) | Written::Nothing) => {
+                draft.filter = entry.value.into_entries();
+                continue;
+            }
             "inputs" => PluginKind::Input,
             "outputs" => PluginKind::Output,
             "schedule" => match schedule(&entry.value) {

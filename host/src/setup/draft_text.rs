@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use scanbridge_plugin_api::{PluginKind, Secret};
 
-use super::draft::{Draft, Instance, Schedule, Setting, Timing};
+use super::draft::{Draft, FILTER, Instance, Schedule, Setting, Timing};
 use crate::config::{PLACEHOLDER, Written, WrittenEntry};
 use crate::yaml_text::scalar;
 
@@ -48,6 +48,10 @@ pub(crate) fn secret_files<'d>(draft: &'d Draft, pipeline: &str) -> Vec<(String,
 pub(crate) fn draft_text(draft: &Draft, secrets: Secrets<'_>) -> String {
     let mut text = String::from("version: 1\n");
     entries(&mut text, 0, &draft.rest);
+    if !draft.filter.is_empty() {
+        let _ = writeln!(text, "{FILTER}:");
+        entries(&mut text, 2, &draft.filter);
+    }
     if let Some(schedule) = &draft.schedule {
         schedule_text(&mut text, schedule);
     }

@@ -13,6 +13,7 @@ mod draft_reader;
 mod draft_text;
 #[cfg(test)]
 mod fake_plugins;
+mod filter_question;
 mod live_check;
 mod old_option;
 mod old_text;

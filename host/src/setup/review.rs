@@ -2,8 +2,9 @@
 
 use scanbridge_plugin_api::{Descriptor, PluginKind, Verdict};
 
-use super::draft::{Setting, Timing};
+use super::draft::{FILTER, Instance, Setting, Timing};
 use super::draft_text::{Secrets, draft_text, secret_files};
+use super::filter_question::{KINDS, MIN_SEVERITY, condition_in_words};
 use super::live_check::Finding;
 use super::option_question::in_one_line;
 use super::prompts::{Leave, Reply};
@@ -124,6 +125,7 @@ impl Wizard<'_> {
         for (secret, _) in secret_files(&self.draft, &self.name) {
             self.prompts.show(&format!("a secret gets the file {secret}, readable only by its owner\n"));
         }
+        self.show_other_conditions();
         let pipeline = self.checked(config::check);
         let is_valid = pipeline.is_ok();
         match &pipeline {
@@ -154,6 +156,24 @@ impl Wizard<'_> {
             }
             (Ok(_), 2) | (Err(_), 0) => self.change(),
             _ => Err(Leave::Interrupted),
+        }
+    }
+
+    /// Says which conditions of filters are kept although they are not asked for.
+    fn show_other_conditions(&mut self) {
+        let keys = self.draft.filter.iter().map(|entry| entry.key.as_str());
+        let others: Vec<&str> = keys.filter(|key| ![MIN_SEVERITY, KINDS].contains(key)).collect();
+        let mut lines = Vec::new();
+        if !others.is_empty() {
+            lines.push(format!("the filter keeps its other conditions: {}", others.join(", ")));
+        }
+        let has_own = |output: &&Instance| output.rest.iter().any(|entry| entry.key == FILTER);
+        for output in self.draft.outputs.iter().filter(has_own) {
+            lines.push(format!("output {} keeps the further conditions of its own filter", output.id));
+        }
+        for line in lines {
+            let line = wrapped(&without_controls(&line), self.prompts.width());
+            self.prompts.show(&format!("{line}\n"));
         }
     }
 
@@ -197,6 +217,10 @@ impl Wizard<'_> {
             }
             (Step::Name, _) => ("name".to_owned(), self.name.clone()),
             (Step::Outputs, _) => ("outputs".to_owned(), "add or remove".to_owned()),
+            (Step::Severity | Step::Kinds, _) => {
+                let key = if *step == Step::Severity { MIN_SEVERITY } else { KINDS };
+                (step.word().replace('.', " · "), condition_in_words(self.draft.condition(key)))
+            }
             _ => {
                 let value = match self.draft.schedule.as_ref().map(|schedule| &schedule.timing) {
                     None | Some(Timing::Manual) => "only on request".to_owned(),

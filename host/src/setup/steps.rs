@@ -2,7 +2,8 @@
 
 use scanbridge_plugin_api::PluginKind;
 
-use super::draft::{Draft, Instance, Setting, Timing};
+use super::draft::{Draft, FILTER, Instance, Setting, Timing};
+use super::filter_question::{KINDS, MIN_SEVERITY};
 use crate::config::Catalogue;
 
 /// One question.
@@ -24,6 +25,10 @@ pub(super) enum Step {
     Check(PluginKind, usize),
     /// Whether there are more outputs.
     Outputs,
+    /// Lowest severity of the filter.
+    Severity,
+    /// Kinds of the filter.
+    Kinds,
     /// Kind of schedule.
     Schedule,
     /// Interval or times.
@@ -45,6 +50,8 @@ impl Step {
             Self::More(kind, index) => of(kind, index, "with"),
             Self::Check(kind, index) => of(kind, index, "check"),
             Self::Outputs => "outputs".to_owned(),
+            Self::Severity => format!("{FILTER}.{MIN_SEVERITY}"),
+            Self::Kinds => format!("{FILTER}.{KINDS}"),
             Self::Schedule => "schedule".to_owned(),
             Self::Times => "schedule.times".to_owned(),
             Self::Summary => "summary".to_owned(),
@@ -116,7 +123,7 @@ pub(super) fn steps(draft: &Draft, asks_name: bool, catalogue: &dyn Catalogue) -
         steps.extend(names.filter(is_set).map(option));
         steps.push(Step::Check(kind, index));
     }
-    steps.extend([Step::Outputs, Step::Schedule]);
+    steps.extend([Step::Outputs, Step::Severity, Step::Kinds, Step::Schedule]);
     if matches!(
         draft.schedule.as_ref().map(|schedule| &schedule.timing),
         Some(Timing::Every(_) | Timing::Cron(_))

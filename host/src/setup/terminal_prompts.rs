@@ -49,7 +49,7 @@ impl Prompts for TerminalPrompts {
         let hint = self.hint("space mark, type to search, Enter");
         let prompt = MultiSelect::new(question, rows.to_vec()).with_page_size(PAGE).with_default(marked);
         let prompt =
-            prompt.with_help_message(&hint).with_formatter(&|chosen| format!("{} set", chosen.len()));
+            prompt.with_help_message(&hint).with_formatter(&|chosen| format!("{} marked", chosen.len()));
         let chosen = answer(prompt.raw_prompt_skippable())?;
         let mut chosen: Vec<usize> = chosen.into_iter().map(|chosen| chosen.index).collect();
         chosen.sort_unstable();

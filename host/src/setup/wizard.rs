@@ -176,6 +176,8 @@ impl<'a> Wizard<'a> {
                 }
                 OutputList::Removed => return Ok(Next::To(Step::Outputs)),
             },
+            Step::Severity => questions.severity(draft)?,
+            Step::Kinds => questions.kinds(draft)?,
             Step::Schedule => questions.schedule(draft)?,
             Step::Times => questions.times(draft)?,
             Step::Summary => return self.summary(),

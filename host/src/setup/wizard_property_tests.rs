@@ -8,14 +8,15 @@ use scanbridge_plugin_api::{
     EndpointPort, OptionCondition, OptionDescriptor, OptionKind, OptionSpec, PluginKind,
 };
 
+use super::draft::Draft;
 use super::draft_reader::read_draft;
 use super::draft_text::{Secrets, draft_text, secret_files};
 use super::fake_plugins::{Nothing, Plugins, plugin};
 use super::prompts::{Check, Leave, Prompts, Reply};
-use super::saved_answers::SavedAnswers;
+use super::saved_answers::{Saved, SavedAnswers};
 use super::wizard::{Start, Wizard};
 use super::write::{Target, write_files};
-use crate::config;
+use crate::config::{self, Written, WrittenEntry};
 
 fn text_kinds(random: &mut Rng) -> OptionKind {
     let words = ["alpha", "beta", "gamma"].map(str::to_owned).to_vec();
@@ -192,8 +193,31 @@ impl Prompts for RandomAnswers {
     }
 }
 
-/// Sets up a pipeline with random plugins and answers, and checks the files. Returns whether it came to an end.
-fn attempt(seed: u64) -> bool {
+/// A filter as it may be in a file that exists, with a condition that nothing asks for.
+fn random_filter(random: &mut Rng) -> Vec<WrittenEntry> {
+    let text = |text: &str| Written::Text(text.to_owned());
+    let of = |key: &str, value: Written| WrittenEntry { key: key.to_owned(), line: 0, value };
+    let severities = ["1", "3", "5", "${env:SCANBRIDGE_NO_SUCH:-4}"];
+    let kinds = [
+        text("Service, potential"),
+        text("${env:SCANBRIDGE_NO_SUCH:-service,potential}"),
+        Written::List(vec![text("information, service"), text("${env:SCANBRIDGE_NO_SUCH:-vulnerability}")]),
+        Written::List(vec![text("vulnerability")]),
+    ];
+    let mut filter = vec![of(OTHER_CONDITION, Written::List(vec![text("38170-38175")]))];
+    if random.bool() {
+        filter.push(of("min_severity", text(severities[random.usize(..severities.len())])));
+    }
+    if random.bool() {
+        filter.push(of("kinds", kinds[random.usize(..kinds.len())].clone()));
+    }
+    filter
+}
+
+const OTHER_CONDITION: &str = "qids";
+
+/// Sets up a pipeline with random plugins and answers, and checks the files. Returns its text if it came to an end.
+fn attempt(seed: u64) -> Option<String> {
     let mut random = Rng::with_seed(seed);
     let plugins = Plugins(vec![
         plugin("Source", PluginKind::Input, random_options(&mut random)),
@@ -204,11 +228,17 @@ fn attempt(seed: u64) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let target = Target::Folder(folder.path().to_owned());
     let saved = SavedAnswers::of(&target);
+    let mut draft = Draft::new();
+    let has_filter = random.bool();
+    if has_filter {
+        draft.filter = random_filter(&mut random);
+    }
+    let start = Start::Saved(Saved { draft, name: "p".to_owned(), at: "ready".to_owned() });
     let mut answers = RandomAnswers { random, asked: 0 };
-    let result = Wizard::new(&plugins, &Nothing, &mut answers, &target, &saved).run(Start::New);
+    let result = Wizard::new(&plugins, &Nothing, &mut answers, &target, &saved).run(start);
     let stored = fs::read_to_string(saved.path()).unwrap();
     assert!(!stored.contains(MARKER), "{stored}");
-    let Ok((draft, name)) = result else { return false };
+    let Ok((draft, name)) = result else { return None };
 
     let text = draft_text(&draft, Secrets::InFiles { pipeline: &name });
     assert!(!text.contains(MARKER), "{text}");
@@ -221,13 +251,18 @@ fn attempt(seed: u64) -> bool {
     // What is read back is the same file.
     let again = read_draft(&config::read_for(&file, &plugins).unwrap(), &plugins);
     assert_eq!(draft_text(&again, Secrets::InFiles { pipeline: &name }), text);
-    true
+    assert_eq!(text.contains(OTHER_CONDITION), has_filter, "{text}");
+    Some(text)
 }
 
 #[test]
 fn most_set_ups_come_to_an_end() {
-    let ended = (0..60).filter(|seed| attempt(*seed)).count();
-    assert!(ended > 36, "only {ended} of 60");
+    let texts: Vec<String> = (0..60).filter_map(attempt).collect();
+    assert!(texts.len() > 36, "only {} of 60", texts.len());
+    for part in ["  min_severity: ", "  kinds:\n    - "] {
+        assert!(texts.iter().any(|text| text.contains(part)), "never {part}");
+        assert!(texts.iter().any(|text| !text.contains(part)), "always {part}");
+    }
 }
 
 proptest! {

@@ -176,6 +176,8 @@ fn interrupted_set_up_continues_and_a_finished_one_is_the_default() {
             ("address:", Text("${env:HOST:-a}:1")),
             ("siem:", Row("test")),
             ("outputs:", Enter),
+            ("min_severity:", Row("severity 3")),
+            ("kinds:", Mark(&["potential", "vulnerability"])),
             ("schedule:", Row("at an interval")),
             ("every_minutes:", Text("30")),
             ("what now?", Row("change")),
@@ -188,6 +190,11 @@ fn interrupted_set_up_continues_and_a_finished_one_is_the_default() {
     );
     insta::assert_snapshot!(written.unwrap(), @r"
     version: 1
+    filter:
+      min_severity: 3
+      kinds:
+        - vulnerability
+        - potential
     schedule:
       every_minutes: 30
     inputs:
@@ -209,9 +216,14 @@ fn interrupted_set_up_continues_and_a_finished_one_is_the_default() {
 
     // The file is the default of the next set-up; what nothing asks for stays.
     let file = folder.path().join("nightly.yaml");
-    let more = "dead_letter_bytes: 1 MiB\nfilter:\n  kinds: [service]\ninputs:";
-    fs::write(&file, fs::read_to_string(&file).unwrap().replace("inputs:", more)).unwrap();
-    let (written, _) = run(
+    let more = "dead_letter_bytes: 1 MiB\ninputs:";
+    let old = fs::read_to_string(&file).unwrap().replace("inputs:", more);
+    fs::write(
+        &file,
+        old.replace("    - vulnerability\n    - potential\n", "    - service\n  qids: [38170]\n"),
+    )
+    .unwrap();
+    let (written, shown) = run(
         folder.path(),
         &[
             ("ready?", Enter),
@@ -232,6 +244,8 @@ fn interrupted_set_up_continues_and_a_finished_one_is_the_default() {
             ("relay:", Row("continue")),
             ("outputs:", Row("remove siem")),
             ("outputs:", Enter),
+            ("min_severity:", Row("everything")),
+            ("kinds:", Enter),
             ("schedule:", Enter),
             ("every_minutes:", Enter),
             ("what now?", Row("write")),
@@ -243,6 +257,8 @@ fn interrupted_set_up_continues_and_a_finished_one_is_the_default() {
     filter:
       kinds:
         - service
+      qids:
+        - 38170
     schedule:
       every_minutes: 30
     inputs:
@@ -259,6 +275,7 @@ fn interrupted_set_up_continues_and_a_finished_one_is_the_default() {
           path: b.cef
     ");
     assert!(folder.path().join("nightly.yaml.old").exists());
+    assert!(shown.contains("the filter keeps its other conditions: qids"), "{shown}");
 }
 
 /// An option that was marked and then left at its default has no question any more; the next one follows.
@@ -282,4 +299,61 @@ fn marked_option_without_a_value_is_left_out() {
         ],
     );
     assert_eq!(written, None);
+}
+
+/// A value that is none of the choices gets a row: it stays, or is replaced.
+#[test]
+fn each_form_of_an_existing_filter_can_stay_or_change() {
+    let reference = "${env:SCANBRIDGE_NO_SUCH:-4}";
+    let kinds = "${env:SCANBRIDGE_NO_SUCH:-service,potential}";
+    for (filter, severity, marks, expected) in [
+        ("{ min_severity: 1 }", Enter, Enter, "  min_severity: 1\n"),
+        ("{ min_severity: 1 }", Row("everything"), Enter, ""),
+        ("{ min_severity: 4 }", Row("severity 2 and higher"), Enter, "  min_severity: 2\n"),
+        (
+            "{ min_severity: '${env:SCANBRIDGE_NO_SUCH:-4}' }",
+            Row(reference),
+            Enter,
+            "  min_severity: '${env:SCANBRIDGE_NO_SUCH:-4}'\n",
+        ),
+        ("{ kinds: 'Service, potential' }", Enter, Enter, "  kinds: 'Service, potential'\n"),
+        (
+            "{ kinds: 'Service, potential' }",
+            Enter,
+            Mark(&["potential", "service"]),
+            "  kinds: 'Service, potential'\n",
+        ),
+        ("{ kinds: 'Service, potential' }", Enter, Mark(&["service"]), "  kinds:\n    - service\n"),
+        (
+            "{ kinds: '${env:SCANBRIDGE_NO_SUCH:-service,potential}' }",
+            Enter,
+            Mark(&[kinds, "information"]),
+            "  kinds:\n    - information\n    - '${env:SCANBRIDGE_NO_SUCH:-service,potential}'\n",
+        ),
+        ("{ kinds: [service] }", Enter, Mark(&[]), ""),
+        ("{ exclude: { qids: 7 }, kinds: [service] }", Enter, Mark(&[]), "  exclude:\n    qids: 7\n"),
+        ("", Row("severity 5"), Enter, "  min_severity: 5\n"),
+        ("nonsense", Row("severity 5"), Enter, "  min_severity: 5\n"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "version: 1\nfilter: {filter}\ninputs:\n  - {{ id: a, plugin: Acme, with: {{ user: u, token: '${{env:T:-x}}' }} }}\n\
+             outputs:\n  - {{ id: b, plugin: Relay, with: {{ path: o }} }}\n"
+        );
+        fs::write(folder.path().join("p.yaml"), text).unwrap();
+        let change = |row: &'static str| [("what now?", Row("change")), ("change:", Row(row))];
+        let mut answers = vec![("ready?", Enter), ("name:", Text("p"))];
+        answers.extend(change("filter · min_severity"));
+        answers.push(("min_severity:", severity));
+        answers.extend(change("filter · kinds"));
+        answers.extend([("kinds:", marks), ("what now?", Row("write"))]);
+        let (written, _) = run(folder.path(), &answers);
+        let expected = if expected.is_empty() { String::new() } else { format!("filter:\n{expected}") };
+        let written = written.unwrap();
+        assert_eq!(
+            written,
+            format!("version: 1\n{expected}{}", &written[written.find("inputs:").unwrap()..]),
+            "{filter}"
+        );
+    }
 }

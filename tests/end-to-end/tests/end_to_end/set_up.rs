@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::installation;
-use crate::pseudo_terminal::{ENTER, ESCAPE, PATIENCE, Terminal};
+use crate::pseudo_terminal::{DOWN, ENTER, ESCAPE, PATIENCE, Terminal};
 use crate::sandbox::{Outcome, Sandbox};
 
 const INTERRUPT: &str = "\u{3}";
@@ -62,6 +62,8 @@ fn choose_csv_output(terminal: &mut Terminal) {
     answer(terminal, "other options", ENTER);
     answer(terminal, "test the connection now", ENTER);
     answer(terminal, "no more outputs", ENTER);
+    answer(terminal, "Filter · min_severity", ENTER);
+    answer(terminal, "Filter · kinds", ENTER);
     answer(terminal, "only on request", ENTER);
 }
 
@@ -167,6 +169,8 @@ fn failed_connection_is_shown_and_can_be_kept() {
     assert!(shown.to_lowercase().contains("refused"), "{shown}");
     answer(&mut terminal, "keep it as it is", "keep\r");
     answer(&mut terminal, "no more outputs", "\r");
+    answer(&mut terminal, "Filter · min_severity", ENTER);
+    answer(&mut terminal, "Filter · kinds", ENTER);
     answer(&mut terminal, "only on request", "interval\r");
     answer(&mut terminal, "every_minutes:", "0\r");
     terminal.wait_for("must be a whole number");
@@ -258,6 +262,39 @@ fn values_of_an_existing_file_are_the_defaults() {
     assert!(sandbox.path("new.csv").exists());
 }
 
+/// The filter is asked for, shown in the summary, changed from there, and has its effect.
+#[test]
+fn filter_is_asked_for_and_can_be_changed_from_the_summary() {
+    let sandbox = with_report();
+    let mut terminal = start(&sandbox, 100, "setup");
+    choose_file_input(&mut terminal);
+    answer(&mut terminal, "Where findings are written to", "CSV:\r");
+    answer(&mut terminal, "Its name in logs", "sheet\r");
+    answer(&mut terminal, "Output sheet · path", "out.csv\r");
+    answer(&mut terminal, "other options", ENTER);
+    answer(&mut terminal, "test the connection now", ENTER);
+    answer(&mut terminal, "no more outputs", ENTER);
+    answer(&mut terminal, "Minimum severity, 1 to 5", "severity 4\r");
+    answer(&mut terminal, "Kinds of findings to deliver", &format!("vulnerability {DOWN}"));
+    terminal.press("\r");
+    answer(&mut terminal, "only on request", ENTER);
+    let summary = terminal.wait_for("write setup/nightly.yaml");
+    assert!(summary.contains("filter:\n  min_severity: 4\n  kinds:\n    - vulnerability\n"), "{summary}");
+    terminal.wait_for("Esc back");
+    terminal.press("change\r");
+    answer(&mut terminal, "filter · min_severity: 4", "min_severity\r");
+    answer(&mut terminal, "Minimum severity, 1 to 5", "severity 2\r");
+    answer(&mut terminal, "write setup/nightly.yaml", ENTER);
+    terminal.ends_with(0);
+    let text = sandbox.read("setup/nightly.yaml");
+    assert!(text.contains("filter:\n  min_severity: 2\n  kinds:\n    - vulnerability\n"), "{text}");
+
+    host(&sandbox, &["run", "setup/nightly.yaml"]).expect_code(0);
+    let rows = sandbox.read("out.csv");
+    let has = |kind: &str| rows.contains(&format!(",{kind},"));
+    assert!(has("vulnerability") && !has("potential") && !has("information") && !has("service"), "{rows}");
+}
+
 #[test]
 fn set_up_without_a_terminal_names_the_other_ways() {
     let sandbox = Sandbox::new();
@@ -271,7 +308,7 @@ fn set_up_without_a_terminal_names_the_other_ways() {
 #[test]
 fn answers_from_a_file_need_no_terminal() {
     let sandbox = with_report();
-    let answers = "version: 1\nname: weekly\nschedule: { every_minutes: 60 }\ninputs:\n  - id: qualys\n    plugin: QualysGuard\n    \
+    let answers = "version: 1\nname: weekly\nschedule: { every_minutes: 60 }\nfilter: { min_severity: 3, kinds: [service, potential], qids: [38170] }\ninputs:\n  - id: qualys\n    plugin: QualysGuard\n    \
                    with: { user_id: dirk_g, password: 'd0nt $${p}@nic', source: scan-reports }\n\
                    outputs:\n  - { id: sheet, plugin: CSV, with: { path: out.csv } }\n";
     sandbox.write("answers.yaml", answers);
@@ -282,6 +319,9 @@ fn answers_from_a_file_need_no_terminal() {
     let outcome = host(&sandbox, &["init", "setup", "--answers", "answers.yaml"]).expect_code(0);
     assert!(outcome.stdout.contains("scanbridge check setup/weekly.yaml"), "{}", outcome.stdout);
     assert_eq!(sandbox.read("setup/weekly.yaml"), printed.stdout);
+    let filter =
+        "filter:\n  min_severity: 3\n  kinds:\n    - service\n    - potential\n  qids:\n    - 38170\n";
+    assert!(printed.stdout.contains(filter), "{}", printed.stdout);
     assert_eq!(sandbox.read("setup/secrets/weekly-qualys-password"), "d0nt ${p}@nic");
     host(&sandbox, &["check", "setup/weekly.yaml", "--offline", "--deny-warnings"]).expect_code(0);
 
@@ -291,6 +331,8 @@ fn answers_from_a_file_need_no_terminal() {
 
     for (from, to, part) in [
         ("every_minutes: 60", "every_minutes: 0", "must be a whole number"),
+        ("min_severity: 3", "min_severity: 6", "must be between 1 and 5"),
+        ("[service, ", "[sevrice, ", "did you mean `service`"),
         ("user_id: dirk_g, ", "", "has no `user_id`"),
         ("user_id: dirk_g", "user_id: REPLACE-ME", "still has its placeholder"),
         ("plugin: CSV", "plugin: CVS", "did you mean `CSV`"),
