@@ -5,52 +5,17 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::unknown;
 use crate::jobs::new_id;
 use crate::log_sink::Level;
 use crate::machine::State;
+use crate::queued_choice::QueuedChoice;
 use crate::request::Reply;
+use crate::send_request::SendRequest;
 use crate::store::replace;
 use crate::supervisor::{Entry, Supervisor};
-
-/// Reports that an operator has chosen.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct QueuedChoice {
-    /// Names it in requests, and in the ledger.
-    pub(crate) id: String,
-    /// The `id` of the input.
-    pub(crate) input: String,
-    /// The reports in the order of delivery; empty once they were sent.
-    ids: Vec<String>,
-    again: bool,
-    /// Number of reports.
-    reports: u64,
-    asked: Timestamp,
-    /// When the first run for it was started.
-    started: Option<Timestamp>,
-    pub(crate) ended: Option<Timestamp>,
-    /// The last run for it.
-    run: Option<u64>,
-    /// Exit code of that run; of a choice that has not ended, why it is not finished.
-    exit_code: Option<u8>,
-    reason: String,
-}
-
-/// What a client asks to be sent.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SendRequest {
-    /// The `id` of the input; needed if several have stored reports.
-    #[serde(default)]
-    pub(crate) input: Option<String>,
-    pub(crate) ids: Vec<String>,
-    #[serde(default)]
-    pub(crate) again: bool,
-}
 
 /// Choices of a pipeline that may wait.
 const MAX_WAITING: usize = 100;
@@ -60,27 +25,6 @@ const KEPT: usize = 20;
 const MAX_REPORTS: usize = 10_000;
 /// Characters of the ID of a report: as many as a path can have.
 const MAX_ID: usize = 4096;
-
-impl QueuedChoice {
-    fn is_waiting(&self) -> bool {
-        self.ended.is_none()
-    }
-
-    /// The job as `GET /api/v1/jobs/{id}` answers. `is_running` says whether a run delivers it now.
-    fn view(&self, pipeline: &str, is_running: bool, summary: Option<&Value>) -> Value {
-        let state = match (self.ended, self.started) {
-            (Some(_), _) => "ended",
-            _ if is_running => "running",
-            (None, Some(_)) => "interrupted",
-            (None, None) => "queued",
-        };
-        json!({
-            "id": self.id, "pipeline": pipeline, "kind": "send", "state": state, "reports": self.reports,
-            "asked": self.asked, "started": self.started, "ended": self.ended, "run": self.run,
-            "exit_code": self.exit_code, "reason": self.reason, "output": "", "log": [], "summary": summary,
-        })
-    }
-}
 
 impl Entry {
     /// The choice that is delivered next, or now.
@@ -294,13 +238,6 @@ impl Supervisor {
     pub(crate) fn waiting_choices(&self, entry: &Entry, name: &str) -> Vec<Value> {
         let waiting = entry.record.choices.iter().filter(|choice| choice.is_waiting());
         waiting.map(|choice| choice.view(name, entry.live.choice == choice.id, None)).collect()
-    }
-}
-
-impl QueuedChoice {
-    fn end(&mut self, code: Option<u8>, reason: &str) {
-        (self.ended, self.exit_code, self.reason) = (Some(Timestamp::now()), code, reason.to_owned());
-        self.ids = Vec::new();
     }
 }
 

@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 
 use crate::api::unknown;
 use crate::fleet::Refusal;
-use crate::job::{Job, JobRequest, JobView};
+use crate::job::{Job, JobView};
+use crate::job_request::JobRequest;
 use crate::log_sink::Level;
 use crate::machine::Ending;
 use crate::request::Reply;

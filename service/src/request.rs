@@ -5,10 +5,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::choices::SendRequest;
-use crate::job::JobRequest;
+use crate::job_request::JobRequest;
 use crate::log_sink::Level;
 use crate::machine::Request;
+use crate::send_request::SendRequest;
 
 /// A request of the control socket.
 #[derive(Debug)]

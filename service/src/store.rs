@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use scanbridge_observe::{Bundle, ScheduleKeys, Totals};
 use serde::{Deserialize, Serialize};
 
-use crate::choices::QueuedChoice;
 use crate::history::{History, LastRun};
+use crate::queued_choice::QueuedChoice;
 
 /// The directory `service` in the state directory.
 #[derive(Debug)]

@@ -63,6 +63,10 @@ pub(crate) enum Timing {
 
 /// Key of the filter.
 pub(super) const FILTER: &str = "filter";
+/// The key of the filter for the lowest severity.
+pub(super) const MIN_SEVERITY: &str = "min_severity";
+/// The key of the filter for the kinds.
+pub(super) const KINDS: &str = "kinds";
 
 impl Draft {
     /// A pipeline of which nothing is answered.

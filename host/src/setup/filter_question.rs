@@ -2,7 +2,7 @@
 
 use scanbridge_plugin_api::{OptionDescriptor, OptionKind};
 
-use super::draft::Draft;
+use super::draft::{Draft, KINDS, MIN_SEVERITY};
 use super::option_question::in_one_line;
 use super::prompts::Reply;
 use super::questions::Questions;
@@ -10,10 +10,6 @@ use crate::columns::cut;
 use crate::config::{Scope, Written, host_options};
 use crate::telemetry::without_controls;
 
-/// The key for the lowest severity.
-pub(super) const MIN_SEVERITY: &str = "min_severity";
-/// The key for the kinds.
-pub(super) const KINDS: &str = "kinds";
 /// A condition that is not set.
 const EVERYTHING: &str = "everything";
 

@@ -2,9 +2,9 @@
 
 use scanbridge_plugin_api::{Descriptor, PluginKind, Verdict};
 
-use super::draft::{FILTER, Instance, Setting, Timing};
+use super::draft::{FILTER, Instance, KINDS, MIN_SEVERITY, Setting, Timing};
 use super::draft_text::{Secrets, draft_text, secret_files};
-use super::filter_question::{KINDS, MIN_SEVERITY, condition_in_words};
+use super::filter_question::condition_in_words;
 use super::live_check::Finding;
 use super::option_question::in_one_line;
 use super::prompts::{Leave, Reply};

@@ -2,8 +2,7 @@
 
 use scanbridge_plugin_api::PluginKind;
 
-use super::draft::{Draft, FILTER, Instance, Setting, Timing};
-use super::filter_question::{KINDS, MIN_SEVERITY};
+use super::draft::{Draft, FILTER, Instance, KINDS, MIN_SEVERITY, Setting, Timing};
 use crate::config::Catalogue;
 
 /// One question.

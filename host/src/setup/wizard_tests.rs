@@ -301,7 +301,7 @@ fn marked_option_without_a_value_is_left_out() {
     assert_eq!(written, None);
 }
 
-/// A value that is none of the choices gets a row: it stays, or is replaced.
+/// A value outside the choices gets a row of its own: it stays, or is replaced.
 #[test]
 fn each_form_of_an_existing_filter_can_stay_or_change() {
     let reference = "${env:SCANBRIDGE_NO_SUCH:-4}";

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::caller::{Caller, Operator, Reader};
 use super::context::{Context, Sender, ask, reply, reply_within};
 use crate::dead_letter_request::DeadLetterRequest;
-use crate::job::JobRequest;
+use crate::job_request::JobRequest;
 use crate::log_sink::Level;
 use crate::machine::Request;
 use crate::request::{Api, ReloadMode, Reply, TapQuery};

@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use super::caller::{Operator, Reader};
 use super::context::{Context, Sender, ask};
 use super::ledger;
-use crate::choices::SendRequest;
 use crate::dead_letter_request::{DeadLetterRequest, LetterFilter};
-use crate::job::JobRequest;
+use crate::job_request::JobRequest;
 use crate::request::{Api, Reply};
+use crate::send_request::SendRequest;
 use crate::skip_request::SkipRequest;
 
 /// Runs in one answer.

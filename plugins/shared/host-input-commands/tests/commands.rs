@@ -429,7 +429,8 @@ fn descriptions_are_made_of_the_parts_that_were_asked_for() {
 fn large_asset_is_passed_on_in_parts_of_complete_lines() {
     let findings: Vec<_> = (1..=5000).map(|qid| finding(&qid.to_string())).collect();
     let batches = [vec![("192.0.2.1", false, findings)]];
-    let complete = run(settings(), Hints::default(), &batches, &end(true, &[]));
+    let limits = BlockLimits { bytes: 16 << 20, ..BlockLimits::default() };
+    let complete = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(true, &[]));
     assert_eq!(complete.lengths.len(), 1);
     let limits = BlockLimits { bytes: 2000, ..BlockLimits::default() };
     let parts = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(true, &[]));

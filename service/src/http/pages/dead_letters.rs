@@ -16,7 +16,7 @@ use crate::dead_letter_request::DeadLetterRequest;
 use crate::http::caller::Caller;
 use crate::http::context::{Context, reply_within};
 use crate::http::encoded;
-use crate::job::JobRequest;
+use crate::job_request::JobRequest;
 use crate::request::{Api, Reply};
 
 /// The dead letters of an output or input, as `scanbridge dead-letters list` prints them.

@@ -16,7 +16,7 @@ use crate::http::caller::Caller;
 use crate::http::context::{Context, reply};
 use crate::http::lists::{Filter, List, Report};
 use crate::http::{encoded, ledger};
-use crate::job::JobRequest;
+use crate::job_request::JobRequest;
 use crate::request::{Api, Reply};
 
 /// Reports on one page: their IDs must fit into one form.
