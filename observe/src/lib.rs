@@ -12,6 +12,7 @@ mod cron;
 mod durations;
 mod event;
 mod metrics;
+mod name;
 mod printable;
 mod report;
 mod request;
@@ -35,6 +36,7 @@ pub use event::{
 pub use metrics::{
     HttpMetrics, MetricsFormat, PipelineState, ServiceMetrics, metrics_of_run, metrics_of_service,
 };
+pub use name::{NAME_RULE, is_name};
 pub use printable::{is_printable, printable_lines, without_controls};
 pub use report::{REPORT_STYLE, RunContent, RunStatus, Sample, Samples, html_report};
 pub use request::{ServiceRequest, StopAt};

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::api::unknown;
+use crate::job::JobView;
 use crate::jobs::new_id;
 use crate::log_sink::Level;
 use crate::machine::State;
@@ -175,7 +176,7 @@ impl Supervisor {
         let hint = "; its interrupted run continues unless it is discarded with `scanbridge state discard`";
         let hint = if has_begun { hint } else { "" };
         self.log.about(&name, Level::Info, &format!("an operator has cancelled the job {id}{hint}"));
-        Some(Reply::ok(view))
+        Some(Reply::ok(json!(view)))
     }
 
     /// Writes the choice that is next for the run that is started now. Returns its ID and the path.
@@ -226,7 +227,7 @@ impl Supervisor {
     }
 
     /// The choice with this ID as a job.
-    pub(crate) fn choice_view(&self, id: &str) -> Option<Value> {
+    pub(crate) fn choice_view(&self, id: &str) -> Option<JobView> {
         self.entries.iter().find_map(|(name, entry)| {
             let choice = entry.record.choices.iter().find(|choice| choice.id == id)?;
             let summary = self.summaries.iter().find(|(of, _)| of == id).map(|(_, summary)| summary);
@@ -235,7 +236,7 @@ impl Supervisor {
     }
 
     /// The choices of a pipeline that were not sent yet, oldest first.
-    pub(crate) fn waiting_choices(&self, entry: &Entry, name: &str) -> Vec<Value> {
+    pub(crate) fn waiting_choices(&self, entry: &Entry, name: &str) -> Vec<JobView> {
         let waiting = entry.record.choices.iter().filter(|choice| choice.is_waiting());
         waiting.map(|choice| choice.view(name, entry.live.choice == choice.id, None)).collect()
     }

@@ -26,11 +26,11 @@ pub(crate) struct Job {
 pub(crate) struct JobView {
     pub(crate) id: String,
     pub(crate) pipeline: String,
-    /// `skip`, `replay` or `purge`.
+    /// `send`, `skip`, `replay` or `purge`.
     pub(crate) kind: String,
-    /// `queued`, `running` or `ended`.
+    /// `queued`, `running` or `ended`; a `send` can also be `interrupted`.
     pub(crate) state: String,
-    /// Always null: only `send` counts its reports before it starts.
+    /// Only of a `send`, which counts its reports before it starts.
     pub(crate) reports: Option<u64>,
     pub(crate) asked: Timestamp,
     pub(crate) started: Option<Timestamp>,

@@ -180,8 +180,8 @@ impl Supervisor {
 
     /// A job, or a choice of reports.
     pub(crate) fn job(&self, id: &str) -> Reply {
-        let job = self.jobs.iter().find(|job| job.id == id).map(|job| json!(job));
-        job.or_else(|| self.choice_view(id)).map_or_else(|| unknown_job(id), Reply::ok)
+        let job = self.jobs.iter().find(|job| job.id == id).cloned();
+        job.or_else(|| self.choice_view(id)).map_or_else(|| unknown_job(id), |job| Reply::ok(json!(job)))
     }
 
     /// Cancels a choice of reports that is not being sent.

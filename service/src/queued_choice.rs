@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::job::JobView;
 
 /// Reports that an operator has chosen.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -33,19 +35,26 @@ impl QueuedChoice {
         self.ended.is_none()
     }
 
-    /// The job as `GET /api/v1/jobs/{id}` answers. `is_running` says whether a run delivers it now.
-    pub(crate) fn view(&self, pipeline: &str, is_running: bool, summary: Option<&Value>) -> Value {
+    /// The job that clients see. `is_running` says whether a run delivers it now.
+    pub(crate) fn view(&self, pipeline: &str, is_running: bool, summary: Option<&Value>) -> JobView {
         let state = match (self.ended, self.started) {
             (Some(_), _) => "ended",
             _ if is_running => "running",
             (None, Some(_)) => "interrupted",
             (None, None) => "queued",
         };
-        json!({
-            "id": self.id, "pipeline": pipeline, "kind": "send", "state": state, "reports": self.reports,
-            "asked": self.asked, "started": self.started, "ended": self.ended, "run": self.run,
-            "exit_code": self.exit_code, "reason": self.reason, "output": "", "log": [], "summary": summary,
-        })
+        JobView {
+            state: state.to_owned(),
+            reports: Some(self.reports),
+            asked: self.asked,
+            started: self.started,
+            ended: self.ended,
+            run: self.run,
+            exit_code: self.exit_code,
+            reason: self.reason.clone(),
+            summary: summary.cloned(),
+            ..JobView::queued(&self.id, pipeline, "send")
+        }
     }
 
     pub(crate) fn end(&mut self, code: Option<u8>, reason: &str) {

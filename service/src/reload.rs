@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use scanbridge_observe::{Bundle, BundleResult, ConsoleKeys, ScheduleKeys};
+use scanbridge_observe::{Bundle, BundleResult, ConsoleKeys, ScheduleKeys, is_name};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -17,7 +17,6 @@ use crate::machine::{Before, Settings};
 use crate::message::Message;
 use crate::request::{ReloadMode, Reply};
 use crate::schedule::{Schedule, Stored};
-use crate::store::is_name;
 use crate::supervisor::{Entry, Supervisor};
 
 /// The result of a reload.

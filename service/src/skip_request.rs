@@ -19,7 +19,7 @@ pub(crate) struct SkipRequest {
     /// Whether they count as unsent again.
     pub(crate) undo: bool,
     /// Format of what the command prints.
-    json: bool,
+    pub(crate) json: bool,
 }
 
 impl SkipRequest {

@@ -132,7 +132,7 @@ fn check_file(file: &Path, request: Request, registry: &Registry, common: &Commo
         Ok(content) => {
             checked.problems.list.extend_from_slice(content.warnings());
             if let CheckedDocument::Pipeline(pipeline) = &content
-                && !config::is_name(&pipeline.name)
+                && !scanbridge_observe::is_name(&pipeline.name)
             {
                 let message = format!("a service refuses the pipeline name `{}`", pipeline.name);
                 let hint = "set `name:` with at most 64 characters: letters, digits, `-`, `_` and `.`; a new name means a new state";

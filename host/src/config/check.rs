@@ -3,6 +3,7 @@
 use std::mem;
 use std::path::Path;
 
+use scanbridge_observe::{NAME_RULE, is_name};
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
 use super::catalogue::Catalogue;
@@ -13,7 +14,6 @@ use super::document::Document;
 use super::fields::{Elsewhere, Fields};
 use super::filter::Filter;
 use super::host_options::{Scope, keys};
-use super::name::{NAME_RULE, RESERVED, is_name};
 use super::origin::Origin;
 use super::pipeline::{InputInstance, Instance, OptionLocations, OutputInstance, Pipeline};
 use super::problem::Problems;
@@ -73,6 +73,9 @@ pub(super) fn check_with(checker: &mut Checker<'_>, document: &Document) -> Resu
 const KEYS: [&str; 4] = ["version", "inputs", "filter", "outputs"];
 const INPUT_KEYS: [&str; 4] = ["id", "plugin", "config", "with"];
 const OUTPUT_KEYS: [&str; 5] = ["id", "plugin", "filter", "config", "with"];
+
+/// What the service has in the state directory besides the directories of pipelines: no names of pipelines.
+const RESERVED: [&str; 3] = ["service", "service.lock", "control.sock"];
 
 /// The IDs found so far, in lower case, with their locations.
 type Ids<'n> = Vec<(String, &'n Span)>;

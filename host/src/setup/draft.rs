@@ -1,9 +1,10 @@
 //! A pipeline that is being set up.
 
+use scanbridge_observe::is_name;
 use scanbridge_plugin_api::{Descriptor, OptionCondition, OptionDescriptor, OptionKind, PluginKind, Secret};
 use serde_json::Value;
 
-use crate::config::{Catalogue, Written, WrittenEntry, is_bare_reference, is_name, sounds_secret};
+use crate::config::{Catalogue, Written, WrittenEntry, is_bare_reference, sounds_secret};
 
 /// A pipeline that is being set up. Keys that nothing asks for are kept as they are.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scanbridge_observe::Cron;
+use scanbridge_observe::{Cron, NAME_RULE, is_name};
 use scanbridge_plugin_api::{OptionDescriptor, PluginKind};
 
 use super::draft::{Draft, Instance, Schedule, Setting, Timing};
@@ -10,7 +10,7 @@ use super::prompts::{Prompts, Reply};
 use super::screens::heading;
 use super::steps::has_settings_file;
 use crate::columns::cut;
-use crate::config::{Catalogue, NAME_RULE, Scope, WrittenEntry, host_options, is_name};
+use crate::config::{Catalogue, Scope, WrittenEntry, host_options};
 use crate::telemetry::without_controls;
 
 /// Puts questions about a draft.

@@ -10,11 +10,11 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use scanbridge_observe::{Role, without_controls};
+use scanbridge_observe::{Role, is_name, without_controls};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::store::{is_name, replace};
+use crate::store::replace;
 
 /// The start of every token, so that scanners for secrets recognize one.
 const PREFIX: &str = "sbt_";

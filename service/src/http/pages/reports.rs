@@ -18,6 +18,8 @@ use crate::http::lists::{Filter, List, Report};
 use crate::http::{encoded, ledger};
 use crate::job_request::JobRequest;
 use crate::request::{Api, Reply};
+use crate::send_request::SendRequest;
+use crate::skip_request::SkipRequest;
 
 /// Reports on one page: their IDs must fit into one form.
 const ROWS: usize = 100;
@@ -184,7 +186,7 @@ pub(super) async fn list(
     Path(name): Path<String>,
     form: ReadForm,
 ) -> Response {
-    let back = format!("/pipelines/{}/reports", encoded(&name));
+    let back = path_of(&name);
     let listed = async {
         let mut filter = Filter { input: form.get("input").to_owned(), ..Filter::default() };
         choose_input(&pipeline(&context.to, &name).await?, &mut filter)?;
@@ -200,6 +202,11 @@ pub(super) async fn list(
         Ok(input) => Redirect::to(&format!("{back}?input={}", encoded(&input))).into_response(),
         Err(problem) => problem_page(Frame::of(form.caller(), ""), &problem, &back),
     }
+}
+
+/// The path of the page.
+fn path_of(name: &str) -> String {
+    format!("/pipelines/{}/reports", encoded(name))
 }
 
 /// The reports that a form names, oldest first as they are to be sent: those that are marked, or all unsent ones of the
@@ -241,7 +248,7 @@ pub(super) async fn confirm(
     form: ChangeForm,
 ) -> Response {
     let filter = filter_of(&form);
-    let path = format!("/pipelines/{}/reports", encoded(&name));
+    let path = path_of(&name);
     let back = format!("{path}?{}", query(&filter, form.get("page").parse().unwrap_or(1)));
     let reports = match chosen(&context, &name, &form) {
         Ok(reports) => reports,
@@ -301,16 +308,15 @@ pub(super) async fn act(
     form: ChangeForm,
 ) -> Response {
     let filter = filter_of(&form);
-    let path = format!("/pipelines/{}/reports", encoded(&name));
+    let path = path_of(&name);
     let begun = async {
         let ids: Vec<String> = chosen(&context, &name, &form)?.into_iter().map(|report| report.id).collect();
         let request = if is_skip(&form) {
-            let skip = serde_json::from_value(json!({ "input": filter.input, "ids": ids }));
-            Api::Begin(name.clone(), JobRequest::Skip(skip.map_err(invalid)?), false)
+            let skip = SkipRequest { input: Some(filter.input.clone()), ids, ..SkipRequest::default() };
+            Api::Begin(name.clone(), JobRequest::Skip(skip), false)
         } else {
             let again = !form.get("again").is_empty();
-            let send = serde_json::from_value(json!({ "input": filter.input, "ids": ids, "again": again }));
-            Api::Send(name.clone(), send.map_err(invalid)?)
+            Api::Send(name.clone(), SendRequest { input: Some(filter.input.clone()), ids, again })
         };
         body::<Value>(reply(&context.to, request).await)
     };
@@ -323,14 +329,10 @@ pub(super) async fn cancel(
     Path(name): Path<String>,
     form: ChangeForm,
 ) -> Response {
-    let path = format!("/pipelines/{}/reports", encoded(&name));
+    let path = path_of(&name);
     let cancelled = body::<Value>(reply(&context.to, Api::Cancel(form.get("job").to_owned())).await);
     let cancelled = cancelled.map(|job| json!({ "job": job["id"] }));
     redirect(cancelled, &form, &path, &filter_of(&form))
-}
-
-fn invalid(error: serde_json::Error) -> Reply {
-    Reply::problem(400, "the form is invalid", &error.to_string())
 }
 
 /// Leads back to the list, with the job.
