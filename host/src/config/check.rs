@@ -136,6 +136,7 @@ impl Checker<'_> {
             pipeline.outputs.extend(output);
         }
         self.collector.instance = None;
+        self.connector(&fields, &mut pipeline);
         self.failovers(&pipeline.outputs, &nodes);
         self.same_paths(&pipeline.outputs, &nodes);
         let hangs = pipeline.inputs.iter().map(|input| input.hang);

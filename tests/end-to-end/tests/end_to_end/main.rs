@@ -8,6 +8,7 @@ mod cef;
 mod check_machine;
 mod checks;
 mod configuration;
+mod connector;
 mod console_pages;
 mod console_sessions;
 mod counts;
