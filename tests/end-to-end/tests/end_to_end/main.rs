@@ -22,6 +22,7 @@ mod disk_order;
 mod exit_codes;
 mod exiting_plugins;
 mod fields;
+mod guide_commands;
 mod guide_events;
 mod installation;
 mod json_schema;
