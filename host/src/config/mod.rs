@@ -31,6 +31,7 @@ mod other_file;
 mod permissions;
 mod pipeline;
 mod plugin_name;
+mod preferred_ip_version;
 mod problem;
 mod ranges;
 mod reference;

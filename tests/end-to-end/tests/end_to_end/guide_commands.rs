@@ -22,7 +22,7 @@ const INSIDE: &str = "SCANBRIDGE_TEST_NAMESPACE";
 const HOSTS: &str = "127.0.0.1 localhost\n10.20.30.40 dc.example.com\n203.0.113.10 qualysapi.qualys.com\n";
 const ADDRESSES: [&str; 3] = ["10.20.30.40", "203.0.113.10", "192.168.1.100"];
 
-/// The settings file of the guide, with its blank lines, comments and the blank after a value.
+/// The settings file of the guide, with its blank lines, comments and the space after a value.
 const SETTINGS: &str = "# account\n\nuser_id: dirk_g\npassword: 'd0ntp@n1c'\ntemplate_id: 424242\n\nadd_host: y\n\
     ip_ranges: 192.168.1.0/24, 10.1.2.3-10.1.2.10, 42.4.2.1\n\n# proxy\nproxy: https://192.168.1.100:443\n\
     proxy_username: zaphod \nproxy_password: 't0w3L'\n";
