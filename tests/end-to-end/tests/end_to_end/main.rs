@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
+mod api_document;
 mod archive;
 mod browser;
 mod cef;
@@ -67,6 +68,7 @@ mod service_under_systemd;
 mod service_users;
 mod set_up;
 mod set_up_conversion;
+mod set_up_service;
 mod several;
 mod signals;
 mod sources;
