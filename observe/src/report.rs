@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn numbers_have_units() {
-        assert_eq!([900, 125_000, 11_520_000].map(|it| duration(&it)), ["0.9 s", "2 min 5 s", "3 h 12 min"]);
+        assert_eq!([900, 125_000, 11_520_000].map(|it| duration(&it)), ["0.90 s", "2 min 5 s", "3 h 12 min"]);
         assert_eq!(time("2026-11-30T05:03:11.120Z"), "2026-11-30 05:03:11");
         assert_eq!(time("é"), "é");
     }

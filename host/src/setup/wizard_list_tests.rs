@@ -44,7 +44,27 @@ fn second_input_is_added_and_the_first_one_removed() {
             ("what now?", Row("write")),
         ],
     );
-    insta::assert_snapshot!(written.unwrap(), @r"");
+    insta::assert_snapshot!(written.unwrap(), @r"
+    # nightly
+    version: 1
+    inputs:
+      - id: second
+        plugin: Acme
+        with:
+          user: anna
+          token: '${file:secrets/p-second-token}'
+    outputs:
+      - id: b
+        plugin: Relay
+        with:
+          path: o
+      # to be removed
+      - id: c
+        plugin: Relay
+        with:
+          path: p
+      # - { id: d, plugin: Relay }
+    ");
     assert_eq!(fs::read_to_string(folder.path().join("p.yaml.old")).unwrap(), FILE);
 }
 
@@ -69,7 +89,22 @@ fn comments_of_an_existing_file_stay() {
         ],
     );
     let written = written.unwrap();
-    insta::assert_snapshot!(written, @r"");
+    insta::assert_snapshot!(written, @r"
+    # nightly
+    version: 1
+    inputs:
+      # the first source
+      - id: a  # never rename
+        plugin: Acme
+        with:
+          user: anna
+          token: '${file:secrets/p-a-token}'
+    outputs:
+      - id: b
+        plugin: Relay
+        with:
+          path: o
+    ");
     assert_eq!(fs::read_to_string(folder.path().join("p.yaml")).unwrap(), written);
     assert!(shown.contains("5 comments stay\n"), "{shown}");
     let lost = "p.yaml.old; 3 comments stay, 2 comments will be lost, because their keys are gone";

@@ -141,7 +141,8 @@ pub(super) fn run(folder: &Path, answers: &[(&str, Typed<'_>)]) -> (Option<Strin
 pub(super) fn write(file: &Path, draft: &Draft, name: &str) -> String {
     let text = with_comments(file, draft_text(draft, Secrets::InFiles { pipeline: name })).text;
     let service = draft.service.as_ref().map(|plan| ServiceSetUp::of(file, plan).unwrap());
-    let service = service.as_ref().map(|service| (service.file.as_path(), service.content.text.as_str()));
+    let service = service.as_ref().filter(|service| !service.is_written());
+    let service = service.map(|service| (service.file.as_path(), service.content.text.as_str()));
     write_files(&Files { pipeline: (file, &text), service, secrets: secret_files(draft, name) }).unwrap();
     text
 }

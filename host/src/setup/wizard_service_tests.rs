@@ -55,6 +55,7 @@ fn service_is_asked_for_shown_and_written() {
     let (written, shown) = run(
         folder.path(),
         &[
+            ("token:", Text("t")),
             ("what now?", Row("change")),
             ("change:", Row("service · description: Anna's bridge")),
             ("description:", Text("Bridge of Anna")),
@@ -62,7 +63,20 @@ fn service_is_asked_for_shown_and_written() {
         ],
     );
     assert!(written.unwrap().contains("id: a"));
-    insta::assert_snapshot!(service_file(folder.path()), @r"");
+    insta::assert_snapshot!(service_file(folder.path()), @r"
+    # Settings of the service. `scanbridge config service FILE` checks them.
+    service: 1
+    # Pipeline files, and directories that contain them. Relative paths begin at the directory of this file.
+    pipelines:
+      - p.yaml
+    # The console and the API. Without this key there is no TCP listener. Addresses other than loopback use TLS.
+    console:
+      listen: '[::1]:9009'
+    # Simultaneous runs; the others wait, the oldest first.
+    # max_running: 4
+    # Where the lines of the log go: stderr, journal or file.
+    # log: { to: stderr, level: info }
+    ");
     let command = format!(
         "scanbridge service install --config {}/service.yaml --name bridge --description 'Bridge of Anna' --no-enable \
          --start",
