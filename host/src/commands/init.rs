@@ -55,7 +55,7 @@ pub(super) fn init(arguments: &InitArguments, common: &CommonOptions) -> u8 {
     }
     // Without questions the operator cannot confirm that a file is to be replaced.
     let other = service.as_ref().filter(|service| service.file.exists() && !service.is_written());
-    let in_the_way = Some(&ready.file).filter(|file| file.exists());
+    let in_the_way = Some(&ready.file).filter(|file| file.symlink_metadata().is_ok());
     if let Some(file) = in_the_way.or(other.map(|service| &service.file)) {
         let hint = if in_the_way.is_some() {
             "move it away, or name another file"

@@ -11,7 +11,7 @@ pub(crate) struct Commented {
     pub(crate) text: String,
     /// Lines with comments that are in the text.
     pub(crate) kept: usize,
-    /// Lines with comments whose key is not there any more.
+    /// Lines with comments whose key no longer exists.
     pub(crate) lost: usize,
 }
 

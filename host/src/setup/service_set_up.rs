@@ -123,7 +123,7 @@ fn entry(key: &str, value: Written) -> WrittenEntry {
     WrittenEntry { key: key.to_owned(), line: 0, value }
 }
 
-/// A path or an address that is no reference.
+/// A path or an address as it is, without references.
 fn literal(text: &str) -> Written {
     Written::Text(text.replace("${", "$${"))
 }

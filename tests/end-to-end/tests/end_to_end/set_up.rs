@@ -1,7 +1,7 @@
 //! `scanbridge init` in a pseudo-terminal, and without one.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -375,4 +375,14 @@ fn files_that_cannot_be_written_exit_73() {
     sandbox.write("file", "");
     let outcome = host(&sandbox, &["init", "file/p.yaml", "--answers", "answers.yaml"]).expect_code(73);
     assert!(outcome.stderr.contains("cannot write"), "{}", outcome.stderr);
+    // A link is not replaced, wherever it leads.
+    symlink("absent.yaml", sandbox.path("link.yaml")).unwrap();
+    host(&sandbox, &["init", "link.yaml", "--answers", "answers.yaml"]).expect_code(73);
+    assert!(sandbox.path("link.yaml").is_symlink());
+    // Commands for the shell quote what needs it; a directory behind a link stays one.
+    fs::create_dir(sandbox.path("real dir")).unwrap();
+    symlink("real dir", sandbox.path("the link")).unwrap();
+    let outcome = host(&sandbox, &["init", "the link/it's.yaml", "--answers", "answers.yaml"]).expect_code(0);
+    assert!(outcome.stdout.contains("  scanbridge run 'the link/it'\\''s.yaml'\n"), "{}", outcome.stdout);
+    assert!(sandbox.path("real dir/it's.yaml").exists() && sandbox.path("the link").is_symlink());
 }

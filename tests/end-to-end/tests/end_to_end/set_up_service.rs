@@ -86,7 +86,7 @@ fn service_with_console_and_two_inputs_is_set_up_in_a_terminal() {
         assert!(unit.contains(&start) && unit.contains("Description=Our bridge\n"), "{unit}");
         assert!(unit.contains("# /etc/systemd/system/relay.service\n"), "{unit}");
 
-        // The service runs with it, also if the directory is named: the service file is no pipeline.
+        // The service runs with it, also if the directory is named: the service file does not count as a pipeline.
         host(&sandbox, &["check", "setup", "--deny-warnings"]).expect_code(0);
         for folder in [None, Some("setup")] {
             let service = Service::start_with(&sandbox, |command| {
@@ -212,7 +212,7 @@ fn files(folder: &Path) -> BTreeMap<String, (u32, String)> {
     found
 }
 
-/// `kill -9` at any time: each file is whole or missing, no secret is readable by others, and a new set-up completes it.
+/// `kill -9` at any time: each file is complete or missing, no secret is readable by others, and a new set-up completes it.
 #[test]
 fn killed_set_up_leaves_whole_files_and_is_repeated() {
     let sandbox = Sandbox::new();
