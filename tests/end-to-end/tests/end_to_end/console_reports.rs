@@ -62,13 +62,15 @@ impl Session {
 
     /// Values of all fields with this name.
     fn values(page: &str, name: &str) -> Vec<String> {
-        let marks = page.split(&format!("name=\"{name}\" value=\"")).skip(1);
+        let field = format!("name=\"{name}\" value=\"");
+        let marks = page.split(&field).skip(1);
         marks.map(|rest| rest.split('"').next().unwrap().replace("&#43;", "+")).collect()
     }
 
+    /// The fields of the form that name the list.
     fn listed(&self) -> String {
         let listed = Self::values(&self.page, "listed").remove(0);
-        format!("listed={}", listed.replace('+', "%2B").replace(':', "%3A"))
+        format!("input=reports&listed={}", listed.replace('+', "%2B").replace(':', "%3A"))
     }
 }
 

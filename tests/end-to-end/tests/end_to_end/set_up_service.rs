@@ -71,7 +71,7 @@ fn service_with_console_and_two_inputs_is_set_up_in_a_terminal() {
         assert!(!sandbox.path("setup/service.yaml").exists(), "written before it was confirmed");
         terminal.wait_for("Esc back");
         terminal.press("change\r");
-        answer(&mut terminal, "service · name: bridge", "service · name\r");
+        answer(&mut terminal, "change:", "service · name\r");
         answer(&mut terminal, "name of the unit: (bridge)", "relay\r");
         answer(&mut terminal, "write setup/nightly.yaml", ENTER);
         let text = terminal.ends_with(0);
@@ -255,4 +255,45 @@ fn killed_set_up_leaves_whole_files_and_is_repeated() {
         }
     }
     assert!(between > 0, "no set-up was killed between two files");
+}
+
+/// 20 columns, long texts and Ctrl-C at every question: nothing is written, and nothing is left half answered.
+#[test]
+fn narrow_terminal_and_interruptions_at_each_question() {
+    let sandbox = sandbox_with_report();
+    let long = "x".repeat(300);
+    let steps: [(&str, &str); 9] = [
+        ("ready?", ENTER),
+        ("name:", "nightly\r"),
+        ("input:", "QualysGuardFile\r"),
+        ("id:", "scans\r"),
+        ("path:", "scan.xml\r"),
+        ("options:", ENTER),
+        ("scans:", "continue\r"),
+        ("inputs:", ENTER),
+        ("output:", "CSV:\r"),
+    ];
+    for interrupted in 0..steps.len() {
+        let mut terminal = start(&sandbox, 20, &format!("set-up-{interrupted}"));
+        for (question, keys) in &steps[..interrupted] {
+            answer(&mut terminal, question, keys);
+        }
+        let question = steps[interrupted].0;
+        answer(&mut terminal, question, "\u{3}");
+        terminal.ends_with(130);
+        let left = files(&sandbox.path(&format!("set-up-{interrupted}")));
+        assert_eq!(left.keys().collect::<Vec<_>>(), [".init-answers.yaml"], "{question}");
+    }
+    let mut terminal = start(&sandbox, 20, "long");
+    answer(&mut terminal, "ready?", ENTER);
+    answer(&mut terminal, "name:", &format!("{long}\r"));
+    terminal.wait_for("must have 1 to");
+    terminal.press(&"\u{7f}".repeat(300));
+    answer(&mut terminal, "name:", "a\u{7f}nightly\r");
+    for (question, keys) in &steps[2..] {
+        answer(&mut terminal, question, keys);
+    }
+    answer(&mut terminal, "id:", ESCAPE);
+    answer(&mut terminal, "output:", "\u{3}");
+    terminal.ends_with(130);
 }
