@@ -78,7 +78,7 @@ fn service_with_console_and_two_inputs_is_set_up_in_a_terminal() {
         assert!(text.contains("written  setup/service.yaml"), "{text}");
 
         // The command that was shown installs a unit that starts the service with this file.
-        let install = text.lines().find(|line| line.starts_with("  scanbridge service install ")).unwrap();
+        let install = text.lines().rfind(|line| line.starts_with("  scanbridge service install ")).unwrap();
         let install = install.split("      #").next().unwrap();
         let unit = printed_unit(install);
         let file = sandbox.path("setup/service.yaml");
