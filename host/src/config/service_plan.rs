@@ -92,6 +92,9 @@ impl ServicePlan {
     }
 }
 
+/// Judges a text. The error is the end of a sentence.
+type Judge = fn(&str) -> Result<(), String>;
+
 impl Checker<'_> {
     fn service_plan(&mut self, node: &Node) -> Option<ServicePlan> {
         if !matches!(node.content, Content::Mapping(_)) {
@@ -101,7 +104,7 @@ impl Checker<'_> {
         let mut plan = ServicePlan::default();
         let owner = format!("`{SERVICE_PLAN}`");
         let fields = Fields::read(&mut self.collector, node, &owner, &KEYS, |_| None);
-        let texts: [(&str, &mut String, fn(&str) -> Result<(), String>); 2] = [
+        let texts: [(&str, &mut String, Judge); 2] = [
             (KEYS[0], &mut plan.name, ServicePlan::check_name),
             (KEYS[1], &mut plan.description, ServicePlan::check_description),
         ];
@@ -122,7 +125,7 @@ impl Checker<'_> {
         Some(plan)
     }
 
-    fn judged(&mut self, node: &Node, key: &str, check: fn(&str) -> Result<(), String>) -> Option<String> {
+    fn judged(&mut self, node: &Node, key: &str, check: Judge) -> Option<String> {
         let text = self.text(node, key)?.text;
         if let Err(problem) = check(&text) {
             self.collector.error("bad-value", &node.span, format!("`{key}` {problem}"));

@@ -81,15 +81,9 @@ impl Wizard<'_> {
 
     /// Says what becomes of a file that exists, and of its comments.
     fn show_kept(&mut self, file: &Path, new: &Commented) {
-        let lines =
-            |count: usize| if count == 1 { "1 comment".to_owned() } else { format!("{count} comments") };
         let comments = match (new.kept, new.lost) {
             (0, 0) => String::new(),
-            (kept, 0) => format!("; {} stay", lines(kept)),
-            (0, lost) => format!("; {} will be lost, because their keys are gone", lines(lost)),
-            (kept, lost) => {
-                format!("; {} stay, {} will be lost, because their keys are gone", lines(kept), lines(lost))
-            }
+            (kept, lost) => format!("; comments kept: {kept}, lost with their keys: {lost}"),
         };
         let path = shown_path(file);
         let text = format!("{path} exists; its old content is kept as {path}.old{comments}");

@@ -98,16 +98,17 @@ fn comments_of_an_existing_file_stay() {
         plugin: Acme
         with:
           user: anna
-          token: '${file:secrets/p-a-token}'
+          token: '${env:T:-x}'
     outputs:
       - id: b
         plugin: Relay
         with:
           path: o
+      # - { id: d, plugin: Relay }
     ");
     assert_eq!(fs::read_to_string(folder.path().join("p.yaml")).unwrap(), written);
-    assert!(shown.contains("5 comments stay\n"), "{shown}");
-    let lost = "p.yaml.old; 3 comments stay, 2 comments will be lost, because their keys are gone";
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(shown.contains(lost), "{shown}");
+    for counts in ["comments kept: 5, lost with their keys: 0", "comments kept: 4, lost with their keys: 1"] {
+        assert!(shown.contains(counts), "{counts}: {shown}");
+    }
 }
