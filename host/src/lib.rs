@@ -25,6 +25,7 @@ pub mod replay;
 mod reports;
 pub mod session;
 mod setup;
+mod shell;
 pub mod state;
 mod supervised;
 pub mod telemetry;

@@ -17,6 +17,7 @@ mod printable;
 mod report;
 mod request;
 mod summary;
+mod unit;
 mod view;
 mod wording;
 
@@ -43,5 +44,6 @@ pub use request::{ServiceRequest, StopAt};
 pub use summary::{
     ComparedPart, DefinitionPart, FailurePart, InputPart, NotePart, OutputPart, ReportPart, RunSummary,
 };
+pub use unit::{UNIT_DESCRIPTION_RULE, UNIT_PATH_RULE, is_unit_description, is_unit_path};
 pub use view::{CurrentRun, LastRun, PipelineView};
-pub use wording::{grouped, show_bytes};
+pub use wording::{grouped, show_bytes, show_elapsed};

@@ -192,15 +192,8 @@ fn size(bytes: &u64) -> String {
     crate::show_bytes(*bytes)
 }
 
-/// A duration: 96.4 s, 12 min 5 s, 3 h 12 min.
-#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
 fn duration(milliseconds: &u64) -> String {
-    let seconds = milliseconds / 1000;
-    match seconds {
-        0..120 => format!("{:.1} s", *milliseconds as f64 / 1000.0),
-        120..7200 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-    }
+    crate::show_elapsed(*milliseconds)
 }
 
 /// A time in UTC that a person reads at once: 2026-11-30 05:03:11.
@@ -296,7 +289,7 @@ mod tests {
 
     #[test]
     fn numbers_have_units() {
-        assert_eq!([900, 125_000, 11_520_000].map(|it| duration(&it)), ["0.9 s", "2 min 5 s", "3 h 12 min"]);
+        assert_eq!([900, 125_000, 11_520_000].map(|it| duration(&it)), ["0.90 s", "2 min 5 s", "3 h 12 min"]);
         assert_eq!(time("2026-11-30T05:03:11.120Z"), "2026-11-30 05:03:11");
         assert_eq!(time("é"), "é");
     }

@@ -30,6 +30,19 @@ pub fn show_bytes(bytes: u64) -> String {
     unit.map_or_else(|| format!("{bytes} B"), |unit| format!("{value:.1} {unit}"))
 }
 
+/// How long something took: `0.03 s`, `96.4 s`, `12 min 5 s`, `3 h 12 min`.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "at most two decimals are shown")]
+pub fn show_elapsed(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0..10 => format!("{:.2} s", milliseconds as f64 / 1000.0),
+        10..120 => format!("{:.1} s", milliseconds as f64 / 1000.0),
+        120..7200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +52,25 @@ mod tests {
         let shown = [0, 999, 1_000, 12_345, 41_203, 123_456, 1_234_567].map(grouped);
         assert_eq!(shown, ["0", "999", "1,000", "12,345", "41,203", "123,456", "1,234,567"]);
         assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn elapsed_times_have_units() {
+        let shown = [0, 40, 1_250, 10_000, 96_440, 120_000, 725_999, 7_200_000, 90_061_000].map(show_elapsed);
+        assert_eq!(
+            shown,
+            [
+                "0.00 s",
+                "0.04 s",
+                "1.25 s",
+                "10.0 s",
+                "96.4 s",
+                "2 min 0 s",
+                "12 min 5 s",
+                "2 h 0 min",
+                "25 h 1 min"
+            ]
+        );
     }
 
     #[test]

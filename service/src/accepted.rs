@@ -52,7 +52,13 @@ impl Sources {
         if results.len() != files.len() {
             return Err(format!("the host answered for {} of {} pipeline files", results.len(), files.len()));
         }
-        Ok(Loaded { service, warnings, results })
+        let named: Vec<PathBuf> =
+            list_files(&paths.into_iter().filter(|path| !path.is_dir()).collect::<Vec<_>>())?;
+        let is_kept = |file: &Path, result: &BundleResult| {
+            named.iter().any(|path| path == file) || !is_service_file(result)
+        };
+        let results = files.iter().zip(results).filter(|(file, result)| is_kept(file, result));
+        Ok(Loaded { service, warnings, results: results.map(|(_, result)| result).collect() })
     }
 
     fn service_file(&self) -> Result<(ServiceFile, String), String> {
@@ -114,6 +120,12 @@ fn list_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut seen = std::collections::HashSet::new();
     files.retain(|file| seen.insert(file.clone()));
     Ok(files)
+}
+
+/// Whether a file has settings of the service. In a directory with pipelines it is none of them.
+fn is_service_file(result: &BundleResult) -> bool {
+    matches!(result, BundleResult::Rejected { problems, .. }
+        if problems.iter().any(|problem| problem["code"] == "service-file"))
 }
 
 /// Names with a leading `.` or `_` are skipped: editors' files, and parts that operators keep next to their pipelines.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
+use scanbridge_observe::{UNIT_DESCRIPTION_RULE, UNIT_PATH_RULE, is_unit_description, is_unit_path};
 
 use crate::terminal::{print, print_error};
 
@@ -32,7 +33,11 @@ pub(crate) struct Install {
     /// Account of the service; it is created if it does not exist
     #[arg(long, default_value = "scanbridge")]
     account: String,
-    /// Directory with the pipeline files [default: /etc/NAME/pipelines]
+    /// Service file [default: /etc/scanbridge/service.yaml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory with the pipeline files [default: `pipelines` of the service file with --config, else
+    /// /etc/NAME/pipelines]
     #[arg(long, value_name = "DIR")]
     pipelines: Option<PathBuf>,
     /// Credential for `${credential:NAME}` and its file; can be repeated
@@ -97,10 +102,10 @@ fn try_to_install(options: &Install) -> Result<String, Failure> {
     let is_system = options.root == Path::new("/");
     require_root(is_system)?;
     let mut done = String::new();
-    let pipelines = pipelines(options);
-    let folders = [(pipelines.as_str(), 0o755), (&format!("/etc/{}/credentials", options.name), 0o700)];
-    for (folder, mode) in folders {
-        let path = below(&options.root, folder);
+    let folder_of_pipelines = (!is_by_config(options)).then(|| (pipelines(options), 0o755));
+    let credentials = (format!("/etc/{}/credentials", options.name), 0o700);
+    for (folder, mode) in folder_of_pipelines.into_iter().chain([credentials]) {
+        let path = below(&options.root, &folder);
         let made = DirBuilder::new().recursive(true).mode(mode).create(&path);
         made.map_err(|error| (CANNOT_CREATE, format!("cannot create {}: {error}", path.display())))?;
     }
@@ -122,9 +127,17 @@ fn try_to_install(options: &Install) -> Result<String, Failure> {
             call("systemctl", &["enable", "--now", &format!("{name}@{pipeline}.timer")])?;
         }
     }
-    let _ = writeln!(done, "pipelines: {pipelines}\nlog: journalctl -u {name}");
+    if let Some(config) = &options.config {
+        let _ = writeln!(done, "service file: {}", config.display());
+    }
+    if !is_by_config(options) {
+        let _ = writeln!(done, "pipelines: {}", pipelines(options));
+    }
+    let _ = writeln!(done, "log: journalctl -u {name}");
     if !options.start {
-        let _ = writeln!(done, "next: write pipeline files, then systemctl enable --now {name}");
+        let first = if is_by_config(options) { "" } else { "write pipeline files, then " };
+        let verb = if options.enable { "start" } else { "enable --now" };
+        let _ = writeln!(done, "next: {first}systemctl {verb} {name}");
     }
     Ok(done)
 }
@@ -141,9 +154,10 @@ fn files(options: &Install) -> Result<Vec<(String, String)>, Failure> {
     for name in [&options.name, &options.account].into_iter().chain(options.timer.get(1)) {
         check_name(name)?;
     }
-    let is_one_line = |text: &str| !text.contains(['\n', '\r']);
-    if !is_one_line(&options.description) || !options.timer.iter().all(|text| is_one_line(text)) {
-        return Err((USAGE, "a description and a calendar must be one line".to_owned()));
+    if !is_unit_description(&options.description)
+        || options.timer.iter().any(|text| !is_unit_description(text))
+    {
+        return Err((USAGE, format!("a description and a calendar must be {UNIT_DESCRIPTION_RULE}")));
     }
     let units = format!("/etc/systemd/system/{}", options.name);
     let mut files = vec![
@@ -172,10 +186,8 @@ fn unit(options: &Install, shipped: &str) -> String {
         Some((key, value)) if key.ends_with("Directory") => {
             format!("{key}={}", value.replace("scanbridge", &options.name))
         }
-        Some(("ExecStart", "/usr/bin/scanbridge serve"))
-            if pipelines(options) != "/etc/scanbridge/pipelines" =>
-        {
-            format!("ExecStart=/usr/bin/scanbridge serve {}", pipelines(options))
+        Some(("ExecStart", serve @ "/usr/bin/scanbridge serve")) => {
+            format!("ExecStart={serve}{}", serve_arguments(options))
         }
         Some(("ExecStart", value)) => {
             format!("ExecStart={}", value.replace("/etc/scanbridge/pipelines", &pipelines(options)))
@@ -183,6 +195,19 @@ fn unit(options: &Install, shipped: &str) -> String {
         _ => line.to_owned(),
     };
     shipped.lines().map(|text| line(text) + "\n").collect()
+}
+
+/// What follows `scanbridge serve`; nothing where that is the default.
+fn serve_arguments(options: &Install) -> String {
+    let config = options.config.as_ref().map(|config| format!(" --config {}", config.display()));
+    let pipelines = Some(pipelines(options))
+        .filter(|pipelines| !is_by_config(options) && pipelines != "/etc/scanbridge/pipelines");
+    config.unwrap_or_default() + &pipelines.map(|pipelines| format!(" {pipelines}")).unwrap_or_default()
+}
+
+/// Whether the service file names the pipelines.
+fn is_by_config(options: &Install) -> bool {
+    options.config.is_some() && options.pipelines.is_none()
 }
 
 fn sysusers(options: &Install) -> String {
@@ -215,7 +240,7 @@ fn site(options: &Install) -> Result<Option<String>, Failure> {
             let _ = writeln!(text, "{key}={}", path.display());
         }
     }
-    if let Some(path) = &options.pipelines {
+    for path in options.pipelines.iter().chain(&options.config) {
         check_path(path)?;
     }
     Ok((text.lines().count() > 1).then_some(text))
@@ -229,16 +254,11 @@ pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A path in a unit: systemd splits at spaces, and `%` and quotes have a meaning.
 fn check_path(path: &Path) -> Result<(), Failure> {
-    let text = path.to_string_lossy();
-    if !path.is_absolute() || text.contains([' ', '\t', '\n', '\r', '%', '"', '\'', '\\', ':', '$']) {
-        return Err((
-            USAGE,
-            format!("{text} must be an absolute path without spaces, quotes, `%`, `:`, `$` and `\\`"),
-        ));
+    if is_unit_path(path) {
+        return Ok(());
     }
-    Ok(())
+    Err((USAGE, format!("{} must be {UNIT_PATH_RULE}", path.display())))
 }
 
 /// Writes a file. One that differs is kept with the extension `.old`: an operator may have changed it.

@@ -81,6 +81,30 @@ fn names_and_site_settings_are_applied() {
 }
 
 #[test]
+fn service_file_names_the_pipelines_of_the_unit() {
+    for (more, start) in [
+        (&["--config", "/etc/bridge/service.yaml"][..], " --config /etc/bridge/service.yaml"),
+        (
+            &["--config", "/etc/bridge/service.yaml", "--pipelines", "/srv/p"],
+            " --config /etc/bridge/service.yaml /srv/p",
+        ),
+        (&["--pipelines", "/srv/p"], " /srv/p"),
+        (&["--name", "bridge"], " /etc/bridge/pipelines"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let name = if more[0] == "--name" { more[1] } else { "scanbridge" };
+        let done = install_into(root.path(), more).unwrap();
+        let unit =
+            fs::read_to_string(root.path().join(format!("etc/systemd/system/{name}.service"))).unwrap();
+        let line = format!("ExecStart=/usr/bin/scanbridge serve{start}");
+        assert!(unit.lines().any(|found| found == line), "{line} is missing in\n{unit}");
+        let is_by_config = more.len() == 2 && more[0] == "--config";
+        assert!(!root.path().join("etc/scanbridge/pipelines").exists(), "{more:?}");
+        assert_eq!(done.contains("next: systemctl enable --now"), is_by_config, "{done}");
+    }
+}
+
+#[test]
 fn values_that_would_change_the_unit_are_refused() {
     for line in [
         "install --name a/b",
@@ -90,6 +114,9 @@ fn values_that_would_change_the_unit_are_refused() {
         "install --credential x=relative",
         "install --path-write out",
         "install --path-read /a%b",
+        "install --config service.yaml",
+        "install --config /etc/a:b",
+        "install --description=",
         "install --timer daily ../x",
     ] {
         assert_eq!(files(&options(line)).unwrap_err().0, USAGE, "{line}");

@@ -118,9 +118,9 @@ pub enum Command {
     },
     /// Set up a pipeline: questions in the terminal, or the settings of an older product
     ///
-    /// Asks for an input, outputs, their options and a schedule, checks each answer, and writes a pipeline file. Esc goes
-    /// back. Answers of an interrupted set-up are kept, without secrets, and offered the next time; the values of a file
-    /// that exists are the defaults. Secrets get files of their own.
+    /// Asks for inputs, outputs, their options, a schedule and a service, checks each answer, and writes a pipeline file.
+    /// Esc goes back. Answers of an interrupted set-up are kept, without secrets, and offered the next time; the values of a
+    /// file that exists are the defaults. Secrets get files of their own.
     #[command(after_help = INIT_EXIT_CODES)]
     Init(InitArguments),
     /// Validate pipeline files without delivering anything
@@ -230,7 +230,7 @@ pub struct InitArguments {
     /// With `--from qualys-connector`: the command line that was used, for example the line of the crontab
     #[arg(long, value_name = "LINE", requires = "from")]
     pub command: Option<String>,
-    /// Print the pipeline file instead of writing it
+    /// Print the pipeline file, and the service file if there is one, instead of writing them
     #[arg(long)]
     pub print: bool,
 }

@@ -49,7 +49,8 @@ fn files(path: &Path) -> Vec<PathBuf> {
     let is_pipeline = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-        is_yaml && !name.starts_with(['.', '_']) && path.is_file()
+        // A service file can be next to its pipelines.
+        is_yaml && !name.starts_with(['.', '_']) && path.is_file() && !config::is_service_file(path)
     };
     let entries = path.read_dir().map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())));
     let mut files: Vec<PathBuf> = entries.into_iter().flatten().filter(is_pipeline).collect();

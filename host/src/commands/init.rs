@@ -13,10 +13,11 @@ use crate::config::{self, Problems};
 use crate::exit_code::{INTERRUPTED, USAGE};
 use crate::plugins::Registry;
 use crate::setup::{
-    Conversion, Draft, Leave, Machine, OldSettings, SavedAnswers, Secrets, Start, Target, TerminalPrompts,
-    Wizard, draft_text, from_qualys_connector, from_smartconnector, read_draft, secret_files,
-    show_conversion, write_files,
+    Conversion, Draft, Files, Leave, Machine, NoService, OldSettings, SavedAnswers, Secrets, ServiceSetUp,
+    Start, Target, TerminalPrompts, Wizard, draft_text, from_qualys_connector, from_smartconnector,
+    read_draft, secret_files, show_conversion, with_comments, write_files,
 };
+use crate::shell::shell_word;
 use crate::telemetry::without_controls;
 
 /// `EX_SOFTWARE`: the prompts failed.
@@ -43,20 +44,31 @@ pub(super) fn init(arguments: &InitArguments, common: &CommonOptions) -> u8 {
         Ok(result) => result,
         Err(code) => return code,
     };
+    let code = validity(&ready, &registry);
+    let service = match service(&ready) {
+        Ok(service) => service,
+        Err(code) => return code,
+    };
     if arguments.print {
         print_text(&report);
-        return print_output(&pipeline_text(&ready), validity(&ready, &registry));
+        return print_output(&printed(&ready, service.as_ref()), code);
     }
-    // Without questions the operator cannot confirm that the file is to be replaced.
-    if ready.file.exists() {
-        let file = shown(&ready.file);
-        print_error(&format!("error: {file} exists; move it away, or name another file\n"));
+    // Without questions the operator cannot confirm that a file is to be replaced.
+    let other = service.as_ref().filter(|service| service.file.exists() && !service.is_written());
+    let in_the_way = Some(&ready.file).filter(|file| file.symlink_metadata().is_ok());
+    if let Some(file) = in_the_way.or(other.map(|service| &service.file)) {
+        let hint = if in_the_way.is_some() {
+            "move it away, or name another file"
+        } else {
+            "move it away, or run `scanbridge init` in a terminal, which changes it"
+        };
+        print_error(&format!("error: {} exists; {hint}\n", shown(file)));
         return CANNOT_CREATE;
     }
-    let code = validity(&ready, &registry);
-    match write(&ready) {
+    match write(&ready, service.as_ref()) {
         Ok(written) => {
-            print_output(&format!("{report}{written}{}", next_commands(&ready, code, &registry)), code)
+            let next = next_commands(&ready, service.as_ref(), code, &registry);
+            print_output(&format!("{report}{written}{next}"), code)
         }
         Err(code) => code,
     }
@@ -100,17 +112,21 @@ fn ask(arguments: &InitArguments, target: &Target, registry: &Registry, common: 
     };
     let file = target.file(&name);
     let ready = Ready { draft, name, file };
+    let service = match service(&ready) {
+        Ok(service) => service,
+        Err(code) => return code,
+    };
     if arguments.print {
-        return print_output(&pipeline_text(&ready), 0);
+        return print_output(&printed(&ready, service.as_ref()), 0);
     }
-    let written = match write(&ready) {
+    let written = match write(&ready, service.as_ref()) {
         Ok(written) => written,
         Err(code) => return code,
     };
     if let Err(error) = saved.remove() {
         print_error(&format!("warning: cannot delete {}: {error}\n", shown(saved.path())));
     }
-    print_output(&format!("{written}{}", next_commands(&ready, 0, registry)), 0)
+    print_output(&format!("{written}{}", next_commands(&ready, service.as_ref(), 0, registry)), 0)
 }
 
 /// The answers of an interrupted set-up, or the pipeline file if it exists.
@@ -149,8 +165,7 @@ fn from_answers(answers: &Path, target: &Target, registry: &Registry) -> Result<
     let document = config::read_for(answers, registry).map_err(print)?;
     // The lines of errors are those of this file.
     config::check(&document, registry).map_err(print)?;
-    let mut draft = read_draft(&document, registry);
-    SavedAnswers::remove_keys(&mut draft);
+    let draft = SavedAnswers::read(&document, registry).map_err(print)?;
     let name = target.name().unwrap_or_else(|| document.name());
     let file = target.file(&name);
     Ok(Ready { draft, name, file })
@@ -198,21 +213,51 @@ fn validity(ready: &Ready, registry: &Registry) -> u8 {
     if checked.is_ok() { 0 } else { Problems::EXIT_CODE }
 }
 
+/// What the service needs, if it is to be set up; or the exit code.
+fn service(ready: &Ready) -> Result<Option<ServiceSetUp>, u8> {
+    let Some(plan) = &ready.draft.service else { return Ok(None) };
+    ServiceSetUp::of(&ready.file, plan).map(Some).map_err(|problem| {
+        let text = match problem {
+            NoService::Invalid(problems) => {
+                problems.render_with_outcome(error_style(), "; nothing was written")
+            }
+            NoService::Path(problem) => format!("error: {problem}; nothing was written\n"),
+        };
+        print_text(&text);
+        Problems::EXIT_CODE
+    })
+}
+
+/// The pipeline file with the comments of the one that exists.
 fn pipeline_text(ready: &Ready) -> String {
-    draft_text(&ready.draft, Secrets::InFiles { pipeline: &ready.name })
+    let text = draft_text(&ready.draft, Secrets::InFiles { pipeline: &ready.name });
+    with_comments(&ready.file, text).text
+}
+
+/// The pipeline file and, as a second YAML document, the service file.
+fn printed(ready: &Ready, service: Option<&ServiceSetUp>) -> String {
+    let second = service.map(|service| format!("---\n{}", service.content.text));
+    pipeline_text(ready) + &second.unwrap_or_default()
 }
 
 /// Writes all files. Returns what was written, or the exit code.
-fn write(ready: &Ready) -> Result<String, u8> {
+fn write(ready: &Ready, service: Option<&ServiceSetUp>) -> Result<String, u8> {
     let secrets = secret_files(&ready.draft, &ready.name);
-    match write_files(&ready.file, &pipeline_text(ready), &secrets) {
+    let text = pipeline_text(ready);
+    let service = service.filter(|service| !service.is_written());
+    let service = service.map(|service| (service.file.as_path(), service.content.text.as_str()));
+    let files = Files { pipeline: (&ready.file, &text), service, secrets };
+    match write_files(&files) {
         Ok(old) => {
             let mut text = format!("\nwritten  {}\n", shown(&ready.file));
-            for (secret, _) in &secrets {
+            if let Some((file, _)) = files.service {
+                text += &format!("written  {}\n", shown(file));
+            }
+            for (secret, _) in &files.secrets {
                 text +=
                     &format!("written  {} (secret, mode 0600)\n", shown(&ready.file.with_file_name(secret)));
             }
-            if let Some(old) = old {
+            for old in old {
                 text += &format!("kept     {}\n", shown(&old));
             }
             Ok(text)
@@ -225,8 +270,8 @@ fn write(ready: &Ready) -> Result<String, u8> {
 }
 
 /// What the operator can do next.
-fn next_commands(ready: &Ready, code: u8, registry: &Registry) -> String {
-    let file = shown(&ready.file);
+fn next_commands(ready: &Ready, service: Option<&ServiceSetUp>, code: u8, registry: &Registry) -> String {
+    let file = shell_word(&shown(&ready.file));
     let mut text = "\nNext:\n".to_owned();
     if code != 0 {
         text += &format!("  scanbridge init {file}      # answers what is missing\n");
@@ -241,9 +286,23 @@ fn next_commands(ready: &Ready, code: u8, registry: &Registry) -> String {
     if has_reports {
         text += &format!("  scanbridge reports list {file}      # send, skip or pick stored reports\n");
     }
-    let complete = std::path::absolute(&ready.file).unwrap_or_else(|_| ready.file.clone());
-    let folder = shown(complete.parent().unwrap_or(Path::new("/")));
-    text += &format!("  scanbridge run {file}\n  scanbridge service install --pipelines {folder}\n");
+    text += &format!("  scanbridge run {file}\n");
+    text += &match service {
+        None => {
+            let complete = std::path::absolute(&ready.file).unwrap_or_else(|_| ready.file.clone());
+            let folder = shell_word(&shown(complete.parent().unwrap_or(Path::new("/"))));
+            format!("  scanbridge service install --pipelines {folder}\n")
+        }
+        Some(service) => {
+            let console = ready.draft.service.as_ref().is_some_and(|plan| plan.console.is_some());
+            let link = if console {
+                "  scanbridge service login-link      # opens the console in a browser\n"
+            } else {
+                ""
+            };
+            format!("  {}      # as root\n{link}", without_controls(&service.command))
+        }
+    };
     if !secret_files(&ready.draft, "").is_empty() {
         text += "The account of the service must be able to read the files in `secrets`.\n";
     }

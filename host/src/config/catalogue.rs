@@ -21,6 +21,19 @@ pub trait Catalogue {
     fn names(&self, kind: PluginKind) -> Vec<String>;
 }
 
+/// No plugin: for files that have no options of plugins.
+pub(super) struct NoPlugins;
+
+impl Catalogue for NoPlugins {
+    fn find(&self, _: PluginKind, _: &str) -> Option<&Descriptor> {
+        None
+    }
+
+    fn names(&self, _: PluginKind) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 /// Whether a key sounds secret, or is a secret option of a plugin.
 pub(super) fn may_be_secret(catalogue: &dyn Catalogue, key: &str) -> bool {
     let is_option = |kind: PluginKind| {

@@ -75,7 +75,7 @@ const INPUT_KEYS: [&str; 4] = ["id", "plugin", "config", "with"];
 const OUTPUT_KEYS: [&str; 5] = ["id", "plugin", "filter", "config", "with"];
 
 /// What the service has in the state directory besides the directories of pipelines: no names of pipelines.
-const RESERVED: [&str; 3] = ["service", "service.lock", "control.sock"];
+pub(crate) const RESERVED: [&str; 3] = ["service", "service.lock", "control.sock"];
 
 /// The IDs found so far, in lower case, with their locations.
 type Ids<'n> = Vec<(String, &'n Span)>;

@@ -1,12 +1,14 @@
 //! Files that are not pipelines, although they were given as one: the settings of a plugin, or of the service.
 
+use std::path::Path;
+
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
 use super::catalogue::Catalogue;
 use super::check::check;
 use super::checker::Checker;
 use super::collector::hide_mappings;
-use super::document::Document;
+use super::document::{Document, read};
 use super::pipeline::Pipeline;
 use super::problem::{Problem, Problems};
 use super::reference::Environment;
@@ -109,6 +111,11 @@ impl Checker<'_> {
 /// The first key of a service file is its version.
 fn is_of_the_service(root: &Node) -> bool {
     root.entry("service").is_some() && PIPELINE_KEYS.iter().all(|key| root.entry(key).is_none())
+}
+
+/// Whether a file has settings of the service. False for a file that cannot be read.
+pub(crate) fn is_service_file(path: &Path) -> bool {
+    read(path).is_ok_and(|document| is_of_the_service(&document.root))
 }
 
 /// A test file names its pipeline.

@@ -113,7 +113,7 @@ impl Checker<'_> {
         roles
     }
 
-    fn yes(&mut self, node: &Node, key: &str) -> bool {
+    pub(super) fn yes(&mut self, node: &Node, key: &str) -> bool {
         self.value_of(node, key, &OptionKind::Flag).and_then(|value| value.as_bool()).unwrap_or_default()
     }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use scanbridge_observe::ServiceFile;
-use scanbridge_plugin_api::{Descriptor, PluginKind};
 
-use super::catalogue::{Catalogue, may_be_secret};
+use super::catalogue::{NoPlugins, may_be_secret};
 use super::checker::Checker;
 use super::fields::Fields;
 use super::problem::Problems;
 use super::reference::Environment;
-use super::source::Source;
+use super::source::{Source, Unreadable};
 use super::tree::{self, Content, Node};
 
 const KEYS: [&str; 6] = ["service", "pipelines", "max_running", "groups", "log", "console"];
@@ -21,9 +21,24 @@ const KEYS: [&str; 6] = ["service", "pipelines", "max_running", "groups", "log",
 /// # Errors
 /// Everything that is wrong with the file.
 pub fn read_service_file(path: &Path) -> Result<(ServiceFile, Problems), Problems> {
+    checked(path, Source::open(path))
+}
+
+/// Like [`read_service_file`], for a text that is to be the content of the file.
+///
+/// # Errors
+/// Like [`read_service_file`].
+pub(crate) fn read_service_text(path: &Path, text: String) -> Result<(ServiceFile, Problems), Problems> {
+    checked(path, Ok(Source::new(path, text)))
+}
+
+fn checked(
+    path: &Path,
+    source: Result<Arc<Source>, Unreadable>,
+) -> Result<(ServiceFile, Problems), Problems> {
     let mut checker = Checker::new(&NoPlugins, Environment::of_process());
     let mut file = ServiceFile::default();
-    match Source::open(path) {
+    match source {
         Err(error) => {
             checker.collector.file_error("unreadable", path, format!("the service file {error}"));
         }
@@ -35,22 +50,6 @@ pub fn read_service_file(path: &Path) -> Result<(ServiceFile, Problems), Problem
     let has_errors = checker.collector.has_errors();
     let problems = checker.collector.finish();
     if has_errors { Err(problems) } else { Ok((file, problems)) }
-}
-
-struct NoPlugins;
-
-impl Catalogue for NoPlugins {
-    fn find(&self, _: PluginKind, _: &str) -> Option<&Descriptor> {
-        None
-    }
-
-    fn refusal(&self, _: PluginKind, _: &str) -> Option<String> {
-        None
-    }
-
-    fn names(&self, _: PluginKind) -> Vec<String> {
-        Vec::new()
-    }
 }
 
 impl Checker<'_> {

@@ -4,7 +4,7 @@ use scanbridge_observe::is_name;
 use scanbridge_plugin_api::{Descriptor, OptionCondition, OptionDescriptor, OptionKind, PluginKind, Secret};
 use serde_json::Value;
 
-use crate::config::{Catalogue, Written, WrittenEntry, is_bare_reference, sounds_secret};
+use crate::config::{Catalogue, ServicePlan, Written, WrittenEntry, is_bare_reference, sounds_secret};
 
 /// A pipeline that is being set up. Keys that nothing asks for are kept as they are.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub(crate) struct Draft {
     pub(crate) filter: Vec<WrittenEntry>,
     /// `None` until it is answered.
     pub(crate) schedule: Option<Schedule>,
+    /// The service that is to run it. Not part of the pipeline file.
+    pub(crate) service: Option<ServicePlan>,
     /// The other keys of the pipeline.
     pub(crate) rest: Vec<WrittenEntry>,
 }
@@ -78,6 +80,7 @@ impl Draft {
             outputs: instances(),
             filter: Vec::new(),
             schedule: None,
+            service: None,
             rest: Vec::new(),
         }
     }

@@ -105,7 +105,7 @@ fn schedule_text(text: &mut String, schedule: &Schedule) {
 }
 
 /// The entries of a mapping, each at this indentation.
-fn entries(text: &mut String, indent: usize, entries: &[WrittenEntry]) {
+pub(super) fn entries(text: &mut String, indent: usize, entries: &[WrittenEntry]) {
     for WrittenEntry { key, value, .. } in entries {
         let _ = write!(text, "{:indent$}{}:", "", scalar(key));
         value_text(text, indent, value);

@@ -25,13 +25,22 @@ mod questions;
 mod review;
 mod saved_answers;
 mod screens;
+mod service_questions;
+mod service_set_up;
 mod smartconnector;
 mod smartconnector_destination;
 mod steps;
+mod summary;
 mod terminal_prompts;
 mod wizard;
 #[cfg(test)]
+mod wizard_list_tests;
+#[cfg(test)]
 mod wizard_property_tests;
+#[cfg(test)]
+mod wizard_script;
+#[cfg(test)]
+mod wizard_service_tests;
 #[cfg(test)]
 mod wizard_tests;
 mod write;
@@ -44,7 +53,8 @@ pub(crate) use live_check::Machine;
 pub(crate) use prompts::Leave;
 pub(crate) use qualys_connector::from_qualys_connector;
 pub(crate) use saved_answers::SavedAnswers;
+pub(crate) use service_set_up::{NoService, ServiceSetUp};
 pub(crate) use smartconnector::from_smartconnector;
 pub(crate) use terminal_prompts::TerminalPrompts;
 pub(crate) use wizard::{Start, Wizard};
-pub(crate) use write::{Target, write_files};
+pub(crate) use write::{Files, Target, with_comments, write_files};

@@ -10,7 +10,7 @@ use super::prompts::{Prompts, Reply};
 use super::screens::heading;
 use super::steps::has_settings_file;
 use crate::columns::cut;
-use crate::config::{Catalogue, Scope, WrittenEntry, host_options};
+use crate::config::{Catalogue, RESERVED, Scope, WrittenEntry, host_options};
 use crate::telemetry::without_controls;
 
 /// Puts questions about a draft.
@@ -21,13 +21,13 @@ pub(super) struct Questions<'a> {
     pub(super) file: &'a Path,
 }
 
-/// The rows of the list of outputs before those that remove one.
-const OUTPUT_ROWS: [&str; 2] = ["no more outputs", "add another output"];
+/// The rows of a list of instances before those that remove one.
+const LIST_ROWS: usize = 2;
 
-/// What the operator decides about the list of outputs.
-pub(super) enum OutputList {
+/// What the operator decides about the list of inputs or outputs.
+pub(super) enum ListChange {
     Complete,
-    Add,
+    Added,
     Removed,
 }
 
@@ -36,7 +36,11 @@ impl Questions<'_> {
     pub(super) fn name(&mut self, default: &str) -> Reply<String> {
         let help = "Name of the pipeline: the name of its file, and of its directory for saved state.";
         self.show_heading("Pipeline", help);
-        let check = |text: &str| is_name(text).then_some(()).ok_or_else(|| format!("must have {NAME_RULE}"));
+        let check = |text: &str| match text {
+            _ if !is_name(text) => Err(format!("must have {NAME_RULE}")),
+            _ if RESERVED.contains(&text) => Err("is the name of a file of the service".to_owned()),
+            _ => Ok(()),
+        };
         self.prompts.enter("name:", "letters, digits, - _ .", Some(default), &check)
     }
 
@@ -140,23 +144,29 @@ impl Questions<'_> {
         Ok(())
     }
 
-    /// Whether there are more outputs.
-    pub(super) fn outputs(&mut self, draft: &mut Draft) -> Reply<OutputList> {
-        let ids: Vec<String> = draft.outputs.iter().map(|one| one.id.clone()).collect();
-        self.show_heading("Outputs", &format!("Findings are written to {}.", ids.join(", ")));
-        let mut rows: Vec<String> = OUTPUT_ROWS.map(str::to_owned).into();
+    /// Whether there are more inputs or outputs.
+    pub(super) fn list(&mut self, draft: &mut Draft, kind: PluginKind) -> Reply<ListChange> {
+        let word = kind.word();
+        let shown = |one: &Instance| if one.id.is_empty() { "(new)".to_owned() } else { one.id.clone() };
+        let ids: Vec<String> = draft.instances(kind).iter().map(shown).collect();
+        let help = match kind {
+            PluginKind::Input => format!("Findings are read from {}.", ids.join(", ")),
+            PluginKind::Output => format!("Findings are written to {}.", ids.join(", ")),
+        };
+        self.show_heading(&format!("{}s", capitalized(word)), &without_controls(&help));
+        let mut rows = vec![format!("no more {word}s"), format!("add another {word}")];
         if ids.len() > 1 {
-            rows.extend(ids.iter().map(|id| format!("remove {id}")));
+            rows.extend(ids.iter().map(|id| without_controls(&format!("remove {id}")).into_owned()));
         }
-        Ok(match self.prompts.choose("outputs:", &rows, 0)? {
-            0 => OutputList::Complete,
+        Ok(match self.prompts.choose(&format!("{word}s:"), &rows, 0)? {
+            0 => ListChange::Complete,
             1 => {
-                draft.outputs.push(Instance::default());
-                OutputList::Add
+                draft.instances_mut(kind).push(Instance::default());
+                ListChange::Added
             }
             row => {
-                draft.outputs.remove(row - OUTPUT_ROWS.len());
-                OutputList::Removed
+                draft.instances_mut(kind).remove(row - LIST_ROWS);
+                ListChange::Removed
             }
         })
     }

@@ -1,16 +1,14 @@
-//! Checks of one input or output, and the summary before the pipeline is written.
+//! Checks of one input or output, and how what was found is shown.
 
 use scanbridge_plugin_api::{Descriptor, PluginKind, Verdict};
 
-use super::draft::{FILTER, Instance, KINDS, MIN_SEVERITY, Setting, Timing};
-use super::draft_text::{Secrets, draft_text, secret_files};
-use super::filter_question::condition_in_words;
+use super::draft::Setting;
+use super::draft_text::{Secrets, draft_text};
 use super::live_check::Finding;
-use super::option_question::in_one_line;
 use super::prompts::{Leave, Reply};
 use super::steps::Step;
 use super::wizard::{Next, Wizard};
-use crate::columns::{cut, wrapped};
+use crate::columns::wrapped;
 use crate::config::{self, Pipeline, Problems, check_unfinished};
 use crate::telemetry::without_controls;
 
@@ -116,126 +114,8 @@ impl Wizard<'_> {
         }
     }
 
-    /// Shows what will be written, and does what the operator chooses.
-    pub(super) fn summary(&mut self) -> Reply<Next> {
-        let file = self.target.file(&self.name);
-        let shown = self.draft.without_written_secrets(self.catalogue);
-        let text = draft_text(&shown, Secrets::InFiles { pipeline: &self.name });
-        self.prompts.show(&format!("\n{}:\n\n{text}", without_controls(&file.display().to_string())));
-        for (secret, _) in secret_files(&self.draft, &self.name) {
-            self.prompts.show(&format!("a secret gets the file {secret}, readable only by its owner\n"));
-        }
-        self.show_other_conditions();
-        let pipeline = self.checked(config::check);
-        let is_valid = pipeline.is_ok();
-        match &pipeline {
-            Ok(pipeline) if pipeline.warnings.is_empty() => {}
-            Ok(Pipeline { warnings: list, .. }) => {
-                self.show_problems(&Problems { list: list.clone(), omitted: 0 });
-            }
-            Err(problems) => self.show_problems(problems),
-        }
-        if file.exists() {
-            self.prompts
-                .show("The file exists; it will be kept as .old, without what is a comment in it here\n");
-        }
-        let mut rows = vec!["change an answer".to_owned(), "leave, and keep the answers".to_owned()];
-        if is_valid {
-            rows.insert(0, format!("write {}", without_controls(&file.display().to_string())));
-            rows.insert(1, "show the first findings as the outputs would write them".to_owned());
-        }
-        let width = self.prompts.width().saturating_sub(4);
-        let rows: Vec<String> = rows.iter().map(|row| cut(row, width)).collect();
-        let chosen = self.prompts.choose("what now?", &rows, 0)?;
-        match (pipeline, chosen) {
-            (Ok(_), 0) => Ok(Next::Write),
-            (Ok(pipeline), 1) => {
-                let preview = self.trial.preview(&pipeline, 3);
-                self.prompts.show(&format!("\n{preview}"));
-                Ok(Next::To(Step::Summary))
-            }
-            (Ok(_), 2) | (Err(_), 0) => self.change(),
-            _ => Err(Leave::Interrupted),
-        }
-    }
-
-    /// Says which conditions of filters are kept although they are not asked for.
-    fn show_other_conditions(&mut self) {
-        let keys = self.draft.filter.iter().map(|entry| entry.key.as_str());
-        let others: Vec<&str> = keys.filter(|key| ![MIN_SEVERITY, KINDS].contains(key)).collect();
-        let mut lines = Vec::new();
-        if !others.is_empty() {
-            lines.push(format!("the filter keeps its other conditions: {}", others.join(", ")));
-        }
-        let has_own = |output: &&Instance| output.rest.iter().any(|entry| entry.key == FILTER);
-        for output in self.draft.outputs.iter().filter(has_own) {
-            lines.push(format!("output {} keeps the further conditions of its own filter", output.id));
-        }
-        for line in lines {
-            let line = wrapped(&without_controls(&line), self.prompts.width());
-            self.prompts.show(&format!("{line}\n"));
-        }
-    }
-
-    /// Lets the operator choose the answer to change.
-    fn change(&mut self) -> Reply<Next> {
-        let is_answer = |step: &Step| !matches!(step, Step::Ready | Step::Check(..) | Step::Summary);
-        let steps: Vec<Step> = self.steps().into_iter().filter(is_answer).collect();
-        let width = self.prompts.width().saturating_sub(4);
-        let rows: Vec<String> = steps.iter().map(|step| cut(&self.row(step), width)).collect();
-        match self.prompts.choose("change:", &rows, 0) {
-            Ok(chosen) => {
-                self.until = Some(Step::Summary);
-                Ok(Next::To(steps[chosen].clone()))
-            }
-            Err(Leave::Back) => Ok(Next::To(Step::Summary)),
-            Err(leave) => Err(leave),
-        }
-    }
-
-    /// A question with its answer.
-    fn row(&self, step: &Step) -> String {
-        let instance = step.instance().map(|(kind, index)| (kind, &self.draft.instances(kind)[index]));
-        let (name, value) = match (step, instance) {
-            (Step::Plugin(kind, _), Some((_, instance))) => (kind.word().to_owned(), instance.plugin.clone()),
-            (Step::Id(..), Some((kind, instance))) => (format!("{} id", kind.word()), instance.id.clone()),
-            (Step::Option(_, _, option), Some((kind, instance))) => {
-                let is_secret = instance
-                    .descriptor(kind, self.catalogue)
-                    .and_then(|plugin| plugin.option(option))
-                    .is_some_and(|option| option.secret);
-                let value = match instance.setting(option) {
-                    Some(Setting::Secret(_)) => "set".to_owned(),
-                    Some(Setting::Written(_)) if is_secret => "set".to_owned(),
-                    Some(Setting::Written(value)) => in_one_line(value).unwrap_or_else(|| "…".to_owned()),
-                    Some(Setting::Asked) | None => "not set".to_owned(),
-                };
-                (format!("{} · {option}", instance.id), value)
-            }
-            (Step::More(..), Some((_, instance))) => {
-                (format!("{} · other options", instance.id), "…".to_owned())
-            }
-            (Step::Name, _) => ("name".to_owned(), self.name.clone()),
-            (Step::Outputs, _) => ("outputs".to_owned(), "add or remove".to_owned()),
-            (Step::Severity | Step::Kinds, _) => {
-                let key = if *step == Step::Severity { MIN_SEVERITY } else { KINDS };
-                (step.word().replace('.', " · "), condition_in_words(self.draft.condition(key)))
-            }
-            _ => {
-                let value = match self.draft.schedule.as_ref().map(|schedule| &schedule.timing) {
-                    None | Some(Timing::Manual) => "only on request".to_owned(),
-                    Some(Timing::Continuous) => "always".to_owned(),
-                    Some(Timing::Every(minutes)) => format!("every {minutes} minutes"),
-                    Some(Timing::Cron(pattern)) => pattern.clone(),
-                };
-                (step.word().replace('.', " · "), value)
-            }
-        };
-        without_controls(&format!("{name}: {value}")).into_owned()
-    }
-
     /// The pipeline with these answers, checked.
-    fn checked(
+    pub(super) fn checked(
         &self,
         check: fn(&config::Document, &dyn config::Catalogue) -> Result<Pipeline, Problems>,
     ) -> Result<Pipeline, Problems> {
@@ -265,7 +145,7 @@ impl Wizard<'_> {
         }
     }
 
-    fn show_message(&mut self, word: &str, message: &str, hint: &str) {
+    pub(super) fn show_message(&mut self, word: &str, message: &str, hint: &str) {
         let hint = if hint.is_empty() { String::new() } else { format!(" ({hint})") };
         let text = without_controls(&format!("{word}: {message}{hint}")).into_owned();
         let text = wrapped(&text, self.prompts.width());

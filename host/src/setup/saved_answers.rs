@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::draft_reader::read_draft;
 use super::draft_text::{Secrets, draft_text};
 use super::write::{NotWritten, Target, replace_private};
-use crate::config::{self, Catalogue, Problems, Written, WrittenEntry};
+use crate::config::{self, Catalogue, Document, Problems, SERVICE_PLAN, ServicePlan, Written, WrittenEntry};
 
 /// Keys of the file that a pipeline does not have.
 const AT: &str = "x-init-at";
@@ -38,9 +38,15 @@ impl SavedAnswers {
         Self { path: target.folder().join(name) }
     }
 
-    /// Removes the keys that only this file has.
-    pub(crate) fn remove_keys(draft: &mut Draft) {
-        draft.rest.retain(|entry| ![AT, NAME].contains(&entry.key.as_str()));
+    /// The draft of a file with answers, without the keys that a pipeline does not have.
+    ///
+    /// # Errors
+    /// What is wrong with the answers about the service.
+    pub(crate) fn read(document: &Document, catalogue: &dyn Catalogue) -> Result<Draft, Problems> {
+        let mut draft = read_draft(document, catalogue);
+        draft.rest.retain(|entry| ![AT, NAME, SERVICE_PLAN].contains(&entry.key.as_str()));
+        draft.service = ServicePlan::read(document)?;
+        Ok(draft)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -57,6 +63,7 @@ impl SavedAnswers {
             let value = Written::Text(text.clone());
             draft.rest.push(WrittenEntry { key: key.to_owned(), line: 0, value });
         }
+        draft.rest.extend(draft.service.as_ref().map(ServicePlan::written));
         let text = format!("{HEAD}{}", draft_text(&draft, Secrets::Omitted));
         replace_private(&self.path, &text)
     }
@@ -69,12 +76,14 @@ impl SavedAnswers {
         if !self.path.exists() {
             return Ok(None);
         }
-        let mut draft = read_draft(&config::read_for(&self.path, catalogue)?, catalogue);
-        let mut take = |key: &str| {
-            let at = draft.rest.iter().position(|entry| entry.key == key)?;
-            draft.rest.remove(at).value.text().map(str::to_owned)
+        let document = config::read_for(&self.path, catalogue)?;
+        let keys = document.written().into_entries();
+        let text = |key: &str| {
+            let entry = keys.iter().find(|entry| entry.key == key);
+            entry.and_then(|entry| entry.value.text()).unwrap_or_default().to_owned()
         };
-        let (name, at) = (take(NAME).unwrap_or_default(), take(AT).unwrap_or_default());
+        let (name, at) = (text(NAME), text(AT));
+        let draft = Self::read(&document, catalogue)?;
         Ok(Some(Saved { draft, name, at }))
     }
 

@@ -22,8 +22,8 @@ pub(super) enum Step {
     More(PluginKind, usize),
     /// What the plugin says about its options, and whether to test the connection.
     Check(PluginKind, usize),
-    /// Whether there are more outputs.
-    Outputs,
+    /// Whether there are more inputs, or more outputs.
+    List(PluginKind),
     /// Lowest severity of the filter.
     Severity,
     /// Kinds of the filter.
@@ -32,6 +32,18 @@ pub(super) enum Step {
     Schedule,
     /// Interval or times.
     Times,
+    /// Whether a service runs it.
+    Service,
+    /// Name of the unit.
+    ServiceName,
+    /// Description of the unit.
+    ServiceDescription,
+    /// Whether the unit starts at boot.
+    StartAtBoot,
+    /// Whether there is a console.
+    Console,
+    /// Address of the console.
+    ConsoleAddress,
     /// What will be written.
     Summary,
 }
@@ -48,11 +60,17 @@ impl Step {
             Self::Option(kind, index, option) => of(kind, index, &format!("with.{option}")),
             Self::More(kind, index) => of(kind, index, "with"),
             Self::Check(kind, index) => of(kind, index, "check"),
-            Self::Outputs => "outputs".to_owned(),
+            Self::List(kind) => format!("{}s", kind.word()),
             Self::Severity => format!("{FILTER}.{MIN_SEVERITY}"),
             Self::Kinds => format!("{FILTER}.{KINDS}"),
             Self::Schedule => "schedule".to_owned(),
             Self::Times => "schedule.times".to_owned(),
+            Self::Service => "service".to_owned(),
+            Self::ServiceName => "service.name".to_owned(),
+            Self::ServiceDescription => "service.description".to_owned(),
+            Self::StartAtBoot => "service.start_at_boot".to_owned(),
+            Self::Console => "service.console".to_owned(),
+            Self::ConsoleAddress => "service.console.listen".to_owned(),
             Self::Summary => "summary".to_owned(),
         }
     }
@@ -105,9 +123,38 @@ pub(super) fn steps(draft: &Draft, asks_name: bool, catalogue: &dyn Catalogue) -
     if asks_name {
         steps.push(Step::Name);
     }
-    for (kind, index, instance) in draft.all() {
-        steps.push(Step::Plugin(kind, index));
-        let Some(plugin) = instance.descriptor(kind, catalogue) else { continue };
+    for kind in [PluginKind::Input, PluginKind::Output] {
+        for index in 0..draft.instances(kind).len() {
+            add_instance(&mut steps, draft, (kind, index), catalogue);
+        }
+        steps.push(Step::List(kind));
+    }
+    steps.extend([Step::Severity, Step::Kinds, Step::Schedule]);
+    if matches!(
+        draft.schedule.as_ref().map(|schedule| &schedule.timing),
+        Some(Timing::Every(_) | Timing::Cron(_))
+    ) {
+        steps.push(Step::Times);
+    }
+    steps.push(Step::Service);
+    if let Some(plan) = &draft.service {
+        steps.extend([Step::ServiceName, Step::ServiceDescription, Step::StartAtBoot, Step::Console]);
+        steps.extend(plan.console.as_ref().map(|_| Step::ConsoleAddress));
+    }
+    steps.push(Step::Summary);
+    steps
+}
+
+/// The questions about one input or output.
+fn add_instance(
+    steps: &mut Vec<Step>,
+    draft: &Draft,
+    (kind, index): (PluginKind, usize),
+    catalogue: &dyn Catalogue,
+) {
+    let instance = &draft.instances(kind)[index];
+    steps.push(Step::Plugin(kind, index));
+    if let Some(plugin) = instance.descriptor(kind, catalogue) {
         steps.push(Step::Id(kind, index));
         let asked = |name: &str| {
             plugin
@@ -122,15 +169,6 @@ pub(super) fn steps(draft: &Draft, asks_name: bool, catalogue: &dyn Catalogue) -
         steps.extend(names.filter(is_set).map(option));
         steps.push(Step::Check(kind, index));
     }
-    steps.extend([Step::Outputs, Step::Severity, Step::Kinds, Step::Schedule]);
-    if matches!(
-        draft.schedule.as_ref().map(|schedule| &schedule.timing),
-        Some(Timing::Every(_) | Timing::Cron(_))
-    ) {
-        steps.push(Step::Times);
-    }
-    steps.push(Step::Summary);
-    steps
 }
 
 /// The first question without which the pipeline cannot be written.

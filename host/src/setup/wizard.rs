@@ -1,14 +1,12 @@
 //! Goes through the questions: forward, back, and to those that are still to be answered.
 
-use scanbridge_plugin_api::PluginKind;
-
 use super::draft::Draft;
 use super::draft_reader::read_draft;
 use super::live_check::Trial;
 use super::prompts::{Leave, Prompts, Reply};
-use super::questions::{OutputList, Questions};
+use super::questions::{ListChange, Questions};
 use super::saved_answers::{Saved, SavedAnswers};
-use super::screens::{WHAT_TO_HAVE_READY, screen};
+use super::screens::{WHAT_TO_HAVE_READY, heading, screen};
 use super::steps::{Step, first_missing, steps};
 use super::write::Target;
 use crate::config::{self, Catalogue};
@@ -35,6 +33,8 @@ pub(crate) struct Wizard<'a> {
     saved: &'a SavedAnswers,
     /// The question to which a changed answer returns.
     pub(super) until: Option<Step>,
+    /// Whether an input or output was added from the summary, so that the end of their list leads back there.
+    is_adding: bool,
 }
 
 /// Where to go after an answer.
@@ -56,7 +56,7 @@ impl<'a> Wizard<'a> {
     ) -> Self {
         let name = target.name().unwrap_or_default();
         let draft = Draft::new();
-        Self { catalogue, trial, prompts, target, draft, name, saved, until: None }
+        Self { catalogue, trial, prompts, target, draft, name, saved, until: None, is_adding: false }
     }
 
     /// Asks until the pipeline is to be written. Returns it with its name. After each answer all of them are saved, but no
@@ -167,19 +167,29 @@ impl<'a> Wizard<'a> {
             Step::Option(kind, index, name) => questions.option(draft, *kind, *index, name)?,
             Step::More(kind, index) => questions.more(draft, *kind, *index)?,
             Step::Check(kind, index) => return self.check(*kind, *index),
-            Step::Outputs => match questions.outputs(draft)? {
-                OutputList::Complete => {}
-                OutputList::Add => {
-                    // A changed answer returns to the summary only after the questions about the new output.
-                    self.until = None;
-                    return Ok(Next::To(Step::Plugin(PluginKind::Output, draft.outputs.len() - 1)));
+            Step::List(kind) => match questions.list(draft, *kind)? {
+                ListChange::Complete => {
+                    if std::mem::take(&mut self.is_adding) {
+                        self.until = Some(Step::Summary);
+                    }
                 }
-                OutputList::Removed => return Ok(Next::To(Step::Outputs)),
+                ListChange::Added => {
+                    // First all questions about the new one.
+                    self.is_adding |= self.until.take() == Some(Step::Summary);
+                    return Ok(Next::To(Step::Plugin(*kind, draft.instances(*kind).len() - 1)));
+                }
+                ListChange::Removed => return Ok(Next::To(at.clone())),
             },
             Step::Severity => questions.severity(draft)?,
             Step::Kinds => questions.kinds(draft)?,
             Step::Schedule => questions.schedule(draft)?,
             Step::Times => questions.times(draft)?,
+            Step::Service => return self.service(),
+            Step::ServiceName => questions.service_name(draft)?,
+            Step::ServiceDescription => questions.service_description(draft)?,
+            Step::StartAtBoot => questions.start_at_boot(draft)?,
+            Step::Console => return self.console(),
+            Step::ConsoleAddress => questions.console_address(draft)?,
             Step::Summary => return self.summary(),
         }
         Ok(Next::Forward)
@@ -193,6 +203,11 @@ impl<'a> Wizard<'a> {
             0 => Ok(Next::Forward),
             _ => Err(Leave::Interrupted),
         }
+    }
+
+    pub(super) fn show_heading(&mut self, name: &str, help: &str) {
+        let text = heading(name, help, self.prompts.width());
+        self.prompts.show(&text);
     }
 
     /// After the name is known: the values of a file that exists are the defaults, unless others were answered already.

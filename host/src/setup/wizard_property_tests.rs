@@ -10,12 +10,13 @@ use scanbridge_plugin_api::{
 
 use super::draft::Draft;
 use super::draft_reader::read_draft;
-use super::draft_text::{Secrets, draft_text, secret_files};
+use super::draft_text::{Secrets, draft_text};
 use super::fake_plugins::{Nothing, Plugins, plugin};
 use super::prompts::{Check, Leave, Prompts, Reply};
 use super::saved_answers::{Saved, SavedAnswers};
 use super::wizard::{Start, Wizard};
-use super::write::{Target, write_files};
+use super::wizard_script::write;
+use super::write::Target;
 use crate::config::{self, Written, WrittenEntry};
 
 fn text_kinds(random: &mut Rng) -> OptionKind {
@@ -97,7 +98,7 @@ impl RandomAnswers {
     }
 
     fn typed(&mut self) -> String {
-        const TEXTS: [&str; 28] = [
+        const TEXTS: [&str; 31] = [
             "",
             "7",
             "1, 2",
@@ -126,6 +127,9 @@ impl RandomAnswers {
             "tab\there",
             "\u{202e}turned",
             "1:30",
+            "127.0.0.1:9001",
+            "[::1]:0",
+            "localhost:9001",
         ];
         TEXTS[self.random.usize(..TEXTS.len())].to_owned()
     }
@@ -151,7 +155,7 @@ impl Prompts for RandomAnswers {
         let is_leave = |row: usize| rows[row].starts_with("leave");
         let chosen = match self.random.usize(..rows.len()) {
             _ if self.is_settled() && (rows[0].starts_with("write") || start > 0) => start,
-            _ if self.is_settled() && rows[0] == "no more outputs" => 0,
+            _ if self.is_settled() && rows[0].starts_with("no more ") => 0,
             chosen => chosen,
         };
         Ok(if is_leave(chosen) { 0 } else { chosen })
@@ -239,11 +243,22 @@ fn attempt(seed: u64) -> Option<String> {
     let stored = fs::read_to_string(saved.path()).unwrap();
     assert!(!stored.contains(MARKER), "{stored}");
     let Ok((draft, name)) = result else { return None };
+    // The answers about the service can be read back.
+    let document = config::read(saved.path()).unwrap();
+    assert_eq!(SavedAnswers::read(&document, &plugins).unwrap().service, draft.service);
 
     let text = draft_text(&draft, Secrets::InFiles { pipeline: &name });
     assert!(!text.contains(MARKER), "{text}");
     let file = target.file(&name);
-    write_files(&file, &text, &secret_files(&draft, &name)).unwrap();
+    assert_eq!(write(&file, &draft, &name), text);
+    if let Some(plan) = &draft.service {
+        let service = file.with_file_name("service.yaml");
+        let known = config::read_service_file(&service);
+        let (known, warnings) = known.unwrap_or_else(|problems| panic!("seed {seed}:\n{problems}"));
+        assert!(warnings.list.is_empty(), "seed {seed}");
+        assert_eq!(known.pipelines, [file.display().to_string()]);
+        assert_eq!(known.console.map(|console| console.listen), plan.console);
+    }
     let checked = config::read_for(&file, &plugins).and_then(|document| config::check(&document, &plugins));
     if let Err(problems) = checked {
         panic!("seed {seed}:\n{problems}\n{text}");
@@ -252,14 +267,21 @@ fn attempt(seed: u64) -> Option<String> {
     let again = read_draft(&config::read_for(&file, &plugins).unwrap(), &plugins);
     assert_eq!(draft_text(&again, Secrets::InFiles { pipeline: &name }), text);
     assert_eq!(text.contains(OTHER_CONDITION), has_filter, "{text}");
-    Some(text)
+    Some(text + draft.service.as_ref().map_or("", |_| SERVICE))
 }
+
+/// What is added to the text of a pipeline with a service.
+const SERVICE: &str = "# with a service";
 
 #[test]
 fn most_set_ups_come_to_an_end() {
     let texts: Vec<String> = (0..60).filter_map(attempt).collect();
     assert!(texts.len() > 36, "only {} of 60", texts.len());
-    for part in ["  min_severity: ", "  kinds:\n    - "] {
+    let inputs = |text: &String| {
+        text[text.find("inputs:").unwrap()..text.find("outputs:").unwrap()].matches("  - id: ").count()
+    };
+    assert!(texts.iter().any(|text| inputs(text) > 1), "never several inputs");
+    for part in ["  min_severity: ", "  kinds:\n    - ", SERVICE] {
         assert!(texts.iter().any(|text| text.contains(part)), "never {part}");
         assert!(texts.iter().any(|text| !text.contains(part)), "always {part}");
     }

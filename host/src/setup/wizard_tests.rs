@@ -1,143 +1,11 @@
 //! The wizard with answers in a script.
 
-use std::cell::RefCell;
 use std::fs;
-use std::path::Path;
 
-use scanbridge_plugin_api::{OptionDescriptor, OptionSpec, PluginKind};
-
-use super::draft_text::{Secrets, draft_text, secret_files};
-use super::fake_plugins::{Nothing, Plugins, plugin};
-use super::prompts::{Check, Leave, Prompts, Reply};
 use super::saved_answers::SavedAnswers;
-use super::wizard::{Start, Wizard};
-use super::write::{Target, write_files};
-
-use Typed::{Back, Enter, Leave as Stop, Mark, Row, Text};
-
-/// Answers in order: the question that is expected, and the answer to it.
-struct Script<'s> {
-    answers: std::slice::Iter<'s, (&'s str, Typed<'s>)>,
-    shown: RefCell<String>,
-}
-
-#[derive(Clone, Copy)]
-enum Typed<'s> {
-    Row(&'s str),
-    Mark(&'s [&'s str]),
-    Text(&'s str),
-    Enter,
-    Back,
-    Leave,
-}
-
-impl<'s> Script<'s> {
-    fn of(answers: &'s [(&'s str, Typed<'s>)]) -> Self {
-        Self { answers: answers.iter(), shown: RefCell::default() }
-    }
-
-    fn next(&mut self, question: &str) -> Reply<Typed<'s>> {
-        let (expected, typed) =
-            self.answers.next().unwrap_or_else(|| panic!("`{question}` was not expected"));
-        assert_eq!(question, *expected, "after:\n{}", self.shown.borrow());
-        match typed {
-            Typed::Back => Err(Leave::Back),
-            Typed::Leave => Err(Leave::Interrupted),
-            typed => Ok(*typed),
-        }
-    }
-}
-
-impl Prompts for Script<'_> {
-    fn width(&self) -> usize {
-        100
-    }
-
-    fn show(&mut self, text: &str) {
-        self.shown.borrow_mut().push_str(text);
-    }
-
-    fn choose(&mut self, question: &str, rows: &[String], start: usize) -> Reply<usize> {
-        match self.next(question)? {
-            Typed::Row(row) => {
-                let found = rows.iter().position(|known| known.starts_with(row));
-                Ok(found.unwrap_or_else(|| panic!("{question}: no row `{row}` in {rows:?}")))
-            }
-            _ => Ok(start),
-        }
-    }
-
-    fn mark(&mut self, question: &str, rows: &[String], marked: &[usize]) -> Reply<Vec<usize>> {
-        match self.next(question)? {
-            Typed::Mark(names) => {
-                let is_marked = |row: &String| names.iter().any(|name| row.starts_with(name));
-                Ok((0..rows.len()).filter(|row| is_marked(&rows[*row])).collect())
-            }
-            _ => Ok(marked.to_vec()),
-        }
-    }
-
-    fn enter(&mut self, question: &str, _: &str, default: Option<&str>, check: Check<'_>) -> Reply<String> {
-        let text = match self.next(question)? {
-            Typed::Text(text) => text,
-            _ => default.unwrap_or_default(),
-        };
-        check(text).unwrap_or_else(|problem| panic!("{question} {problem}"));
-        Ok(text.to_owned())
-    }
-
-    fn enter_secret(&mut self, question: &str, _: &str, check: Check<'_>) -> Reply<String> {
-        let Typed::Text(text) = self.next(question)? else { return Ok(String::new()) };
-        check(text).unwrap_or_else(|problem| panic!("{question} {problem}"));
-        Ok(text.to_owned())
-    }
-}
-
-fn two_plugins() -> Plugins {
-    let specs = |specs: &[OptionSpec]| specs.iter().map(OptionDescriptor::from).collect();
-    Plugins(vec![
-        plugin(
-            "Acme",
-            PluginKind::Input,
-            specs(&[
-                OptionSpec::text("user").required(),
-                OptionSpec::text("token").required().secret(),
-                OptionSpec::integer("pages", 1, 9).default_integer(3),
-            ]),
-        ),
-        plugin(
-            "Relay",
-            PluginKind::Output,
-            specs(&[
-                OptionSpec::choice("transport", &["file", "tcp"]).default_text("file"),
-                OptionSpec::path("path")
-                    .only_with("transport", &["file"])
-                    .required_with("transport", &["file"]),
-                OptionSpec::text("address")
-                    .only_with("transport", &["tcp"])
-                    .required_with("transport", &["tcp"]),
-            ]),
-        ),
-    ])
-}
-
-/// Runs the wizard with a script. Returns the text of the pipeline, if it is to be written, and what was shown.
-fn run(folder: &Path, answers: &[(&str, Typed<'_>)]) -> (Option<String>, String) {
-    let plugins = two_plugins();
-    let target = Target::Folder(folder.to_owned());
-    let saved = SavedAnswers::of(&target);
-    let start = saved.load(&plugins).unwrap().map_or(Start::New, Start::Saved);
-    let mut script = Script::of(answers);
-    let result = Wizard::new(&plugins, &Nothing, &mut script, &target, &saved).run(start);
-    assert_eq!(script.answers.len(), 0, "answers are left");
-    let text = result.ok().map(|(draft, name)| {
-        let text = draft_text(&draft, Secrets::InFiles { pipeline: &name });
-        write_files(&target.file(&name), &text, &secret_files(&draft, &name)).unwrap();
-        saved.remove().unwrap();
-        text
-    });
-    (text, script.shown.into_inner())
-}
+use super::wizard_script::Typed::{Back, Enter, Leave as Stop, Mark, Row, Text};
+use super::wizard_script::run;
+use super::write::Target;
 
 #[test]
 fn interrupted_set_up_continues_and_a_finished_one_is_the_default() {
@@ -157,6 +25,7 @@ fn interrupted_set_up_continues_and_a_finished_one_is_the_default() {
             ("options:", Mark(&["pages"])),
             ("pages:", Text("4")),
             ("acme:", Row("continue")),
+            ("inputs:", Enter),
             ("output:", Enter),
             ("id:", Text("siem")),
             ("transport:", Stop),
@@ -180,6 +49,7 @@ fn interrupted_set_up_continues_and_a_finished_one_is_the_default() {
             ("kinds:", Mark(&["potential", "vulnerability"])),
             ("schedule:", Row("at an interval")),
             ("every_minutes:", Text("30")),
+            ("service:", Enter),
             ("what now?", Row("change")),
             ("change:", Row("siem · transport")),
             ("transport:", Row("file")),
@@ -244,10 +114,9 @@ fn interrupted_set_up_continues_and_a_finished_one_is_the_default() {
             ("relay:", Row("continue")),
             ("outputs:", Row("remove siem")),
             ("outputs:", Enter),
+            ("what now?", Row("change")),
+            ("change:", Row("filter · min_severity")),
             ("min_severity:", Row("everything")),
-            ("kinds:", Enter),
-            ("schedule:", Enter),
-            ("every_minutes:", Enter),
             ("what now?", Row("write")),
         ],
     );

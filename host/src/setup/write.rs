@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use scanbridge_plugin_api::Secret;
 
 use super::draft_text::SECRETS;
-use crate::config::default_name;
+use crate::config::{self, Commented, default_name, keep_comments};
 
 /// Where the pipeline file is to be.
 #[derive(Debug, Clone)]
@@ -72,35 +72,61 @@ pub(crate) struct NotWritten {
     error: io::Error,
 }
 
-/// Writes the secrets and then the pipeline file. A file that exists is kept with `.old` added to its name. Returns the
-/// path of that copy, if there is one.
+/// The files of a set-up.
+pub(crate) struct Files<'f> {
+    /// The pipeline file.
+    pub(crate) pipeline: (&'f Path, &'f str),
+    /// The service file, if it is to be written.
+    pub(crate) service: Option<(&'f Path, &'f str)>,
+    /// Files with secrets, relative to the directory of the pipeline file.
+    pub(crate) secrets: Vec<(String, &'f Secret)>,
+}
+
+/// Writes the secrets, then the service file, and last the pipeline file, so that a set-up is complete if there is a pipeline
+/// file. Files that exist are kept with `.old` added to their names. Returns the paths of these copies.
 ///
 /// # Errors
 /// The first file that cannot be written. The files before it are complete.
-pub(crate) fn write_files(
-    file: &Path,
-    text: &str,
-    secrets: &[(String, &Secret)],
-) -> Result<Option<PathBuf>, NotWritten> {
+pub(crate) fn write_files(files: &Files<'_>) -> Result<Vec<PathBuf>, NotWritten> {
+    let (file, text) = files.pipeline;
     let folder = folder_of(file);
     let of = |file: PathBuf| move |error| NotWritten { file, error };
     fs::create_dir_all(folder).map_err(of(folder.to_owned()))?;
-    if !secrets.is_empty() {
+    remove_rest(folder);
+    if !files.secrets.is_empty() {
         let secrets_folder = folder.join(SECRETS);
         if !secrets_folder.is_dir() {
             fs::DirBuilder::new().mode(0o700).create(&secrets_folder).map_err(of(secrets_folder.clone()))?;
         }
+        remove_rest(&secrets_folder);
     }
-    for (name, secret) in secrets {
+    for (name, secret) in &files.secrets {
         let path = folder.join(name);
         replace(&path, secret.expose(), PRIVATE).map_err(of(path.clone()))?;
     }
+    let mut kept = Vec::new();
+    for (file, text) in files.service.into_iter().chain([(file, text)]) {
+        kept.extend(replace_and_keep(file, text).map_err(of(file.to_owned()))?);
+    }
+    Ok(kept)
+}
+
+/// The new text of a pipeline file, with the comments of the file that exists. A file that is not readable has none.
+pub(crate) fn with_comments(file: &Path, text: String) -> Commented {
+    match (config::read(file), config::read_text(file, &text)) {
+        (Ok(old), Ok(new)) => keep_comments(&old, &new),
+        _ => Commented { text, kept: 0, lost: 0 },
+    }
+}
+
+/// Replaces a file and keeps the old content. Returns the path of the copy, if there is one.
+fn replace_and_keep(file: &Path, text: &str) -> io::Result<Option<PathBuf>> {
     // The file behind a link is replaced, and not the link.
     let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let old = keep_old(&real).map_err(of(real.clone()))?;
+    let old = keep_old(&real)?;
     let metadata = fs::metadata(&real).ok();
     let mode = metadata.as_ref().map_or(READABLE, |metadata| metadata.permissions().mode() & 0o777);
-    replace(&real, text, mode).map_err(of(real.clone()))?;
+    replace(&real, text, mode)?;
     if let Some(metadata) = metadata {
         // Only an administrator can, and then the account of the service keeps its file.
         let _ = chown(&real, Some(metadata.uid()), Some(metadata.gid()));
@@ -108,6 +134,24 @@ pub(crate) fn write_files(
     Ok(old)
 }
 
+/// Removes incomplete files of a set-up that was killed: they can have secrets.
+fn remove_rest(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)).unwrap_or_default();
+        let is_rest = random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_rest && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            // What cannot be removed does not prevent a new set-up.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// What the names of incomplete files begin with. The answers are in `.init-answers.yaml`, which is longer.
+const UNFINISHED: &str = ".init-";
+/// Characters after it.
+const RANDOM: usize = 6;
 /// Mode of a file with a secret.
 const PRIVATE: u32 = 0o600;
 /// Mode of a new pipeline file, before the umask.
@@ -123,7 +167,8 @@ pub(super) fn replace_private(path: &Path, text: &str) -> Result<(), NotWritten>
 fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let folder = folder_of(path);
     let mut new = tempfile::Builder::new()
-        .prefix(".init-")
+        .prefix(UNFINISHED)
+        .rand_bytes(RANDOM)
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)?;
     new.write_all(text.as_bytes())?;
@@ -141,7 +186,7 @@ fn keep_old(path: &Path) -> io::Result<Option<PathBuf>> {
     old.push(".old");
     let old = PathBuf::from(old);
     let folder = folder_of(path);
-    let second = tempfile::Builder::new().prefix(".init-").make_in(folder, |name| {
+    let second = tempfile::Builder::new().prefix(UNFINISHED).rand_bytes(RANDOM).make_in(folder, |name| {
         // Some network file systems have no links.
         fs::hard_link(path, name).or_else(|_| fs::copy(path, name).map(|_| ()))
     })?;
@@ -159,8 +204,11 @@ mod tests {
         let file = folder.path().join("new/p.yaml");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let secret = Secret::new("s3cret".to_owned());
-        let secrets = [("secrets/p-a-b".to_owned(), &secret)];
-        assert_eq!(write_files(&file, "one", &secrets).unwrap(), None);
+        let write = |file: &Path, text: &str| {
+            let secrets = vec![("secrets/p-a-b".to_owned(), &secret)];
+            write_files(&Files { pipeline: (file, text), service: None, secrets }).unwrap()
+        };
+        assert_eq!(write(&file, "one"), Vec::<PathBuf>::new());
         let secret_file = folder.path().join("new/secrets/p-a-b");
         assert_eq!(fs::read_to_string(&secret_file).unwrap(), "s3cret");
         assert_eq!((mode(&secret_file), mode(secret_file.parent().unwrap())), (0o600, 0o700));
@@ -169,18 +217,27 @@ mod tests {
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         let link = folder.path().join("link.yaml");
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        let old = write_files(&link, "two", &[]).unwrap().unwrap();
+        // A killed set-up has left these.
+        let rest = file.with_file_name("secrets/.init-aB3xYz");
+        fs::write(&rest, "s3c").unwrap();
+        fs::write(file.with_file_name(".init-answers.yaml"), "").unwrap();
+        fs::set_permissions(&rest, Permissions::from_mode(0o600)).unwrap();
+        let service = link.with_file_name("service.yaml");
+        let files = Files { pipeline: (&link, "two"), service: Some((&service, "s")), secrets: Vec::new() };
+        let old = write_files(&files).unwrap().remove(0);
+        assert!(rest.exists(), "another directory");
         assert_eq!(
             (fs::read_to_string(&old).unwrap(), fs::read_to_string(&link).unwrap()),
             ("one".into(), "two".into())
         );
         assert_eq!(mode(&file), 0o640);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        write_files(&file, "three", &[]).unwrap();
+        write(&file, "three");
+        assert!(!rest.exists());
         assert_eq!(fs::read_to_string(&old).unwrap(), "two");
         let names: Vec<_> =
             fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names.len(), 3, "{names:?}");
+        assert_eq!(names.len(), 4, "{names:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Path as UrlPath, State};
 use axum::handler::Handler;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -67,6 +67,15 @@ pub(super) fn api() -> Vec<Route> {
             control::act(guard, to, path, request).await
         }
     };
+    // An output or input can have the name of a command: what is read and what is done differ in their methods.
+    let letters_of = |output: &'static str| {
+        async move |guard: super::caller::Operator,
+                    context: State<Context>,
+                    UrlPath(name): UrlPath<String>,
+                    filter| {
+            data::letters(guard, context, UrlPath((name, output.to_owned())), filter).await
+        }
+    };
     vec![
         Route::new("/health/live").get(async |State(to): State<Sender>| ask(&to, Api::Live).await),
         Route::new("/health/ready").get(async |State(to): State<Sender>| ask(&to, Api::Ready).await),
@@ -86,8 +95,10 @@ pub(super) fn api() -> Vec<Route> {
         Route::new("/api/v1/pipelines/{name}/dead-letters")
             .get(data::dead_letters)
             .post(control::dead_letters),
-        Route::new("/api/v1/pipelines/{name}/dead-letters/replay").post(data::replay),
-        Route::new("/api/v1/pipelines/{name}/dead-letters/purge").post(data::purge),
+        Route::new("/api/v1/pipelines/{name}/dead-letters/replay")
+            .get(letters_of("replay"))
+            .post(data::replay),
+        Route::new("/api/v1/pipelines/{name}/dead-letters/purge").get(letters_of("purge")).post(data::purge),
         Route::new("/api/v1/pipelines/{name}/dead-letters/{output}").get(data::letters),
         Route::new("/api/v1/pipelines/{name}/tap").post(control::tap),
         Route::new("/api/v1/jobs/{id}").get(data::job).delete(data::cancel),

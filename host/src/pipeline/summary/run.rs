@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scanbridge_observe::RunEvent;
+use scanbridge_observe::{RunEvent, show_elapsed};
 use scanbridge_plugin_api::ErrorKind;
 use serde::{Serialize, Serializer};
 
@@ -189,15 +189,12 @@ impl Summary {
             RunStatus::Partial => "partly delivered",
             RunStatus::Failed => "FAILED",
         };
-        let (secs, decimals) = (self.elapsed.as_secs_f64(), if self.elapsed < PRECISE_BELOW { 2 } else { 1 });
-        let last = format!("{ending} after {secs:.decimals$} s\n");
+        let elapsed = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX);
+        let last = format!("{ending} after {}\n", show_elapsed(elapsed));
         let compared = self.compared.and_then(|compared| compared.line());
         inputs.chain(outputs).chain(compared).chain(failures).chain([last]).collect()
     }
 }
-
-/// Shorter runs have their duration with one more digit.
-const PRECISE_BELOW: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! The stored reports of a source: those that can be sent, and those that were.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -21,8 +22,10 @@ use crate::request::{Api, Reply};
 use crate::send_request::SendRequest;
 use crate::skip_request::SkipRequest;
 
-/// Reports on one page: their IDs must fit into one form.
+/// Reports on one page.
 const ROWS: usize = 100;
+/// Field of a form with the position of a report in the list. IDs can be long: 100 of them may not fit into a request.
+const REPORT: &str = "report";
 /// Titles that the question before a change lists.
 const NAMED: usize = 10;
 
@@ -38,7 +41,8 @@ struct ReportsPage {
     list: Option<Arc<List>>,
     /// Whether the pipeline has run since the list was made.
     is_old: bool,
-    rows: Vec<Report>,
+    /// The reports of this page, with their positions in the list.
+    rows: Vec<(usize, Report)>,
     selected: usize,
     /// How many of all reports, and of the selected ones, are not sent.
     unsent: (usize, usize),
@@ -111,10 +115,12 @@ async fn content(
     choose_input(&pipeline, &mut filter)?;
     let list = context.lists.get(name, &filter.input);
     let all = list.as_deref().map_or(&[][..], |list| &list.reports);
-    let selected: Vec<&Report> = all.iter().filter(|report| filter.selects(report)).collect();
+    let selected: Vec<(usize, &Report)> =
+        all.iter().enumerate().filter(|(_, report)| filter.selects(report)).collect();
     let count = selected.len().div_ceil(ROWS).max(1);
     let current = filter.page.parse().unwrap_or(1).clamp(1, count);
-    let rows = selected.iter().skip((current - 1) * ROWS).take(ROWS).copied().cloned().collect();
+    let rows = selected.iter().skip((current - 1) * ROWS).take(ROWS);
+    let rows = rows.map(|(position, report)| (*position, (*report).clone())).collect();
     let link = |number| PageLink { number, query: query(&filter, number), is_current: number == current };
     let pages = if count > 1 { (1..=count).map(link).collect() } else { Vec::new() };
     let job = match filter.job.as_str() {
@@ -132,7 +138,10 @@ async fn content(
         is_old,
         rows,
         selected: selected.len(),
-        unsent: (all.iter().filter(|report| report.is_unsent()).count(), unsent(&selected).count()),
+        unsent: (
+            all.iter().filter(|report| report.is_unsent()).count(),
+            selected.iter().filter(|(_, report)| report.is_unsent()).count(),
+        ),
         pages,
         job,
         queued: pipeline.choices,
@@ -151,10 +160,6 @@ fn choose_input(pipeline: &Pipeline, filter: &mut Filter) -> Result<(), Reply> {
         filter.input.clone_from(&pipeline.choosing[0]);
     }
     Ok(())
-}
-
-fn unsent<'a>(reports: &'a [&Report]) -> impl Iterator<Item = &'a Report> {
-    reports.iter().copied().filter(|report| report.is_unsent())
 }
 
 /// The filter as a query.
@@ -209,9 +214,9 @@ fn path_of(name: &str) -> String {
     format!("/pipelines/{}/reports", encoded(name))
 }
 
-/// The reports that a form names, oldest first as they are to be sent: those that are marked, or all unsent ones of the
-/// filter.
-fn chosen(context: &Context, name: &str, form: &ChangeForm) -> Result<Vec<Report>, Reply> {
+/// The reports that a form names with their positions, oldest first as they are to be sent: those that are marked, or all
+/// unsent ones of the filter.
+fn chosen(context: &Context, name: &str, form: &ChangeForm) -> Result<Vec<(usize, Report)>, Reply> {
     let filter = filter_of(form);
     let list =
         context.lists.get(name, &filter.input).filter(|list| list.at.to_string() == form.get("listed"));
@@ -222,14 +227,22 @@ fn chosen(context: &Context, name: &str, form: &ChangeForm) -> Result<Vec<Report
             "choose the reports again",
         ));
     };
-    let is_chosen = |report: &&Report| {
+    let marked: HashSet<usize> = form.all(REPORT).filter_map(|position| position.parse().ok()).collect();
+    let is_chosen = |(position, report): &(usize, &Report)| {
         if form.get("all").is_empty() {
-            form.all("id").any(|id| id == report.id)
+            marked.contains(position)
         } else {
             report.is_unsent() && filter.selects(report)
         }
     };
-    let reports: Vec<Report> = list.reports.iter().rev().filter(is_chosen).cloned().collect();
+    let reports: Vec<(usize, Report)> = list
+        .reports
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(is_chosen)
+        .map(|(position, report)| (position, report.clone()))
+        .collect();
     if reports.is_empty() {
         Err(Reply::problem(400, "no report is marked", "mark at least one"))
     } else {
@@ -256,10 +269,10 @@ pub(super) async fn confirm(
     };
     let count = reports.len();
     let plural = if count == 1 { "" } else { "s" };
-    let bytes: Option<u64> = reports.iter().map(|report| report.bytes).sum();
+    let bytes: Option<u64> = reports.iter().map(|(_, report)| report.bytes).sum();
     let bytes =
         bytes.map(|bytes| format!(" ({})", scanbridge_observe::show_bytes(bytes))).unwrap_or_default();
-    let sent_before = reports.iter().filter(|report| report.state == "sent").count();
+    let sent_before = reports.iter().filter(|(_, report)| report.state == "sent").count();
     let is_again = !form.get("again").is_empty();
     let (verb, mut consequence) = if is_skip(&form) {
         let text = "They count as sent from now on, and no run reads them. `scanbridge reports skip --undo` reverts that.";
@@ -278,7 +291,7 @@ pub(super) async fn confirm(
         };
     }
     let mut items: Vec<String> =
-        reports.iter().take(NAMED).map(|report| plain(report.shown_title())).collect();
+        reports.iter().take(NAMED).map(|(_, report)| plain(report.shown_title())).collect();
     if count > NAMED {
         items.push(format!("and {} more", grouped(&((count - NAMED) as u64))));
     }
@@ -287,7 +300,7 @@ pub(super) async fn confirm(
     let mut fields: Vec<(String, String)> =
         fields.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     if form.get("all").is_empty() {
-        fields.extend(reports.iter().map(|report| ("id".to_owned(), report.id.clone())));
+        fields.extend(reports.iter().map(|(position, _)| (REPORT.to_owned(), position.to_string())));
     }
     page(&ConfirmPage {
         frame: Frame::of(&form.caller, ""),
@@ -310,7 +323,8 @@ pub(super) async fn act(
     let filter = filter_of(&form);
     let path = path_of(&name);
     let begun = async {
-        let ids: Vec<String> = chosen(&context, &name, &form)?.into_iter().map(|report| report.id).collect();
+        let chosen = chosen(&context, &name, &form)?;
+        let ids: Vec<String> = chosen.into_iter().map(|(_, report)| report.id).collect();
         let request = if is_skip(&form) {
             let skip = SkipRequest { input: Some(filter.input.clone()), ids, ..SkipRequest::default() };
             Api::Begin(name.clone(), JobRequest::Skip(skip), false)

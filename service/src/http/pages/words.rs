@@ -43,15 +43,12 @@ pub(super) fn grouped(number: &u64) -> String {
     scanbridge_observe::grouped(*number)
 }
 
-/// The duration of a run: 96 s, 12 min 5 s, 3 h 12 min.
+/// The duration of a run that has ended.
 pub(super) fn took(run: &LastRun) -> String {
     let Some(ended) = run.ended else { return "–".to_owned() };
-    let seconds = ended.duration_since(run.started).as_secs().max(0);
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-    }
+    let milliseconds = ended.duration_since(run.started).as_millis();
+    // A clock that was set back.
+    scanbridge_observe::show_elapsed(u64::try_from(milliseconds).unwrap_or_default())
 }
 
 /// Class of the style of a run's result.

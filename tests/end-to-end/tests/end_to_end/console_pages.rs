@@ -214,7 +214,7 @@ fn choose_reports(console: &Console, browser: &Browser, has_scripts: bool) {
     browser.wait_for("The source was not asked yet.", false);
     browser.click("form[action$='/reports/list'] button");
     browser.wait_for("3 reports, 3 unsent, as of", false);
-    let mark = |id: &str| browser.click(&format!("input[name=id][value='in/{id}.xml']"));
+    let mark = |id: &str| browser.click(&format!("input[name=report][aria-label$=', in/{id}.xml']"));
     let button = |command: &str| browser.click(&format!("button[value={command}]"));
     // Nothing is marked: nothing is asked.
     button("send");

@@ -10,13 +10,13 @@ use crate::service::{
     Service, control, log, sandbox_with_report, simple, view, wait_for, with_input, write_pipeline,
 };
 
-struct Response {
-    code: u16,
+pub(crate) struct Response {
+    pub(crate) code: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
-fn send(url: &str, line: &str, headers: &str, body: &str) -> Response {
+pub(crate) fn send(url: &str, line: &str, headers: &str, body: &str) -> Response {
     let host = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     let form = "Content-Type: application/x-www-form-urlencoded";
@@ -30,7 +30,7 @@ fn send(url: &str, line: &str, headers: &str, body: &str) -> Response {
     Response { code, head: head.to_owned(), body: body.to_owned() }
 }
 
-fn start(sandbox: &Sandbox, console: &str) -> (Service, String) {
+pub(crate) fn start(sandbox: &Sandbox, console: &str) -> (Service, String) {
     write_pipeline(sandbox, "nightly", &simple("nightly", ""));
     sandbox.write("service.yaml", format!("service: 1\nconsole: {{ listen: '127.0.0.1:0'{console} }}\n"));
     let service = Service::start_with(sandbox, |command| {
@@ -41,12 +41,12 @@ fn start(sandbox: &Sandbox, console: &str) -> (Service, String) {
     (service, status["service"]["listener"]["url"].as_str().unwrap().to_owned())
 }
 
-fn token(sandbox: &Sandbox, role: &str) -> String {
+pub(crate) fn token(sandbox: &Sandbox, role: &str) -> String {
     control(sandbox, &["token", "add", role, "--role", role]).expect_code(0).stdout.trim_end().to_owned()
 }
 
 /// The header with the cookie, and what forms must contain.
-fn log_in(url: &str, token: &str) -> (String, String) {
+pub(crate) fn log_in(url: &str, token: &str) -> (String, String) {
     let response = send(url, "POST /login", "", &format!("token={token}&next=%2F"));
     assert_eq!(response.code, 303, "{}", response.body);
     let cookie = response.head.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap();
@@ -215,8 +215,8 @@ fn each_page_is_open_to_the_roles_that_it_is_for() {
         ("GET /pipelines/nightly/reports", "", [303, 200, 200]),
         (&reports, "", [303, 200, 200]),
         (&list, "", [401, 303, 303]),
-        (&confirm, "command=send&id=scan.xml", [401, 403, 409]),
-        (&act, "command=send&id=scan.xml", [401, 403, 409]),
+        (&confirm, "command=send&report=0", [401, 403, 409]),
+        (&act, "command=send&report=0", [401, 403, 409]),
         (&cancel, "job=absent", [401, 403, 404]),
         ("POST /pipelines/nightly/run", "", [401, 403, 303]),
         ("POST /pipelines/nightly/odd", "", [401, 403, 404]),

@@ -99,6 +99,36 @@ fn program_is_found_in_the_directory_bin_or_on_the_path() {
     }
 }
 
+/// `CDPATH` of a user, a directory with the name of the program, names that begin with a dash, and a script that would start
+/// itself.
+#[test]
+fn odd_surroundings_do_not_mislead_the_script() {
+    let (sandbox, folder) = unpacked();
+    let script = |command: &mut Command| Outcome::of(command.arg("-version").output().unwrap());
+    // `cd` of a relative path would go to the other directory.
+    fs::create_dir_all(sandbox.path("other/scan bridge")).unwrap();
+    let mut command = Command::new("/bin/sh");
+    command.arg("scan bridge/qualys_connector.pl").current_dir(sandbox.path("."));
+    let found = script(command.env("CDPATH", sandbox.path("other"))).expect_code(0);
+    assert!(found.stdout.starts_with("qualys_connector Ver. "), "{}", found.stdout);
+    // Without any environment, and with a dash at the beginning.
+    fs::rename(&folder, sandbox.path("-x y")).unwrap();
+    let mut command = Command::new("/bin/sh");
+    command.args(["--", "-x y/qualys_connector.pl"]).current_dir(sandbox.path(".")).env_clear();
+    script(&mut command).expect_code(0);
+    // A directory is not the program; that is in `bin`.
+    let scripts = sandbox.path("opt/scripts");
+    fs::create_dir_all(scripts.join("qualys_connector")).unwrap();
+    fs::create_dir_all(sandbox.path("opt/bin")).unwrap();
+    fs::copy(sandbox.path("-x y/qualys_connector.pl"), scripts.join("qualys_connector.pl")).unwrap();
+    fs::hard_link(sandbox.path("-x y/qualys_connector"), sandbox.path("opt/bin/qualys_connector")).unwrap();
+    script(&mut Command::new(scripts.join("qualys_connector.pl"))).expect_code(0);
+    // Without `.pl`, the script has the name of the program.
+    fs::copy(scripts.join("qualys_connector.pl"), scripts.join("process_multiple")).unwrap();
+    let refused = script(&mut Command::new(scripts.join("process_multiple"))).expect_code(64);
+    assert!(refused.stderr.contains("must end in .pl"), "{}", refused.stderr);
+}
+
 #[test]
 fn several_templates_of_a_plugin_without_templates_are_refused_once() {
     let (sandbox, folder) = unpacked();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
+mod api_document;
 mod archive;
 mod browser;
 mod cef;
@@ -10,6 +11,7 @@ mod checks;
 mod configuration;
 mod connector;
 mod console_pages;
+mod console_reports;
 mod console_sessions;
 mod counts;
 mod crashing_plugins;
@@ -65,10 +67,12 @@ mod service_runs;
 mod service_state;
 mod service_systemd;
 mod service_tap;
+mod service_tls;
 mod service_under_systemd;
 mod service_users;
 mod set_up;
 mod set_up_conversion;
+mod set_up_service;
 mod several;
 mod signals;
 mod sources;

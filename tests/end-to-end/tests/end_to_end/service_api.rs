@@ -1,7 +1,6 @@
 //! The HTTP API: every route of `docs/api.yaml` exists, and its answers have the form that the document describes.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::installation::project_file;
+use crate::api_document::{document, routes};
 use crate::json_schema::assert_valid;
 use crate::sandbox::Sandbox;
 use crate::service::{
@@ -34,27 +33,6 @@ fn ask(sandbox: &Sandbox, method: &str, path: &str, body: &str) -> Answer {
     let kind = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().to_owned();
     Answer { status: head.split(' ').nth(1).unwrap().to_owned(), kind, body: body.to_owned() }
-}
-
-/// The document with all references replaced by what they refer to.
-fn document() -> Value {
-    let text = fs::read_to_string(project_file("docs/api.yaml")).unwrap();
-    let document: Value = serde_saphyr::from_str(&text).unwrap();
-    resolved(&document, &document)
-}
-
-fn resolved(value: &Value, document: &Value) -> Value {
-    match value {
-        Value::Object(fields) => match fields.get("$ref").and_then(Value::as_str) {
-            Some(reference) => {
-                let target = document.pointer(reference.strip_prefix('#').unwrap());
-                resolved(target.unwrap_or_else(|| panic!("{reference}")), document)
-            }
-            None => fields.iter().map(|(name, value)| (name.clone(), resolved(value, document))).collect(),
-        },
-        Value::Array(items) => items.iter().map(|item| resolved(item, document)).collect(),
-        other => other.clone(),
-    }
 }
 
 /// The path of the document that a request is for: the one with the fewest parameters.
@@ -113,6 +91,11 @@ fn every_route_answers_as_documented() {
         with_input("watching", "{ path: scan.xml, watch: true, settle_secs: 0 }", "", "until: idle");
     write_pipeline(&sandbox, "watching", &watching);
     write_pipeline(&sandbox, "letters", &rogue("behave", "reject-all", ""));
+    // Outputs with the names of commands have routes of their own.
+    let named = |id: &str| rogue("behave", "reject-all", "").replace("id: bad", &format!("id: {id}"));
+    for id in ["replay", "purge"] {
+        write_pipeline(&sandbox, id, &named(id));
+    }
     write_pipeline(&sandbox, "broken", "version: 1\nnonsense: 1\n");
     sandbox.write("service.yaml", "service: 1\nconsole: { listen: '127.0.0.1:0' }\n");
     let service = Service::start_with(&sandbox, |command| {
@@ -172,6 +155,17 @@ fn every_route_answers_as_documented() {
     assert_eq!(call("GET", letters, "", "200")[0]["letters"], 9);
     assert_eq!(call("GET", &format!("{letters}/bad"), "", "200").as_array().unwrap().len(), 9);
     call("GET", &format!("{letters}/absent"), "", "404");
+    for id in ["replay", "purge"] {
+        control(&sandbox, &["run", id, "--wait"]).expect_code(65);
+        let letters = format!("/api/v1/pipelines/{id}/dead-letters/{id}");
+        assert_eq!(call("GET", &letters, "", "200").as_array().unwrap().len(), 9);
+        assert!(call("GET", &format!("{letters}?reason=absent"), "", "200").as_array().unwrap().is_empty());
+        let done = call("POST", &letters, &format!("{{\"output\":\"{id}\"}}"), "202")["job"].clone();
+        skipped(&mut call, &done);
+        let left = call("GET", &letters, "", "200").as_array().unwrap().len();
+        assert_eq!(left, if id == "purge" { 0 } else { 9 });
+    }
+    call("GET", &format!("{letters}/replay"), "", "404");
     let replay = call("POST", &format!("{letters}/replay"), "{\"output\":\"bad\"}", "202")["job"].clone();
     assert_eq!(skipped(&mut call, &replay)["exit_code"], 65);
     let purge = call("POST", &format!("{letters}/purge"), "{}", "202")["job"].clone();
@@ -208,11 +202,7 @@ fn every_route_answers_as_documented() {
         let problem = call(method, path, body, expected);
         assert!(!problem["detail"].as_str().unwrap().is_empty(), "{method} {path}: {problem}");
     }
-    let documented = document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
-        let methods = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
-        methods.map(|method| (path.clone(), method.clone())).collect::<Vec<_>>()
-    });
-    assert_eq!(documented.collect::<BTreeSet<_>>(), checked.routes, "not called, or not documented");
+    assert_eq!(routes(&document), checked.routes, "not called, or not documented");
     for (path, method) in [("/metrics", "POST"), ("/api/v1/jobs/x", "POST"), ("/api/v1/absent", "GET")] {
         let answer = ask(&sandbox, method, path, "");
         assert!(matches!(answer.status.as_str(), "404" | "405"), "{path}: {}", answer.status);

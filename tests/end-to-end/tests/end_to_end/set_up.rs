@@ -1,7 +1,7 @@
 //! `scanbridge init` in a pseudo-terminal, and without one.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,21 +11,23 @@ use crate::pseudo_terminal::{DOWN, ENTER, ESCAPE, PATIENCE, Terminal};
 use crate::sandbox::{Outcome, Sandbox};
 
 const INTERRUPT: &str = "\u{3}";
+/// The first question about the service.
+const SERVICE: &str = "runs the pipeline by its schedule";
 
 /// Waits until a question and the keys that it accepts are shown, and answers it. Keys that come earlier would be echoed.
 #[track_caller]
-fn answer(terminal: &mut Terminal, question: &str, keys: &str) -> String {
+pub(crate) fn answer(terminal: &mut Terminal, question: &str, keys: &str) -> String {
     let shown = terminal.wait_for(question);
     terminal.wait_for("Esc back");
     terminal.press(keys);
     shown
 }
 
-fn start(sandbox: &Sandbox, columns: usize, arguments: &str) -> Terminal {
+pub(crate) fn start(sandbox: &Sandbox, columns: usize, arguments: &str) -> Terminal {
     Terminal::start(sandbox, columns, "xterm", &format!("init {arguments} --state-dir state"))
 }
 
-fn host(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
+pub(crate) fn host(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
     Outcome::of(sandbox.host(arguments).args(["--state-dir", "state"]).output().unwrap())
 }
 
@@ -40,9 +42,10 @@ fn with_report() -> Sandbox {
     sandbox
 }
 
-/// Answers the first screen, which is returned, and chooses the input for files with its only required option.
+/// Answers the first screen, which is returned, and chooses the input for files with its only required option. `then` is the
+/// answer about further inputs.
 #[track_caller]
-fn choose_file_input(terminal: &mut Terminal) -> String {
+pub(crate) fn choose_file_input(terminal: &mut Terminal, then: &str) -> String {
     let first = answer(terminal, "ready?", ENTER);
     answer(terminal, "name:", "nightly\r");
     answer(terminal, "Where findings are read from", "QualysGuardFile\r");
@@ -50,6 +53,7 @@ fn choose_file_input(terminal: &mut Terminal) -> String {
     answer(terminal, "Input scans · path", "scan.xml\r");
     answer(terminal, "other options", ENTER);
     answer(terminal, "test the connection now", "continue\r");
+    answer(terminal, "no more inputs", then);
     first
 }
 
@@ -65,6 +69,7 @@ fn choose_csv_output(terminal: &mut Terminal) {
     answer(terminal, "Filter · min_severity", ENTER);
     answer(terminal, "Filter · kinds", ENTER);
     answer(terminal, "only on request", ENTER);
+    answer(terminal, SERVICE, ENTER);
 }
 
 #[test]
@@ -72,7 +77,7 @@ fn first_set_up_gives_a_pipeline_that_delivers() {
     for columns in [60, 200] {
         let sandbox = with_report();
         let mut terminal = start(&sandbox, columns, "setup");
-        let first = choose_file_input(&mut terminal);
+        let first = choose_file_input(&mut terminal, ENTER);
         assert!(first.contains("A client certificate with its password"), "{first}");
         for line in first.lines() {
             assert!(line.chars().count() <= columns, "{columns}: {line}");
@@ -158,7 +163,7 @@ fn wrong_answers_are_refused_and_each_question_leads_back() {
 fn failed_connection_is_shown_and_can_be_kept() {
     let sandbox = with_report();
     let mut terminal = start(&sandbox, 200, "setup");
-    choose_file_input(&mut terminal);
+    choose_file_input(&mut terminal, ENTER);
     answer(&mut terminal, "Where findings are written to", "ArcSightCEF\r");
     answer(&mut terminal, "Its name in logs", "siem\r");
     answer(&mut terminal, "Output siem · transport", "tcp\r");
@@ -175,6 +180,7 @@ fn failed_connection_is_shown_and_can_be_kept() {
     answer(&mut terminal, "every_minutes:", "0\r");
     terminal.wait_for("must be a whole number");
     terminal.press("\u{7f}15\r");
+    answer(&mut terminal, SERVICE, ENTER);
     answer(&mut terminal, "write setup/nightly.yaml", ENTER);
     terminal.ends_with(0);
     let text = sandbox.read("setup/nightly.yaml");
@@ -226,6 +232,7 @@ fn interrupted_set_up_continues_without_stored_secrets() {
     answer(&mut terminal, "qualys · password", &format!("{secret}\r"));
     answer(&mut terminal, "other options", ENTER);
     answer(&mut terminal, "test the connection now", "continue\r");
+    answer(&mut terminal, "no more inputs", ENTER);
     choose_csv_output(&mut terminal);
     answer(&mut terminal, "write setup/emea.yaml", ENTER);
     let text = terminal.ends_with(0);
@@ -255,7 +262,14 @@ fn values_of_an_existing_file_are_the_defaults() {
     terminal.ends_with(0);
     assert_eq!(sandbox.read("p.yaml.old"), old);
     let text = sandbox.read("p.yaml");
-    for kept in ["if_running: wait", "- scan.xml", "required: no", "if_exists: append", "path: new.csv"] {
+    for kept in [
+        "# ours\nversion: 1",
+        "if_running: wait",
+        "- scan.xml",
+        "required: no",
+        "if_exists: append",
+        "path: new.csv",
+    ] {
         assert!(text.contains(kept), "{kept}:\n{text}");
     }
     host(&sandbox, &["run", "p.yaml"]).expect_code(0);
@@ -267,7 +281,7 @@ fn values_of_an_existing_file_are_the_defaults() {
 fn filter_is_asked_for_and_can_be_changed_from_the_summary() {
     let sandbox = with_report();
     let mut terminal = start(&sandbox, 100, "setup");
-    choose_file_input(&mut terminal);
+    choose_file_input(&mut terminal, ENTER);
     answer(&mut terminal, "Where findings are written to", "CSV:\r");
     answer(&mut terminal, "Its name in logs", "sheet\r");
     answer(&mut terminal, "Output sheet · path", "out.csv\r");
@@ -278,6 +292,7 @@ fn filter_is_asked_for_and_can_be_changed_from_the_summary() {
     answer(&mut terminal, "Kinds of findings to deliver", &format!("vulnerability {DOWN}"));
     terminal.press("\r");
     answer(&mut terminal, "only on request", ENTER);
+    answer(&mut terminal, SERVICE, ENTER);
     let summary = terminal.wait_for("write setup/nightly.yaml");
     assert!(summary.contains("filter:\n  min_severity: 4\n  kinds:\n    - vulnerability\n"), "{summary}");
     terminal.wait_for("Esc back");
@@ -360,4 +375,14 @@ fn files_that_cannot_be_written_exit_73() {
     sandbox.write("file", "");
     let outcome = host(&sandbox, &["init", "file/p.yaml", "--answers", "answers.yaml"]).expect_code(73);
     assert!(outcome.stderr.contains("cannot write"), "{}", outcome.stderr);
+    // A link is not replaced, wherever it leads.
+    symlink("absent.yaml", sandbox.path("link.yaml")).unwrap();
+    host(&sandbox, &["init", "link.yaml", "--answers", "answers.yaml"]).expect_code(73);
+    assert!(sandbox.path("link.yaml").is_symlink());
+    // Commands for the shell quote what needs it; a directory behind a link stays one.
+    fs::create_dir(sandbox.path("real dir")).unwrap();
+    symlink("real dir", sandbox.path("the link")).unwrap();
+    let outcome = host(&sandbox, &["init", "the link/it's.yaml", "--answers", "answers.yaml"]).expect_code(0);
+    assert!(outcome.stdout.contains("  scanbridge run 'the link/it'\\''s.yaml'\n"), "{}", outcome.stdout);
+    assert!(sandbox.path("real dir/it's.yaml").exists() && sandbox.path("the link").is_symlink());
 }

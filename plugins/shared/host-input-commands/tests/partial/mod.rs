@@ -15,7 +15,7 @@ fn a_partial_report_adds_and_replaces_nothing() {
         ("192.0.2.2", false, vec![]),
         ("192.0.2.3", false, vec![finding("2")]),
     ]];
-    let start = super::start();
+    let start = start();
     for replace in [Replace::Asset, Replace::Flush, Replace::Merge] {
         let settings = Settings { replace, ..settings() };
         let outcome = run_report(settings, &start, Begin::PARTIAL, &batches, &end(true, &["192.0.2.9"]));
