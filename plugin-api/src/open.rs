@@ -135,6 +135,10 @@ pub struct OpenFrame {
     /// Whether the run has no end of its own, because an input waits for new reports. Outputs only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub endless: bool,
+    /// Names of the fields whose values the host encrypts before the output gets them, for example `asset.address`. An
+    /// output that would do harm with other values refuses to open. Outputs only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub encrypted: Vec<String>,
 }
 
 /// Omits the options, which contain secrets.

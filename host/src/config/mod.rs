@@ -14,6 +14,7 @@ mod collector;
 mod conditions;
 mod delivery;
 mod document;
+mod encrypt;
 mod exam_file;
 mod excerpt;
 mod exclude;
