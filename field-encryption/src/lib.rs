@@ -24,6 +24,9 @@ mod mentions;
 mod numerals;
 mod token;
 
+/// Whether AES, HMAC and key derivation are those of the AWS-LC FIPS module. FF1 itself is not part of it.
+pub const IS_FIPS: bool = cfg!(feature = "fips");
+
 pub use ff1::{Domain, Ff1, Halves, MIN_VALUES};
 pub use format::{Decrypted, Encrypted, Format, OutsideFormat};
 pub use key::{FieldKey, MIN_SECRET_BYTES, ShortSecret, random_secret};

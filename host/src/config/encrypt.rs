@@ -84,7 +84,7 @@ impl Checker<'_> {
                 self.missing(node, "secret", SECRET_HINT);
                 None
             }
-            (None, Some(at)) if command.is_some_and(|command| command.is_empty()) => {
+            (None, Some(at)) if command.as_ref().is_some_and(Vec::is_empty) => {
                 self.collector.error("no-value", &at.span, "`encrypt.secret_command` is empty".to_owned());
                 None
             }

@@ -72,6 +72,10 @@ impl OutputCipher {
         &self.label
     }
 
+    pub(super) fn fields(&self) -> &[EncryptedField] {
+        &self.fields
+    }
+
     pub(super) fn key(&self) -> &FieldKey {
         &self.key
     }

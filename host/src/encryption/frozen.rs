@@ -39,6 +39,27 @@ impl FrozenEncryption {
         }
     }
 
+    /// Identity and version of the key.
+    pub(crate) fn label(&self) -> String {
+        format!("{}/{}", self.identity, self.version)
+    }
+
+    /// Compares the key alone.
+    ///
+    /// # Errors
+    /// When it is another one.
+    pub(crate) fn compare_key(&self, output: &str, now: &Self) -> Result<(), PluginError> {
+        if (self.check, self.tweak) == (now.check, now.tweak) {
+            return Ok(());
+        }
+        Err(PluginError::config(format!(
+            "output `{output}` was encrypted with {}, and the key of the file ({}) is another one",
+            self.label(),
+            now.label()
+        ))
+        .with_hint("use a pipeline file with the identity, version, tweak and secret of that time"))
+    }
+
     /// The keys under `encrypt` that differ. The secret is named only if nothing else explains another key.
     fn differences(&self, now: &Self) -> Vec<&'static str> {
         let names = |all: &Self| all.fields.keys().cloned().collect::<Vec<_>>();
@@ -61,9 +82,8 @@ impl FrozenEncryption {
     /// When they differ.
     pub(crate) fn compare(&self, output: &str, now: Option<&Self>) -> Result<(), PluginError> {
         let was = format!(
-            "output `{output}` was encrypted with {}/{} over {} fields",
-            self.identity,
-            self.version,
+            "output `{output}` was encrypted with {} over {} fields",
+            self.label(),
             self.fields.len()
         );
         let message = match now.map(|now| self.differences(now)) {

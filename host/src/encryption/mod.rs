@@ -12,11 +12,11 @@ mod lines;
 mod secret;
 mod settings;
 
-pub(crate) use cipher::{Mode, OutputCipher, Tally};
+pub(crate) use cipher::{Mode, OutputCipher};
 pub(crate) use fields::{
-    EncryptedField, FieldForm, FieldFormat, MAX_FIELDS, RECOMMENDED, find_field, selectable_fields,
+    EncryptedField, FieldFormat, MAX_FIELDS, RECOMMENDED, find_field, selectable_fields,
 };
 pub(crate) use frozen::FrozenEncryption;
-pub(crate) use lines::{DecryptError, LineDecrypter};
+pub(crate) use lines::LineDecrypter;
 pub(crate) use secret::{SecretSource, new_secret};
 pub(crate) use settings::{Encryption, SECRET_HINT};

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use scanbridge_field_encryption::FieldKey;
 use scanbridge_plugin_api::PluginError;
 use serde_json::{Value, json};
 
-use super::fields::EncryptedField;
+use super::fields::{EncryptedField, FieldFormat};
 use super::secret::SecretSource;
-use scanbridge_field_encryption::FieldKey;
 
 /// The settings of `encrypt` of one output.
 #[derive(Debug, Clone)]
@@ -32,6 +32,25 @@ impl Encryption {
         format!("{}/{}", self.identity, self.version)
     }
 
+    /// What `check` says about it: the effects that an operator may not expect.
+    pub(crate) fn effects(&self, output: &str) -> String {
+        let module = if scanbridge_field_encryption::IS_FIPS { "AES in the FIPS module, mode not validated" } else { "AES-256" };
+        let mut text = format!(
+            "{output}: field encryption: FF1 (SP 800-38G), {module}; key {}; fields: {}\n",
+            self.label(),
+            self.field_names().join(", ")
+        );
+        text.push_str(&format!(
+            "{output}: rules, watch lists, asset models, zones, geography and look-ups on these fields see other values; \
+             records before the first encrypted delivery do not join later ones\n"
+        ));
+        let has_mentions = self.fields.iter().any(|field| field.format == FieldFormat::Mentions);
+        if has_mentions {
+            text.push_str(&format!("{output}: names of other hosts in fields with the format `mentions` stay clear\n"));
+        }
+        text
+    }
+
     /// The names of the fields.
     pub(crate) fn field_names(&self) -> Vec<String> {
         self.fields.iter().map(EncryptedField::full_name).collect()
@@ -48,7 +67,7 @@ impl Encryption {
     }
 
     /// Everything but the secret.
-    fn public(&self) -> Value {
+    pub(crate) fn public(&self) -> Value {
         json!([self.identity, self.version, self.formats(), self.refuses_short_values, self.tweak])
     }
 

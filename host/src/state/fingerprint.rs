@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::checkpoint::Checkpoint;
 use crate::config::{Catalogue, Instance, Pipeline};
+use crate::encryption::Encryption;
 
 /// Everything that decides what a pipeline delivers: instances, their options without secrets, and filters. Settings
 /// for how and when (retries, queues) are excluded, so that an operator can fix them before a run resumes.
@@ -38,7 +39,10 @@ impl Fingerprint {
             InstanceFingerprint::of(PluginKind::Input, &input.instance, &json!(null), catalogue)
         });
         let outputs = pipeline.outputs.iter().map(|output| {
-            let rest = json!([format!("{:?}", output.filters), output.delivery.failover]);
+            let mut rest = vec![json!(format!("{:?}", output.filters)), json!(output.delivery.failover)];
+            // Without the secret.
+            rest.extend(output.encryption.as_ref().map(Encryption::public));
+            let rest = json!(rest);
             InstanceFingerprint::of(PluginKind::Output, &output.instance, &rest, catalogue)
         });
         Self { inputs: inputs.collect(), outputs: outputs.collect() }
