@@ -11,7 +11,7 @@ use crate::token::is_token;
 pub enum Format {
     /// An IP address. It stays in its class: private, global …
     Address,
-    /// A DNS name, in lower case. An IP address in its place is encrypted as such.
+    /// A DNS name, in lower case. An IP address instead of a name is encrypted as an address.
     Name,
     /// A NetBIOS name, in upper case.
     Netbios,
@@ -111,7 +111,7 @@ impl Format {
         }
     }
 
-    /// Whether a string of letters can be encrypted, and can be an encrypted value.
+    /// Whether a string of characters can be encrypted, and can be an encrypted value.
     fn accepts(self, value: &str) -> bool {
         let has_only = |alphabet: &Alphabet| {
             value.bytes().all(|byte| !byte.is_ascii_alphanumeric() || alphabet.numeral(byte).is_some())
@@ -156,7 +156,7 @@ impl FieldKey {
         if self.crypt(format, &value, Direction::Encrypt, out) {
             return Encrypted::Value;
         }
-        // Also letters outside ASCII are compared without regard to case.
+        // Also characters outside ASCII are compared without regard to case.
         let value =
             if matches!(format, Format::Digits | Format::Text) { value } else { value.to_lowercase() };
         self.push_token(format.number(), &value, out);
@@ -179,7 +179,7 @@ impl FieldKey {
         Err(OutsideFormat(format))
     }
 
-    /// Appends what can be decrypted of a value whose end was cut off: everything before the block in which it was cut. Returns
+    /// Appends what can be decrypted of a truncated value: everything before the block in which it ends. Returns
     /// the bytes of the value that cannot be decrypted.
     ///
     /// # Errors
@@ -214,8 +214,8 @@ impl FieldKey {
                 .is_some()
     }
 
-    /// Encrypts or decrypts the letters of a value after the first `kept`, until the result is accepted. Everything between them
-    /// stays. `None` if there are too few letters.
+    /// Encrypts or decrypts the characters of a value after the first `kept`, until the result is accepted. Everything between them
+    /// stays. `None` if there are too few of them.
     fn crypt_letters(
         &self,
         format: Format,

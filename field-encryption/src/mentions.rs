@@ -6,7 +6,7 @@ use crate::format::Format;
 use crate::key::{Direction, FieldKey};
 use crate::token::is_token;
 
-/// Names with fewer letters are words of every text.
+/// Shorter names are words of every text.
 const MIN_NAME: usize = 4;
 /// The bytes of a hardware address with separators.
 const MAC_BYTES: usize = 17;
@@ -25,7 +25,7 @@ pub struct OwnName<'a> {
 pub struct Mentions(Vec<(String, String)>);
 
 impl FieldKey {
-    /// Encrypts the names of an asset, for its texts. Names of fewer than four letters are left out.
+    /// Encrypts the names of an asset, for its texts. Names of fewer than four characters are skipped.
     pub fn mentions<'a>(&self, names: impl IntoIterator<Item = OwnName<'a>>) -> Mentions {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for OwnName { clear, format } in names {

@@ -9,9 +9,9 @@ use crate::key::{Direction, Tweak};
 #[derive(Debug)]
 pub(crate) struct Alphabet {
     pub(crate) letters: &'static [u8],
-    /// Letters of a block, at most.
+    /// Characters of a block, at most.
     block: usize,
-    /// The least number of letters that has a million values.
+    /// The least number of characters that has a million values.
     pub(crate) least: usize,
 }
 
@@ -28,7 +28,7 @@ pub(crate) const MIXED: Alphabet = Alphabet {
 };
 
 impl Alphabet {
-    /// The numeral of a letter.
+    /// The numeral of a character.
     pub(crate) fn numeral(&self, letter: u8) -> Option<u8> {
         let offset = match (letter, self.letters.len()) {
             (b'0'..=b'9', _) => 0,
@@ -41,8 +41,8 @@ impl Alphabet {
         Some(letter - if offset == 0 { b'0' } else { offset })
     }
 
-    /// The blocks of a string of this length. All are whole but the last, and the last but one, which gives the last one
-    /// letters if that would be too short. So a string that is cut has the same blocks at its beginning.
+    /// The blocks of a string of this length. All are full but the last, and the last but one, which gives the last one
+    /// characters if that would be too short. So a truncated string has the same blocks at its beginning.
     fn blocks(&self, length: usize) -> impl Iterator<Item = Range<usize>> {
         let rest = length % self.block;
         let lent = if rest == 0 || rest >= self.least { 0 } else { self.least - rest };
@@ -55,9 +55,9 @@ impl Alphabet {
         (0..count).map(move |number| if number == 0 { 0..end(1) } else { end(number)..end(number + 1) })
     }
 
-    /// How many letters at the beginning of a cut string of this length are whole blocks of the string that was cut.
+    /// How many characters at the beginning of a truncated string of this length are full blocks of the original one.
     pub(crate) fn intact(&self, length: usize) -> usize {
-        // The last whole block of the string may have lent letters, if fewer than these were cut off.
+        // The last full block of the original may have given characters to one that was removed.
         length.saturating_sub(self.least - 1) / self.block * self.block
     }
 

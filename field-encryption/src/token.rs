@@ -5,7 +5,7 @@ use crate::key::FieldKey;
 /// The beginning of a token. In names of machines, two hyphens in the third and fourth place are reserved, and no other
 /// use has `tk` before them.
 const MARK: &str = "tk--";
-/// Letters after the mark, of five bits each.
+/// Characters after the mark, of five bits each.
 const LETTERS: usize = 11;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 

@@ -160,7 +160,7 @@ fn names_keep_their_form_and_are_no_addresses() {
     assert_eq!(encrypt(&key, Format::Netbios, "BÜRO-20"), encrypt(&key, Format::Netbios, "büro-20"));
 }
 
-/// A name in clear that looks as if it were made of the letters of a token is a name, and one that has the mark of a token
+/// A name in clear that looks as if it were made of the characters of a token is a name, and one that has the mark of a token
 /// becomes a token.
 #[test]
 fn names_and_tokens_are_not_confused() {
@@ -222,7 +222,7 @@ fn texts_keep_everything_but_ascii_letters() {
     assert_eq!(encrypted.len(), clear.len());
 }
 
-/// A plugin may cut a text. Everything before the block in which it was cut can be decrypted.
+/// A plugin may truncate a text. Everything before the block in which it ends can be decrypted.
 #[test]
 fn cut_text_is_decrypted_up_to_its_last_whole_block() {
     let (key, mut random) = (key(), Rng::with_seed(3));
@@ -235,7 +235,7 @@ fn cut_text_is_decrypted_up_to_its_last_whole_block() {
             let lost = key.decrypt_cut(Format::Text, &encrypted[..cut], &mut out).unwrap();
             assert_eq!(out.len() + lost, cut);
             assert_eq!(out, clear[..out.len()], "{length} cut to {cut}");
-            assert!(lost < 2 * 28, "at most a block and the letters that it may have lent: {lost}");
+            assert!(lost < 2 * 28, "at most a block and the characters that it may have given: {lost}");
         }
     }
     let cut = |format, value: &str| key.decrypt_cut(format, value, &mut String::new());

@@ -51,7 +51,7 @@ pub enum StateCommand {
         /// Pipeline file
         file: PathBuf,
     },
-    /// Allow another `encrypt` for an output: forget the settings with which it was encrypted first
+    /// Allow another `encrypt` for an output: delete the stored settings of its first encryption
     ///
     /// The receiver cannot join records before and after the change. Nothing is delivered again. Not possible during a
     /// run, like `discard`.

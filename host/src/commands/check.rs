@@ -13,7 +13,8 @@ use super::run::state_folder;
 use super::terminal::{error_style, print_error, print_output};
 use crate::cli::{CheckDepth, CommonOptions, Format};
 use crate::config::{
-    self, CheckedDocument, Judgement, OutputInstance, Pipeline, Problem, ProblemLevel, Problems, counted, problem_to_json,
+    self, CheckedDocument, Judgement, OutputInstance, Pipeline, Problem, ProblemLevel, Problems, counted,
+    problem_to_json,
 };
 use crate::exit_code::{exit_code, worst};
 use crate::pipeline::{self, OpenError, Settings, Stop};
@@ -117,7 +118,8 @@ impl Checked {
     /// The effects of encrypted fields.
     fn encryption(&self) -> String {
         let Some(CheckedDocument::Pipeline(pipeline)) = &self.content else { return String::new() };
-        let effects = |output: &OutputInstance| Some(output.encryption.as_ref()?.effects(&output.instance.id));
+        let effects =
+            |output: &OutputInstance| Some(output.encryption.as_ref()?.effects(&output.instance.id));
         pipeline.outputs.iter().filter_map(effects).collect()
     }
 

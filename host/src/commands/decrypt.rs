@@ -56,14 +56,7 @@ pub(super) fn decrypt(arguments: &DecryptArguments, common: &CommonOptions) -> u
     // Who has seen clear values, but none of these.
     let user = user_name(rustix::process::getuid().as_raw());
     let (values, key) = (decrypter.values, encryption.label());
-    tracing::info!(
-        event = "decrypted",
-        instance = arguments.output,
-        user,
-        key,
-        values,
-        "audit: {user} has decrypted {values} values of key {key}"
-    );
+    tracing::info!(instance = arguments.output, "audit: {user} has decrypted {values} values of key {key}");
     match result {
         Ok(0) => 0,
         Ok(failed) => {
@@ -78,11 +71,16 @@ pub(super) fn decrypt(arguments: &DecryptArguments, common: &CommonOptions) -> u
 }
 
 fn encryption_of<'p>(pipeline: &'p Pipeline, id: &str) -> Option<&'p Encryption> {
-    let encrypting = || pipeline.outputs.iter().filter_map(|output| Some((output, output.encryption.as_ref()?)));
+    let encrypting =
+        || pipeline.outputs.iter().filter_map(|output| Some((output, output.encryption.as_ref()?)));
     let found = encrypting().find(|(output, _)| output.instance.id == id);
     if found.is_none() {
         let ids: Vec<_> = encrypting().map(|(output, _)| output.instance.id.as_str()).collect();
-        let known = if ids.is_empty() { "none has".to_owned() } else { format!("those that have: {}", ids.join(", ")) };
+        let known = if ids.is_empty() {
+            "none has".to_owned()
+        } else {
+            format!("those that have: {}", ids.join(", "))
+        };
         print_error(&format!("error: the pipeline has no output `{id}` with `encrypt`; {known}\n"));
     }
     found.map(|(_, encryption)| encryption)
@@ -101,7 +99,8 @@ fn check_key(
         None => StateFolder::of(&state_folder(common), &pipeline.name),
     };
     let path = folder.ledger();
-    let frozen = path.exists().then(|| Ledger::read_copy(&path)?.frozen_encryption(&arguments.output)).transpose();
+    let frozen =
+        path.exists().then(|| Ledger::read_copy(&path)?.frozen_encryption(&arguments.output)).transpose();
     match frozen {
         Ok(Some(Some(frozen))) => {
             let now = FrozenEncryption::of(encryption, cipher);

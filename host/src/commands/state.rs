@@ -258,13 +258,12 @@ fn forget_encryption(
         Some(frozen) => {
             let (user, key) = (user_name(rustix::process::getuid().as_raw()), frozen.label());
             tracing::info!(
-                event = "encryption_forgotten",
                 instance = output,
-                user,
-                key,
                 "audit: {user} has removed the stored encryption settings of key {key}"
             );
-            format!("output {output} of pipeline {name}: the next run may encrypt it in another way than with {key}\n")
+            format!(
+                "output {output} of pipeline {name}: the next run may encrypt it in another way than with {key}\n"
+            )
         }
         None => format!("output {output} of pipeline {name} got no encrypted values: nothing was changed\n"),
     };
@@ -316,7 +315,7 @@ fn reset_all(file: &Path, name: &str, folder: &StateFolder) -> Result<(), StateE
         Ok(None) => {}
         Err(_) => effect.push_str("; its dead letters are in the archive, because the ledger cannot be read"),
     }
-    // A reset is no way to change an encryption.
+    // A reset must not allow another encryption.
     for (output, frozen) in encryptions.ok().flatten().unwrap_or_default() {
         Ledger::open(&path, file)?.freeze_encryption(&output, &frozen)?;
     }

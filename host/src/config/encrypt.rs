@@ -65,9 +65,7 @@ impl Checker<'_> {
     }
 
     fn missing(&mut self, node: &Node, key: &str, help: &str) {
-        self.collector
-            .error("missing-key", &node.span, format!("`encrypt` has no `{key}`"))
-            .help(help);
+        self.collector.error("missing-key", &node.span, format!("`encrypt` has no `{key}`")).help(help);
     }
 
     fn secret(&mut self, node: &Node, host: &mut HostSettings) -> Option<SecretSource> {
@@ -76,7 +74,11 @@ impl Checker<'_> {
         match (node.entry("secret"), node.entry("secret_command")) {
             (Some(_), Some(command)) => {
                 self.collector
-                    .error("contradiction", &command.span, "`secret` and `secret_command` are both set".to_owned())
+                    .error(
+                        "contradiction",
+                        &command.span,
+                        "`secret` and `secret_command` are both set".to_owned(),
+                    )
                     .help("remove one of them");
                 None
             }
@@ -154,7 +156,10 @@ impl Checker<'_> {
                 .warning(
                     "many-fields",
                     &at.span,
-                    format!("`encrypt.fields` has {} fields; more than {MAX_FIELDS} slow the output down", fields.len()),
+                    format!(
+                        "`encrypt.fields` has {} fields; more than {MAX_FIELDS} slow the output down",
+                        fields.len()
+                    ),
                 )
                 .help("encrypt only what identifies a machine or a person: `fields: recommended`");
         }
@@ -165,8 +170,11 @@ impl Checker<'_> {
         let selectable = selectable_fields();
         match reason {
             Some(reason) => {
-                self.collector
-                    .error("bad-value", &at.span, format!("`encrypt.fields`: `{name}` cannot be encrypted: {reason}"));
+                self.collector.error(
+                    "bad-value",
+                    &at.span,
+                    format!("`encrypt.fields`: `{name}` cannot be encrypted: {reason}"),
+                );
             }
             None => {
                 let near = nearest(name, selectable.iter().map(String::as_str).chain([ALL_RECOMMENDED]));
@@ -218,7 +226,11 @@ impl Checker<'_> {
         if !is_same {
             let (id, other) = (&output.instance.id, &other.instance.id);
             self.collector
-                .error("contradiction", &at.span, format!("`failover`: `{other}` has not the same `encrypt` as `{id}`"))
+                .error(
+                    "contradiction",
+                    &at.span,
+                    format!("`failover`: `{other}` has not the same `encrypt` as `{id}`"),
+                )
                 .help("give both outputs the same `encrypt`, for example with a YAML anchor");
         }
     }

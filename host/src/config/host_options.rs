@@ -259,7 +259,7 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
     (
         OUTPUT,
         OptionSpec::choice("encrypt.short_values", &["token", "refuse"]).default_text("token").help(
-            "For a value that is too short to be encrypted, or has letters outside its format: `token` replaces it by a \
+            "For a value that is too short to be encrypted, or has characters outside its format: `token` replaces it by a \
              code that cannot be decrypted; `refuse` rejects the finding.",
         ),
     ),

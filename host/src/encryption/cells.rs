@@ -55,7 +55,9 @@ pub(super) trait ValueCipher {
         match format {
             FieldFormat::Mentions => self.text(cell, out),
             FieldFormat::One(format) if !is_list => self.value(format, cell, out)?,
-            FieldFormat::One(format) => each_part(cell, &['\n', '\t'], out, |part, out| self.value(format, part, out))?,
+            FieldFormat::One(format) => {
+                each_part(cell, &['\n', '\t'], out, |part, out| self.value(format, part, out))?
+            }
             FieldFormat::Interfaces => each_part(cell, &['\n'], out, |item, out| {
                 let is_address = item.parse::<IpAddr>().is_ok();
                 self.value(if is_address { Format::Address } else { Format::Mac }, item, out)

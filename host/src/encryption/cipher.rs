@@ -5,9 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use scanbridge_field_encryption::{FieldKey, Format, Mentions, OwnName};
-use scanbridge_plugin_api::batch::{AssetView, BadBatch, CellWriter, Column, FindingView, Selection, ValidBatch};
-use scanbridge_plugin_api::model::{AddressRange, AssetField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::PluginError;
+use scanbridge_plugin_api::batch::{
+    AssetView, BadBatch, CellWriter, Column, FindingView, Selection, ValidBatch,
+};
+use scanbridge_plugin_api::model::{AddressRange, AssetField, ReportEnd, ReportStart};
 
 pub(crate) use super::cells::Tally;
 use super::cells::{Encrypter, Reader, ValueCipher};
@@ -82,13 +84,17 @@ impl OutputCipher {
 
     /// Why a finding is refused.
     pub(crate) const REFUSAL: &'static str = "a value that must be encrypted has fewer than a million possible values or \
-                                              letters outside its format (`short_values: refuse`)";
+                                              characters outside its format (`short_values: refuse`)";
 
     /// A copy of the batch with encrypted values. Other rows than the selected ones are empty.
     ///
     /// # Errors
     /// When the copy would be too large.
-    pub(crate) fn batch(&self, batch: &ValidBatch, selection: Selection<'_>) -> Result<EncryptedBatch, BadBatch> {
+    pub(crate) fn batch(
+        &self,
+        batch: &ValidBatch,
+        selection: Selection<'_>,
+    ) -> Result<EncryptedBatch, BadBatch> {
         let schema = batch.columns().schema();
         let mut writer = Writer {
             cipher: self,
@@ -108,14 +114,20 @@ impl OutputCipher {
                 let has_token = |finding: &FindingView<'_>| {
                     token_findings.contains(&finding.row()) || token_assets.contains(&finding.asset().row())
                 };
-                refused.extend(batch.select(selection).findings().filter(has_token).map(|finding| finding.row()));
+                refused.extend(
+                    batch.select(selection).findings().filter(has_token).map(|finding| finding.row()),
+                );
             });
         }
         Ok(EncryptedBatch { batch: Arc::new(encrypted), refused, tally })
     }
 
     /// The format of each column.
-    fn plan(&self, columns: &[Column], is_of_table: impl Fn(FieldForm) -> bool) -> Vec<Option<(FieldFormat, bool)>> {
+    fn plan(
+        &self,
+        columns: &[Column],
+        is_of_table: impl Fn(FieldForm) -> bool,
+    ) -> Vec<Option<(FieldFormat, bool)>> {
         let fields: Vec<_> = self.fields.iter().filter(|field| is_of_table(field.form)).collect();
         let format = |column: &Column| {
             let field = fields.iter().find(|field| field.name == column.name)?;
@@ -162,8 +174,9 @@ impl OutputCipher {
             );
             end.clean_assets.clear();
         } else {
-            let mut encrypted: Vec<AddressRange> =
-                addresses().filter_map(|address| self.one(Format::Address, &address.to_string()).parse().ok()).collect();
+            let mut encrypted: Vec<AddressRange> = addresses()
+                .filter_map(|address| self.one(Format::Address, &address.to_string()).parse().ok())
+                .collect();
             encrypted.sort_unstable();
             end.clean_assets = encrypted;
         }

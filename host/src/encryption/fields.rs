@@ -159,7 +159,7 @@ pub(crate) fn selectable_fields() -> Vec<String> {
     assets.chain(findings).chain(reports).filter(|name| find_field(name).is_ok()).collect()
 }
 
-/// Values of a finding that are no columns.
+/// Values of a finding without a column.
 const CODES: [&str; 6] = ["kind", "severity", "port", "protocol", "ssl", "status"];
 
 const SMALL: &str = "it has fewer than a million values, so that encrypted ones could be guessed";
@@ -254,7 +254,9 @@ mod tests {
         ] {
             assert_eq!(format(name), Ok(word), "{name}");
         }
-        for name in ["finding.port", "finding.severity", "asset.last_scan", "finding.times_found", "asset.status"] {
+        for name in
+            ["finding.port", "finding.severity", "asset.last_scan", "finding.times_found", "asset.status"]
+        {
             assert!(matches!(format(name), Err(Some(_))), "{name}");
         }
         for name in ["definition.title", "definition.nosuch", "report.id", "report.time"] {
@@ -265,5 +267,17 @@ mod tests {
         }
         assert!(RECOMMENDED.len() <= MAX_FIELDS && RECOMMENDED.iter().all(|name| find_field(name).is_ok()));
         assert!(selectable_fields().len() > 50);
+    }
+
+    #[test]
+    fn table_in_the_manual_has_every_field() {
+        let row = |name: String| {
+            let field = find_field(&name).unwrap();
+            let recommended = if RECOMMENDED.contains(&name.as_str()) { "yes" } else { "" };
+            format!("| `{name}` | `{}` | {recommended} |\n", field.format.word())
+        };
+        let table: String = selectable_fields().into_iter().map(row).collect();
+        let manual = include_str!("../../../docs/field-encryption.md");
+        assert!(manual.contains(&table), "docs/field-encryption.md must contain:\n{table}");
     }
 }

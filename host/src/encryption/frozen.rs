@@ -95,8 +95,8 @@ impl FrozenEncryption {
             Some(_) => return Ok(()),
         };
         Err(PluginError::config(message).with_hint(format!(
-            "undo the change; or accept that the receiver cannot join old and new records: `scanbridge state \
-             forget-encryption FILE --output {output} --yes`"
+            "undo the change; or, if the receiver need not join old and new records, run \
+             `scanbridge state forget-encryption FILE --output {output} --yes`"
         )))
     }
 }
@@ -137,6 +137,9 @@ mod tests {
             with(|now| drop(now.fields.insert("asset.dns".to_owned(), "text".to_owned()))),
             "`formats`"
         );
-        assert_eq!(with(|now| (now.tweak, now.short_values) = (1, "refuse".to_owned())), "`short_values`, `tweak`");
+        assert_eq!(
+            with(|now| (now.tweak, now.short_values) = (1, "refuse".to_owned())),
+            "`short_values`, `tweak`"
+        );
     }
 }

@@ -62,7 +62,7 @@ impl<'a> LineDecrypter<'a> {
     /// A line of the JSON output in its own schema.
     ///
     /// # Errors
-    /// When it is no JSON object, or a value is outside the format of its field.
+    /// When it is not a JSON object, or a value is outside the format of its field.
     pub(crate) fn json(&mut self, line: &str) -> Result<String, DecryptError> {
         let mut record: Value = serde_json::from_str(line).map_err(|_| DecryptError::NoJson)?;
         if !record.is_object() {
@@ -79,7 +79,8 @@ impl<'a> LineDecrypter<'a> {
         let names = {
             let asset = &record["asset"];
             // A token is not the name that texts have.
-            let cell = |field: AssetField| asset[AssetField::NAMES[field.index()]].as_str().unwrap_or_default();
+            let cell =
+                |field: AssetField| asset[AssetField::NAMES[field.index()]].as_str().unwrap_or_default();
             self.cipher.key().mentions(own_names(cell).into_iter().filter(|name| name.clear != TOKEN))
         };
         for field in texts {
@@ -141,13 +142,15 @@ impl<'a> LineDecrypter<'a> {
     /// whole block.
     ///
     /// # Errors
-    /// When it is no CEF line, or a value is outside the format of its key.
+    /// When it is not a CEF line, or a value is outside the format of its key.
     pub(crate) fn cef(&mut self, line: &str, map: &[(String, Format)]) -> Result<String, DecryptError> {
         let start = extension(line).ok_or(DecryptError::NoCef)?;
         let (header, extension) = line.split_at(start);
         let pairs = pairs(extension);
         let truncated = pairs.iter().find(|(key, _)| key.ends_with("ScanbridgeTruncated"));
-        let is_cut = |key: &str| truncated.is_some_and(|(_, names)| names.trim_end().split(',').any(|name| name == key));
+        let is_cut = |key: &str| {
+            truncated.is_some_and(|(_, names)| names.trim_end().split(',').any(|name| name == key))
+        };
         let mut out = header.to_owned();
         for (key, value) in &pairs {
             out.push_str(key);
@@ -158,7 +161,11 @@ impl<'a> LineDecrypter<'a> {
             };
             let text = value.trim_end_matches(' ');
             let outside = |outside| DecryptError::Outside { key: (*key).to_owned(), outside };
-            let clear = if is_cut(key) { self.cut(*format, &unescape(text)) } else { self.one(*format, &unescape(text)) };
+            let clear = if is_cut(key) {
+                self.cut(*format, &unescape(text))
+            } else {
+                self.one(*format, &unescape(text))
+            };
             out.push_str(&escape(&clear.map_err(outside)?));
             out.push_str(&value[text.len()..]);
         }
@@ -222,7 +229,11 @@ fn pairs(extension: &str) -> Vec<(&str, &str)> {
         }
     }
     let ends = starts.iter().skip(1).map(|(start, _)| *start).chain([extension.len()]);
-    starts.iter().zip(ends).map(|((start, equals), end)| (&extension[*start..*equals], &extension[equals + 1..end])).collect()
+    starts
+        .iter()
+        .zip(ends)
+        .map(|((start, equals), end)| (&extension[*start..*equals], &extension[equals + 1..end]))
+        .collect()
 }
 
 fn unescape(value: &str) -> String {
@@ -334,7 +345,10 @@ mod tests {
         let cipher = cipher(&[("asset.dns", None)]);
         let none = Mentions::default();
         let one = |format, text: &str| encrypt(&cipher, FieldFormat::One(format), &none, text);
-        let (address, text) = (one(Format::Address, "192.0.2.7"), one(Format::Text, "a = b\\c, twenty letters and more of them"));
+        let (address, text) = (
+            one(Format::Address, "192.0.2.7"),
+            one(Format::Text, "a = b\\c, twenty characters and many more of them"),
+        );
         let cut = &text[..text.len() - 4];
         let line = |dst: &str, cs1: &str| {
             format!("<13>CEF:0|Q|a\\|b=c|1|38170|Weak cipher|5|dst={dst} cs1={cs1} ScanbridgeTruncated=cs5")
@@ -342,10 +356,10 @@ mod tests {
         let map = [("dst".to_owned(), Format::Address), ("cs1".to_owned(), Format::Text)];
         let mut decrypter = LineDecrypter::new(&cipher);
         let clear = decrypter.cef(&line(&address, &escape(&text)), &map).unwrap();
-        assert_eq!(clear, line("192.0.2.7", "a \\= b\\\\c, twenty letters and more of them"));
+        assert_eq!(clear, line("192.0.2.7", "a \\= b\\\\c, twenty characters and many more of them"));
         let truncated = line(&address, &format!("{}...", escape(cut))).replace("=cs5", "=cs1,cs5");
         let clear = decrypter.cef(&truncated, &map).unwrap();
-        assert!(clear.contains("cs1=a \\= b\\\\c, twenty letters an[truncated: "), "{clear}");
+        assert!(clear.contains("cs1=a \\= b\\\\c, twenty characters a[truncated: "), "{clear}");
         assert!(clear.ends_with(" bytes cannot be decrypted] ScanbridgeTruncated=cs1,cs5"), "{clear}");
         assert_eq!(decrypter.cef("no line", &map), Err(DecryptError::NoCef));
         assert!(decrypter.cef(&line("host", "x"), &map).is_err());

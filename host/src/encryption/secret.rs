@@ -53,7 +53,8 @@ fn run(command: &[String]) -> Result<Secret, PluginError> {
     let (program, arguments) = command.split_first().ok_or_else(|| failed("is empty".to_owned()))?;
     let mut process = Command::new(program);
     process.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut process = process.spawn().map_err(|error| failed(format!("cannot start `{program}`: {error}")))?;
+    let mut process =
+        process.spawn().map_err(|error| failed(format!("cannot start `{program}`: {error}")))?;
     let output = process.stdout.take().expect("standard output is a pipe");
     let reader = thread::spawn(move || {
         let mut printed = Vec::new();

@@ -34,19 +34,25 @@ impl Encryption {
 
     /// What `check` says about it: the effects that an operator may not expect.
     pub(crate) fn effects(&self, output: &str) -> String {
-        let module = if scanbridge_field_encryption::IS_FIPS { "AES in the FIPS module, mode not validated" } else { "AES-256" };
+        let module = if scanbridge_field_encryption::IS_FIPS {
+            "AES in the FIPS module, mode not validated"
+        } else {
+            "AES-256"
+        };
         let mut text = format!(
             "{output}: field encryption: FF1 (SP 800-38G), {module}; key {}; fields: {}\n",
             self.label(),
             self.field_names().join(", ")
         );
         text.push_str(&format!(
-            "{output}: rules, watch lists, asset models, zones, geography and look-ups on these fields see other values; \
+            "{output}: rules, watch lists, asset models, zones, geography and lookups on these fields see other values; \
              records before the first encrypted delivery do not join later ones\n"
         ));
         let has_mentions = self.fields.iter().any(|field| field.format == FieldFormat::Mentions);
         if has_mentions {
-            text.push_str(&format!("{output}: names of other hosts in fields with the format `mentions` stay clear\n"));
+            text.push_str(&format!(
+                "{output}: names of other hosts in fields with the format `mentions` stay clear\n"
+            ));
         }
         text
     }

@@ -317,7 +317,8 @@ fn cipher_of(
     let id = &output.instance.id;
     let failure = |error: PluginError| open_error(&output.instance, error);
     let frozen = settings.ledger.as_ref().map(|ledger| ledger.frozen_encryption(id)).transpose();
-    let frozen = frozen.map_err(|error| OpenError { failure: Failure::of_state(id, &error), cause: None })?.flatten();
+    let frozen =
+        frozen.map_err(|error| OpenError { failure: Failure::of_state(id, &error), cause: None })?.flatten();
     let Some(encryption) = &output.encryption else {
         let compared = frozen.map_or(Ok(()), |frozen| frozen.compare(id, None));
         return compared.map(|()| None).map_err(failure);

@@ -32,7 +32,14 @@ impl ValidBatch {
             let mut copy = Copy { text: String::with_capacity(batch.tables.text.len()), ..Copy::default() };
             copy.assets(batch.select(selection), writer);
             copy.findings(batch, selection, writer);
-            (copy.text, RawBatch2 { assets: copy.assets.into(), findings: copy.findings.into(), ..RawBatch2::default() })
+            (
+                copy.text,
+                RawBatch2 {
+                    assets: copy.assets.into(),
+                    findings: copy.findings.into(),
+                    ..RawBatch2::default()
+                },
+            )
         });
         if u32::try_from(text.len()).is_err() {
             return Err(BadBatch::Offsets { table: "findings", row: 0 });
@@ -51,8 +58,11 @@ struct Copy {
 impl Copy {
     fn assets(&mut self, batch: Batch<'_>, writer: &mut impl CellWriter) {
         let columns = batch.schema().assets.len();
-        let selected: BTreeSet<u32> =
-            batch.assets().map(|asset| asset.row()).chain(batch.findings().map(|finding| finding.asset().row())).collect();
+        let selected: BTreeSet<u32> = batch
+            .assets()
+            .map(|asset| asset.row())
+            .chain(batch.findings().map(|finding| finding.asset().row()))
+            .collect();
         let all = batch.select(Selection::default());
         self.assets.reserve_exact(batch.tables.assets.len());
         for asset in all.assets() {
@@ -150,7 +160,10 @@ mod tests {
                 .collect();
             assert_eq!(cells, [("AAA", false, "a:result"), ("", false, ""), ("CCC", true, "c:result")]);
             let finding = copy.finding(2).unwrap();
-            assert_eq!((finding.port(), finding.definition().get(DefinitionField::Title)), (Some(443), "title"));
+            assert_eq!(
+                (finding.port(), finding.definition().get(DefinitionField::Title)),
+                (Some(443), "title")
+            );
             assert_eq!(finding.definition().key(), copy.finding(0).unwrap().definition().key());
         });
         let all = batch.rewritten(Selection::default(), &mut Louder).unwrap();

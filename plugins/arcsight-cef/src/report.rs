@@ -13,7 +13,7 @@ pub(crate) struct ReportPart {
     pub opening: Vec<u8>,
     /// The path of the report, its ID if `extra_fields` contains `externalId`, and the name of the connector.
     pub origin: Vec<u8>,
-    /// The location and the comment of the connector.
+    /// The location and the comment of the connector, and the key of encrypted fields.
     pub connector: Vec<u8>,
     /// Which of these fields are truncated.
     pub truncated: TruncatedFields,
@@ -52,6 +52,9 @@ impl ReportPart {
             let truncated = &mut part.truncated;
             field::append_as(&mut part.connector, truncated, Field::Additional, [prefix, key], text);
         }
+        let key = if settings.dotted_keys { "ad.ScanbridgeEncryption=" } else { "ScanbridgeEncryption=" };
+        let truncated = &mut part.truncated;
+        field::append_as(&mut part.connector, truncated, Field::Additional, [key, ""], &report.encryption);
         part.time = time::epoch_ms(&report.time);
         part.time_text.clone_from(&report.time);
         part

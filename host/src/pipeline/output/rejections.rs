@@ -76,24 +76,26 @@ impl Destination {
         let (encryption, mut rejected) = (self.encryption_label().into_owned(), KindCounts::default());
         let numbers: Vec<u32> = rows.iter().map(|(row, _)| *row).collect();
         let mut letters = Vec::new();
-        self.read_as_sent(batch, &numbers, |batch| batch.read(|view| {
-            for (row, reason) in rows {
-                let Some(finding) = view.finding(row) else { continue };
-                rejected.add(finding.kind(), 1);
-                let now = crate::state::now();
-                letters.push(DeadLetter {
-                    stage: Stage::Output { output: self.opener.id().to_owned() },
-                    run: self.run,
-                    first: now.clone(),
-                    time: now,
-                    reason: without_controls(reason).into_owned(),
-                    attempts,
-                    report: ReportRecord::clone(&report),
-                    encryption: encryption.clone(),
-                    record: Record::of(finding, view.columns()),
-                });
-            }
-        }));
+        self.read_as_sent(batch, &numbers, |batch| {
+            batch.read(|view| {
+                for (row, reason) in rows {
+                    let Some(finding) = view.finding(row) else { continue };
+                    rejected.add(finding.kind(), 1);
+                    let now = crate::state::now();
+                    letters.push(DeadLetter {
+                        stage: Stage::Output { output: self.opener.id().to_owned() },
+                        run: self.run,
+                        first: now.clone(),
+                        time: now,
+                        reason: without_controls(reason).into_owned(),
+                        attempts,
+                        report: ReportRecord::clone(&report),
+                        encryption: encryption.clone(),
+                        record: Record::of(finding, view.columns()),
+                    });
+                }
+            })
+        });
         letters.iter().for_each(|letter| self.dead_letters.add(letter));
         self.current.summary.rejected += rejected.total();
         match &mut self.current.report {
@@ -118,13 +120,15 @@ impl Destination {
         if rows.is_empty() {
             return;
         }
-        self.read_as_sent(batch, &rows, |batch| batch.read(|view| {
-            for rejection in logged {
-                let Some(finding) = view.finding(rejection.row) else { continue };
-                let (asset, id) = (finding.asset().address(), finding.definition().id());
-                let reason = without_controls(&rejection.reason);
-                tracing::warn!(instance = self.id(), asset, id, "finding rejected: {reason}");
-            }
-        }));
+        self.read_as_sent(batch, &rows, |batch| {
+            batch.read(|view| {
+                for rejection in logged {
+                    let Some(finding) = view.finding(rejection.row) else { continue };
+                    let (asset, id) = (finding.asset().address(), finding.definition().id());
+                    let reason = without_controls(&rejection.reason);
+                    tracing::warn!(instance = self.id(), asset, id, "finding rejected: {reason}");
+                }
+            })
+        });
     }
 }

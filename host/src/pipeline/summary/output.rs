@@ -76,7 +76,10 @@ impl OutputSummary {
             &mut line,
             [(self.dead_letters_lost, "dead letters LOST"), (self.delivered_before, "delivered before")],
         );
-        add_counts(&mut line, [(self.encrypted, "values encrypted"), (self.tokens, "values replaced by tokens")]);
+        add_counts(
+            &mut line,
+            [(self.encrypted, "values encrypted"), (self.tokens, "values replaced by tokens")],
+        );
         if self.would_deliver.is_none() {
             line.push_str(&format!(", {}", show_bytes(self.bytes)));
         }

@@ -28,7 +28,10 @@ impl Ledger {
         if !self.has_table(ENCRYPTIONS.name())? {
             return Ok(BTreeMap::new());
         }
-        self.all(ENCRYPTIONS)?.into_iter().map(|(output, frozen)| Ok((output, self.parse(&frozen)?))).collect()
+        self.all(ENCRYPTIONS)?
+            .into_iter()
+            .map(|(output, frozen)| Ok((output, self.parse(&frozen)?)))
+            .collect()
     }
 
     /// Stores these settings, unless the output has some.

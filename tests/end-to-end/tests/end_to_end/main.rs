@@ -20,6 +20,7 @@ mod describe;
 mod disk_order;
 mod exit_codes;
 mod exiting_plugins;
+mod field_encryption;
 mod fields;
 mod guide_events;
 mod installation;
