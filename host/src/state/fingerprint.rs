@@ -22,7 +22,7 @@ pub struct Fingerprint {
 /// Hashes of one instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct InstanceFingerprint {
-    /// Of the plugin, the filters and the failover.
+    /// Of the plugin, the filters, the failover and the encryption.
     rest: String,
     /// Of the value of each option that is set.
     options: BTreeMap<String, String>,
@@ -107,7 +107,7 @@ impl Fingerprint {
                 let change = |option| Change { kind, id: id.clone(), option };
                 if instance.rest != before.rest && !may_change(&change(None)) {
                     return Err(format!(
-                        "the plugin, the filters or the failover of {word} `{id}` were changed"
+                        "the plugin, the filters, the failover or the encryption of {word} `{id}` were changed"
                     ));
                 }
                 for option in instance.changed_options(before) {
@@ -129,7 +129,7 @@ pub struct Change {
     pub kind: PluginKind,
     /// The `id:` of the instance.
     pub id: String,
-    /// The name of the option; `None` for the plugin, the filters and the failover.
+    /// The name of the option; `None` for the plugin, the filters, the failover and the encryption.
     pub option: Option<String>,
 }
 
@@ -208,7 +208,7 @@ mod tests {
             (instance("csv", &[("path", "1")]), "option `columns` of output `out` was changed"),
             (
                 instance("json", &[("path", "1"), ("columns", "2")]),
-                "the plugin, the filters or the failover of output `out` were changed",
+                "the plugin, the filters, the failover or the encryption of output `out` were changed",
             ),
         ] {
             assert_eq!(of(now.clone()).changed_since(&before, |_| false), Err(message.to_owned()));
