@@ -9,7 +9,8 @@ use scanbridge_plugin_api::batch::{
     AssetRow, BatchBuilder, ColumnType, DefinitionRow, FindingRow, OwnColumn, RawBatch2, Schema,
 };
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, FindingKind, ReportDetail, ReportEnd, ReportSource, ReportStart,
+    AssetField, DefinitionField, FindingField, FindingKind, ReportDetail, ReportEnd, ReportSource,
+    ReportStart,
 };
 use scanbridge_plugin_api::{
     CheckReport, Ends, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError,
