@@ -12,6 +12,7 @@ mod columns;
 mod commands;
 mod compare;
 pub mod config;
+mod encryption;
 mod exam;
 mod exit_code;
 mod finding_identity;

@@ -139,6 +139,10 @@ pub struct OpenFrame {
     /// Who delivers: the names that the operator gave to this installation, and its machine.
     #[serde(skip_serializing_if = "ConnectorIdentity::is_empty")]
     pub connector: ConnectorIdentity,
+    /// Names of the fields whose values the host encrypts before the output gets them, for example `asset.address`. An
+    /// output that would do harm with other values refuses to open. Outputs only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub encrypted: Vec<String>,
 }
 
 /// Omits the options, which contain secrets.

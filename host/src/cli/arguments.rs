@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::encrypt_arguments::{DecryptArguments, EncryptCommand};
 use super::format::{Format, SummaryFormat};
 use super::reports_arguments::ReportsCommand;
 use super::state_arguments::{DeadLettersCommand, ServiceOptions, StateCommand};
@@ -59,6 +60,10 @@ scanbridge --help";
 const PREVIEW_EXIT_CODES: &str = "\
 Exit codes: 0 also if there are fewer findings; 64 if reading would change the source, for example by \
 launching a report; otherwise the code with which a run would end. List: scanbridge --help";
+
+const DECRYPT_EXIT_CODES: &str = "\
+Exit codes: 0 if everything was decrypted, 64 if there is no such output, 65 if a value is outside its format, 78 if the \
+pipeline file is invalid or the key is not that with which the output was encrypted. List: scanbridge --help";
 
 const PIPELINE_TEST_EXIT_CODES: &str = "\
 Exit codes: 0 if everything is as expected, 65 if not, 78 if a test file or its pipeline file is invalid.";
@@ -203,6 +208,16 @@ pub enum Command {
     /// List, show, replay or purge rejected findings
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Make a secret for the encryption of fields
+    #[command(subcommand)]
+    Encrypt(EncryptCommand),
+    /// Decrypt values that an output with `encrypt` has written
+    ///
+    /// Reads the secret through the pipeline file: those who may read the secret may decrypt. A token cannot be decrypted and
+    /// is printed as `token (one-way)`. Names come back in lower case, NetBIOS names in upper case. Of a text that the
+    /// output has truncated, only the beginning can be decrypted.
+    #[command(after_help = DECRYPT_EXIT_CODES)]
+    Decrypt(DecryptArguments),
     /// List stored reports of a source, send chosen ones, or skip them
     #[command(subcommand)]
     Reports(ReportsCommand),

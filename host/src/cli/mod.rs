@@ -3,6 +3,7 @@
 
 mod arguments;
 mod dead_letters_view;
+mod encrypt_arguments;
 mod example_view;
 mod format;
 mod graph_view;
@@ -28,6 +29,7 @@ pub use arguments::{
 pub use dead_letters_view::{
     GroupedLetters, list_dead_letters, no_dead_letters, show_dead_letter, show_missed_report,
 };
+pub use encrypt_arguments::{DecryptArguments, DecryptInput, EncryptCommand};
 pub use example_view::show_example;
 pub use format::{Format, ListFormat, SummaryFormat};
 pub use graph_view::show_graph;

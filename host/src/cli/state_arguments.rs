@@ -51,6 +51,20 @@ pub enum StateCommand {
         /// Pipeline file
         file: PathBuf,
     },
+    /// Allow another `encrypt` for an output: delete the stored settings of its first encryption
+    ///
+    /// The receiver cannot join records before and after the change. Nothing is delivered again. Not possible during a
+    /// run, like `discard`.
+    ForgetEncryption {
+        /// Pipeline file
+        file: PathBuf,
+        /// The output
+        #[arg(long, value_name = "ID")]
+        output: String,
+        /// Confirms it
+        #[arg(long, required = true)]
+        yes: bool,
+    },
     /// Archive the saved state (dead letters are kept); the next run starts from the beginning
     ///
     /// Not possible during a run, like `discard`.

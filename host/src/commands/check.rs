@@ -13,7 +13,8 @@ use super::run::state_folder;
 use super::terminal::{error_style, print_error, print_output};
 use crate::cli::{CheckDepth, CommonOptions, Format};
 use crate::config::{
-    self, CheckedDocument, Judgement, Pipeline, Problem, ProblemLevel, Problems, counted, problem_to_json,
+    self, CheckedDocument, Judgement, OutputInstance, Pipeline, Problem, ProblemLevel, Problems, counted,
+    problem_to_json,
 };
 use crate::exit_code::{exit_code, worst};
 use crate::pipeline::{self, OpenError, Settings, Stop};
@@ -112,7 +113,15 @@ impl Checked {
             None => String::new(),
         };
         let starts = next_starts::in_words(&self.next_starts());
-        format!("{} is valid ({what})\n{starts}", self.file.display())
+        format!("{} is valid ({what})\n{starts}{}", self.file.display(), self.encryption())
+    }
+
+    /// The effects of encrypted fields.
+    fn encryption(&self) -> String {
+        let Some(CheckedDocument::Pipeline(pipeline)) = &self.content else { return String::new() };
+        let effects =
+            |output: &OutputInstance| Some(output.encryption.as_ref()?.effects(&output.instance.id));
+        pipeline.outputs.iter().filter_map(effects).collect()
     }
 
     fn next_starts(&self) -> Vec<Zoned> {

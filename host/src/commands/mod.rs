@@ -3,6 +3,7 @@
 mod check;
 mod chosen_input;
 mod dead_letters;
+mod decrypt;
 mod init;
 mod new_plugin;
 mod next_starts;
@@ -158,6 +159,8 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Command::Config(ConfigCommand::Bundle { files }) => service::bundle(files, &registry(common)),
         Command::Serve(_) | Command::Service(_) | Command::Tap(_) => service::replace_process(),
         Command::State(command) => state::execute(command, common),
+        Command::Encrypt(command) => decrypt::encrypt(command),
+        Command::Decrypt(arguments) => decrypt::decrypt(arguments, common),
         Command::Reports(command) => reports::execute(command, common),
         Command::DeadLetters(command) => dead_letters::execute(command, common),
     })

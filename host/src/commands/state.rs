@@ -55,6 +55,9 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
             ledger.close();
             print_text(&format!("pipeline {name} in {}: {effect}\n", folder.path().display()))
         }),
+        StateCommand::ForgetEncryption { file, output, yes: _ } => {
+            with_folder(file, common, |document, folder| forget_encryption(file, document, folder, output))
+        }
         StateCommand::Reset { file, instance } => {
             with_folder(file, common, |document, folder| reset(file, document, folder, instance.as_deref()))
         }
@@ -239,6 +242,35 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
 
 /// Archives the complete state except the dead letters, or only the data of one input or output; in the latter case an
 /// interrupted run can still be resumed.
+fn forget_encryption(
+    file: &Path,
+    document: &Document,
+    folder: &StateFolder,
+    output: &str,
+) -> Result<(), StateError> {
+    let name = document.name();
+    require_state(&name, folder)?;
+    let _lock = session::lock_now(folder, &name)?;
+    let ledger = Ledger::open(&folder.ledger(), file)?;
+    let all = ledger.frozen_encryptions()?;
+    known_id("output", "outputs", output, document.ids().chain(all.keys().map(String::as_str)))?;
+    let text = match ledger.forget_encryption(output)? {
+        Some(frozen) => {
+            let (user, key) = (user_name(rustix::process::getuid().as_raw()), frozen.label());
+            tracing::info!(
+                instance = output,
+                "audit: {user} has removed the stored encryption settings of key {key}"
+            );
+            format!(
+                "output {output} of pipeline {name}: the next run may encrypt it in another way than with {key}\n"
+            )
+        }
+        None => format!("output {output} of pipeline {name} got no encrypted values: nothing was changed\n"),
+    };
+    ledger.close();
+    print_text(&text)
+}
+
 fn reset(
     file: &Path,
     document: &Document,
@@ -270,6 +302,7 @@ fn reset_all(file: &Path, name: &str, folder: &StateFolder) -> Result<(), StateE
         let has_any = ledger.dead_letter_counts()?.iter().any(|count| count.letters > 0);
         Ok(has_any.then(|| Arc::new(ledger)))
     });
+    let encryptions = path.exists().then(|| Ledger::read_copy(&path)?.frozen_encryptions()).transpose();
     let Some(archive) = archive(folder, &[path.clone(), folder.instances()])? else {
         return Err(no_state(&format!("of pipeline {name} "), folder.path()));
     };
@@ -281,6 +314,10 @@ fn reset_all(file: &Path, name: &str, folder: &StateFolder) -> Result<(), StateE
         }
         Ok(None) => {}
         Err(_) => effect.push_str("; its dead letters are in the archive, because the ledger cannot be read"),
+    }
+    // A reset must not allow another encryption.
+    for (output, frozen) in encryptions.ok().flatten().unwrap_or_default() {
+        Ledger::open(&path, file)?.freeze_encryption(&output, &frozen)?;
     }
     print_text(&format!("{effect}; the previous state was archived in {}\n", archive.display()))
 }

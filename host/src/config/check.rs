@@ -217,9 +217,11 @@ impl Checker<'_> {
         let (instance, fields) = self.instance(node, PluginKind::Output, number, ids, locations);
         let own = fields.get("filter").map(|node| self.filter(node));
         let filters = shared.cloned().into_iter().chain(own).filter(|filter| !filter.is_open()).collect();
-        let host = self.host_settings(&fields, Scope::Output);
+        self.hide_encrypt_secret(node);
+        let mut host = self.host_settings(&fields, Scope::Output);
+        let encryption = self.encryption(&fields, &mut host);
         let (required, delivery) = (host.flag("required"), Delivery::of(&host));
-        Some(OutputInstance { instance: instance?, required, filters, delivery, host })
+        Some(OutputInstance { instance: instance?, required, filters, delivery, encryption, host })
     }
 
     /// An `id` or `name`, which becomes the name of a directory.

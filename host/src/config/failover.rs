@@ -14,6 +14,8 @@ impl Checker<'_> {
             let Some(failover) = &output.delivery.failover else { continue };
             let known = || outputs.iter().map(|output| output.instance.id.as_str());
             let named = outputs.iter().find(|other| other.instance.id == *failover);
+            let location = nodes.iter().find_map(|(_, node)| failover_of(node, failover));
+            let Some(location) = location else { continue };
             let problem = match named {
                 None => "is not an output of this pipeline",
                 Some(other) if other.instance.id == output.instance.id => "must not be the output itself",
@@ -21,12 +23,11 @@ impl Checker<'_> {
                 Some(_) if used.contains(&failover.as_str()) => "is already the failover of another output",
                 Some(other) => {
                     used.push(&other.instance.id);
+                    self.failover_encryption(output, other, location);
                     continue;
                 }
             };
             let near = nearest(failover, known()).filter(|_| named.is_none());
-            let location = nodes.iter().find_map(|(_, node)| failover_of(node, failover));
-            let Some(location) = location else { continue };
             self.collector
                 .error("bad-value", &location.span, format!("`failover`: `{failover}` {problem}"))
                 .label(near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default())

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use scanbridge_plugin_api::{OptionDescriptor, OptionSpec, ValueSpec};
+use scanbridge_plugin_api::{OptionDescriptor, OptionKind, OptionSpec, ValueSpec};
 use serde_json::{Map, Value, json};
 
 use super::checker::Checker;
 use super::fields::Fields;
 use super::option_schema::describe;
 use super::origin::Origin;
+use super::settings::ReadValue;
 use super::tree::{Content, Node};
 
 /// The mapping of a pipeline in which a key is written.
@@ -236,6 +237,56 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
     ),
     (
         OUTPUT,
+        OptionSpec::list("encrypt.fields", &ValueSpec::Text).help(
+            "Fields to encrypt, for example asset.address; `recommended` for those that identify a machine.",
+        ),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::map("encrypt.formats", &ValueSpec::Text).help(
+            "Formats that differ from the default, by field, for example `finding.result: mentions`.",
+        ),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::text("encrypt.identity")
+            .help("Name of the key. Shown in records as `report.encryption`. Required with `encrypt`."),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::integer("encrypt.version", 1, MAX_FINDINGS)
+            .default_integer(1)
+            .help("Version of the key. Raise it when the secret changes."),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::text("encrypt.secret").secret().help(
+            "Random secret of at least 16 bytes, from which the key is derived. Must be a reference: ${env:NAME}, \
+             ${file:PATH} or ${credential:NAME}.",
+        ),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::list("encrypt.secret_command", &ValueSpec::Text).help(
+            "Program and arguments that print the secret, instead of `encrypt.secret`. Run at the start, without a shell; \
+             stopped after 10 s.",
+        ),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::text("encrypt.tweak").help(
+            "Text that makes equal values of outputs with the same key different. Default: none.",
+        ),
+    ),
+    (
+        OUTPUT,
+        OptionSpec::choice("encrypt.short_values", &["token", "refuse"]).default_text("token").help(
+            "For a value that is too short to be encrypted, or has characters outside its format: `token` replaces it by a \
+             code that cannot be decrypted; `refuse` rejects the finding.",
+        ),
+    ),
+    (
+        OUTPUT,
         OptionSpec::integer("max_findings_per_sec", 1, MAX_FINDINGS)
             .help("Rate limit in findings per second. Default: none."),
     ),
@@ -307,7 +358,7 @@ const KINDS: &[&str] = &["vulnerability", "potential", "information", "service"]
 const STATUSES: &[&str] = &["New", "Active", "Re-Opened", "Fixed", "Ignored", "Disabled"];
 
 /// Keys that contain other keys.
-const SECTIONS: [(&str, &str); 7] = [
+const SECTIONS: [(&str, &str); 8] = [
     (
         "checkpoint",
         "Interval between checkpoints, from which an interrupted run resumes. A checkpoint is made when \
@@ -316,6 +367,11 @@ const SECTIONS: [(&str, &str); 7] = [
     (
         "connector",
         "What this installation is called in events. Outputs show it where their format has a place for it.",
+    ),
+    (
+        "encrypt",
+        "Encryption of chosen fields, which keeps the format of their values. Everything that the output gets is encrypted. \
+         Once used, it cannot be changed or removed without `state forget-encryption`.",
     ),
     ("exclude", "Findings that match any of these conditions are not delivered."),
     ("queue", "Limits of this output's queue. One batch is always accepted."),
@@ -455,6 +511,23 @@ impl HostSettings {
         Duration::from_secs(self.number(name))
     }
 
+    /// The items of a list of texts.
+    pub(super) fn texts(&self, name: &str) -> Option<Vec<String>> {
+        let items = self.value(name)?.as_array()?.iter();
+        Some(items.filter_map(|item| item.as_str().map(str::to_owned)).collect())
+    }
+
+    /// The entries of a map of texts.
+    pub(super) fn pairs(&self, name: &str) -> BTreeMap<String, String> {
+        let pairs = self.value(name).and_then(Value::as_object).into_iter().flatten();
+        pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    }
+
+    /// Replaces the value of a key that is set. Returns the earlier one.
+    pub(super) fn replace(&mut self, name: &str, with: Value) -> Option<Value> {
+        self.0.get_mut(name).map(|(value, _)| std::mem::replace(value, with))
+    }
+
     fn value(&self, name: &str) -> Option<&Value> {
         let (_, option) =
             DESCRIPTORS.iter().find(|(_, option)| option.name == name).expect("a key of the table");
@@ -482,6 +555,12 @@ impl Checker<'_> {
                 }
             };
             let Some(node) = node else { continue };
+            if option.secret || matches!(option.kind, OptionKind::List { .. } | OptionKind::Map { .. }) {
+                if let Some(ReadValue { value, references, .. }) = self.value(option, node) {
+                    settings.0.insert(&option.name, (value, Origin { references, ..Origin::of(&node.span) }));
+                }
+                continue;
+            }
             let Some(resolved) = self.text(node, &option.name) else { continue };
             match option.kind.parse(&resolved.text) {
                 Ok(value) => {

@@ -16,6 +16,7 @@ mod conditions;
 mod connector;
 mod delivery;
 mod document;
+mod encrypt;
 mod exam_file;
 mod excerpt;
 mod exclude;

@@ -16,6 +16,7 @@ use super::host_options::HostSettings;
 use super::origin::Origin;
 use super::problem::{Problem, ProblemLevel, SourceLocation};
 use super::source::Span;
+use crate::encryption::Encryption;
 
 /// A pipeline that passed all checks that need no plugin to be opened.
 #[derive(Debug)]
@@ -217,6 +218,8 @@ pub struct OutputInstance {
     pub filters: Vec<Filter>,
     /// Queue, retries and limits.
     pub delivery: Delivery,
+    /// What is encrypted before the plugin gets it, and how. Default: nothing.
+    pub(crate) encryption: Option<Encryption>,
     /// The host's keys of this output, for display.
     pub host: HostSettings,
 }

@@ -43,9 +43,9 @@ impl Settings {
 pub(crate) const PLACEHOLDER: &str = "REPLACE-ME";
 
 /// A value, and how it may be shown.
-struct ReadValue {
-    value: Value,
-    references: Vec<String>,
+pub(super) struct ReadValue {
+    pub(super) value: Value,
+    pub(super) references: Vec<String>,
     is_credential: bool,
 }
 
@@ -130,7 +130,7 @@ impl Checker<'_> {
         }
     }
 
-    fn value(&mut self, option: &OptionDescriptor, node: &Node) -> Option<ReadValue> {
+    pub(super) fn value(&mut self, option: &OptionDescriptor, node: &Node) -> Option<ReadValue> {
         match (&node.content, &option.kind) {
             _ if node.is_null() => {
                 self.report_no_value(option, node);

@@ -9,7 +9,7 @@ use scanbridge_plugin_api::{
 
 use super::input::{DeadLetterSource, PluginSource, Source};
 use super::opener::{Opener, RunOfInstance};
-use super::output::{DISCARD, Destination};
+use super::output::{DISCARD, Destination, DestinationCipher};
 use super::retry::is_retryable;
 use super::row_faults::RowFaults;
 use super::settings::Settings;
@@ -18,6 +18,7 @@ use super::summary::{Failure, message_with_line};
 use crate::config::{
     CheckpointInterval, Delivery, InputInstance, Instance, OnInvalid, OutputInstance, Pipeline, RetryPolicy,
 };
+use crate::encryption::{Encryption, FrozenEncryption, Mode, OutputCipher};
 use crate::exit_code::USAGE;
 use crate::plugins::{Claim, Registry};
 use crate::state::{DeadLetterReader, DeadLetterWriter, OutputState, StateError};
@@ -69,6 +70,12 @@ pub(super) struct OpenOutput {
     pub(super) destination: Destination,
     /// The error of `open`, if it is retryable.
     pub(super) open_error: Option<PluginError>,
+}
+
+impl OpenOutput {
+    fn with_cipher(self, cipher: Option<DestinationCipher>) -> Self {
+        Self { destination: self.destination.with_cipher(cipher), ..self }
+    }
 }
 
 impl OpenPipeline {
@@ -162,8 +169,16 @@ pub(crate) fn open_all(
         let Instance { id, plugin, .. } = &output.instance;
         let dead_letter_bytes = pipeline.run.dead_letter_bytes;
         let run = (stop, endless);
+        // Never without encryption, even if the output is optional.
+        let cipher = match cipher_of(output, &settings, Mode::Encrypt) {
+            Ok(cipher) => cipher,
+            Err(error) => {
+                failures.push(error);
+                continue;
+            }
+        };
         match open_output(index, output, registry, pipeline, &settings, run, dead_letter_bytes) {
-            Ok(output) => outputs.push(output),
+            Ok(output) => outputs.push(output.with_cipher(cipher)),
             Err(failure) if output.required => failures.push(failure),
             Err(OpenError { failure, cause }) => {
                 let (id, plugin, failover) = (id.clone(), plugin.clone(), output.delivery.failover.clone());
@@ -194,8 +209,16 @@ pub fn build_replay(
 ) -> Result<OpenPipeline, Vec<Failure>> {
     let (mut outputs, mut failures) = (Vec::new(), Vec::new());
     for (index, output) in pipeline.outputs.iter().enumerate() {
-        // No size limit: existing dead letters are kept even if a new reason makes one longer.
-        match open_output(index, output, registry, pipeline, &settings, (stop, false), u64::MAX) {
+        let opened = check_encryption(output, dead_letters.clone())
+            .map_err(|error| open_error(&output.instance, error))
+            .and_then(|()| cipher_of(output, &settings, Mode::AsTheyAre))
+            .and_then(|cipher| {
+                // No size limit: existing dead letters are kept even if a new reason makes one longer.
+                let opened =
+                    open_output(index, output, registry, pipeline, &settings, (stop, false), u64::MAX)?;
+                Ok(opened.with_cipher(cipher))
+            });
+        match opened {
             Ok(output) => outputs.push(output),
             Err(error) => failures.push(error.failure),
         }
@@ -244,7 +267,7 @@ fn open_output(
     (stop, endless): (&Arc<Stop>, bool),
     dead_letter_bytes: u64,
 ) -> Result<OpenOutput, OpenError> {
-    let OutputInstance { instance, required, filters, delivery, host } = output;
+    let OutputInstance { instance, required, filters, delivery, host, .. } = output;
     let failure = |error: PluginError| open_error(instance, error);
     let claim = registry.claim(PluginKind::Output, &instance.plugin);
     let claim = claim.map_err(|error| failure(not_available(error)))?;
@@ -283,6 +306,51 @@ fn open_output(
         delivery.retry = delivery.retry.in_endless_run(host);
     }
     Ok(OpenOutput { index, required: *required, delivery, destination, open_error })
+}
+
+/// The encryption of an output. Its settings are compared with those of the first delivery.
+fn cipher_of(
+    output: &OutputInstance,
+    settings: &Settings,
+    mode: Mode,
+) -> Result<Option<DestinationCipher>, OpenError> {
+    let id = &output.instance.id;
+    let failure = |error: PluginError| open_error(&output.instance, error);
+    let frozen = settings.ledger.as_ref().map(|ledger| ledger.frozen_encryption(id)).transpose();
+    let frozen =
+        frozen.map_err(|error| OpenError { failure: Failure::of_state(id, &error), cause: None })?.flatten();
+    let Some(encryption) = &output.encryption else {
+        let compared = frozen.map_or(Ok(()), |frozen| frozen.compare(id, None));
+        return compared.map(|()| None).map_err(failure);
+    };
+    let cipher = OutputCipher::new(encryption, mode).map_err(failure)?;
+    let now = FrozenEncryption::of(encryption, &cipher);
+    if let Some(frozen) = &frozen {
+        frozen.compare(id, Some(&now)).map_err(failure)?;
+    }
+    let delivers = matches!(settings.purpose, Purpose::Run | Purpose::Replay);
+    let to_freeze = settings.ledger.clone().filter(|_| delivers && frozen.is_none() && !settings.discards);
+    Ok(Some(DestinationCipher::new(Arc::new(cipher), to_freeze.map(|ledger| (ledger, now)))))
+}
+
+/// Checks that the dead letters of an output are encrypted as the output is now: they are sent as they are.
+fn check_encryption(output: &OutputInstance, dead_letters: DeadLetterReader) -> Result<(), PluginError> {
+    let now = output.encryption.as_ref().map(Encryption::label).unwrap_or_default();
+    // A corrupt one is reported when it is read.
+    let other = dead_letters.flatten().find(|(_, letter)| letter.encryption != now);
+    let Some((_, letter)) = other else { return Ok(()) };
+    let words = |label: &str| match label {
+        "" => "not encrypted".to_owned(),
+        label => format!("encrypted with {label}"),
+    };
+    let (was, now) = (words(&letter.encryption), words(&now));
+    let message = format!(
+        "cannot replay the dead letters of output `{}`: at least one is {was}, and the output is {now}",
+        output.instance.id
+    );
+    Err(PluginError::config(message).with_hint(
+        "undo the change of `encrypt` to replay them, or remove them with `dead-letters purge` and run the pipeline again",
+    ))
 }
 
 /// Gets what this output would get, and discards it.

@@ -16,6 +16,7 @@ use super::machine;
 use super::settings::Settings;
 use super::stop::Stop;
 use crate::config::{Instance, Pipeline};
+use crate::encryption::Encryption;
 use crate::plugins::Claim;
 use crate::plugins::call::Caller;
 use crate::plugins::context::Context;
@@ -151,6 +152,11 @@ fn frame(kind: PluginKind, instance: &Instance, run: RunOfInstance<'_>, limits: 
     frame.run = settings.run;
     frame.options.clone_from(&instance.options);
     frame.options_changed = settings.options_changed.get(&instance.id).cloned().unwrap_or_default();
+    if kind == PluginKind::Output {
+        let output = pipeline.outputs.iter().find(|output| output.instance.id == instance.id);
+        let encryption = output.and_then(|output| output.encryption.as_ref());
+        frame.encrypted = encryption.map(Encryption::field_names).unwrap_or_default();
+    }
     if kind == PluginKind::Input {
         frame.reports = settings.reports.as_ref().map(|(_, reports)| reports.clone());
     }

@@ -190,9 +190,10 @@ impl Shown {
         self.preview.read += read;
         self.preview.filtered += read - shown;
         self.preview.findings += shown;
+        let path = self.destination.start_as_sent(report).path.clone();
         let rendered = self.destination.render(report, batch, passing)?.into_iter();
         self.preview.records.extend(rendered.map(|Rendered { text, omitted, .. }| PreviewRecord {
-            report: report.path.clone(),
+            report: path.clone(),
             text,
             omitted,
         }));

@@ -168,6 +168,7 @@ impl RowFaults {
             reason: row.fault.to_string(),
             attempts: 1,
             report: tally.report.clone(),
+            encryption: String::new(),
             record: match row.finding {
                 Some(finding) => Record::of(finding, columns),
                 None => Record::of_asset(row.asset, columns),

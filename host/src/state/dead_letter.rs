@@ -31,7 +31,10 @@ pub struct DeadLetter {
     pub attempts: u32,
     /// The report that contains the finding.
     pub report: ReportRecord,
-    /// The finding.
+    /// Identity and version of the key with which fields are encrypted (`soc-emea/1`); empty if nothing is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub encryption: String,
+    /// The finding, as the output got it.
     pub record: Record,
 }
 
@@ -286,6 +289,7 @@ mod tests {
                 reason: String::new(),
                 attempts: 1,
                 report: ReportRecord::from(&report),
+                encryption: String::new(),
                 record: Record::of(finding, &columns),
             };
             found = Some((letter.key().unwrap(), bytes));

@@ -157,6 +157,7 @@ mod tests {
             reason: number.to_string(),
             attempts: 1,
             report: ReportRecord::default(),
+            encryption: String::new(),
             record: Record {
                 definition: [("id".to_owned(), number.to_string())].into(),
                 ..Record::default()

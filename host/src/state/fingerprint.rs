@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::checkpoint::Checkpoint;
 use crate::config::{Catalogue, Instance, Pipeline};
+use crate::encryption::Encryption;
 
 /// Everything that decides what a pipeline delivers: instances, their options without secrets, and filters. Settings
 /// for how and when (retries, queues) are excluded, so that an operator can fix them before a run resumes.
@@ -21,7 +22,7 @@ pub struct Fingerprint {
 /// Hashes of one instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct InstanceFingerprint {
-    /// Of the plugin, the filters and the failover.
+    /// Of the plugin, the filters, the failover and the encryption.
     rest: String,
     /// Of the value of each option that is set.
     options: BTreeMap<String, String>,
@@ -38,7 +39,10 @@ impl Fingerprint {
             InstanceFingerprint::of(PluginKind::Input, &input.instance, &json!(null), catalogue)
         });
         let outputs = pipeline.outputs.iter().map(|output| {
-            let rest = json!([format!("{:?}", output.filters), output.delivery.failover]);
+            let mut rest = vec![json!(format!("{:?}", output.filters)), json!(output.delivery.failover)];
+            // Without the secret.
+            rest.extend(output.encryption.as_ref().map(Encryption::public));
+            let rest = json!(rest);
             InstanceFingerprint::of(PluginKind::Output, &output.instance, &rest, catalogue)
         });
         Self { inputs: inputs.collect(), outputs: outputs.collect() }
@@ -103,7 +107,7 @@ impl Fingerprint {
                 let change = |option| Change { kind, id: id.clone(), option };
                 if instance.rest != before.rest && !may_change(&change(None)) {
                     return Err(format!(
-                        "the plugin, the filters or the failover of {word} `{id}` were changed"
+                        "the plugin, the filters, the failover or the encryption of {word} `{id}` were changed"
                     ));
                 }
                 for option in instance.changed_options(before) {
@@ -125,7 +129,7 @@ pub struct Change {
     pub kind: PluginKind,
     /// The `id:` of the instance.
     pub id: String,
-    /// The name of the option; `None` for the plugin, the filters and the failover.
+    /// The name of the option; `None` for the plugin, the filters, the failover and the encryption.
     pub option: Option<String>,
 }
 
@@ -204,7 +208,7 @@ mod tests {
             (instance("csv", &[("path", "1")]), "option `columns` of output `out` was changed"),
             (
                 instance("json", &[("path", "1"), ("columns", "2")]),
-                "the plugin, the filters or the failover of output `out` were changed",
+                "the plugin, the filters, the failover or the encryption of output `out` were changed",
             ),
         ] {
             assert_eq!(of(now.clone()).changed_since(&before, |_| false), Err(message.to_owned()));

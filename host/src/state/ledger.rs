@@ -27,6 +27,7 @@ use super::owner::cannot_read;
 
 mod counting;
 mod dead_letters;
+mod encryption;
 mod history;
 mod keys;
 mod letter_groups;

@@ -54,6 +54,7 @@ mod tests {
             reason: "value of cs1 is too long".to_owned(),
             attempts: 1,
             report: ReportRecord::default(),
+            encryption: String::new(),
             record: Record { definition, ..Record::default() },
         };
         let set = |text: &str| Some(text.to_owned());

@@ -164,6 +164,14 @@ impl ValidBatch {
         }
     }
 
+    /// The same definitions with other assets and findings, whose rows are checked again.
+    pub(super) fn with_rows(&self, text: String, raw: RawBatch2) -> Result<Self, BadBatch> {
+        let text = Text::new(text.into_bytes().into()).ok_or(BadBatch::Utf8)?;
+        let (definitions, columns) = (self.definitions.clone(), Arc::clone(&self.columns));
+        rows(text.as_str(), &raw, definitions.definitions.len(), columns.schema())?;
+        Ok(Self { text, raw, definitions, columns })
+    }
+
     /// Calls `read` with the batch in its ABI form.
     pub(crate) fn with_reference<T>(&self, read: impl FnOnce(BatchRef<'_>) -> T) -> T {
         let definitions: Vec<DefinitionRef<'_>> =

@@ -49,6 +49,10 @@ pub struct ReportStart {
     /// Duration of the scan, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_secs: Option<u64>,
+    /// The key with which the host has encrypted fields for this output: identity and version, `soc-emea/1`; empty if
+    /// nothing is encrypted. Inputs leave it empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub encryption: String,
     /// More about the report, in the order of the source: `option_profile`, `asset_group` …
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<ReportDetail>,
@@ -56,7 +60,8 @@ pub struct ReportStart {
 
 setters!(ReportStart {
     texts: with_id(id), with_kind(kind), with_title(title), with_time(time), with_path(path),
-        with_revision(revision), with_status(status), with_signature_version(signature_version);
+        with_revision(revision), with_status(status), with_signature_version(signature_version),
+        with_encryption(encryption);
     values: with_source(source: ReportSource), with_hints(hints: Hints), with_schema(schema: Schema),
         with_assets_alive(assets_alive: Option<u64>), with_assets_total(assets_total: Option<u64>),
         with_duration_secs(duration_secs: Option<u64>), with_details(details: Vec<ReportDetail>);

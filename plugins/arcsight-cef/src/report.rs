@@ -47,6 +47,16 @@ impl ReportPart {
         }
         part.origin.extend_from_slice(&settings.connector.device);
         part.connector.clone_from(&settings.connector.additional);
+        let Connector { name, location, comment } = &settings.connector;
+        field::append(&mut part.origin, &mut part.truncated, Field::ConnectorName, name);
+        let prefix = if settings.dotted_keys { "ad." } else { "Scanbridge" };
+        for (key, text) in [("ConnectorLocation=", location), ("ConnectorComment=", comment)] {
+            let truncated = &mut part.truncated;
+            field::append_as(&mut part.connector, truncated, Field::Additional, [prefix, key], text);
+        }
+        let key = if settings.dotted_keys { "ad.ScanbridgeEncryption=" } else { "ScanbridgeEncryption=" };
+        let truncated = &mut part.truncated;
+        field::append_as(&mut part.connector, truncated, Field::Additional, [key, ""], &report.encryption);
         part.time = time::epoch_ms(&report.time);
         part.time_text.clone_from(&report.time);
         part

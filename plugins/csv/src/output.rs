@@ -1,6 +1,7 @@
 //! The plugin: passes each call to the selected format.
 
 use scanbridge_durable_file::{ReportFile, options as file};
+use scanbridge_host_input_commands::refuse_encrypted;
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
@@ -47,6 +48,7 @@ impl Output for CsvOutput {
                 Format::Table(Box::new(Table::new(table, connector, target.rotate.is_on())))
             }
             FormatOptions::HostInput(settings) => {
+                refuse_encrypted(&open.frame.encrypted)?;
                 Format::HostInput(Box::new(Commands::new(settings, open.services.clone())))
             }
         };

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use scanbridge_host_input_commands::{AddressSet, Block, CommandWriter, Totals, address_of};
+use scanbridge_host_input_commands::{
+    AddressSet, Block, CommandWriter, Totals, address_of, refuse_encrypted,
+};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::{info, warn};
@@ -52,6 +54,7 @@ impl Output for SourcefireOutput {
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let (options, services) = (open.options, open.services);
+        refuse_encrypted(&open.frame.encrypted)?;
         let resumed = receipt.map(Progress::read).transpose()?.unwrap_or_default();
         let Checked { target, settings, limits, identity, reply_timeout } = Checked::read(options)?;
         if open.purpose() == Purpose::Run {

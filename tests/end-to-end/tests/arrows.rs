@@ -15,6 +15,7 @@ use source_files::{root, rust_files};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layer {
     PluginApi,
+    FieldEncryption,
     Host,
     Service,
     Observe,
@@ -38,6 +39,7 @@ fn layer(workspace: &Metadata, package: &Package) -> Layer {
     let path = package.manifest_path.strip_prefix(&workspace.workspace_root).unwrap().as_str();
     match path {
         "plugin-api/Cargo.toml" => Layer::PluginApi,
+        "field-encryption/Cargo.toml" => Layer::FieldEncryption,
         "host/Cargo.toml" => Layer::Host,
         "service/Cargo.toml" => Layer::Service,
         "observe/Cargo.toml" => Layer::Observe,
@@ -52,8 +54,8 @@ fn layer(workspace: &Metadata, package: &Package) -> Layer {
 /// Whether a crate of one layer may depend on a crate of another layer.
 fn is_allowed(from: Layer, to: Layer) -> bool {
     match from {
-        Layer::PluginApi | Layer::Observe => false,
-        Layer::Host => matches!(to, Layer::PluginApi | Layer::Observe),
+        Layer::PluginApi | Layer::FieldEncryption | Layer::Observe => false,
+        Layer::Host => matches!(to, Layer::PluginApi | Layer::FieldEncryption | Layer::Observe),
         // The process that listens links neither a plugin nor the ABI nor the reader of pipeline files.
         Layer::Service => to == Layer::Observe,
         Layer::Plugin | Layer::SharedByPlugins => matches!(to, Layer::PluginApi | Layer::SharedByPlugins),

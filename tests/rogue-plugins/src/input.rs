@@ -9,12 +9,15 @@ use scanbridge_plugin_api::batch::{
     AssetRow, BatchBuilder, ColumnType, DefinitionRow, FindingRow, OwnColumn, RawBatch2, Schema,
 };
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart,
+    AssetField, DefinitionField, FindingField, FindingKind, ReportDetail, ReportEnd, ReportSource,
+    ReportStart,
 };
 use scanbridge_plugin_api::{
     CheckReport, Ends, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError,
     Position, Result, Resumes, Services, Step, Stored, Verdict, register_input, tracing,
 };
+
+use crate::every_field::{fill_asset, fill_finding};
 
 struct Rogue {
     act: String,
@@ -74,6 +77,7 @@ const ACTS: &[&str] = &[
     "wait-forever",
     "unavailable-midway",
     "watch",
+    "every-field",
 ];
 
 impl Input for Rogue {
@@ -153,6 +157,13 @@ impl Input for Rogue {
             ("nested-report", 2) | (_, 1) if self.act != "batch-outside-report" => {
                 tracing::info!("step {}", self.steps);
                 let mut start = start();
+                if self.act == "every-field" {
+                    start.title = "Leak report title 4711".to_owned();
+                    start.path = "in/leak-report-path-4711.xml".to_owned();
+                    start.source.scanner = "Leak report scanner 4711".to_owned();
+                    let details = [ReportDetail::new("target", "198.51.100.77, 198.51.100.1-198.51.100.80")];
+                    start.details = details.into();
+                }
                 if self.act == "no-vendor" {
                     start.source.vendor.clear();
                 }
@@ -175,7 +186,13 @@ impl Input for Rogue {
                 }
                 Ok(Step::batch(batch).at(position))
             }
-            (_, 11) => Ok(Step::report_end(ReportEnd::default().with_complete(true)).at(position)),
+            (act, 11) => {
+                let mut end = ReportEnd::default().with_complete(true);
+                if act == "every-field" {
+                    end.clean_assets = vec!["198.51.100.90-198.51.100.91".parse().expect("a range")];
+                }
+                Ok(Step::report_end(end).at(position))
+            }
             ("watch", _) => Ok(Step::idle(Duration::from_secs(10))),
             _ => Ok(Step::finished()),
         }
@@ -235,6 +252,9 @@ impl Rogue {
         if !is_due(6) {
             asset.set(AssetField::Address, &address);
         }
+        if act == "every-field" {
+            fill_asset(&mut asset);
+        }
         if act == "odd-cells" {
             asset.set(AssetField::LastScan, "yesterday");
         }
@@ -255,6 +275,9 @@ impl Rogue {
         finding.set_kind(FindingKind::Vulnerability);
         // Long enough for a checkpoint after every batch, if the pipeline sets `checkpoint: { bytes: 1 KiB }`.
         finding.set(FindingField::Result, &"x".repeat(2000));
+        if act == "every-field" {
+            fill_finding(&mut finding);
+        }
         if let Some(own) = self.own_columns {
             // The second one is not a number.
             finding.set_own(own.epss, if number == 3 { "high" } else { "0.97" });

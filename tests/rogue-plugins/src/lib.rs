@@ -2,6 +2,7 @@
 //! allocator and their own tokio, so that the tests show the effects of such a library on the host.
 
 mod crash;
+mod every_field;
 mod faulty_files;
 mod faulty_input;
 mod faulty_output;

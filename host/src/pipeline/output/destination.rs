@@ -13,6 +13,7 @@ use scanbridge_plugin_api::{
 };
 
 use super::account::{Account, Ended, LiveCounts, OpenReport};
+use super::encrypt::DestinationCipher;
 use super::selection::Rows;
 use crate::config::Filter;
 use crate::pipeline::batch::SharedBatch;
@@ -51,6 +52,8 @@ pub(in crate::pipeline) struct Destination {
     pub(super) last_report: Arc<ReportStart>,
     /// The batches since the last commit, for an output that may reject their rows later.
     pub(super) late: BTreeMap<u64, Arc<SharedBatch>>,
+    /// Encrypts what the output gets; `None` if it gets clear values.
+    pub(super) cipher: Option<DestinationCipher>,
     write_times: Durations,
     commit_times: Durations,
 }
@@ -102,6 +105,7 @@ impl Destination {
             batches: 0,
             last_report: Arc::default(),
             late: BTreeMap::new(),
+            cipher: None,
             write_times: Durations::default(),
             commit_times: Durations::default(),
         }

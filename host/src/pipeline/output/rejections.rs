@@ -1,6 +1,5 @@
 //! Rows that an output does not accept, at once or at a later commit: they are counted and become dead letters.
 
-use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -68,26 +67,36 @@ impl Destination {
             // A commit after the end of the report has rejected them.
             None => self.last_report.clone(),
         };
+        let rows: Vec<(u32, &str)> = rows.collect();
         // Most batches have no rejected finding.
-        let report = LazyCell::new(|| ReportRecord::from(&*start));
-        let mut rejected = KindCounts::default();
-        batch.batch.read(|view| {
-            for (row, reason) in rows {
-                let Some(finding) = view.finding(row) else { continue };
-                rejected.add(finding.kind(), 1);
-                let now = crate::state::now();
-                self.dead_letters.add(&DeadLetter {
-                    stage: Stage::Output { output: self.opener.id().to_owned() },
-                    run: self.run,
-                    first: now.clone(),
-                    time: now,
-                    reason: without_controls(reason).into_owned(),
-                    attempts,
-                    report: ReportRecord::clone(&report),
-                    record: Record::of(finding, view.columns()),
-                });
-            }
+        if rows.is_empty() {
+            return;
+        }
+        let report = ReportRecord::from(&*self.start_as_sent(&start));
+        let (encryption, mut rejected) = (self.encryption_label().into_owned(), KindCounts::default());
+        let numbers: Vec<u32> = rows.iter().map(|(row, _)| *row).collect();
+        let mut letters = Vec::new();
+        self.read_as_sent(batch, &numbers, |batch| {
+            batch.read(|view| {
+                for (row, reason) in rows {
+                    let Some(finding) = view.finding(row) else { continue };
+                    rejected.add(finding.kind(), 1);
+                    let now = crate::state::now();
+                    letters.push(DeadLetter {
+                        stage: Stage::Output { output: self.opener.id().to_owned() },
+                        run: self.run,
+                        first: now.clone(),
+                        time: now,
+                        reason: without_controls(reason).into_owned(),
+                        attempts,
+                        report: ReportRecord::clone(&report),
+                        encryption: encryption.clone(),
+                        record: Record::of(finding, view.columns()),
+                    });
+                }
+            })
         });
+        letters.iter().for_each(|letter| self.dead_letters.add(letter));
         self.current.summary.rejected += rejected.total();
         match &mut self.current.report {
             Some(report) => {
@@ -106,13 +115,20 @@ impl Destination {
     /// Logs the first rejected findings; logging all could hide everything else.
     pub(super) fn log_rejections(&self, batch: &ValidatedBatch, written: &Written) {
         let logged = MAX_LOGGED_REJECTIONS.saturating_sub(self.current.summary.rejected);
-        batch.batch.read(|view| {
-            for rejection in written.rejected.iter().take(usize::try_from(logged).unwrap_or(usize::MAX)) {
-                let Some(finding) = view.finding(rejection.row) else { continue };
-                let (asset, id) = (finding.asset().address(), finding.definition().id());
-                let reason = without_controls(&rejection.reason);
-                tracing::warn!(instance = self.id(), asset, id, "finding rejected: {reason}");
-            }
+        let logged = written.rejected.iter().take(usize::try_from(logged).unwrap_or(usize::MAX));
+        let rows: Vec<u32> = logged.clone().map(|rejection| rejection.row).collect();
+        if rows.is_empty() {
+            return;
+        }
+        self.read_as_sent(batch, &rows, |batch| {
+            batch.read(|view| {
+                for rejection in logged {
+                    let Some(finding) = view.finding(rejection.row) else { continue };
+                    let (asset, id) = (finding.asset().address(), finding.definition().id());
+                    let reason = without_controls(&rejection.reason);
+                    tracing::warn!(instance = self.id(), asset, id, "finding rejected: {reason}");
+                }
+            })
         });
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use scanbridge_observe::RunEvent;
-use scanbridge_plugin_api::batch::Selection;
+use scanbridge_plugin_api::batch::{Selection, ValidBatch};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{PluginError, Rendered};
 
@@ -32,12 +32,14 @@ impl Destination {
         if findings.is_empty() {
             return Ok(Vec::new());
         }
-        let (report, batch) = (Arc::clone(report), Arc::clone(batch));
+        let validated = batch.validate()?;
+        let assets = assets_of(validated, &findings);
+        let (report, batch) = (self.start_as_sent(report), self.as_sent(batch, validated, &findings)?);
         self.call("render", move |handle| {
-            let validated = batch.validate()?;
-            let assets = assets_of(validated, &findings);
-            let rendered = handle.render(&report, &validated.batch, Selection::new(&assets, &findings))?;
-            Ok(rendered.unwrap_or_else(|| as_json(validated, &findings)))
+            batch.with(|batch| {
+                let rendered = handle.render(&report, batch, Selection::new(&assets, &findings))?;
+                Ok(rendered.unwrap_or_else(|| as_json(batch, &findings)))
+            })
         })
     }
 }
@@ -71,8 +73,8 @@ impl Destination {
     }
 }
 
-fn as_json(validated: &ValidatedBatch, findings: &[u32]) -> Vec<Rendered> {
-    validated.batch.read(|batch| {
+fn as_json(batch: &ValidBatch, findings: &[u32]) -> Vec<Rendered> {
+    batch.read(|batch| {
         let findings = findings.iter().filter_map(|row| batch.finding(*row));
         let rendered = findings.map(|finding| {
             let record = Record::of(finding, batch.columns());

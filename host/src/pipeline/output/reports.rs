@@ -51,7 +51,8 @@ impl Destination {
         let how = if begin.partial { Begin::PARTIAL } else { Begin::NEW };
         let has_invalid_rows = self.current.report.as_ref().is_some_and(|report| report.has_invalid_rows);
         let how = how.with_continued(continued).with_gap(self.current.has_gap || has_invalid_rows);
-        let report = Arc::clone(&begin.report);
+        let report = self.start_as_sent(&begin.report);
+        self.freeze_encryption()?;
         self.call("begin", move |handle| handle.begin(&report, how))
     }
 
@@ -111,6 +112,7 @@ impl Destination {
             let ranges = end.clean_assets.into_iter();
             end.clean_assets = ranges.flat_map(|range| filter.admitted_addresses(range)).collect();
         }
+        let end = self.end_as_sent(end);
         self.has_started = false;
         self.last_report = Arc::clone(&report.begin.report);
         let deliver = end.deliver;

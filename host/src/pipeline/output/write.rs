@@ -5,7 +5,9 @@ use std::sync::Arc;
 use scanbridge_plugin_api::{LateAnswers, PluginError, Written};
 
 use super::destination::Destination;
+use super::encrypt::SentBatch;
 use super::selection::{Rows, assets_of, check_response, kinds_of};
+use crate::encryption::OutputCipher;
 use crate::pipeline::batch::{SharedBatch, ValidatedBatch};
 
 impl Destination {
@@ -31,7 +33,9 @@ impl Destination {
         if self.capabilities.late_answers == LateAnswers::Rows {
             self.late.insert(self.batches, Arc::clone(batch));
         }
-        let (rows, written) = self.send_rows(batch, rows)?;
+        let (sent, rows, refused) = self.encrypted(batch, validated, rows)?;
+        self.move_to_dead_letters(validated, &refused, OutputCipher::REFUSAL, 1);
+        let (rows, written) = self.send_rows(sent, rows)?;
         let result = self.account(validated, rows.findings(), written, 1);
         self.rows = rows;
         result
@@ -46,16 +50,16 @@ impl Destination {
         attempt: u32,
     ) -> Result<Vec<u32>, PluginError> {
         self.retried += rows.len() as u64;
+        let sent = self.as_sent(batch, validated, &rows)?;
         let rows = Rows::of(assets_of(validated, &rows), rows);
-        let (rows, written) = self.send_rows(batch, rows)?;
+        let (rows, written) = self.send_rows(sent, rows)?;
         self.account(validated, rows.findings(), written, attempt)
     }
 
-    fn send_rows(&mut self, batch: &Arc<SharedBatch>, rows: Rows) -> Result<(Rows, Written), PluginError> {
-        let (batch, number) = (Arc::clone(batch), self.batches);
+    fn send_rows(&mut self, batch: SentBatch, rows: Rows) -> Result<(Rows, Written), PluginError> {
+        let number = self.batches;
         self.call("write", move |handle| {
-            let validated = batch.validate()?;
-            let written = handle.write(&validated.batch, rows.selection(), number)?;
+            let written = batch.with(|batch| handle.write(batch, rows.selection(), number))?;
             Ok((rows, written))
         })
     }

@@ -30,6 +30,12 @@ pub struct OutputSummary {
     pub rejected: u64,
     /// Findings that were filtered out.
     pub filtered: u64,
+    /// Values that were encrypted, tokens included. Absent if nothing is encrypted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub encrypted: u64,
+    /// Values that were replaced by tokens, which cannot be decrypted. Absent if there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub tokens: u64,
     /// Repetitions of findings after a failure; a finding may count several times.
     pub retried: u64,
     /// Findings that were sent to the failover output instead.
@@ -70,6 +76,10 @@ impl OutputSummary {
             &mut line,
             [(self.dead_letters_lost, "dead letters LOST"), (self.delivered_before, "delivered before")],
         );
+        add_counts(
+            &mut line,
+            [(self.encrypted, "values encrypted"), (self.tokens, "values replaced by tokens")],
+        );
         if self.would_deliver.is_none() {
             line.push_str(&format!(", {}", show_bytes(self.bytes)));
         }
@@ -98,6 +108,11 @@ impl OutputSummary {
     fn unconfirmed_metric(&self) -> Option<&Metric> {
         self.metrics.iter().find(|metric| metric.name == UNCONFIRMED && metric.value >= 1.0)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the attribute passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The counter of an output that cannot know whether its records arrive. Its help text is shown after the number.

@@ -124,6 +124,8 @@ fn output() -> Value {
         "derived": count("Records in addition to the findings."),
         "rejected": count("Findings that the output rejected."),
         "filtered": count("Findings that were filtered out."),
+        "encrypted": count("Values that were encrypted, tokens included. Absent if there are none."),
+        "tokens": count("Values that were replaced by tokens, which cannot be decrypted. Absent if there are none."),
         "retried": count("Repetitions of findings after a failure."),
         "diverted": count("Findings that were sent to the failover output."),
         "dead_letters_lost": count("Rejected findings that were not stored."),
@@ -135,7 +137,7 @@ fn output() -> Value {
         "metrics": list(metric(), "What the plugin measured."),
         "notes": list(note(), "Notes of the plugin."),
     });
-    closed(object(fields), &["metrics", "notes", "resumed_total", "would_deliver"])
+    closed(object(fields), &["encrypted", "metrics", "notes", "resumed_total", "tokens", "would_deliver"])
 }
 
 fn resumed_total() -> Value {

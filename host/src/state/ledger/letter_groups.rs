@@ -76,6 +76,7 @@ mod tests {
             reason,
             attempts: 1 + number as u32 % 7,
             report: ReportRecord::default(),
+            encryption: String::new(),
             record: Record::default(),
         };
         let mut groups = LetterGroups::default();

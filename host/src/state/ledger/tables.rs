@@ -50,6 +50,9 @@ pub(super) const DEAD_LETTER_ENDS: Bytes = TableDefinition::new("dead_letter_end
 /// Missed reports as JSON, by output and report.
 pub(super) const MISSED: Bytes = Bytes::new("missed");
 
+/// With which settings an output was encrypted first, as JSON, by output. Added later: older ledgers do not have it.
+pub(super) const ENCRYPTIONS: Bytes = Bytes::new("encryptions");
+
 /// Writes a value as JSON.
 pub(super) fn put<T: Serialize>(
     transaction: &WriteTransaction,

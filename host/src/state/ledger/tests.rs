@@ -381,6 +381,7 @@ fn keys_of_an_earlier_rule_are_made_again() {
         reason: "too long".to_owned(),
         attempts: 1,
         report: ReportRecord::default(),
+        encryption: String::new(),
         record: Record::default(),
     };
     let key = letter.key().unwrap();

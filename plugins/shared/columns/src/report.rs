@@ -76,6 +76,8 @@ pub const REPORT_COLUMNS: &[ReportColumn] = &[
     ReportColumn::text("scanner", |report| &report.source.scanner),
     ReportColumn::text("scanner_version", |report| &report.source.product_version),
     ReportColumn::text("signature_version", |report| &report.signature_version),
+    // The key of encrypted fields; empty if nothing is encrypted.
+    ReportColumn::text("encryption", |report| &report.encryption),
     ReportColumn::number("assets_alive", |report| report.assets_alive),
     ReportColumn::number("assets_total", |report| report.assets_total),
     ReportColumn::number("duration_secs", |report| report.duration_secs),

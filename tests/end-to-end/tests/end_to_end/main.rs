@@ -23,6 +23,7 @@ mod describe;
 mod disk_order;
 mod exit_codes;
 mod exiting_plugins;
+mod field_encryption;
 mod fields;
 mod guide_commands;
 mod guide_events;

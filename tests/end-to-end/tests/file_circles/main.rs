@@ -20,7 +20,9 @@ use source_files::{root, rust_files};
 fn crates() -> Vec<PathBuf> {
     let root = root();
     let below = |folder: &str| fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
-    let all = ["plugin-api", "host", "observe", "service"].map(|folder| root.join(folder)).into_iter();
+    let all = ["plugin-api", "field-encryption", "host", "observe", "service"]
+        .map(|folder| root.join(folder))
+        .into_iter();
     let all = all.chain(below("plugins")).chain(below("plugins/shared"));
     all.filter(|folder| folder.join("Cargo.toml").exists()).collect()
 }
