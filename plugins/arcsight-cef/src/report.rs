@@ -13,7 +13,7 @@ pub(crate) struct ReportPart {
     pub opening: Vec<u8>,
     /// The path of the report, its ID if `extra_fields` contains `externalId`, and the connector as the device.
     pub origin: Vec<u8>,
-    /// The connector as additional data.
+    /// The connector as additional data, and the key of encrypted fields.
     pub connector: Vec<u8>,
     /// Which of these fields are truncated.
     pub truncated: TruncatedFields,
@@ -47,13 +47,6 @@ impl ReportPart {
         }
         part.origin.extend_from_slice(&settings.connector.device);
         part.connector.clone_from(&settings.connector.additional);
-        let Connector { name, location, comment } = &settings.connector;
-        field::append(&mut part.origin, &mut part.truncated, Field::ConnectorName, name);
-        let prefix = if settings.dotted_keys { "ad." } else { "Scanbridge" };
-        for (key, text) in [("ConnectorLocation=", location), ("ConnectorComment=", comment)] {
-            let truncated = &mut part.truncated;
-            field::append_as(&mut part.connector, truncated, Field::Additional, [prefix, key], text);
-        }
         let key = if settings.dotted_keys { "ad.ScanbridgeEncryption=" } else { "ScanbridgeEncryption=" };
         let truncated = &mut part.truncated;
         field::append_as(&mut part.connector, truncated, Field::Additional, [key, ""], &report.encryption);
