@@ -71,7 +71,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn take(&mut self, block: Block<'_>) {
+    pub(super) fn take(&mut self, block: Block<'_>) {
         assert!(block.text.ends_with('\n'));
         assert_eq!(block.text.lines().count() as u64, block.commands);
         assert_eq!(block.text.matches("AddScanResult,").count() as u64, block.findings);
