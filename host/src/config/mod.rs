@@ -33,6 +33,7 @@ mod pipeline;
 mod plugin_name;
 mod problem;
 mod ranges;
+mod read_value;
 mod reference;
 mod report;
 mod same_path;

@@ -166,7 +166,9 @@ fn no_encrypted_field_shows_in_clear_anywhere() {
     let ledger =
         String::from_utf8_lossy(&fs::read(sandbox.path("state/pipeline/ledger.redb")).unwrap()).into_owned();
     let ledger = ledger.replace("leak-report-path-4711", "").replace("Leak report title 4711", "");
-    for value in ["198.51.100.77", "leak-", "LEAKNETBIOS", "Leak asset owner", "Leak finding result 4711", SECRET] {
+    for value in
+        ["198.51.100.77", "leak-", "LEAKNETBIOS", "Leak asset owner", "Leak finding result 4711", SECRET]
+    {
         assert!(!ledger.contains(value), "the ledger contains {value}");
     }
     // What is encrypted is there: names, addresses and the key.
@@ -197,7 +199,8 @@ fn preview_and_dry_run_show_what_the_destination_gets() {
     let preview = command(&sandbox, &["preview", "pipeline.yaml", "-n", "16", "--format", "json"])
         .expect_code(0)
         .stdout;
-    for value in ["192.0.2.", "shop.example", "SHOP", "B\u{dc}RO", "2001:db8", "printer.example", "scan.xml"] {
+    for value in ["192.0.2.", "shop.example", "SHOP", "B\u{dc}RO", "2001:db8", "printer.example", "scan.xml"]
+    {
         assert!(!preview.contains(value), "{value}: {preview}");
     }
     let dry = command(&sandbox, &["run", "pipeline.yaml", "--dry-run", "--summary", "json"])
