@@ -12,7 +12,7 @@ use super::checker::Checker;
 use super::fields::Fields;
 use super::option_schema::describe;
 use super::origin::Origin;
-use super::settings::ReadValue;
+use super::read_value::ReadValue;
 use super::tree::{Content, Node};
 
 /// The mapping of a pipeline in which a key is written.

@@ -36,6 +36,7 @@ mod plugin_name;
 mod preferred_ip_version;
 mod problem;
 mod ranges;
+mod read_value;
 mod reference;
 mod report;
 mod same_path;

@@ -10,6 +10,7 @@ use super::collector::{hide_all, hide_content};
 use super::fields::{is_rest_of_value, report_duplicate, report_rest_of_value};
 use super::origin::Origin;
 use super::pipeline::OptionSpans;
+use super::read_value::ReadValue;
 use super::reference::{file_of, is_bare_reference};
 use super::scalar_traps;
 use super::source::Span;
@@ -41,23 +42,6 @@ impl Settings {
 /// What `config example` writes for a value that the operator must choose. Only the whole word is a placeholder: a password may
 /// contain it.
 pub(crate) const PLACEHOLDER: &str = "REPLACE-ME";
-
-/// A value, and how it may be shown.
-pub(super) struct ReadValue {
-    pub(super) value: Value,
-    pub(super) references: Vec<String>,
-    is_credential: bool,
-}
-
-impl ReadValue {
-    /// One value that consists of several.
-    fn join(parts: Vec<Self>, value: impl FnOnce(Vec<Value>) -> Value) -> Self {
-        let is_credential = parts.iter().any(|part| part.is_credential);
-        let (values, references): (Vec<Value>, Vec<Vec<String>>) =
-            parts.into_iter().map(|part| (part.value, part.references)).unzip();
-        Self { value: value(values), references: references.concat(), is_credential }
-    }
-}
 
 impl Checker<'_> {
     /// Reads one mapping of options. Its values override those in `settings`.

@@ -13,7 +13,7 @@ use scanbridge_plugin_api::{
 };
 
 use super::account::{Account, Ended, LiveCounts, OpenReport};
-use super::encrypt::DestinationCipher;
+use super::cipher::DestinationCipher;
 use super::selection::Rows;
 use crate::config::Filter;
 use crate::pipeline::batch::SharedBatch;

@@ -7,51 +7,11 @@ use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{BadBatch, Selection, ValidBatch};
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 
+use super::cipher::{DestinationCipher, SentBatch};
 use super::destination::Destination;
 use super::selection::{Rows, assets_of};
-use crate::encryption::{FrozenEncryption, OutputCipher};
+use crate::encryption::OutputCipher;
 use crate::pipeline::batch::{SharedBatch, ValidatedBatch};
-use crate::state::Ledger;
-
-/// The encryption of one output.
-#[derive(Debug)]
-pub(in crate::pipeline) struct DestinationCipher {
-    cipher: Arc<OutputCipher>,
-    /// Settings that are to be stored before the output gets anything; `None` if that is done, or nothing is delivered.
-    to_freeze: Option<(Arc<Ledger>, FrozenEncryption)>,
-}
-
-impl DestinationCipher {
-    /// With `to_freeze`, the settings are stored in this ledger before the output gets anything.
-    pub(in crate::pipeline) fn new(
-        cipher: Arc<OutputCipher>,
-        to_freeze: Option<(Arc<Ledger>, FrozenEncryption)>,
-    ) -> Self {
-        Self { cipher, to_freeze }
-    }
-}
-
-/// A batch as an output gets it.
-#[derive(Debug, Clone)]
-pub(super) enum SentBatch {
-    /// The batch itself.
-    Clear(Arc<SharedBatch>),
-    /// A copy with encrypted values.
-    Encrypted(Arc<ValidBatch>),
-}
-
-impl SentBatch {
-    /// Calls `read` with the batch.
-    pub(super) fn with<T>(
-        &self,
-        read: impl FnOnce(&ValidBatch) -> Result<T, PluginError>,
-    ) -> Result<T, PluginError> {
-        match self {
-            Self::Clear(batch) => read(&batch.validate()?.batch),
-            Self::Encrypted(batch) => read(batch),
-        }
-    }
-}
 
 impl Destination {
     /// Encrypts what the output gets from now on.

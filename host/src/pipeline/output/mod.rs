@@ -2,6 +2,7 @@
 
 mod account;
 mod ahead;
+mod cipher;
 mod destination;
 mod discard;
 mod encrypt;
@@ -17,8 +18,8 @@ mod worker;
 mod write;
 
 pub(super) use account::Ended;
+pub(super) use cipher::DestinationCipher;
 pub(super) use destination::Destination;
 pub(super) use discard::DISCARD;
-pub(super) use encrypt::DestinationCipher;
 pub(super) use live::LiveOutput;
 pub(super) use worker::OutputWorker;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use scanbridge_plugin_api::{LateAnswers, PluginError, Written};
 
+use super::cipher::SentBatch;
 use super::destination::Destination;
-use super::encrypt::SentBatch;
 use super::selection::{Rows, assets_of, check_response, kinds_of};
 use crate::encryption::OutputCipher;
 use crate::pipeline::batch::{SharedBatch, ValidatedBatch};
