@@ -11,6 +11,7 @@ mod capabilities;
 mod check;
 mod descriptor;
 mod error;
+mod fips;
 mod input;
 pub mod model;
 mod open;
@@ -33,6 +34,7 @@ pub use capabilities::{
 pub use check::{CheckReport, CheckStep, EffectiveValue, Verdict};
 pub use descriptor::{Descriptor, PluginKind};
 pub use error::{ErrorKind, PluginError, Result};
+pub use fips::{CryptoModule, Cryptography, DescribedCrypto, Fips};
 pub use input::{
     CheckpointRequest, Event, Input, OpenedInput, Outcome, Position, Step, Stored, StoredReport,
 };

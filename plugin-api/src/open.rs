@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::batch::Schema;
 use crate::error::PluginError;
+use crate::fips::Fips;
 use crate::options::Options;
 use crate::report_key::ReportKey;
 use crate::services::Services;
@@ -135,6 +136,9 @@ pub struct OpenFrame {
     /// Whether the run has no end of its own, because an input waits for new reports. Outputs only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub endless: bool,
+    /// Which algorithms the instance may use.
+    #[serde(skip_serializing_if = "Fips::is_off")]
+    pub fips: Fips,
 }
 
 /// Omits the options, which contain secrets.

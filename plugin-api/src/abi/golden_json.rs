@@ -11,7 +11,7 @@ use super::status::Detail;
 use crate::batch::{Column, ColumnType, Schema};
 use crate::model::{Hints, Note, ReportDetail, ReportEnd, ReportSource, ReportStart};
 use crate::{
-    CheckReport, Descriptor, EndpointPort, ErrorKind, ExcludedKeys, InputCapabilities, Limits, LocalCheck,
+    CheckReport, Cryptography, DescribedCrypto, Descriptor, EndpointPort, ErrorKind, ExcludedKeys, Fips, InputCapabilities, Limits, LocalCheck,
     OpenFrame, OptionCondition, OptionDescriptor, OptionKind, OptionMaximum, Outcome, OutputCapabilities,
     PluginError, PluginKind, Purpose, ReadOnly, Rendered, ReportChoice, ReportEntry, ReportKey, ReportMarks,
     ReportPage, ReportQuery, Resume, StoredReport, Verdict,
@@ -118,6 +118,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         tables: vec!["output/2".to_owned()],
         capabilities: form(&OutputCapabilities::NONE.resume(Resume::Exact)),
         options: kinds.into_iter().map(option).collect(),
+        crypto: None,
     };
     let check = CheckReport::default()
         .step("a", Verdict::Ok, "detail")
@@ -188,6 +189,8 @@ fn forms() -> Vec<(&'static str, Value)> {
         ("rendered without a record", form(&Rendered::omitted(8, "reason"))),
         ("option in a group", form(&grouped)),
         ("open in an endless run", form(&OpenFrame { endless: true, ..OpenFrame::default() })),
+        ("cryptography", form(&Cryptography::NONE.describe())),
+        ("open in FIPS mode", form(&OpenFrame { fips: Fips::SuiteB192, ..OpenFrame::default() })),
         ("report query", {
             let query = ReportQuery::default().with_since("2026-01-31T12:00:00Z").with_text("weekly");
             form(&query.with_until("2026-02-28T12:00:00Z").with_limit(7).with_cursor("7"))
@@ -237,7 +240,7 @@ fn json_forms_can_grow() {
     }
     for (name, mut form) in forms() {
         let parse = match name {
-            "open" | "open in an endless run" => read::<OpenFrame>,
+            "open" | "open in an endless run" | "open in FIPS mode" => read::<OpenFrame>,
             "answer" | "answer with an effect" => read::<Answer<OutputCapabilities>>,
             "stored" => read::<StoredFrame>,
             "input capabilities" | "input capabilities with reading without effect" => {
@@ -250,6 +253,7 @@ fn json_forms_can_grow() {
             "error" => read::<Detail>,
             option if option.starts_with("option") => read::<OptionDescriptor>,
             "output capabilities with a local check" => read::<OutputCapabilities>,
+            "cryptography" => read::<DescribedCrypto>,
             "rendered" | "rendered without a record" => read::<Rendered>,
             "report query" => read::<ReportQuery>,
             "report page" => read::<ReportPage>,
@@ -284,7 +288,7 @@ fn required_keys_are_only_removed() {
         let (_, value) = forms.iter().find(|(name, _)| *name == form).expect("a form of this name");
         value.pointer(path).unwrap_or_else(|| panic!("{form} has no {path}")).clone()
     };
-    let objects: [(&str, &str, Read, &[&str]); 21] = [
+    let objects: [(&str, &str, Read, &[&str]); 22] = [
         ("open", "", is_read::<OpenFrame>, &[]),
         ("open", "/limits", is_read::<Limits>, &[]),
         ("open", "/reports/0", is_read::<ReportKey>, &[]),
@@ -299,6 +303,7 @@ fn required_keys_are_only_removed() {
         ("report end", "", is_read::<ReportEnd>, &[]),
         ("report end", "/notes/0", is_read::<Note>, &["text", "count"]),
         ("descriptor", "", is_read::<Descriptor>, &["name", "kind"]),
+        ("cryptography", "", is_read::<DescribedCrypto>, &[]),
         ("error", "", is_read::<Detail>, &[]),
         ("option", "", is_read::<OptionDescriptor>, &["name", "kind"]),
         ("report query", "", is_read::<ReportQuery>, &[]),

@@ -141,6 +141,10 @@ fn of_tls(peer: &str, identity: Option<&Identity>, error: &Error) -> PluginError
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => too_old(peer),
+        Error::PeerIncompatible(PeerIncompatible::ExtendedMasterSecretExtensionRequired) => protocol(format!(
+            "{peer} does not support the extended master secret (RFC 7627), which FIPS mode requires for TLS 1.2"
+        ))
+        .with_hint("update the peer, or use TLS 1.3"),
         other => protocol(format!("TLS error with {peer}: {other}")),
     }
 }
