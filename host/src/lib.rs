@@ -15,6 +15,7 @@ pub mod config;
 mod exam;
 mod exit_code;
 mod finding_identity;
+mod fips;
 mod hello;
 pub mod legacy;
 pub mod pipeline;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use scanbridge_plugin_api::{OptionDescriptor, OptionSpec, ValueSpec};
+use scanbridge_plugin_api::{Fips, OptionDescriptor, OptionSpec, ValueSpec};
 use serde_json::{Map, Value, json};
 
 use super::checker::Checker;
@@ -32,6 +32,7 @@ const INPUT: &[Scope] = &[Scope::Input];
 const OUTPUT: &[Scope] = &[Scope::Output];
 const BOTH: &[Scope] = &[Scope::Input, Scope::Output];
 const FILTER: &[Scope] = &[Scope::Filter];
+const ALL_BUT_FILTER: &[Scope] = &[Scope::Run, Scope::Input, Scope::Output];
 
 const DAY: i64 = 86_400;
 const MAX_FINDINGS: i64 = 1_000_000_000;
@@ -143,6 +144,13 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
         OptionSpec::text("group").help(
             "Group of pipelines that share the number of simultaneous runs that the service file sets for it. \
              Default: none.",
+        ),
+    ),
+    (
+        ALL_BUT_FILTER,
+        OptionSpec::choice("fips", Fips::WORDS).help(
+            "FIPS mode. The strictest of the service, the command line, the environment, the pipeline and the input or \
+             output applies. Needs the FIPS build. Default: off.",
         ),
     ),
     (

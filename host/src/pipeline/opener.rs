@@ -8,7 +8,7 @@ use scanbridge_plugin_api::abi::{
 };
 use scanbridge_plugin_api::batch::Schema;
 use scanbridge_plugin_api::{
-    ErrorKind, InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position, Purpose,
+    ErrorKind, Fips, InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position, Purpose,
     Receipt, ReportChoice,
 };
 
@@ -92,6 +92,11 @@ impl<T, C> Opener<T, C> {
         &self.plugin
     }
 
+    /// The FIPS mode of its instances.
+    pub(super) fn fips(&self) -> Fips {
+        self.frame.fips
+    }
+
     /// Capabilities of the plugin.
     pub(super) fn declared(&self) -> C
     where
@@ -155,6 +160,7 @@ fn frame(kind: PluginKind, instance: &Instance, run: RunOfInstance<'_>, limits: 
     }
     frame.state_folder = settings.folder.instance(&instance.id);
     frame.endless = run.endless;
+    frame.fips = instance.fips;
     frame
 }
 

@@ -266,6 +266,19 @@ mod tests {
     }
 
     #[test]
+    fn peer_without_extended_master_secret_is_a_protocol_error() {
+        let error = Error::PeerIncompatible(PeerIncompatible::ExtendedMasterSecretExtensionRequired);
+        let error = explain("dc.example.com:8307", None, &error);
+        assert_eq!(error.kind, ErrorKind::Protocol);
+        assert_eq!(
+            error.message,
+            "dc.example.com:8307 does not support the extended master secret (RFC 7627), which FIPS mode requires for \
+             TLS 1.2"
+        );
+        assert_eq!(error.hint.as_deref(), Some("update the peer, or use TLS 1.3"));
+    }
+
+    #[test]
     fn io_error_during_tls_is_unavailable() {
         for (inner, part) in [
             (io::Error::from(io::ErrorKind::TimedOut), "timed out"),

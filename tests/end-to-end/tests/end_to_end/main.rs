@@ -21,6 +21,7 @@ mod disk_order;
 mod exit_codes;
 mod exiting_plugins;
 mod fields;
+mod fips;
 mod guide_events;
 mod installation;
 mod json_schema;

@@ -31,6 +31,7 @@ fn assert_refused(outcome: Result<Identity, PluginError>, kind: ErrorKind, file:
 }
 
 #[test]
+#[cfg(feature = "legacy-key-files")]
 fn modern_and_defense_center_pkcs12_files_open() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
@@ -61,6 +62,7 @@ fn defense_center_test_files_have_the_expected_encryption() {
 }
 
 #[test]
+#[cfg(feature = "legacy-key-files")]
 fn jks_opens_and_jceks_is_rejected_with_conversion_command() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
@@ -94,6 +96,7 @@ fn jks_opens_and_jceks_is_rejected_with_conversion_command() {
 }
 
 #[test]
+#[cfg(feature = "legacy-key-files")]
 fn wrong_password_unsupported_cipher_and_invalid_file_differ() {
     let folder = tempdir().unwrap();
     let (_, client) = client();
@@ -114,6 +117,7 @@ fn wrong_password_unsupported_cipher_and_invalid_file_differ() {
 }
 
 #[test]
+#[cfg(feature = "legacy-key-files")]
 fn pkcs12_file_without_a_key_is_reported() {
     let folder = tempdir().unwrap();
     let (_, client) = client();
@@ -225,6 +229,7 @@ fn debug_shows_the_subject_and_no_key() {
 }
 
 #[test]
+#[cfg(feature = "legacy-key-files")]
 fn files_with_one_changed_byte_never_panic() {
     let folder = tempdir().unwrap();
     let (_, client) = client();
