@@ -15,7 +15,7 @@ pub(crate) enum LegacyKind {
 }
 
 impl LegacyKind {
-    /// The kind of a file, told by its first bytes; `None` for another file, for example PEM.
+    /// The kind of a file, detected by its first bytes; `None` for another file, for example PEM.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         if bytes.starts_with(JKS) || bytes.starts_with(JCEKS) {
             return Some(Self::KeyStore);

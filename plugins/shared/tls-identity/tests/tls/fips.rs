@@ -128,7 +128,7 @@ fn encrypted_keys_need_approved_algorithms_in_fips_mode() {
 }
 
 #[test]
-fn wrong_password_is_told_from_a_damaged_key() {
+fn wrong_password_is_reported_also_with_valid_padding() {
     if !installed("openssl") {
         return;
     }
