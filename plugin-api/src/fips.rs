@@ -59,9 +59,10 @@ impl FromStr for Fips {
     /// # Errors
     /// A sentence for any other text.
     fn from_str(word: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|mode| mode.word() == word).ok_or_else(|| {
-            format!("unknown FIPS mode `{word}`; expected {}", Self::WORDS.join(", "))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|mode| mode.word() == word)
+            .ok_or_else(|| format!("unknown FIPS mode `{word}`; expected {}", Self::WORDS.join(", ")))
     }
 }
 

@@ -92,7 +92,6 @@ impl Sources {
             .map_err(|error| format!("unexpected answer of the host: {error}"))?;
         Ok((service, answer.stderr))
     }
-
 }
 
 /// Checks that this program can have this FIPS mode.

@@ -59,7 +59,8 @@ pub fn self_test() -> Result<(), SelfTestError> {
     if !is_fips_build() {
         return Ok(());
     }
-    aws_lc_rs::try_fips_mode().map_err(|error| SelfTestError(format!("the FIPS module does not run: {error}")))?;
+    aws_lc_rs::try_fips_mode()
+        .map_err(|error| SelfTestError(format!("the FIPS module does not run: {error}")))?;
     let found = aws_lc_rs::awslc_version();
     let expected = MODULE.rsplit('-').next().unwrap_or_default();
     if found.split('.').next() != Some(expected) {

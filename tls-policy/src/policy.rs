@@ -53,38 +53,41 @@ impl Policy {
     #[must_use]
     pub fn provider(self) -> CryptoProvider {
         let default = default_provider();
-        let (cipher_suites, groups, signatures): (&[SupportedCipherSuite], &[&'static dyn SupportedKxGroup], _) =
-            match self {
-                Self::Off => return default,
-                // Written out, because the defaults of rustls differ in a build without the FIPS module.
-                Self::On => (
-                    &[
-                        suite::TLS13_AES_256_GCM_SHA384,
-                        suite::TLS13_AES_128_GCM_SHA256,
-                        suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-                        suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-                        suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-                        suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-                    ],
-                    &[group::SECP256R1, group::SECP384R1, group::X25519MLKEM768],
-                    default.signature_verification_algorithms,
-                ),
-                Self::SuiteB128 => (
-                    &[
-                        suite::TLS13_AES_128_GCM_SHA256,
-                        suite::TLS13_AES_256_GCM_SHA384,
-                        suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-                        suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-                    ],
-                    &[group::SECP256R1, group::SECP384R1],
-                    SUITE_B_128,
-                ),
-                Self::SuiteB192 => (
-                    &[suite::TLS13_AES_256_GCM_SHA384, suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384],
-                    &[group::SECP384R1],
-                    SUITE_B_192,
-                ),
-            };
+        let (cipher_suites, groups, signatures): (
+            &[SupportedCipherSuite],
+            &[&'static dyn SupportedKxGroup],
+            _,
+        ) = match self {
+            Self::Off => return default,
+            // Written out, because the defaults of rustls differ in a build without the FIPS module.
+            Self::On => (
+                &[
+                    suite::TLS13_AES_256_GCM_SHA384,
+                    suite::TLS13_AES_128_GCM_SHA256,
+                    suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                    suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+                    suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                    suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+                ],
+                &[group::SECP256R1, group::SECP384R1, group::X25519MLKEM768],
+                default.signature_verification_algorithms,
+            ),
+            Self::SuiteB128 => (
+                &[
+                    suite::TLS13_AES_128_GCM_SHA256,
+                    suite::TLS13_AES_256_GCM_SHA384,
+                    suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+                    suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                ],
+                &[group::SECP256R1, group::SECP384R1],
+                SUITE_B_128,
+            ),
+            Self::SuiteB192 => (
+                &[suite::TLS13_AES_256_GCM_SHA384, suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384],
+                &[group::SECP384R1],
+                SUITE_B_192,
+            ),
+        };
         CryptoProvider {
             cipher_suites: cipher_suites.to_vec(),
             kx_groups: groups.to_vec(),
@@ -136,7 +139,10 @@ impl FromStr for Policy {
     type Err = UnknownPolicy;
 
     fn from_str(word: &str) -> Result<Self, UnknownPolicy> {
-        Self::ALL.into_iter().find(|policy| policy.word() == word).ok_or_else(|| UnknownPolicy(word.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|policy| policy.word() == word)
+            .ok_or_else(|| UnknownPolicy(word.to_owned()))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use scanbridge_plugin_api::{
-    CryptoModule, Descriptor, OptionCondition, OptionDescriptor, OptionKind, OptionSpec, show_duration, show_size,
+    CryptoModule, Descriptor, OptionCondition, OptionDescriptor, OptionKind, OptionSpec, show_duration,
+    show_size,
 };
 use serde_json::{Value, json};
 

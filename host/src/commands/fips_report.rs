@@ -54,7 +54,8 @@ pub(super) fn warnings(pipeline: &Pipeline) -> Vec<Problem> {
 }
 
 fn warnings_on(pipeline: &Pipeline, is_kernel_in_fips_mode: bool) -> Vec<Problem> {
-    let warning = |message: &str, hint: &str| pipeline.file_problem(ProblemLevel::Warning, "fips", message, hint);
+    let warning =
+        |message: &str, hint: &str| pipeline.file_problem(ProblemLevel::Warning, "fips", message, hint);
     let mut warnings = Vec::new();
     if instances(pipeline).any(|(_, instance)| instance.fips.is_suite_b()) {
         warnings.push(warning(

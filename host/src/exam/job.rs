@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use scanbridge_plugin_api::{
-    Fips,     InputCapabilities, OutputCapabilities, PluginKind, Purpose, Rendered, ReportEntry, ReportKey,
+    Fips, InputCapabilities, OutputCapabilities, PluginKind, Purpose, Rendered, ReportEntry, ReportKey,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -8,8 +8,8 @@ use scanbridge_plugin_api::abi::{
 };
 use scanbridge_plugin_api::batch::Schema;
 use scanbridge_plugin_api::{
-    ErrorKind, Fips, InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position, Purpose,
-    Receipt, ReportChoice,
+    ErrorKind, Fips, InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position,
+    Purpose, Receipt, ReportChoice,
 };
 
 use super::settings::Settings;

@@ -11,10 +11,11 @@ use super::status::Detail;
 use crate::batch::{Column, ColumnType, Schema};
 use crate::model::{Hints, Note, ReportDetail, ReportEnd, ReportSource, ReportStart};
 use crate::{
-    CheckReport, Cryptography, DescribedCrypto, Descriptor, EndpointPort, ErrorKind, ExcludedKeys, Fips, InputCapabilities, Limits, LocalCheck,
-    OpenFrame, OptionCondition, OptionDescriptor, OptionKind, OptionMaximum, Outcome, OutputCapabilities,
-    PluginError, PluginKind, Purpose, ReadOnly, Rendered, ReportChoice, ReportEntry, ReportKey, ReportMarks,
-    ReportPage, ReportQuery, Resume, StoredReport, Verdict,
+    CheckReport, Cryptography, DescribedCrypto, Descriptor, EndpointPort, ErrorKind, ExcludedKeys, Fips,
+    InputCapabilities, Limits, LocalCheck, OpenFrame, OptionCondition, OptionDescriptor, OptionKind,
+    OptionMaximum, Outcome, OutputCapabilities, PluginError, PluginKind, Purpose, ReadOnly, Rendered,
+    ReportChoice, ReportEntry, ReportKey, ReportMarks, ReportPage, ReportQuery, Resume, StoredReport,
+    Verdict,
 };
 
 /// A complete example of each JSON form. Its keys and types are frozen.

@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn records_and_lines_of_a_later_version() {
-        let section = b"signature x\0scanbridge-plugin\nabi=2\ntarget=t\nlater=1\nneeds=isolation/1\ncrypto=none\0\
+        let section =
+            b"signature x\0scanbridge-plugin\nabi=2\ntarget=t\nlater=1\nneeds=isolation/1\ncrypto=none\0\
             plugin transform Newer\nneeds=x/1\0plugin output Known\nlater=2\nneeds=tickets/1,x/2\0";
         let identity = Identity::parse(section).unwrap();
         assert_eq!((identity.needs, identity.crypto), (vec!["isolation/1".to_owned()], CryptoModule::None));

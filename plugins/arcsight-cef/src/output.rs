@@ -193,7 +193,8 @@ impl Tally {
 }
 
 /// What a check says about syslog without TLS in FIPS mode.
-const NOT_ENCRYPTED: &str = "not encrypted: events cross the network in the clear; `transport: tls` encrypts them";
+const NOT_ENCRYPTED: &str =
+    "not encrypted: events cross the network in the clear; `transport: tls` encrypts them";
 
 #[cfg(test)]
 mod tests {

@@ -53,7 +53,8 @@ impl Output for SourcefireOutput {
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let (options, services) = (open.options, open.services);
         let resumed = receipt.map(Progress::read).transpose()?.unwrap_or_default();
-        let Checked { target, settings, limits, identity, reply_timeout } = Checked::read(options, services.fips())?;
+        let Checked { target, settings, limits, identity, reply_timeout } =
+            Checked::read(options, services.fips())?;
         if open.purpose() == Purpose::Run {
             identity.watch_expiry(services);
             target.tls.measure_peer(&PeerExpiry::new(services));

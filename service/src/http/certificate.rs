@@ -166,15 +166,17 @@ mod tests {
         let folder = folder.path().join("tls");
         let names = ["bridge", "localhost", "127.0.0.1", "::1"].map(str::to_owned);
         let at = |text: &str| text.parse::<Zoned>().unwrap();
-        let own =
-            |names: &[String], time: &str| Certificate::own(&folder, names, &at(time), Policy::Off).unwrap().fingerprint();
+        let own = |names: &[String], time: &str| {
+            Certificate::own(&folder, names, &at(time), Policy::Off).unwrap().fingerprint()
+        };
         let first = own(&names, "2026-03-01T12:00[UTC]");
         assert_eq!(first.len(), 64);
         assert_eq!(own(&names, "2027-03-01T12:00[UTC]"), first);
         let renewed = own(&names, "2027-03-05T12:00[UTC]");
         assert_ne!(renewed, first, "it ends on 2027-04-02");
         assert_ne!(own(&names[1..], "2027-03-05T12:00[UTC]"), renewed);
-        let certificate = Certificate::own(&folder, &names[1..], &at("2027-03-05T12:00[UTC]"), Policy::Off).unwrap();
+        let certificate =
+            Certificate::own(&folder, &names[1..], &at("2027-03-05T12:00[UTC]"), Policy::Off).unwrap();
         assert_eq!(certificate.expires().unwrap().to_string(), "2028-04-05T00:00:00Z");
         assert_eq!(names_of(&certificate.chain[0]), names[1..]);
         // Suite B with 192 bits needs another curve.

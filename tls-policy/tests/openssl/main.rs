@@ -134,7 +134,10 @@ fn listener_obeys_the_policy() {
         let seen = serve_one(config, client_args);
         match expected {
             Ok(cipher) => assert!(seen.contains(cipher), "{policy} {client_args:?}: {seen}"),
-            Err(()) => assert!(!seen.contains("Cipher is TLS_A") && !seen.contains("Cipher is ECDHE"), "{policy} {client_args:?}: {seen}"),
+            Err(()) => assert!(
+                !seen.contains("Cipher is TLS_A") && !seen.contains("Cipher is ECDHE"),
+                "{policy} {client_args:?}: {seen}"
+            ),
         }
     }
 }

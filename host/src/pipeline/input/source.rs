@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use scanbridge_plugin_api::abi::InputHandle;
 use scanbridge_plugin_api::batch::{RawBatch2, Schema};
 use scanbridge_plugin_api::{
-    CheckReport, Ends, ErrorKind, Event, Fips, InputCapabilities, LocalCheck, PluginError, Position, ReadOnly,
-    ReportMarks, ReportPage, ReportQuery, Resumes, Step, Stored,
+    CheckReport, Ends, ErrorKind, Event, Fips, InputCapabilities, LocalCheck, PluginError, Position,
+    ReadOnly, ReportMarks, ReportPage, ReportQuery, Resumes, Step, Stored,
 };
 
 use super::dead_letter_source::DeadLetterSource;

@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use aws_lc_rs::cipher::{AES_128, AES_256, Algorithm, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
+use aws_lc_rs::cipher::{
+    AES_128, AES_256, Algorithm, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey,
+};
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256, PBKDF2_HMAC_SHA384, PBKDF2_HMAC_SHA512};
 use pkcs8::der::{Document, pem::PemLabel};
@@ -41,14 +43,15 @@ pub(crate) fn decrypt(
     let (label, document) = Document::from_pem(block).map_err(|_| invalid())?;
     EncryptedPrivateKeyInfoRef::validate_pem_label(label).map_err(|_| invalid())?;
     // The PEM block is valid, so the parser failed on an unknown cipher.
-    let info =
-        EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| unsupported_cipher(path, fips))?;
+    let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
+        .map_err(|_| unsupported_cipher(path, fips))?;
     key_cost::check(&info.encryption_algorithm).map_err(|reason| unsupported(path, &reason, Fips::Off))?;
     let key = match ApprovedScheme::of(&info.encryption_algorithm) {
         Some(scheme) => {
             if !fips.is_off() && scheme.rounds.get() < MIN_ROUNDS {
                 let rounds = scheme.rounds;
-                let how = format!("is encrypted with {rounds} PBKDF2 rounds; FIPS mode requires {MIN_ROUNDS}");
+                let how =
+                    format!("is encrypted with {rounds} PBKDF2 rounds; FIPS mode requires {MIN_ROUNDS}");
                 return Err(unsupported(path, &how, fips));
             }
             scheme.decrypt(password.expose().as_bytes(), info.encrypted_data.as_bytes())

@@ -58,7 +58,7 @@ pub use peer_expiry::PeerExpiry;
 pub use trust::Trust;
 
 /// The cryptography of this crate, for `export_plugin!(crypto: …)` of a plugin that has no other.
-pub const CRYPTOGRAPHY: scanbridge_plugin_api::Cryptography = scanbridge_plugin_api::Cryptography::of_module(
-    scanbridge_tls_policy::MODULE,
-    || scanbridge_tls_policy::self_test().map_err(|error| error.to_string()),
-);
+pub const CRYPTOGRAPHY: scanbridge_plugin_api::Cryptography =
+    scanbridge_plugin_api::Cryptography::of_module(scanbridge_tls_policy::MODULE, || {
+        scanbridge_tls_policy::self_test().map_err(|error| error.to_string())
+    });

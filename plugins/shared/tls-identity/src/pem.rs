@@ -101,7 +101,8 @@ mod tests {
             ),
         ] {
             let password = Secret::new("s3cret".to_owned());
-            let error = key(Path::new("client.key"), pem(scheme).as_bytes(), Some(&password), Fips::Off).unwrap_err();
+            let error =
+                key(Path::new("client.key"), pem(scheme).as_bytes(), Some(&password), Fips::Off).unwrap_err();
             assert_eq!(error.kind, ErrorKind::BadData);
             assert_eq!(error.message, format!("the private key in client.key {reason}"));
             assert!(error.hint.unwrap().starts_with("convert it: openssl pkcs8 -topk8 "));

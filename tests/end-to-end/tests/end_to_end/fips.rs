@@ -147,7 +147,11 @@ mod fips_build {
             let mut command = sandbox.host(&["check", "pipeline.yaml", "--fips", option]);
             let found = Outcome::of(command.env("SCANBRIDGE_FIPS", variable).output().unwrap());
             let found = found.expect_code(0);
-            assert!(found.stdout.contains(&format!("siem: fips: {expected} (")), "{expected}: {}", found.stdout);
+            assert!(
+                found.stdout.contains(&format!("siem: fips: {expected} (")),
+                "{expected}: {}",
+                found.stdout
+            );
             let is_warned = found.stderr.contains("Suite B was retired");
             assert_eq!(is_warned, expected.starts_with("suite-b"), "{}", found.stderr);
         }
@@ -215,7 +219,10 @@ mod fips_build {
         let (sink, output) = receiver(&sandbox);
         let text = pipeline(FILE, &[&output]) + "fips: on\n";
         let summary = sandbox.run(&text).expect_code(0).summary();
-        assert_eq!((&summary["inputs"][0]["fips"], &summary["outputs"][0]["fips"]), (&"on".into(), &"on".into()));
+        assert_eq!(
+            (&summary["inputs"][0]["fips"], &summary["outputs"][0]["fips"]),
+            (&"on".into(), &"on".into())
+        );
         assert!(!sink.messages().is_empty());
         let probe = checked(&sandbox, &text, &["--probe"]).expect_code(0).stdout;
         assert!(probe.contains("TLS 1.3, TLS13_AES_256_GCM_SHA384, secp256r1, peer EC P-256"), "{probe}");
@@ -233,7 +240,10 @@ mod fips_build {
     fn service_passes_its_mode_on_and_its_listener_obeys_it() {
         let sandbox = sandbox_with_report();
         write_pipeline(&sandbox, "p", &simple("p", "name: p\nschedule: { every_minutes: 1000 }"));
-        sandbox.write("service.yaml", "service: 1\nfips: suite-b-192\nconsole: { listen: '127.0.0.1:0', tls: {} }\n");
+        sandbox.write(
+            "service.yaml",
+            "service: 1\nfips: suite-b-192\nconsole: { listen: '127.0.0.1:0', tls: {} }\n",
+        );
         let service = Service::start_with(&sandbox, |command| {
             command.args(["--config", "service.yaml"]);
         });

@@ -50,7 +50,8 @@ fn convert(hint: &str, folder: &Path) {
     let commands = commands
         .replace("openssl pkcs12 -legacy", "openssl pkcs12 -legacy -passin pass:s3cret")
         .replace("openssl pkcs8", "openssl pkcs8 -passout pass:new");
-    let output = Command::new("sh").args(["-c", &format!("set -e; {commands}")]).current_dir(folder).output().unwrap();
+    let output =
+        Command::new("sh").args(["-c", &format!("set -e; {commands}")]).current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{commands}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -62,10 +63,17 @@ fn key_store_is_refused_with_the_command_that_converts_it() {
         fs::write(&file, magic).unwrap();
         let error = open(&file, "", Fips::On).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Config, "{error}");
-        assert!(error.message.contains(&format!("the Java key store {} cannot be used", file.display())), "{error}");
+        assert!(
+            error.message.contains(&format!("the Java key store {} cannot be used", file.display())),
+            "{error}"
+        );
         let hint = error.hint.unwrap();
-        let command = format!("keytool -importkeystore -srckeystore {} -destkeystore NEW.p12", file.display());
-        assert!(hint.contains(&command) && hint.contains("openssl pkcs12 -legacy -in NEW.p12 -clcerts"), "{hint}");
+        let command =
+            format!("keytool -importkeystore -srckeystore {} -destkeystore NEW.p12", file.display());
+        assert!(
+            hint.contains(&command) && hint.contains("openssl pkcs12 -legacy -in NEW.p12 -clcerts"),
+            "{hint}"
+        );
     }
 }
 
@@ -136,7 +144,17 @@ fn wrong_password_is_reported_also_with_valid_padding() {
     let (certificate, key) = client().write_pem(folder.path(), "client");
     let encrypted = folder.path().join("encrypted.key");
     let mut openssl = Command::new("openssl");
-    openssl.args(["pkcs8", "-topk8", "-v2", "aes-256-cbc", "-iter", "1000", "-passout", "pass:s3cret", "-in"]);
+    openssl.args([
+        "pkcs8",
+        "-topk8",
+        "-v2",
+        "aes-256-cbc",
+        "-iter",
+        "1000",
+        "-passout",
+        "pass:s3cret",
+        "-in",
+    ]);
     assert!(openssl.arg(&key).arg("-out").arg(&encrypted).status().unwrap().success());
     // Of so many wrong passwords, some give valid padding.
     for number in 0..600 {

@@ -129,7 +129,8 @@ fn expired_client_certificate_is_rejected_before_connecting() {
     let (certificate, key) =
         authority.issue(&Request::client("old").expired()).write_pem(folder.path(), "client");
     let identity = Identity::open_pair(&certificate, &key, None, Fips::Off).unwrap();
-    let error = ClientTls::new("dc.example.com:8307", &trust(&authority), Some(&identity), Fips::Off).unwrap_err();
+    let error =
+        ClientTls::new("dc.example.com:8307", &trust(&authority), Some(&identity), Fips::Off).unwrap_err();
     assert_reports(&error, ErrorKind::Auth, &["the client certificate", "CN=old", "expired on 20"]);
 }
 
