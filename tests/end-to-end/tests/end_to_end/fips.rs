@@ -83,7 +83,8 @@ mod normal_build {
     #[test]
     fn old_command_and_service_obey_the_setting() {
         let sandbox = sandbox_with_report();
-        let mut command = sandbox.program(&installation::legacy("qualys_connector"), &["QualysGuard"]);
+        let mut command = sandbox
+            .program(&installation::legacy("qualys_connector"), &["-csvfile=out.csv", "QualysGuardFile"]);
         let found = Outcome::of(command.env("SCANBRIDGE_FIPS", "on").output().unwrap()).expect_code(78);
         assert!(found.stderr.contains(NEEDS), "{}", found.stderr);
         write_pipeline(&sandbox, "p", &with_keys(""));
