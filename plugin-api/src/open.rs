@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::batch::Schema;
+use crate::connector::ConnectorIdentity;
 use crate::error::PluginError;
 use crate::fips::Fips;
 use crate::options::Options;
@@ -139,6 +140,9 @@ pub struct OpenFrame {
     /// Which algorithms the instance may use.
     #[serde(skip_serializing_if = "Fips::is_off")]
     pub fips: Fips,
+    /// Who delivers: the names that the operator gave to this installation, and its machine.
+    #[serde(skip_serializing_if = "ConnectorIdentity::is_empty")]
+    pub connector: ConnectorIdentity,
 }
 
 /// Omits the options, which contain secrets.

@@ -9,6 +9,7 @@ use scanbridge_observe::ServiceKeys;
 use scanbridge_plugin_api::Fips;
 use serde_json::{Map, Value};
 
+use super::connector::Connector;
 use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
 use super::excerpt::Redactions;
 use super::filter::Filter;
@@ -32,6 +33,8 @@ pub struct Pipeline {
     pub service: ServiceKeys,
     /// The host's keys at the top level, for display.
     pub host: HostSettings,
+    /// What this installation is called in events.
+    pub connector: Connector,
     /// Inputs, at least one.
     pub inputs: Vec<InputInstance>,
     /// Outputs, at least one.
@@ -129,6 +132,7 @@ impl Pipeline {
             digest: String::new(),
             service: ServiceKeys::default(),
             host: HostSettings::default(),
+            connector: Connector::default(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             warnings: Vec::new(),

@@ -157,13 +157,13 @@ fn mix(number: u64) -> u64 {
 mod tests {
     use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
     use scanbridge_plugin_api::model::{DefinitionField, FindingKind, ReportSource, ReportStart};
-    use scanbridge_plugin_api::{Options, Output};
+    use scanbridge_plugin_api::{ConnectorIdentity, Options, Output};
 
     use super::*;
 
     fn settings() -> EventSettings {
-        EventSettings::read(&Options::read(crate::ArcSightCef::OPTIONS, br#"{"path": "x"}"#).unwrap())
-            .unwrap()
+        let options = Options::read(crate::ArcSightCef::OPTIONS, br#"{"path": "x"}"#).unwrap();
+        EventSettings::read(&options, &ConnectorIdentity::default()).unwrap()
     }
 
     fn columns() -> Columns {

@@ -392,7 +392,7 @@ const UNNAMED: &str = "the asset has no address, name, MAC address or ID";
 mod tests {
     use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow};
     use scanbridge_plugin_api::model::{AssetField, FindingKind};
-    use scanbridge_plugin_api::{Options, Output as _};
+    use scanbridge_plugin_api::{ConnectorIdentity, Options, Output as _};
 
     use super::*;
 
@@ -404,7 +404,8 @@ mod tests {
     ) -> Tally {
         let options = br#"{"path": "x", "receiver": "splunk"}"#;
         let options = Options::read(crate::ArcSightCef::OPTIONS, options).unwrap();
-        let mut encoder = Encoder::new(EventSettings::read(&options).unwrap(), usize::MAX);
+        let mut encoder =
+            Encoder::new(EventSettings::read(&options, &ConnectorIdentity::default()).unwrap(), usize::MAX);
         let report = ReportStart::default().with_source(ReportSource::new("Qualys", "Qualys", "qid"));
         encoder.begin(&report);
         let mut batch = BatchBuilder::default();

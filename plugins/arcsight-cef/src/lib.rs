@@ -10,6 +10,7 @@ mod additional;
 mod asset;
 mod asset_buffer;
 mod cache;
+mod connector;
 mod encoder;
 mod escape;
 mod event_id;

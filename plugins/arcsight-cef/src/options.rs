@@ -1,13 +1,13 @@
 //! The option table, and the event settings read from it.
 
 use scanbridge_durable_file::options as file;
-use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
+use scanbridge_plugin_api::{ConnectorIdentity, OptionSpec, Options, PluginError, Result, ValueSpec};
 use scanbridge_tls_identity::options as tls;
 
 use crate::additional::AdditionalField;
 use crate::asset_buffer::AssetBufferSettings;
+use crate::connector::{self, ConnectorFields};
 use crate::escape::{self, EscapeResult};
-use crate::field::Field;
 use crate::preset::{PROFILES, Preset, RECEIVERS};
 use crate::severity::SeverityStyle;
 use crate::time::TimeCorrection;
@@ -101,11 +101,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "Columns of the JSON and CSV outputs to send as additional data, for example `asset.owner` as \
          `ad.AssetOwner`: at most 1,023 bytes each and 8,000 together.",
     ),
-    OptionSpec::text("connector_name").group("records").help("Name of this connector, sent as `dvchost` in each event."),
-    OptionSpec::text("connector_location").group("records")
-        .help("Location of this connector, sent as additional data in each event."),
-    OptionSpec::text("connector_comment").group("records")
-        .help("Comment on this connector, sent as additional data in each event."),
+    connector::FIELDS,
     OptionSpec::flag("aggregate")
         .default_flag(false).group("records")
         .help("Merge identical information and service events of an asset into one event with a count."),
@@ -195,14 +191,6 @@ impl ExtraFields {
     }
 }
 
-/// What identifies the connector in each event; empty texts are not sent.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Connector {
-    pub name: String,
-    pub location: String,
-    pub comment: String,
-}
-
 /// The validated options that determine the content of events.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSettings {
@@ -227,20 +215,22 @@ pub(crate) struct EventSettings {
     pub title_as_name: bool,
     pub extra: ExtraFields,
     pub additional: Vec<AdditionalField>,
-    pub connector: Connector,
+    pub connector: ConnectorFields,
     pub buffer: AssetBufferSettings,
     pub time: TimeCorrection,
 }
 
 impl EventSettings {
-    pub(crate) fn read(options: &Options) -> Result<Self> {
+    pub(crate) fn read(options: &Options, connector: &ConnectorIdentity) -> Result<Self> {
         let preset = Preset::of(options)?;
         let version = options.integer::<u8>("cef_version")?.unwrap_or_default();
         let vendor = fixed_text(options, "device_vendor", escape::header, DEVICE_LIMIT)?;
         let product = fixed_text(options, "device_product", escape::header, DEVICE_LIMIT)?;
         let device_version = fixed_text(options, "device_version", escape::header, VERSION_LIMIT)?;
-        let connector = |name, field: Field| {
-            fixed_text(options, name, escape::extension, field.limit()).map(Option::unwrap_or_default)
+        let dotted_keys = match options.text("additional_data")? {
+            Some("ad") => true,
+            Some("custom") => false,
+            _ => preset.dotted_keys,
         };
         Ok(Self {
             opening: if version == 1 { "CEF:1|" } else { "CEF:0|" },
@@ -259,11 +249,7 @@ impl EventSettings {
             derive: options.flag("derive")?,
             asset_events: options.flag("asset_events")?,
             category_technique: options.flag("category_technique")?,
-            dotted_keys: match options.text("additional_data")? {
-                Some("ad") => true,
-                Some("custom") => false,
-                _ => preset.dotted_keys,
-            },
+            dotted_keys,
             leading_space: match options.text("extension_leading_space")? {
                 Some("yes") => true,
                 Some("no") => false,
@@ -280,11 +266,7 @@ impl EventSettings {
             },
             extra: ExtraFields::read(options, &preset)?,
             additional: AdditionalField::read(&options.list("additional_fields")?)?,
-            connector: Connector {
-                name: connector("connector_name", Field::ConnectorName)?,
-                location: connector("connector_location", Field::Additional)?,
-                comment: connector("connector_comment", Field::Additional)?,
-            },
+            connector: ConnectorFields::read(options, connector, dotted_keys)?,
             buffer: AssetBufferSettings {
                 merge: options.flag("aggregate")?,
                 highest_severity_first: options.text("order")? == Some("severity"),
