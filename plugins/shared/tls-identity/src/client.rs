@@ -24,6 +24,7 @@ pub struct ClientTls {
     config: Arc<ClientConfig>,
     verifier: Arc<Verifier>,
     identity: Option<Identity>,
+    fips: Fips,
 }
 
 /// Minimum TLS version. rustls does not support TLS 1.1 and older.
@@ -59,7 +60,8 @@ impl ClientTls {
         minimum: MinimumVersion,
     ) -> Result<Self> {
         let policy = policy_of(fips)?;
-        let client = Self::unchecked(peer, trust, identity, (policy, minimum))?;
+        let mut client = Self::unchecked(peer, trust, identity, (policy, minimum))?;
+        client.fips = fips;
         policy.require_of_client(&client.config).map_err(|reason| {
             PluginError::config(format!("cannot connect to {peer}: {reason}")).with_hint(NEEDS_FIPS_BUILD)
         })?;
@@ -93,7 +95,13 @@ impl ClientTls {
             None => builder.with_no_client_auth(),
         };
         policy.restrict_client(&mut config);
-        Ok(Self { peer: peer.to_owned(), config: Arc::new(config), verifier, identity: identity.cloned() })
+        Ok(Self {
+            peer: peer.to_owned(),
+            config: Arc::new(config),
+            verifier,
+            identity: identity.cloned(),
+            fips: Fips::Off,
+        })
     }
 
     /// The client certificate, if one is sent.
@@ -131,7 +139,7 @@ impl ClientTls {
     /// errors of the first reads here too.
     #[must_use]
     pub fn explain(&self, error: &(dyn StdError + 'static)) -> PluginError {
-        explain::explain(&self.peer, self.identity.as_ref(), error)
+        explain::explain(&self.peer, self.identity.as_ref(), self.fips, error)
     }
 }
 
