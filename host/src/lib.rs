@@ -16,6 +16,7 @@ mod encryption;
 mod exam;
 mod exit_code;
 mod finding_identity;
+mod fips;
 mod hello;
 pub mod legacy;
 pub mod pipeline;

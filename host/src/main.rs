@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     }
     match scanbridge::cli::parse(arguments) {
         Ok(arguments) => ExitCode::from(scanbridge::execute(&arguments)),
-        Err(usage) if usage.wants_build() => ExitCode::from(scanbridge::print_version()),
+        Err(usage) if usage.is_version() => ExitCode::from(scanbridge::print_version(usage.is_verbose())),
         Err(usage) => {
             usage.print();
             ExitCode::from(usage.exit_code())

@@ -8,7 +8,7 @@ use std::path::Path;
 use config_catalogue::FakeCatalogue;
 use scanbridge::cli::{self, Format, ListedPlugin, RefusedLibrary};
 use scanbridge::config::{self, Catalogue, Environment, Pipeline};
-use scanbridge_plugin_api::PluginKind;
+use scanbridge_plugin_api::{CryptoModule, PluginKind};
 use serde_json::{Value, json};
 
 fn variable(name: &str) -> Option<OsString> {
@@ -169,7 +169,12 @@ fn plugins_are_listed_and_described() {
     let file = Path::new("/usr/lib/scanbridge/plugins/libcsv.so");
     let listed: Vec<ListedPlugin<'_>> = [(PluginKind::Input, "QualysGuard"), (PluginKind::Output, "CSV")]
         .into_iter()
-        .map(|(kind, name)| ListedPlugin { descriptor: catalogue.find(kind, name).unwrap(), file, note: "" })
+        .map(|(kind, name)| ListedPlugin {
+            descriptor: catalogue.find(kind, name).unwrap(),
+            file,
+            note: "",
+            crypto: CryptoModule::None,
+        })
         .collect();
     let refused = [RefusedLibrary {
         file: Path::new("/usr/lib/scanbridge/plugins/libold.so"),

@@ -138,6 +138,8 @@ pub struct ServiceFile {
     pub log: LogKeys,
     /// The listener; without it there is none.
     pub console: Option<ConsoleKeys>,
+    /// The FIPS mode that the service and all its runs have at least: `off`, `on`, `suite-b-128` or `suite-b-192`.
+    pub fips: String,
 }
 
 /// The log of the service.
@@ -184,6 +186,7 @@ impl Default for ServiceFile {
             groups: Default::default(),
             log: LogKeys::default(),
             console: None,
+            fips: "off".to_owned(),
         }
     }
 }

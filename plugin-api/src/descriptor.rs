@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::capabilities::{InputCapabilities, OutputCapabilities};
+use crate::fips::DescribedCrypto;
 use crate::options::{BrokenRule, OptionDescriptor, broken_rules, fault};
 
 /// Input or output.
@@ -63,6 +64,9 @@ pub struct Descriptor {
     /// Its options, in display order.
     #[serde(default)]
     pub options: Vec<OptionDescriptor>,
+    /// The cryptography of its library; `None` if the library declares nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crypto: Option<DescribedCrypto>,
 }
 
 impl Descriptor {

@@ -12,6 +12,7 @@ mod check;
 mod connector;
 mod descriptor;
 mod error;
+mod fips;
 mod input;
 pub mod model;
 mod open;
@@ -35,6 +36,7 @@ pub use check::{CheckReport, CheckStep, EffectiveValue, Verdict};
 pub use connector::ConnectorIdentity;
 pub use descriptor::{Descriptor, PluginKind};
 pub use error::{ErrorKind, PluginError, Result};
+pub use fips::{CryptoModule, Cryptography, DescribedCrypto, Fips};
 pub use input::{
     CheckpointRequest, Event, Input, OpenedInput, Outcome, Position, Step, Stored, StoredReport,
 };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::batch::Schema;
 use crate::connector::ConnectorIdentity;
 use crate::error::PluginError;
+use crate::fips::Fips;
 use crate::options::Options;
 use crate::report_key::ReportKey;
 use crate::services::Services;
@@ -136,6 +137,9 @@ pub struct OpenFrame {
     /// Whether the run has no end of its own, because an input waits for new reports. Outputs only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub endless: bool,
+    /// Which algorithms the instance may use.
+    #[serde(skip_serializing_if = "Fips::is_off")]
+    pub fips: Fips,
     /// Who delivers: the names that the operator gave to this installation, and its machine.
     #[serde(skip_serializing_if = "ConnectorIdentity::is_empty")]
     pub connector: ConnectorIdentity,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::abi::{COUNTER, GAUGE, HostHandle};
 use crate::descriptor::PluginKind;
 use crate::error::{ErrorKind, PluginError, Result};
+use crate::fips::Fips;
 use crate::report_key::ReportKey;
 use crate::state::State;
 
@@ -27,6 +28,7 @@ struct Inner {
     instance: String,
     state_folder: PathBuf,
     is_read_only: bool,
+    fips: Fips,
     /// The cancel level at which calls of this instance must end.
     cancel_threshold: u32,
     host: Option<HostHandle>,
@@ -48,6 +50,7 @@ impl Services {
         instance: String,
         state_folder: PathBuf,
         is_read_only: bool,
+        fips: Fips,
         host: HostHandle,
     ) -> Self {
         let cancel_threshold = if kind == PluginKind::Input { DRAIN } else { ABORT };
@@ -56,6 +59,7 @@ impl Services {
                 instance,
                 state_folder,
                 is_read_only,
+                fips,
                 cancel_threshold,
                 host: Some(host),
                 notes: Mutex::default(),
@@ -67,10 +71,17 @@ impl Services {
     /// and [`Services::notes`] returns the notes.
     #[must_use]
     pub fn without_host(state_folder: &Path) -> Self {
+        Self::without_host_in(Fips::Off, state_folder)
+    }
+
+    /// As [`Services::without_host`], in this FIPS mode.
+    #[must_use]
+    pub fn without_host_in(fips: Fips, state_folder: &Path) -> Self {
         let inner = Inner {
             instance: "test".to_owned(),
             state_folder: state_folder.to_owned(),
             is_read_only: false,
+            fips,
             cancel_threshold: ABORT,
             host: None,
             notes: Mutex::default(),
@@ -89,6 +100,13 @@ impl Services {
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.inner.is_read_only
+    }
+
+    /// Which algorithms this instance may use. A plugin with cryptography that protects data must obey it, or fail to open
+    /// with [`ErrorKind::Config`].
+    #[must_use]
+    pub fn fips(&self) -> Fips {
+        self.inner.fips
     }
 
     /// Whether the current call must end with [`ErrorKind::Cancelled`]. Poll it at least every second while busy.

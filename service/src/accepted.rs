@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use scanbridge_observe::{BundleResult, ServiceFile};
+use scanbridge_tls_policy::{Policy, is_fips_build, module_in_words, self_test};
 use serde_json::Value;
 
 use crate::ask::{HostProgram, ask};
@@ -16,6 +17,8 @@ pub(crate) struct Sources {
     pub(crate) config: Option<PathBuf>,
     /// Folders and files of the command line.
     pub(crate) paths: Vec<PathBuf>,
+    /// The FIPS mode that the environment sets.
+    pub(crate) minimum: Policy,
     /// `--listen`: address and port instead of those of the service file.
     pub(crate) listen: Option<String>,
 }
@@ -24,6 +27,8 @@ pub(crate) struct Sources {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) service: ServiceFile,
+    /// The FIPS mode of the service.
+    pub(crate) fips: Policy,
     /// Warnings about the service file, as the host prints them.
     pub(crate) warnings: String,
     pub(crate) results: Vec<BundleResult>,
@@ -48,7 +53,9 @@ impl Sources {
             (true, true) => vec![PathBuf::from(PIPELINES)],
         };
         let files = list_files(&paths)?;
-        let results = if files.is_empty() { Vec::new() } else { self.bundle(&files)? };
+        let fips = self.fips_mode(&service)?;
+        let host = HostProgram { fips, ..self.host.clone() };
+        let results = if files.is_empty() { Vec::new() } else { bundle(&host, &files)? };
         if results.len() != files.len() {
             return Err(format!("the host answered for {} of {} pipeline files", results.len(), files.len()));
         }
@@ -58,7 +65,15 @@ impl Sources {
             named.iter().any(|path| path == file) || !is_service_file(result)
         };
         let results = files.iter().zip(results).filter(|(file, result)| is_kept(file, result));
-        Ok(Loaded { service, warnings, results: results.map(|(_, result)| result).collect() })
+        Ok(Loaded { service, fips, warnings, results: results.map(|(_, result)| result).collect() })
+    }
+
+    /// The stricter mode of the service file and of the service until now. The host has checked the word of the file, but
+    /// it may be another build than this program.
+    fn fips_mode(&self, service: &ServiceFile) -> Result<Policy, String> {
+        let own: Policy = service.fips.parse().map_err(|error| format!("the service file: {error}"))?;
+        let mode = own.max(self.host.fips);
+        require_module(mode).map(|()| mode)
     }
 
     fn service_file(&self) -> Result<(ServiceFile, String), String> {
@@ -83,17 +98,44 @@ impl Sources {
             .map_err(|error| format!("unexpected answer of the host: {error}"))?;
         Ok((service, answer.stderr))
     }
+}
 
-    fn bundle(&self, files: &[PathBuf]) -> Result<Vec<BundleResult>, String> {
-        let mut command = self.host.command();
-        command.args(["config", "bundle"]).args(files);
-        let answer = ask(command)?;
-        let lines = answer.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        lines
-            .map(serde_json::from_slice)
-            .collect::<Result<_, _>>()
-            .map_err(|error| format!("unexpected answer of the host: {error}; {}", answer.stderr.trim_end()))
+/// Checks that this program can have this FIPS mode.
+///
+/// # Errors
+/// A sentence, when it is another build, or its module does not run.
+pub(crate) fn require_module(mode: Policy) -> Result<(), String> {
+    if mode.is_off() {
+        return Ok(());
     }
+    if !is_fips_build() {
+        return Err(format!(
+            "FIPS mode `{mode}` needs the FIPS build of scanbridge-service, and this is the normal build; install the FIPS \
+             build (scanbridge-fips), or set `fips: off`"
+        ));
+    }
+    self_test().map_err(|error| error.to_string())
+}
+
+/// The cryptography of this program, for `--version`.
+pub(crate) fn module() -> String {
+    let module = module_in_words();
+    match self_test() {
+        _ if !is_fips_build() => module.to_owned(),
+        Ok(()) => format!("{module}, static (self-test passed)"),
+        Err(reason) => format!("{module}, static (self-test FAILED: {reason})"),
+    }
+}
+
+fn bundle(host: &HostProgram, files: &[PathBuf]) -> Result<Vec<BundleResult>, String> {
+    let mut command = host.command();
+    command.args(["config", "bundle"]).args(files);
+    let answer = ask(command)?;
+    let lines = answer.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines
+        .map(serde_json::from_slice)
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("unexpected answer of the host: {error}; {}", answer.stderr.trim_end()))
 }
 
 /// The pipeline files, each once, by absolute path.

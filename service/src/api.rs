@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
+use scanbridge_tls_policy::module_in_words;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -111,6 +112,8 @@ impl Supervisor {
             "listener": self.settings.web.listener.as_ref().map(|listener| listener.view()),
             "log": self.log.place(),
             "pipelines": self.counts(),
+            "fips": self.settings.sources.host.fips.word(),
+            "crypto": module_in_words(),
             "reload": self.last_reload.map(|(at, ok)| json!({ "at": at, "ok": ok })),
         })
     }

@@ -7,19 +7,26 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use scanbridge_tls_policy::Policy;
+
 /// The host, with the options that every command gets.
 #[derive(Debug, Clone)]
 pub(crate) struct HostProgram {
     pub(crate) program: PathBuf,
     /// For example `--plugin-dir`.
     pub(crate) common: Vec<OsString>,
+    /// The FIPS mode that it has at least.
+    pub(crate) fips: Policy,
 }
+
+/// The environment variable with the FIPS mode of a process.
+pub(crate) const FIPS: &str = "SCANBRIDGE_FIPS";
 
 impl HostProgram {
     /// A command that logs only warnings and errors.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.common).arg("-q");
+        command.args(&self.common).arg("-q").env(FIPS, self.fips.word());
         command
     }
 }

@@ -18,7 +18,9 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_observe::{LineError, LineReader, RunEvent, ServiceRequest, write_line};
+use scanbridge_tls_policy::Policy;
 
+use crate::ask::FIPS;
 use crate::log_sink::{Level, Log, Origin};
 use crate::message::Message;
 
@@ -46,6 +48,8 @@ pub(crate) struct Start<'a> {
     pub(crate) process: u64,
     /// Whether its standard output is kept.
     pub(crate) has_output: bool,
+    /// The FIPS mode that it has at least.
+    pub(crate) fips: Policy,
 }
 
 /// The file descriptor of the socket in the child.
@@ -78,6 +82,7 @@ impl Run {
         command
             .args(start.command)
             .args(["--supervised", &CHANNEL.to_string(), "--log-format", "json"])
+            .env(FIPS, start.fips.word())
             .stdin(Stdio::null())
             .stdout(if start.has_output { Stdio::piped() } else { Stdio::null() })
             .stderr(Stdio::piped());

@@ -47,6 +47,7 @@ mod tap;
 mod terminal;
 mod uninstall;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -67,6 +68,9 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(usage) => {
             let _ = usage.print();
+            if usage.kind() == ErrorKind::DisplayVersion {
+                let _ = writeln!(std::io::stdout(), "cryptography: {}", accepted::module());
+            }
             let is_wanted = matches!(usage.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return ExitCode::from(if is_wanted { 0 } else { 64 });
         }

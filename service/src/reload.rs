@@ -135,6 +135,9 @@ impl Supervisor {
                 self.log.service(Level::Warn, line);
             }
             report.needs_restart = self.change_console(loaded.service.console.clone());
+            if self.change_fips(&loaded) {
+                report.needs_restart.push("fips (restart the service)".to_owned());
+            }
         }
         let mut present = BTreeSet::new();
         // Valid files first: a faulty copy of a file must not take the name of the original.
@@ -197,6 +200,16 @@ impl Supervisor {
 
     /// Applies what can change while the service runs, and reads the certificates again. Returns what was not
     /// applied.
+    /// A stricter FIPS mode applies to new runs at once, and to the listener after a restart; a weaker one only after a
+    /// restart. Returns whether a restart is needed.
+    fn change_fips(&mut self, loaded: &Loaded) -> bool {
+        let sources = &mut self.settings.sources;
+        let before = sources.host.fips;
+        sources.host.fips = before.max(loaded.fips);
+        let own = loaded.service.fips.parse().unwrap_or_default();
+        sources.minimum.max(own) != before
+    }
+
     fn change_console(&self, console: Option<ConsoleKeys>) -> Vec<String> {
         let web = &self.settings.web;
         let mut not_applied = Vec::new();

@@ -119,6 +119,7 @@ impl Supervisor {
             pipeline,
             process: self.processes,
             has_output: is_job,
+            fips: self.settings.sources.host.fips,
         };
         let run = Run::start(start, &self.log, &self.sender)?;
         Ok(Process { run, number: self.processes, is_job, exited: None, is_closed: false })

@@ -8,12 +8,13 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{env, fs, io, thread};
 
 use scanbridge_observe::{BundleResult, machine_id};
+use scanbridge_tls_policy::Policy;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tokio::sync::watch;
 
-use crate::accepted::{Loaded, Sources, problem_in_words};
-use crate::ask::HostProgram;
+use crate::accepted::{Loaded, Sources, problem_in_words, require_module};
+use crate::ask::{FIPS, HostProgram};
 use crate::cli::{Common, Format, Serve};
 use crate::http::{self, Access, Context, Control, Host, Listener, Lists, Tokens};
 use crate::log_sink::{Level, Log, LogFormat, LogOptions};
@@ -56,10 +57,12 @@ pub(crate) fn serve(arguments: Serve, common: &Common) -> u8 {
 }
 
 fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
-    let sources = Sources {
-        host: HostProgram { program: host_program()?, common: host_arguments(common) },
+    let fips = fips_of_environment().map_err(|error| refuse(CONFIG, error))?;
+    let mut sources = Sources {
+        host: HostProgram { program: host_program()?, common: host_arguments(common), fips },
         config: arguments.config.clone(),
         paths: arguments.paths.clone(),
+        minimum: fips,
         listen: arguments.listen.map(|listen| listen.to_string()),
     };
     if arguments.check {
@@ -92,9 +95,11 @@ fn try_to_serve(arguments: Serve, common: &Common) -> Result<u8, Refusal> {
     forward_signals(sender.clone())
         .map_err(|error| refuse(70, format!("cannot install signal handlers: {error}")))?;
     let loaded = sources.load().map_err(|error| refuse(CONFIG, error))?;
+    let fips = loaded.fips;
+    sources.host.fips = fips;
     let listener = match &loaded.service.console {
         Some(console) => Some(
-            Listener::bind(console, state.join("service/tls"))
+            Listener::bind(console, state.join("service/tls"), fips)
                 .map_err(|error| refuse(CANNOT_CREATE, error))?,
         ),
         None => None,
@@ -197,6 +202,16 @@ pub(crate) fn host_program() -> Result<PathBuf, Refusal> {
             format!("{program} is missing; it belongs in the directory of scanbridge-service"),
         ))
     }
+}
+
+/// The FIPS mode that the environment sets.
+fn fips_of_environment() -> Result<Policy, String> {
+    let text = env::var_os(FIPS).unwrap_or_default();
+    if text.is_empty() {
+        return Ok(Policy::Off);
+    }
+    let mode = text.to_string_lossy().parse().map_err(|error| format!("{FIPS}: {error}"))?;
+    require_module(mode).map(|()| mode)
 }
 
 /// Options that every host command gets.

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use scanbridge_plugin_api::Fips;
 
 use super::encrypt_arguments::{DecryptArguments, EncryptCommand};
 use super::format::{Format, SummaryFormat};
@@ -401,6 +403,9 @@ pub struct CommonOptions {
     /// first: that of the service that runs the pipeline]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// FIPS mode that every input and output has at least; needs the FIPS build [default: $SCANBRIDGE_FIPS, else off]
+    #[arg(long, global = true, value_name = "MODE", value_parser = fips_mode())]
+    pub fips: Option<Fips>,
     /// Format of log lines on standard error
     #[arg(long, value_enum, default_value_t, global = true, value_name = "FORMAT")]
     pub log_format: Format,
@@ -422,6 +427,11 @@ pub struct CommonOptions {
     /// Less log output: -q warnings and errors, -qq errors only
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub quiet: u8,
+}
+
+/// Reads the word of a FIPS mode.
+fn fips_mode() -> impl TypedValueParser<Value = Fips> {
+    PossibleValuesParser::new(Fips::WORDS).try_map(|word| word.parse::<Fips>())
 }
 
 impl CommonOptions {

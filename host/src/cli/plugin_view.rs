@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use scanbridge_plugin_api::{
-    Descriptor, OptionCondition, OptionDescriptor, OptionKind, OptionSpec, show_duration, show_size,
+    CryptoModule, Descriptor, OptionCondition, OptionDescriptor, OptionKind, OptionSpec, show_duration,
+    show_size,
 };
 use serde_json::{Value, json};
 
@@ -19,6 +20,8 @@ pub struct ListedPlugin<'a> {
     pub file: &'a Path,
     /// Warning for the operator, for example that a panic would end the program; may be empty.
     pub note: &'a str,
+    /// The cryptography that its library declares.
+    pub crypto: CryptoModule,
 }
 
 /// A file in a plugin directory that was not loaded.
@@ -216,9 +219,10 @@ fn list_as_text(plugins: &[ListedPlugin<'_>], refused: &[RefusedLibrary<'_>], wi
         let rows = plugins.iter().map(|plugin| {
             let Descriptor { name, kind, version, summary, .. } = plugin.descriptor;
             let file = plugin.file.display().to_string();
-            [name.clone(), kind.word().to_owned(), version.clone(), with_note(summary, plugin.note), file]
+            let (kind, crypto) = (kind.word().to_owned(), plugin.crypto.word().to_owned());
+            [name.clone(), kind, version.clone(), crypto, with_note(summary, plugin.note), file]
         });
-        render(["PLUGIN", "KIND", "VERSION", "DESCRIPTION", "LIBRARY"], rows, width)
+        render(["PLUGIN", "KIND", "VERSION", "CRYPTO", "DESCRIPTION", "LIBRARY"], rows, width)
     };
     if !refused.is_empty() {
         text.push_str("\nRefused:\n");
@@ -267,6 +271,7 @@ fn plugin_to_json(plugin: &ListedPlugin<'_>) -> Value {
         "summary": summary,
         "file": plugin.file.display().to_string(),
         "note": plugin.note,
+        "crypto": plugin.crypto.word(),
     })
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn common_arguments(common: &CommonOptions) -> Vec<OsString> {
         allow_world_writable_plugins,
         allow_core_dumps,
         state_dir,
+        fips,
         log_format,
         log_levels,
         log_time,
@@ -42,6 +43,7 @@ pub(crate) fn common_arguments(common: &CommonOptions) -> Vec<OsString> {
     let mut add = |name: &str, value: OsString| arguments.extend([OsString::from(name), value]);
     plugin_dirs.iter().for_each(|folder| add("--plugin-dir", folder.into()));
     state_dir.iter().for_each(|folder| add("--state-dir", folder.into()));
+    fips.iter().filter(|fips| !fips.is_off()).for_each(|fips| add("--fips", fips.word().into()));
     log_levels.iter().for_each(|rule| add("--log-level", rule.to_string().into()));
     log_file.iter().for_each(|file| add("--log-file", file.into()));
     add("--log-format", word(log_format));
@@ -88,6 +90,7 @@ mod tests {
         for text in [
             "",
             "--restart --wait --once --summary json --trigger schedule",
+            "--fips suite-b-128",
             "--plugin-dir a --plugin-dir b --state-dir s --log-format json --log-level siem=debug --log-level a=off \
              --log-time local --log-file f --color never -vv --allow-core-dumps --allow-world-writable-plugins",
             "-qq --summary none",

@@ -68,10 +68,16 @@ fn with_suggestion(mut error: clap::Error) -> clap::Error {
 }
 
 impl Usage {
-    /// Whether the version with details of the build and the plugins is requested: `--version -v`.
+    /// Whether the version is requested.
     #[must_use]
-    pub fn wants_build(&self) -> bool {
-        self.verbose && self.error.kind() == ErrorKind::DisplayVersion
+    pub fn is_version(&self) -> bool {
+        self.error.kind() == ErrorKind::DisplayVersion
+    }
+
+    /// Whether the arguments contain `-v`: `--version -v` also shows details of the build and the plugins.
+    #[must_use]
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Exit code: 0 for help and version, 64 (`EX_USAGE`) for usage errors.

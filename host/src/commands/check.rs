@@ -7,6 +7,7 @@ use jiff::Zoned;
 use scanbridge_plugin_api::{CheckReport, CheckStep, ErrorKind, PluginError, Purpose, Verdict};
 use serde_json::{Value, json};
 
+use super::fips_report::{self, InstanceMode};
 use super::next_starts;
 use super::preparation::registry;
 use super::run::state_folder;
@@ -66,6 +67,8 @@ struct Checked {
     problems: Problems,
     /// The exit code of each error.
     codes: Vec<u8>,
+    /// The FIPS mode of each instance; empty if it is off.
+    modes: Vec<InstanceMode>,
     /// What the instances found in `check`.
     steps: Vec<(String, Result<CheckReport, PluginError>)>,
 }
@@ -95,12 +98,16 @@ impl Checked {
             Some(CheckedDocument::Pipeline(pipeline)) => Some(&pipeline.name),
             _ => None,
         };
-        json!({
+        let mut json = json!({
             "file": self.file.display().to_string(),
             "pipeline": pipeline,
             "next_starts": self.next_starts().iter().map(next_starts::in_rfc_3339).collect::<Vec<_>>(),
             "problems": self.problems.list.iter().map(problem_to_json).collect::<Vec<_>>(),
-        })
+        });
+        if !self.modes.is_empty() {
+            json["fips"] = fips_report::to_json(&self.modes);
+        }
+        json
     }
 
     /// What a valid file is.
@@ -136,8 +143,8 @@ impl Checked {
 
 fn check_file(file: &Path, request: Request, registry: &Registry, common: &CommonOptions) -> Checked {
     let problems = Problems { list: Vec::new(), omitted: 0 };
-    let (codes, steps) = (Vec::new(), Vec::new());
-    let mut checked = Checked { file: file.to_owned(), content: None, problems, codes, steps };
+    let (codes, modes, steps) = (Vec::new(), Vec::new(), Vec::new());
+    let mut checked = Checked { file: file.to_owned(), content: None, problems, codes, modes, steps };
     match config::read_for(file, registry).and_then(|document| config::check_any(&document, registry)) {
         Ok(content) => {
             checked.problems.list.extend_from_slice(content.warnings());
@@ -147,6 +154,10 @@ fn check_file(file: &Path, request: Request, registry: &Registry, common: &Commo
                 let message = format!("a service refuses the pipeline name `{}`", pipeline.name);
                 let hint = "set `name:` with at most 64 characters: letters, digits, `-`, `_` and `.`; a new name means a new state";
                 checked.push(pipeline.file_problem(ProblemLevel::Warning, "service-name", &message, hint), 0);
+            }
+            if let CheckedDocument::Pipeline(pipeline) = &content {
+                checked.modes = fips_report::modes(pipeline, registry);
+                fips_report::warnings(pipeline).into_iter().for_each(|warning| checked.push(warning, 0));
             }
             if let (CheckedDocument::Pipeline(pipeline), false) = (&content, request.depth.offline) {
                 open(&mut checked, pipeline, request.depth.probe, registry, common);
@@ -309,6 +320,7 @@ fn print_text(checked: &[Checked], request: Request, code: u8) -> u8 {
         if request.depth.probe {
             text.extend(file.steps.iter().map(steps_in_words));
         }
+        text.extend(file.modes.iter().map(InstanceMode::line));
         if file.is_valid(request) {
             text.push_str(&file.summary());
         } else {

@@ -4,6 +4,7 @@ mod check;
 mod chosen_input;
 mod dead_letters;
 mod decrypt;
+mod fips_report;
 mod init;
 mod new_plugin;
 mod next_starts;
@@ -33,8 +34,10 @@ use crate::cli::{
     Arguments, ColorChoice, Command, CommonOptions, ConfigCommand, GraphFormat, PluginCommand,
     options_of_every_command, run_arguments, show_graph,
 };
+use crate::config::Problems;
 use crate::exam;
 use crate::exit_code::exit_code;
+use crate::fips::{self, NEEDS_FIPS_BUILD};
 use crate::plugins::guard::ExitGuard;
 use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
@@ -55,7 +58,14 @@ pub fn execute(arguments: &Arguments) -> u8 {
         return service::replace_process();
     }
     let _guard = ExitGuard::arm();
-    let common = &arguments.common;
+    let fips = match fips::minimum(arguments.common.fips) {
+        Ok(fips) => fips,
+        Err(problem) => {
+            print_error(&format!("error: {problem}\n  = help: {NEEDS_FIPS_BUILD}\n"));
+            return Problems::EXIT_CODE;
+        }
+    };
+    let common = &CommonOptions { fips: Some(fips), ..arguments.common.clone() };
     telemetry::choose_colors(match common.color {
         ColorChoice::Auto => None,
         ColorChoice::Always => Some(true),
@@ -145,6 +155,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
                 config: config.clone(),
                 only: only.clone(),
                 allow_world_writable: common.allow_world_writable_plugins,
+                fips,
             };
             plugin::test(&request, *format)
         }

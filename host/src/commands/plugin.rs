@@ -121,6 +121,7 @@ pub(super) fn unknown(name: &str, registry: &Registry) -> u8 {
 }
 
 fn listed<'a>(claim: Claim<'a>, descriptor: &'a Descriptor) -> ListedPlugin<'a> {
-    let note = if claim.library.identity().panic_unwinds { "" } else { NOTE_ABORT };
-    ListedPlugin { descriptor, file: claim.library.path(), note }
+    let identity = claim.library.identity();
+    let note = if identity.panic_unwinds { "" } else { NOTE_ABORT };
+    ListedPlugin { descriptor, file: claim.library.path(), note, crypto: identity.crypto }
 }

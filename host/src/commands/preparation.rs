@@ -21,7 +21,7 @@ pub(super) fn registry(common: &CommonOptions) -> Registry {
     if check == FilePermissionCheck::Disabled {
         tracing::warn!("--allow-world-writable-plugins: loading plugins that any local user can replace");
     }
-    Registry::discover(&folders(&common.plugin_dirs), check)
+    Registry::discover_in(common.fips.unwrap_or_default(), &folders(&common.plugin_dirs), check)
 }
 
 /// End of the last error line of a command that delivers findings.

@@ -174,7 +174,11 @@ pub(super) fn show_file(file: &Path, format: Format) -> u8 {
             let pipelines = settings.pipelines.join(", ");
             let (max_running, log) = (settings.max_running, log_settings(&settings.log));
             let console = settings.console.as_ref().map(console_settings).unwrap_or_default();
-            format!("pipelines: {pipelines}\nmax_running: {max_running}\n{groups}{log}{console}")
+            let fips = match settings.fips.as_str() {
+                "off" => String::new(),
+                mode => format!("fips: {mode}\n"),
+            };
+            format!("pipelines: {pipelines}\nmax_running: {max_running}\n{groups}{log}{console}{fips}")
         }
     };
     print_output(&text, 0)

@@ -1,8 +1,9 @@
 //! The plugins that a pipeline can use.
 
-use scanbridge_plugin_api::{Descriptor, PluginKind};
+use scanbridge_plugin_api::{Descriptor, Fips, PluginKind};
 
 use super::suggestion::sounds_secret;
+use crate::fips;
 
 /// The available plugins.
 pub trait Catalogue {
@@ -10,6 +11,20 @@ pub trait Catalogue {
     fn find(&self, kind: PluginKind, name: &str) -> Option<&Descriptor>;
     /// Reason why an installed plugin with this name cannot be used: a sentence for the operator.
     fn refusal(&self, kind: PluginKind, name: &str) -> Option<String> {
+        let _ = (kind, name);
+        None
+    }
+    /// The FIPS mode that every instance has at least.
+    fn fips(&self) -> Fips {
+        Fips::Off
+    }
+    /// Whether FIPS mode can be on in this build.
+    fn is_fips_build(&self) -> bool {
+        fips::IS_FIPS_BUILD
+    }
+    /// Reason why an instance in FIPS mode cannot use the plugin with this name: a sentence for the operator. Does not load
+    /// its library.
+    fn refusal_in_fips_mode(&self, kind: PluginKind, name: &str) -> Option<String> {
         let _ = (kind, name);
         None
     }

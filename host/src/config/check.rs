@@ -13,7 +13,7 @@ use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
 use super::document::Document;
 use super::fields::{Elsewhere, Fields};
 use super::filter::Filter;
-use super::host_options::{Scope, keys};
+use super::host_options::{HostSettings, Scope, keys};
 use super::origin::Origin;
 use super::pipeline::{InputInstance, Instance, OptionLocations, OutputInstance, Pipeline};
 use super::problem::Problems;
@@ -112,14 +112,14 @@ impl Checker<'_> {
             }
             .help("set another `name:`");
         }
+        self.fips = self.fips_mode(&fields, &pipeline.host);
         pipeline.run = RunSettings::of(&pipeline.host);
         pipeline.service = self.service_keys(&fields, &pipeline.host);
         let shared = fields.get("filter").map(|node| self.filter(node));
         let mut ids = Ids::new();
         for (number, node) in self.instances(root, &fields, PluginKind::Input) {
-            let (instance, fields) =
+            let (instance, _, host) =
                 self.instance(node, PluginKind::Input, number, &mut ids, &mut pipeline.locations);
-            let host = self.host_settings(&fields, Scope::Input);
             let (retry, hang) = (RetryPolicy::of(&host), host.seconds("hang_secs"));
             let on_invalid = OnInvalid::of(&host);
             pipeline.inputs.extend(instance.map(|instance| InputInstance {
@@ -214,11 +214,10 @@ impl Checker<'_> {
         shared: Option<&Filter>,
         locations: &mut OptionLocations,
     ) -> Option<OutputInstance> {
-        let (instance, fields) = self.instance(node, PluginKind::Output, number, ids, locations);
+        self.hide_encrypt_secret(node);
+        let (instance, fields, mut host) = self.instance(node, PluginKind::Output, number, ids, locations);
         let own = fields.get("filter").map(|node| self.filter(node));
         let filters = shared.cloned().into_iter().chain(own).filter(|filter| !filter.is_open()).collect();
-        self.hide_encrypt_secret(node);
-        let mut host = self.host_settings(&fields, Scope::Output);
         let encryption = self.encryption(&fields, &mut host);
         let (required, delivery) = (host.flag("required"), Delivery::of(&host));
         Some(OutputInstance { instance: instance?, required, filters, delivery, encryption, host })
@@ -242,32 +241,40 @@ impl Checker<'_> {
         number: usize,
         ids: &mut Ids<'n>,
         locations: &mut OptionLocations,
-    ) -> (Option<Instance>, Fields<'n>) {
+    ) -> (Option<Instance>, Fields<'n>, HostSettings) {
         let owner = owner(node, kind, number);
         self.collector.instance = node.entry("id").and_then(Node::text).map(str::to_owned);
-        let known = match kind {
-            PluginKind::Input => [&INPUT_KEYS[..], &keys(Scope::Input)].concat(),
-            PluginKind::Output => [&OUTPUT_KEYS[..], &keys(Scope::Output)].concat(),
+        let (own, scope) = match kind {
+            PluginKind::Input => (&INPUT_KEYS[..], Scope::Input),
+            PluginKind::Output => (&OUTPUT_KEYS[..], Scope::Output),
         };
+        let known = [own, &keys(scope)].concat();
         let named = node.entry("plugin").and_then(Node::text);
         let catalogue = self.catalogue;
-        let expected = named.and_then(|name| catalogue.find(kind, name));
+        // Only for hints: a library that FIPS mode may refuse is not loaded.
+        let may_load = |name: &&str| {
+            (self.fips.is_off() && node.entry("fips").is_none())
+                || catalogue.refusal_in_fips_mode(kind, name).is_none()
+        };
+        let expected = named.filter(may_load).and_then(|name| catalogue.find(kind, name));
         let fields = Fields::read(&mut self.collector, node, &owner, &known, |key| {
             let option = expected?.option(key)?;
             let hint = "move plugin options under `with:`".to_owned();
             Some(Elsewhere { hint, secret: option.secret })
         });
         if !matches!(node.content, Content::Mapping(_)) {
-            return (None, fields);
+            return (None, fields, HostSettings::default());
         }
+        let host = self.host_settings(&fields, scope);
+        let fips = self.fips_mode(&fields, &host);
         let id = self.id(node, &fields, &owner, ids);
-        let plugin = self.plugin(node, &fields, &owner, kind);
+        let plugin = self.plugin(node, &fields, &owner, (kind, fips));
         let Some(plugin) = plugin else {
             // Without the plugin's option table it is unknown which options are secret.
             if let Some(with) = fields.get("with") {
                 hide_content(&mut self.collector, with);
             }
-            return (None, fields);
+            return (None, fields, host);
         };
         let settings = self.settings(node, &fields, plugin, &owner);
         let declared = fields.get("plugin").map_or_else(|| start(node), |value| value.span.clone());
@@ -280,8 +287,9 @@ impl Checker<'_> {
             options: settings.options,
             origins: settings.origins,
             declared: Origin::of(&start(node)),
+            fips,
         });
-        (instance, fields)
+        (instance, fields, host)
     }
 
     fn id<'n>(

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use scanbridge_plugin_api::Fips;
+
 use super::catalogue::{Catalogue, may_be_secret};
 use super::collector::{Collector, hide_mappings};
 use super::reference::{Environment, Resolved, resolve};
@@ -22,6 +24,8 @@ pub(super) struct Checker<'a> {
     pub(super) bundled: Option<HashMap<PathBuf, String>>,
     /// Whether inputs and outputs may still be missing.
     pub(super) is_unfinished: bool,
+    /// The FIPS mode that every instance has at least.
+    pub(super) fips: Fips,
 }
 
 impl<'a> Checker<'a> {
@@ -34,6 +38,7 @@ impl<'a> Checker<'a> {
             open_files: Vec::new(),
             bundled: None,
             is_unfinished: false,
+            fips: catalogue.fips(),
         }
     }
 

@@ -22,6 +22,7 @@ pub const CODES: &[(&str, &str)] = &[
     // Plugins and their options.
     ("unknown-plugin", "No installed plugin has this name."),
     ("refused-plugin", "The library of the plugin cannot be loaded."),
+    ("fips", "FIPS mode needs the FIPS build, or a setting or the machine contradicts it."),
     ("unknown-option", "The plugin has no such option."),
     ("missing-option", "A required option is missing."),
     ("contradiction", "Two options cannot be combined."),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use scanbridge_plugin_api::{OptionDescriptor, OptionKind, OptionSpec, ValueSpec};
+use scanbridge_plugin_api::{Fips, OptionDescriptor, OptionKind, OptionSpec, ValueSpec};
 use serde_json::{Map, Value, json};
 
 use super::checker::Checker;
@@ -33,6 +33,7 @@ const INPUT: &[Scope] = &[Scope::Input];
 const OUTPUT: &[Scope] = &[Scope::Output];
 const BOTH: &[Scope] = &[Scope::Input, Scope::Output];
 const FILTER: &[Scope] = &[Scope::Filter];
+const ALL_BUT_FILTER: &[Scope] = &[Scope::Run, Scope::Input, Scope::Output];
 
 const DAY: i64 = 86_400;
 const MAX_FINDINGS: i64 = 1_000_000_000;
@@ -166,6 +167,13 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
         OptionSpec::choice("connector.preferred_ip_version", &["ipv4", "ipv6"]).default_text("ipv4").help(
             "IP version of the address that events show for this machine, if it has both. If set, also the default of the \
              plugins' `preferred_ip_version`.",
+        ),
+    ),
+    (
+        ALL_BUT_FILTER,
+        OptionSpec::choice("fips", Fips::WORDS).help(
+            "FIPS mode. The strictest of the service, the command line, the environment, the pipeline and the input or \
+             output applies. Needs the FIPS build. Default: off.",
         ),
     ),
     (

@@ -24,6 +24,7 @@ mod failover;
 mod fields;
 mod filter;
 mod filter_settings;
+mod fips_mode;
 mod host_options;
 mod odd_character;
 mod option_reports;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use scanbridge_observe::ServiceKeys;
+use scanbridge_plugin_api::Fips;
 use serde_json::{Map, Value};
 
 use super::connector::Connector;
@@ -169,6 +170,8 @@ pub struct Instance {
     pub origins: BTreeMap<String, Origin>,
     /// Location of this input or output in the pipeline file.
     pub declared: Origin,
+    /// The strictest FIPS mode that applies to it.
+    pub fips: Fips,
 }
 
 /// Option of an output that contains its output file; all file outputs use this name.
@@ -195,6 +198,7 @@ impl Instance {
             options: Map::new(),
             origins: BTreeMap::new(),
             declared: self.declared.clone(),
+            fips: self.fips,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The `plugin:` of an input or output.
 
-use scanbridge_plugin_api::{Descriptor, PluginKind};
+use scanbridge_plugin_api::{Descriptor, Fips, PluginKind};
 
 use super::check::start;
 use super::checker::Checker;
@@ -10,13 +10,13 @@ use super::suggestion::nearest;
 use super::tree::Node;
 
 impl<'a> Checker<'a> {
-    /// The plugin that an entry names. Otherwise the problem is reported.
+    /// The plugin that an entry names, for an instance in this FIPS mode. Otherwise the problem is reported.
     pub(super) fn plugin(
         &mut self,
         node: &Node,
         fields: &Fields<'_>,
         owner: &str,
-        kind: PluginKind,
+        (kind, fips): (PluginKind, Fips),
     ) -> Option<&'a Descriptor> {
         let catalogue = self.catalogue;
         let known = catalogue.names(kind);
@@ -38,6 +38,10 @@ impl<'a> Checker<'a> {
             self.collector
                 .error("placeholder", &value.span, format!("{owner} still has a placeholder"))
                 .help(listing);
+            return None;
+        }
+        if let Some(reason) = catalogue.refusal_in_fips_mode(kind, &name).filter(|_| !fips.is_off()) {
+            self.collector.error("refused-plugin", &value.span, reason);
             return None;
         }
         if let Some(found) = catalogue.find(kind, &name) {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use scanbridge_observe::ServiceFile;
+use scanbridge_plugin_api::Fips;
 
 use super::catalogue::{NoPlugins, may_be_secret};
 use super::checker::Checker;
@@ -13,8 +14,9 @@ use super::problem::Problems;
 use super::reference::Environment;
 use super::source::{Source, Unreadable};
 use super::tree::{self, Content, Node};
+use crate::fips::{NEEDS_FIPS_BUILD, not_fips_build};
 
-const KEYS: [&str; 6] = ["service", "pipelines", "max_running", "groups", "log", "console"];
+const KEYS: [&str; 7] = ["service", "pipelines", "max_running", "groups", "log", "console", "fips"];
 
 /// Reads and checks a service file, and returns it with its warnings. Paths in it are relative to its directory.
 ///
@@ -88,7 +90,25 @@ impl Checker<'_> {
             file.log = self.service_log(node, folder);
         }
         file.console = fields.get("console").map(|node| self.console(node, folder));
+        if let Some(node) = fields.get("fips") {
+            file.fips = self.service_fips(node).unwrap_or_default().word().to_owned();
+        }
         file
+    }
+
+    fn service_fips(&mut self, node: &Node) -> Option<Fips> {
+        let text = self.text(node, "fips")?.text;
+        let mode: Fips = match text.parse() {
+            Ok(mode) => mode,
+            Err(problem) => {
+                self.collector.error("bad-value", &node.span, problem);
+                return None;
+            }
+        };
+        if !mode.is_off() && !self.catalogue.is_fips_build() {
+            self.collector.error("fips", &node.span, not_fips_build(mode)).help(NEEDS_FIPS_BUILD);
+        }
+        Some(mode)
     }
 
     fn groups(&mut self, node: &Node) -> BTreeMap<String, u64> {

@@ -48,6 +48,7 @@ fn load(job: &Job) -> Result<(Library, Description), String> {
         if job.allow_world_writable { FilePermissionCheck::Disabled } else { FilePermissionCheck::OwnerOnly };
     let library =
         Library::read(job.library.clone(), &job.library, check).map_err(|error| error.to_string())?;
+    let library = library.in_mode(job.fips);
     let mut description = Description { descriptors: Vec::new(), faults: Vec::new() };
     for plugin in &library.identity().plugins {
         let fault = match (library.descriptor(plugin.kind, &plugin.name), plugin.kind) {

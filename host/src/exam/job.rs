@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use scanbridge_plugin_api::{
-    InputCapabilities, OutputCapabilities, PluginKind, Purpose, Rendered, ReportEntry, ReportKey,
+    Fips, InputCapabilities, OutputCapabilities, PluginKind, Purpose, Rendered, ReportEntry, ReportKey,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,6 +16,8 @@ pub(super) struct Job {
     pub(super) library: PathBuf,
     /// Whether libraries that other users can replace are loaded.
     pub(super) allow_world_writable: bool,
+    /// The FIPS mode of the child.
+    pub(super) fips: Fips,
     /// `None`: the child only describes the library.
     pub(super) plugin: Option<(PluginKind, String)>,
     pub(super) instances: Vec<Instance>,

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::job::{Description, Entry, Job, Place, ReadStep, Returned, Step};
+use crate::fips;
 
 /// Time limit of one child. A call that hangs ends it much earlier.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -51,7 +52,9 @@ pub(super) fn run(job: &Job, file: &Path) -> io::Result<Trace> {
     fs::write(file, serde_json::to_vec(job)?)?;
     let printed = file.with_extension("printed");
     let output = File::create(&printed)?;
-    let mut child = Command::new(executable()?)
+    let mut command = Command::new(executable()?);
+    fips::pass_on(&mut command, job.fips);
+    let mut child = command
         .args(["plugin", "examine"])
         .arg(file)
         .stdin(Stdio::null())

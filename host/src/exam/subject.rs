@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use scanbridge_plugin_api::{Descriptor, LocalCheck, PluginKind, Purpose, ReportKey};
+use scanbridge_plugin_api::{Descriptor, Fips, LocalCheck, PluginKind, Purpose, ReportKey};
 use serde_json::{Map, Value};
 
 use super::job::{Call, Instance, Job, Kill, Step};
@@ -28,6 +28,8 @@ pub(crate) struct Request {
     pub(crate) only: Option<String>,
     /// Whether libraries that other users can replace are loaded.
     pub(crate) allow_world_writable: bool,
+    /// The FIPS mode of the examined plugin.
+    pub(crate) fips: Fips,
 }
 
 /// The exam of one library.
@@ -148,6 +150,7 @@ impl<'a> Exam<'a> {
         let job = Job {
             library: self.library.clone(),
             allow_world_writable: self.request.allow_world_writable,
+            fips: self.request.fips,
             plugin: None,
             instances: Vec::new(),
             calls: Vec::new(),
@@ -261,6 +264,7 @@ impl<'a> Exam<'a> {
         let job = Job {
             library: self.library.clone(),
             allow_world_writable: self.request.allow_world_writable,
+            fips: self.request.fips,
             plugin: Some((subject.kind, subject.descriptor.name.clone())),
             instances: instances.collect(),
             calls,

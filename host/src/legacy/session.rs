@@ -15,6 +15,7 @@ use crate::commands::terminal::print_error;
 use crate::commands::{Asked, default_state_folder, on_signal};
 use crate::config::{self, Catalogue, Pipeline, Problem, Problems};
 use crate::exit_code::USAGE;
+use crate::fips::{self, NEEDS_FIPS_BUILD};
 use crate::pipeline::{Failure, RunStatus, Stop, Summary, log_only};
 use crate::plugins::{FilePermissionCheck, Registry, folders};
 use crate::session::{self, RunOptions};
@@ -28,11 +29,18 @@ pub(super) fn run(program: Program, request: &Request) -> u8 {
     if let Some(warning) = request.warning {
         tracing::warn!("{warning}");
     }
+    let fips = match fips::minimum(None) {
+        Ok(fips) => fips,
+        Err(problem) => {
+            print_error(&format!("error: {problem}\n  = help: {NEEDS_FIPS_BUILD}\n"));
+            return Problems::EXIT_CODE;
+        }
+    };
     let session = Session {
         program,
         request,
         log,
-        registry: Registry::discover(&folders(&[]), FilePermissionCheck::OwnerOnly),
+        registry: Registry::discover_in(fips, &folders(&[]), FilePermissionCheck::OwnerOnly),
         folders: SearchFolders::of_this_process(),
         interruption: Interruption::watch(),
     };

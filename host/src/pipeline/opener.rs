@@ -8,8 +8,8 @@ use scanbridge_plugin_api::abi::{
 };
 use scanbridge_plugin_api::batch::Schema;
 use scanbridge_plugin_api::{
-    ErrorKind, InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position, Purpose,
-    Receipt, ReportChoice,
+    ErrorKind, Fips, InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position,
+    Purpose, Receipt, ReportChoice,
 };
 
 use super::machine;
@@ -94,6 +94,11 @@ impl<T, C> Opener<T, C> {
         &self.plugin
     }
 
+    /// The FIPS mode of its instances.
+    pub(super) fn fips(&self) -> Fips {
+        self.frame.fips
+    }
+
     /// Capabilities of the plugin.
     pub(super) fn declared(&self) -> C
     where
@@ -162,6 +167,7 @@ fn frame(kind: PluginKind, instance: &Instance, run: RunOfInstance<'_>, limits: 
     }
     frame.state_folder = settings.folder.instance(&instance.id);
     frame.endless = run.endless;
+    frame.fips = instance.fips;
     frame.connector = machine::identity(&pipeline.connector);
     frame
 }

@@ -117,6 +117,17 @@ pub enum Refusal {
         /// Its owner.
         user: u32,
     },
+    /// FIPS mode is on, and the library does not declare that its cryptography is in a FIPS module.
+    #[error(
+        "{}: {plugin} has cryptography outside a FIPS module; install its FIPS build or set fips: off",
+        path.display()
+    )]
+    OutsideFipsModule {
+        /// The file.
+        path: PathBuf,
+        /// The crate and version.
+        plugin: String,
+    },
     /// The dynamic loader or the library's own initialization failed.
     #[error("{}: {plugin} cannot be loaded: {reason}", path.display())]
     NotLoadable {
@@ -143,6 +154,7 @@ impl Refusal {
             | Self::NeedsNewerHost { path, .. }
             | Self::WorldWritable { path, .. }
             | Self::ForeignOwner { path, .. }
+            | Self::OutsideFipsModule { path, .. }
             | Self::NotLoadable { path, .. } => path,
         }
     }

@@ -8,7 +8,7 @@ use scanbridge_plugin_api::abi::{
     BadDescriptor, Identity, InputTable2, OutputTable2, PLAIN_ROOT_SYMBOL, RENDER_1, REPORTS_1, ROOT_SYMBOL,
     RenderTable1, ReportsTable1, Root, RootKind, open_plain_root, open_root,
 };
-use scanbridge_plugin_api::{Descriptor, PluginKind};
+use scanbridge_plugin_api::{CryptoModule, Descriptor, Fips, PluginKind, printable};
 
 use super::call::{self, Caller};
 use super::guard;
@@ -21,6 +21,8 @@ use super::search::FilePermissionCheck;
 pub struct Library {
     path: PathBuf,
     identity: Identity,
+    /// The mode of the whole process.
+    fips: Fips,
     loaded: OnceLock<Loaded>,
 }
 
@@ -44,7 +46,21 @@ impl Library {
     /// The reason why this host cannot load the file.
     pub fn read(path: PathBuf, named: &Path, check: FilePermissionCheck) -> Result<Self, Refusal> {
         let identity = identity::read(&path, named, check)?;
-        Ok(Self { path, identity, loaded: OnceLock::new() })
+        Ok(Self { path, identity, fips: Fips::Off, loaded: OnceLock::new() })
+    }
+
+    /// The same library in a process with this FIPS mode: if FIPS forbids it, it is never loaded.
+    #[must_use]
+    pub(crate) fn in_mode(self, fips: Fips) -> Self {
+        Self { fips, ..self }
+    }
+
+    /// Why it cannot be used by an instance in FIPS mode; `None` if it can. Reads only its identity.
+    pub(crate) fn refusal_in_fips_mode(&self) -> Option<Refusal> {
+        let Identity { crypto, crate_name, crate_version, .. } = &self.identity;
+        let plugin = format!("{crate_name} {crate_version}");
+        (!crypto.is_allowed_in_fips_mode())
+            .then(|| Refusal::OutsideFipsModule { path: self.path.clone(), plugin })
     }
 
     /// Path of the library.
@@ -131,6 +147,9 @@ impl Library {
         if let Some(loaded) = self.loaded.get() {
             return Ok(loaded);
         }
+        if let Some(refusal) = self.refusal_in_fips_mode().filter(|_| !self.fips.is_off()) {
+            return Err(refusal);
+        }
         let loaded = self.open().map_err(|reason| self.not_loadable(reason))?;
         if !self.identity.panic_unwinds {
             tracing::warn!(
@@ -170,7 +189,36 @@ impl Library {
         };
         let described = call::run_call(caller, "describe", || root.descriptors());
         let (descriptors, bad_descriptors) = described.map_err(|error| error.message)?;
+        self.require_declared_crypto(&descriptors)?;
         Ok(Loaded { root, descriptors, bad_descriptors })
+    }
+
+    /// The identity is a claim. Of a library that claims a FIPS module, the module that runs must confirm it.
+    fn require_declared_crypto(&self, descriptors: &[Descriptor]) -> Result<(), String> {
+        let claimed = self.identity.crypto;
+        for described in descriptors.iter().map(|descriptor| descriptor.crypto.as_ref()) {
+            match described {
+                Some(crypto) if CryptoModule::of_word(&crypto.module) != claimed => {
+                    return Err(format!(
+                        "its identity names the cryptography `{}`, and its code `{}`",
+                        claimed.word(),
+                        printable(&crypto.module, MAX_WORD)
+                    ));
+                }
+                Some(crypto) if !crypto.has_passed() => {
+                    let result = printable(&crypto.self_test, MAX_SENTENCE);
+                    return Err(format!("the self-test of its FIPS module {result}"));
+                }
+                None if claimed.is_fips_module() => {
+                    return Err(format!(
+                        "its identity names the cryptography `{}`, and its code does not confirm it",
+                        claimed.word()
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn not_loadable(&self, reason: String) -> Refusal {
@@ -193,3 +241,7 @@ fn one_line(error: libloading::Error) -> String {
     };
     text.lines().next().unwrap_or_default().to_owned()
 }
+
+/// Longest word and sentence of a library in a message, in characters.
+const MAX_WORD: usize = 40;
+const MAX_SENTENCE: usize = 200;

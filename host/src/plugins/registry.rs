@@ -5,7 +5,7 @@ use std::env::consts::DLL_EXTENSION;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use scanbridge_plugin_api::{Descriptor, PluginKind};
+use scanbridge_plugin_api::{Descriptor, Fips, PluginKind};
 
 use super::identity::Refusal;
 use super::library::Library;
@@ -17,6 +17,8 @@ use crate::config::Catalogue;
 pub struct Registry {
     libraries: Vec<Library>,
     refusals: Vec<Refusal>,
+    /// The mode that every instance has at least.
+    fips: Fips,
 }
 
 /// One plugin in one library.
@@ -68,7 +70,13 @@ impl Registry {
     /// affect the others. A file that is found twice (for example through a symbolic link) counts once.
     #[must_use]
     pub fn discover(folders: &[Folder], check: FilePermissionCheck) -> Self {
-        let mut registry = Self::default();
+        Self::discover_in(Fips::Off, folders, check)
+    }
+
+    /// As [`Registry::discover`], for a process in which every instance has at least this FIPS mode.
+    #[must_use]
+    pub fn discover_in(fips: Fips, folders: &[Folder], check: FilePermissionCheck) -> Self {
+        let mut registry = Self { fips, ..Self::default() };
         let mut seen = BTreeSet::new();
         for folder in folders {
             match library_files(&folder.path) {
@@ -97,7 +105,7 @@ impl Registry {
                         library.path().display()
                     );
                 }
-                self.libraries.push(library);
+                self.libraries.push(library.in_mode(self.fips));
             }
             // Other libraries next to the executable are normal; in a plugin directory they are a mistake.
             Err(refusal @ (Refusal::NotAPlugin { .. } | Refusal::NotALibrary { .. }))
@@ -186,6 +194,15 @@ impl Catalogue for Registry {
             Ok(_) | Err(Unavailable::Unknown { .. }) => None,
             Err(reason) => Some(reason.to_string()),
         }
+    }
+
+    fn fips(&self) -> Fips {
+        self.fips
+    }
+
+    fn refusal_in_fips_mode(&self, kind: PluginKind, name: &str) -> Option<String> {
+        let claim = self.claim(kind, name).ok()?;
+        claim.library.refusal_in_fips_mode().map(|refusal| refusal.to_string())
     }
 
     fn refused(&self) -> Vec<String> {

@@ -28,6 +28,7 @@ pub(super) fn plugin(name: &str, kind: PluginKind, options: Vec<OptionDescriptor
         tables: Vec::new(),
         capabilities: serde_json::Value::Null,
         options,
+        crypto: None,
     }
 }
 

@@ -76,6 +76,7 @@ fn plugin(name: &str, kind: PluginKind, summary: &str, options: &[OptionSpec]) -
         version: "1.2.3".to_owned(),
         summary: summary.to_owned(),
         options: options.iter().map(OptionDescriptor::from).collect(),
+        crypto: None,
     }
 }
 

@@ -13,6 +13,7 @@ use super::root::{PlainRoot, RootModule, RootModuleRef};
 use super::status::to_json;
 use crate::capabilities::{InputCapabilities, OutputCapabilities};
 use crate::descriptor::{Descriptor, PluginKind};
+use crate::fips::Cryptography;
 use crate::input::Input;
 use crate::options::{OptionDescriptor, OptionSpec};
 use crate::output::Output;
@@ -60,6 +61,8 @@ impl Table {
 }
 
 inventory::collect!(PluginEntry);
+// Of a library that declares its cryptography, `export_plugin!` passes the declaration.
+inventory::collect!(Cryptography);
 
 /// Gives the registration macros a constant table for each plugin type.
 #[derive(Debug)]
@@ -120,6 +123,7 @@ impl PluginEntry {
             tables: self.table.addresses().map(|(id, _)| id.to_owned()).collect(),
             capabilities: self.table.capabilities(),
             options: self.options.iter().map(OptionDescriptor::from).collect(),
+            crypto: inventory::iter::<Cryptography>.into_iter().next().map(Cryptography::describe),
         }
     }
 }
@@ -205,9 +209,26 @@ macro_rules! __register {
 
 /// Makes the crate a plugin library: call it once, at the root of a `cdylib`. The library offers every plugin that is
 /// registered in the crate, or in a crate that it names in code.
+///
+/// `export_plugin!(crypto: …)` also declares the [`Cryptography`](crate::Cryptography) of the library. Without a
+/// declaration, the host refuses the library in FIPS mode.
 #[macro_export]
 macro_rules! export_plugin {
     () => {
+        $crate::__export_plugin!("", "");
+    };
+    (crypto: $crypto:expr $(,)?) => {
+        const _: () = {
+            $crate::__export::inventory::submit! { $crypto }
+        };
+        $crate::__export_plugin!("\ncrypto=", $crate::Cryptography::word(&$crypto));
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_plugin {
+    ($key:expr, $crypto:expr) => {
         const _: () = {
             const PARTS: &[&str] = &[
                 $crate::__export::LIBRARY_RECORD,
@@ -216,6 +237,8 @@ macro_rules! export_plugin {
                 env!("CARGO_PKG_NAME"),
                 "\nversion=",
                 env!("CARGO_PKG_VERSION"),
+                $key,
+                $crypto,
             ];
             #[used]
             #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".scanbridge"))]

@@ -85,6 +85,7 @@ pub(super) fn open<T>(
         frame.instance.clone(),
         frame.state_folder.clone(),
         frame.purpose.is_read_only(),
+        frame.fips,
         host,
     );
     open(&Open::new(&options, &services, &frame))

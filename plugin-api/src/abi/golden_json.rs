@@ -11,10 +11,11 @@ use super::status::Detail;
 use crate::batch::{Column, ColumnType, Schema};
 use crate::model::{Hints, Note, ReportDetail, ReportEnd, ReportSource, ReportStart};
 use crate::{
-    CheckReport, Descriptor, EndpointPort, ErrorKind, ExcludedKeys, InputCapabilities, Limits, LocalCheck,
-    OpenFrame, OptionCondition, OptionDescriptor, OptionKind, OptionMaximum, Outcome, OutputCapabilities,
-    PluginError, PluginKind, Purpose, ReadOnly, Rendered, ReportChoice, ReportEntry, ReportKey, ReportMarks,
-    ReportPage, ReportQuery, Resume, StoredReport, Verdict,
+    CheckReport, ConnectorIdentity, Cryptography, DescribedCrypto, Descriptor, EndpointPort, ErrorKind,
+    ExcludedKeys, Fips, InputCapabilities, Limits, LocalCheck, OpenFrame, OptionCondition, OptionDescriptor,
+    OptionKind, OptionMaximum, Outcome, OutputCapabilities, PluginError, PluginKind, Purpose, ReadOnly,
+    Rendered, ReportChoice, ReportEntry, ReportKey, ReportMarks, ReportPage, ReportQuery, Resume,
+    StoredReport, Verdict,
 };
 
 /// A complete example of each JSON form. Its keys and types are frozen.
@@ -52,6 +53,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         assets_alive: Some(2),
         assets_total: Some(3),
         duration_secs: Some(90),
+        encryption: String::new(),
         details: vec![ReportDetail::new("option_profile", "all ports")],
     };
     let end = ReportEnd {
@@ -118,6 +120,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         tables: vec!["output/2".to_owned()],
         capabilities: form(&OutputCapabilities::NONE.resume(Resume::Exact)),
         options: kinds.into_iter().map(option).collect(),
+        crypto: None,
     };
     let check = CheckReport::default()
         .step("a", Verdict::Ok, "detail")
@@ -188,6 +191,18 @@ fn forms() -> Vec<(&'static str, Value)> {
         ("rendered without a record", form(&Rendered::omitted(8, "reason"))),
         ("option in a group", form(&grouped)),
         ("open in an endless run", form(&OpenFrame { endless: true, ..OpenFrame::default() })),
+        ("cryptography", form(&Cryptography::NONE.describe())),
+        ("encrypted report start", form(&ReportStart::default().with_encryption("soc-emea/1"))),
+        ("open with an identity and encrypted fields", {
+            let connector = ConnectorIdentity::default()
+                .with_name("emea")
+                .with_location("Berlin")
+                .with_comment("comment");
+            let connector = connector.with_host("m1").with_address("192.0.2.7".parse().ok());
+            let encrypted = vec!["asset.address".to_owned()];
+            form(&OpenFrame { connector, encrypted, ..OpenFrame::default() })
+        }),
+        ("open in FIPS mode", form(&OpenFrame { fips: Fips::SuiteB192, ..OpenFrame::default() })),
         ("report query", {
             let query = ReportQuery::default().with_since("2026-01-31T12:00:00Z").with_text("weekly");
             form(&query.with_until("2026-02-28T12:00:00Z").with_limit(7).with_cursor("7"))
@@ -237,19 +252,20 @@ fn json_forms_can_grow() {
     }
     for (name, mut form) in forms() {
         let parse = match name {
-            "open" | "open in an endless run" => read::<OpenFrame>,
+            "report start" | "encrypted report start" => read::<ReportStart>,
+            open if open.starts_with("open") => read::<OpenFrame>,
             "answer" | "answer with an effect" => read::<Answer<OutputCapabilities>>,
             "stored" => read::<StoredFrame>,
             "input capabilities" | "input capabilities with reading without effect" => {
                 read::<InputCapabilities>
             }
             "schema" => read::<Schema>,
-            "report start" => read::<ReportStart>,
             "report end" => read::<ReportEnd>,
             "descriptor" => read::<Descriptor>,
             "error" => read::<Detail>,
             option if option.starts_with("option") => read::<OptionDescriptor>,
             "output capabilities with a local check" => read::<OutputCapabilities>,
+            "cryptography" => read::<DescribedCrypto>,
             "rendered" | "rendered without a record" => read::<Rendered>,
             "report query" => read::<ReportQuery>,
             "report page" => read::<ReportPage>,
@@ -284,7 +300,7 @@ fn required_keys_are_only_removed() {
         let (_, value) = forms.iter().find(|(name, _)| *name == form).expect("a form of this name");
         value.pointer(path).unwrap_or_else(|| panic!("{form} has no {path}")).clone()
     };
-    let objects: [(&str, &str, Read, &[&str]); 21] = [
+    let objects: [(&str, &str, Read, &[&str]); 22] = [
         ("open", "", is_read::<OpenFrame>, &[]),
         ("open", "/limits", is_read::<Limits>, &[]),
         ("open", "/reports/0", is_read::<ReportKey>, &[]),
@@ -299,6 +315,7 @@ fn required_keys_are_only_removed() {
         ("report end", "", is_read::<ReportEnd>, &[]),
         ("report end", "/notes/0", is_read::<Note>, &["text", "count"]),
         ("descriptor", "", is_read::<Descriptor>, &["name", "kind"]),
+        ("cryptography", "", is_read::<DescribedCrypto>, &[]),
         ("error", "", is_read::<Detail>, &[]),
         ("option", "", is_read::<OptionDescriptor>, &["name", "kind"]),
         ("report query", "", is_read::<ReportQuery>, &[]),

@@ -5,6 +5,7 @@
 //! text, so `strings` shows them too. Lines and records of later versions are ignored.
 
 use crate::descriptor::PluginKind;
+use crate::fips::CryptoModule;
 use crate::printable;
 
 /// Name of the section.
@@ -39,6 +40,8 @@ pub struct Identity {
     pub toolchain: String,
     /// The kind of root module.
     pub root: RootKind,
+    /// The cryptography of the library.
+    pub crypto: CryptoModule,
     /// Abilities of the host that the library requires.
     pub needs: Vec<String>,
     /// The plugins in the library, sorted by kind and name.
@@ -118,6 +121,7 @@ impl Identity {
             crate_version: optional("version"),
             toolchain: optional("toolchain"),
             root: if line(library, "root") == Some("plain") { RootKind::Plain } else { RootKind::AbiStable },
+            crypto: CryptoModule::of_word(line(library, "crypto").unwrap_or_default()),
             needs: words(line(library, "needs")),
             plugins: Vec::new(),
             unknown_plugins: Vec::new(),
@@ -233,10 +237,11 @@ mod tests {
 
     #[test]
     fn records_and_lines_of_a_later_version() {
-        let section = b"signature x\0scanbridge-plugin\nabi=2\ntarget=t\nlater=1\nneeds=isolation/1\0\
+        let section =
+            b"signature x\0scanbridge-plugin\nabi=2\ntarget=t\nlater=1\nneeds=isolation/1\ncrypto=none\0\
             plugin transform Newer\nneeds=x/1\0plugin output Known\nlater=2\nneeds=tickets/1,x/2\0";
         let identity = Identity::parse(section).unwrap();
-        assert_eq!(identity.needs, ["isolation/1"]);
+        assert_eq!((identity.needs, identity.crypto), (vec!["isolation/1".to_owned()], CryptoModule::None));
         let known = &identity.plugins[..];
         assert_eq!((known.len(), known[0].name.as_str()), (1, "Known"));
         assert_eq!(known[0].needs, ["tickets/1", "x/2"]);
@@ -248,6 +253,7 @@ mod tests {
         let identity = Identity::parse(b"scanbridge-plugin\nabi=2\ntarget=t\0").unwrap();
         assert_eq!((identity.api.as_str(), identity.crate_version.as_str()), ("unknown", "unknown"));
         assert_eq!((identity.root, identity.panic_unwinds), (RootKind::AbiStable, true));
+        assert_eq!(identity.crypto, CryptoModule::Unvalidated);
     }
 
     #[test]

@@ -30,4 +30,4 @@ mod transport;
 
 pub use output::ArcSightCef;
 
-scanbridge_plugin_api::export_plugin!();
+scanbridge_plugin_api::export_plugin!(crypto: scanbridge_tls_identity::CRYPTOGRAPHY);

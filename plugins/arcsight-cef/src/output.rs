@@ -27,6 +27,8 @@ pub struct ArcSightCef {
     committed: Written,
     /// Whether `check` contacts no receiver.
     is_local: bool,
+    /// Whether events cross the network in the clear although FIPS mode is on.
+    is_clear: bool,
     /// The defaults that the preset sets.
     defaults: CheckReport,
 }
@@ -60,7 +62,9 @@ impl Output for ArcSightCef {
         let (report, committed) = (Tally::default(), Written::default());
         let is_local = open.purpose() == Purpose::Check;
         let defaults = Preset::of(options)?.effective(options, CheckReport::default())?;
-        let cef = Self { encoder, transport, preset, report, committed, is_local, defaults };
+        let is_clear =
+            !open.services.fips().is_off() && matches!(options.text("transport")?, Some("udp" | "tcp"));
+        let cef = Self { encoder, transport, preset, report, committed, is_local, is_clear, defaults };
         Ok(OpenedOutput::from(cef).with_capabilities(capabilities))
     }
 
@@ -68,6 +72,9 @@ impl Output for ArcSightCef {
         let report = if self.is_local { self.transport.check_locally() } else { self.transport.check() };
         let mut report = report;
         report.effective.clone_from(&self.defaults.effective);
+        if self.is_clear {
+            report = report.step("encryption", Verdict::Warning, NOT_ENCRYPTED).about("transport");
+        }
         Ok(match self.preset {
             Some(preset) => report.step("receiver", Verdict::Ok, preset.expectation()),
             None => report,
@@ -185,6 +192,10 @@ impl Tally {
     }
 }
 
+/// What a check says about syslog without TLS in FIPS mode.
+const NOT_ENCRYPTED: &str =
+    "not encrypted: events cross the network in the clear; `transport: tls` encrypts them";
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
@@ -240,6 +251,7 @@ mod tests {
             report: Tally::default(),
             committed: Written::default(),
             is_local: false,
+            is_clear: false,
             defaults: CheckReport::default(),
         }
     }

@@ -16,4 +16,4 @@ mod table;
 pub use output::CsvOutput;
 
 scanbridge_plugin_api::register_output!(CsvOutput);
-scanbridge_plugin_api::export_plugin!();
+scanbridge_plugin_api::export_plugin!(crypto: scanbridge_plugin_api::Cryptography::NONE);

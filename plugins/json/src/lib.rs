@@ -22,4 +22,4 @@ mod value;
 
 pub use output::Json;
 
-scanbridge_plugin_api::export_plugin!();
+scanbridge_plugin_api::export_plugin!(crypto: scanbridge_plugin_api::Cryptography::NONE);

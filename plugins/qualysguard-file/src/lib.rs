@@ -23,4 +23,4 @@ use scanbridge_plugin_api::{export_plugin, register_input};
 pub use input::QualysGuardFile;
 
 register_input!(QualysGuardFile);
-export_plugin!();
+export_plugin!(crypto: scanbridge_plugin_api::Cryptography::NONE);

@@ -42,7 +42,7 @@ impl Input for QualysGuard {
     /// Reads the settings; sends no request to Qualys yet.
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
         let services = open.services;
-        let settings = Settings::read(open.options)?;
+        let settings = Settings::read(open.options, services.fips())?;
         let ends = if settings.interval.is_some() { Ends::No } else { Ends::Yes };
         let client = Client::new(&settings.account, &settings.network, services)?;
         let context = SourceContext {

@@ -21,4 +21,4 @@ use scanbridge_plugin_api::{export_plugin, register_input};
 pub use input::QualysGuard;
 
 register_input!(QualysGuard);
-export_plugin!();
+export_plugin!(crypto: scanbridge_tls_identity::CRYPTOGRAPHY);

@@ -6,7 +6,7 @@ use scanbridge_tls_identity::Validity;
 use scanbridge_tls_identity::options::CERTIFICATE;
 
 use crate::api::{Answer, Call};
-use crate::options::Source;
+use crate::options::{Proxy, Source};
 use crate::source::SourceContext;
 
 /// Checks the client certificate, without contacting Qualys.
@@ -15,12 +15,22 @@ pub(crate) fn local(context: &SourceContext) -> CheckReport {
     let report = computed.fold(CheckReport::default(), |report, computed| {
         report.effective(computed.option, &*computed.value, computed.origin)
     });
-    certificate(report, context).0
+    certificate(proxy_login(report, context), context).0
+}
+
+/// In FIPS mode, warns about a password that crosses the network in the clear.
+fn proxy_login(report: CheckReport, context: &SourceContext) -> CheckReport {
+    let is_clear = |proxy: &Proxy| !proxy.tls && proxy.login.is_some();
+    if context.services.fips().is_off() || !context.settings.network.proxy.as_ref().is_some_and(is_clear) {
+        return report;
+    }
+    let detail = "the proxy password goes in the clear, because `proxy` begins with http://";
+    report.step("encryption", Verdict::Warning, detail).about("proxy")
 }
 
 /// Checks the client certificate and the login.
 pub(crate) fn probe(context: &mut SourceContext) -> Result<CheckReport> {
-    let (mut report, usable) = certificate(CheckReport::default(), context);
+    let (mut report, usable) = certificate(proxy_login(CheckReport::default(), context), context);
     if !usable {
         // The server would reject the certificate; do not send the credentials for nothing.
         return Ok(report.step(

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use scanbridge_plugin_api::{CheckReport, Services, Verdict};
-use scanbridge_tls_identity::{Certificate, SOON_DAYS, Validity};
+use scanbridge_tls_identity::{Certificate, SOON_DAYS, Validity, negotiated};
 
 use crate::dial::{Target, TlsStream};
 use crate::protocol::VERSION;
@@ -71,7 +71,7 @@ fn connection(mut report: CheckReport, target: &Target, services: &Services) -> 
         Ok(stream) => stream,
         Err(error) => return report.failed_step("TLS", &error),
     };
-    report = certificate(report.step("TLS", Verdict::Ok, tls_version(&stream)), &stream);
+    report = certificate(report.step("TLS", Verdict::Ok, negotiated(&stream.conn)), &stream);
     match Session::greet(target, stream, deadline) {
         Ok(session) => {
             let detail = format!("version {VERSION}; maximum message size {} bytes", session.max_size());
@@ -80,12 +80,6 @@ fn connection(mut report: CheckReport, target: &Target, services: &Services) -> 
         }
         Err(error) => report.failed_step("protocol", &error),
     }
-}
-
-fn tls_version(stream: &TlsStream) -> String {
-    let version = stream.conn.protocol_version().and_then(|version| version.as_str().map(str::to_owned));
-    // rustls writes `TLSv1_3`.
-    version.unwrap_or_else(|| "TLS".to_owned()).replace("TLSv1_", "TLS 1.")
 }
 
 /// The Defense Center's certificate. It is trusted, because the handshake is complete.

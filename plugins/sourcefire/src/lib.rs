@@ -25,4 +25,4 @@ pub mod fuzzing;
 pub use output::SourcefireOutput;
 
 scanbridge_plugin_api::register_output!(SourcefireOutput);
-scanbridge_plugin_api::export_plugin!();
+scanbridge_plugin_api::export_plugin!(crypto: scanbridge_tls_identity::CRYPTOGRAPHY);

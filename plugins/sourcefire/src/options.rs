@@ -8,7 +8,9 @@ use std::time::Duration;
 use scanbridge_dialer::{SOURCE_ADDRESS, SourceAddress};
 use scanbridge_host_input_commands::{BlockLimits, Settings, options as shared};
 use scanbridge_plugin_api::tracing::{info, warn};
-use scanbridge_plugin_api::{Endpoint, EndpointPort, ErrorKind, OptionSpec, Options, PluginError, Result};
+use scanbridge_plugin_api::{
+    Endpoint, EndpointPort, ErrorKind, Fips, OptionSpec, Options, PluginError, Result,
+};
 use scanbridge_tls_identity::{ClientTls, Identity, TlsOptions, Trust, options as tls};
 
 use crate::dial::Target;
@@ -96,8 +98,8 @@ impl Checked {
     /// # Errors
     /// [`ErrorKind::Config`] for options that contradict each other; those of [`Identity::open`], of [`Trust`] and of
     /// [`ClientTls::with_minimum`].
-    pub(crate) fn read(options: &Options) -> Result<Self> {
-        let tls = TlsOptions::read(options)?;
+    pub(crate) fn read(options: &Options, fips: Fips) -> Result<Self> {
+        let tls = TlsOptions::read(options, fips)?;
         let source = SourceAddress::of_option(options)?;
         let bytes = usize::try_from(options.size("body_bytes")?.unwrap_or(64 << 10)).unwrap_or(usize::MAX);
         let limits = Limits { bytes, findings: options.integer("body_findings")?.unwrap_or(100) };
@@ -108,14 +110,14 @@ impl Checked {
             Some(file) => file,
             None => first_file(Path::new("."))?,
         };
-        let identity = identity(&file, options)?;
+        let identity = identity(&file, options, fips)?;
         let trust = tls.trust_or(|| match options.text("trust")? {
             Some("system") => Trust::system(),
             _ => Trust::certificates(identity.authorities(), &file.display().to_string()),
         })?;
         let center = Endpoint::new(&*server, Some(port)).to_string();
         let target = Target {
-            tls: ClientTls::with_minimum(&center, &trust, Some(&identity), tls.min_version)
+            tls: ClientTls::with_minimum(&center, &trust, Some(&identity), fips, tls.min_version)
                 .map_err(|error| error.with_option("pkcs12"))?,
             center,
             server,
@@ -131,9 +133,9 @@ impl Checked {
 }
 
 /// Opens the client's file.
-fn identity(file: &Path, options: &Options) -> Result<Identity> {
+fn identity(file: &Path, options: &Options, fips: Fips) -> Result<Identity> {
     let password = options.secret("password")?;
-    Identity::open(file, password.as_ref()).map_err(|error| match (error.kind, &password) {
+    Identity::open(file, password.as_ref(), fips).map_err(|error| match (error.kind, &password) {
         (ErrorKind::Auth, None) => PluginError::new(
             ErrorKind::Auth,
             format!("{} is password-protected, and no password is set", file.display()),

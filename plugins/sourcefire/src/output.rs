@@ -56,7 +56,8 @@ impl Output for SourcefireOutput {
         let (options, services) = (open.options, open.services);
         refuse_encrypted(&open.frame.encrypted)?;
         let resumed = receipt.map(Progress::read).transpose()?.unwrap_or_default();
-        let Checked { target, settings, limits, identity, reply_timeout } = Checked::read(options)?;
+        let Checked { target, settings, limits, identity, reply_timeout } =
+            Checked::read(options, services.fips())?;
         if open.purpose() == Purpose::Run {
             identity.watch_expiry(services);
             target.tls.measure_peer(&PeerExpiry::new(services));

@@ -8,12 +8,16 @@ use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::{SignedDuration, Timestamp, Zoned};
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
+use rcgen::{
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, PKCS_ECDSA_P384_SHA384, date_time_ymd,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use scanbridge_tls_policy::Policy;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey;
 
 use super::tokens::hexadecimal;
 use crate::store::replace;
@@ -47,17 +51,18 @@ impl Certificate {
     ///
     /// # Errors
     /// When files of the directory cannot be read or written.
-    pub(super) fn own(folder: &Path, names: &[String], now: &Zoned) -> Result<Self, String> {
+    pub(super) fn own(folder: &Path, names: &[String], now: &Zoned, fips: Policy) -> Result<Self, String> {
         let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
         // Damaged files are replaced like old ones.
         if let Ok(known) = Self::read(&certificate, &key)
             && known.is_usable(names, now.timestamp())
+            && (fips != Policy::SuiteB192 || known.is_p384())
         {
             return Ok(known);
         }
         let cannot = |error: &dyn std::fmt::Display| format!("cannot make a certificate: {error}");
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot(&error))?;
-        let (certificate_pem, key_pem) = make(names, now).map_err(|error| cannot(&error))?;
+        let (certificate_pem, key_pem) = make(names, now, fips).map_err(|error| cannot(&error))?;
         // The key first: a certificate without its key would be used after a crash between the two.
         let store = |path, text: &str| replace(path, text.as_bytes());
         fs::remove_file(&certificate).or_else(absent).map_err(|error| cannot(&error))?;
@@ -71,6 +76,12 @@ impl Certificate {
         let ends_late =
             self.expires().is_some_and(|expires| expires > now.saturating_add(RENEWAL).unwrap_or(now));
         ends_late && names_of(&self.chain[0]).iter().eq(names) && self.is_pair()
+    }
+
+    /// Whether its key is on P-384, the only curve of Suite B with 192 bits.
+    fn is_p384(&self) -> bool {
+        let Ok((_, certificate)) = X509Certificate::from_der(&self.chain[0]) else { return false };
+        matches!(certificate.public_key().parsed(), Ok(PublicKey::EC(point)) if point.key_size() == 384)
     }
 
     /// Whether the key is that of the certificate.
@@ -124,8 +135,8 @@ pub(super) fn names_of(certificate: &[u8]) -> Vec<String> {
     names.value.general_names.iter().filter_map(text).collect()
 }
 
-/// A self-signed certificate (ECDSA P-256) and its key, as PEM.
-fn make(names: &[String], now: &Zoned) -> Result<(String, String), rcgen::Error> {
+/// A self-signed certificate (ECDSA P-256, or P-384 if the mode demands it) and its key, as PEM.
+fn make(names: &[String], now: &Zoned, fips: Policy) -> Result<(String, String), rcgen::Error> {
     let mut parameters = CertificateParams::new(names)?;
     let day = |time: Timestamp| {
         let date = time.to_zoned(jiff::tz::TimeZone::UTC).date();
@@ -136,7 +147,10 @@ fn make(names: &[String], now: &Zoned) -> Result<(String, String), rcgen::Error>
     parameters.not_after = day(now.saturating_add(VALID).unwrap_or(now));
     parameters.distinguished_name.push(DnType::CommonName, "Scanbridge");
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let key = KeyPair::generate()?;
+    let key = match fips {
+        Policy::SuiteB192 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?,
+        _ => KeyPair::generate()?,
+    };
     Ok((parameters.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
@@ -152,17 +166,26 @@ mod tests {
         let folder = folder.path().join("tls");
         let names = ["bridge", "localhost", "127.0.0.1", "::1"].map(str::to_owned);
         let at = |text: &str| text.parse::<Zoned>().unwrap();
-        let own =
-            |names: &[String], time: &str| Certificate::own(&folder, names, &at(time)).unwrap().fingerprint();
+        let own = |names: &[String], time: &str| {
+            Certificate::own(&folder, names, &at(time), Policy::Off).unwrap().fingerprint()
+        };
         let first = own(&names, "2026-03-01T12:00[UTC]");
         assert_eq!(first.len(), 64);
         assert_eq!(own(&names, "2027-03-01T12:00[UTC]"), first);
         let renewed = own(&names, "2027-03-05T12:00[UTC]");
         assert_ne!(renewed, first, "it ends on 2027-04-02");
         assert_ne!(own(&names[1..], "2027-03-05T12:00[UTC]"), renewed);
-        let certificate = Certificate::own(&folder, &names[1..], &at("2027-03-05T12:00[UTC]")).unwrap();
+        let certificate =
+            Certificate::own(&folder, &names[1..], &at("2027-03-05T12:00[UTC]"), Policy::Off).unwrap();
         assert_eq!(certificate.expires().unwrap().to_string(), "2028-04-05T00:00:00Z");
         assert_eq!(names_of(&certificate.chain[0]), names[1..]);
+        // Suite B with 192 bits needs another curve.
+        let strict = |time: &str| {
+            Certificate::own(&folder, &names[1..], &at(time), Policy::SuiteB192).unwrap().fingerprint()
+        };
+        let on_p384 = strict("2027-03-05T12:00[UTC]");
+        assert_ne!(on_p384, certificate.fingerprint());
+        assert_eq!(strict("2027-03-05T12:00[UTC]"), on_p384);
         // Damaged files, and a key of another certificate, are replaced.
         let last = || own(&names[1..], "2027-03-05T12:00[UTC]");
         let mut known = last();
@@ -183,7 +206,7 @@ mod tests {
     fn files_without_a_certificate_or_key_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        Certificate::own(folder.path(), &["localhost".to_owned()], &Zoned::now()).unwrap();
+        Certificate::own(folder.path(), &["localhost".to_owned()], &Zoned::now(), Policy::Off).unwrap();
         fs::write(path("empty.pem"), "").unwrap();
         let read =
             |certificate: &str, key: &str| Certificate::read(&path(certificate), &path(key)).unwrap_err();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use jiff::Timestamp;
 use scanbridge_observe::ConsoleKeys;
+use scanbridge_tls_policy::Policy;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -44,18 +45,19 @@ pub(crate) struct ListenerState {
 }
 
 impl Listener {
-    /// Binds the address of the service file and reads the certificates. `folder` is for those that the service makes.
+    /// Binds the address of the service file and reads the certificates. `folder` is for those that the service makes; `fips`
+    /// says which algorithms the listener may use.
     ///
     /// # Errors
     /// When the address is not available, or a certificate cannot be used.
-    pub(crate) fn bind(console: &ConsoleKeys, folder: PathBuf) -> Result<Self, String> {
+    pub(crate) fn bind(console: &ConsoleKeys, folder: PathBuf, fips: Policy) -> Result<Self, String> {
         let cannot = |error: &dyn std::fmt::Display| format!("cannot listen on {}: {error}", console.listen);
         let address: SocketAddr = console.listen.parse().map_err(|error| cannot(&error))?;
         let socket = TcpListener::bind(address).map_err(|error| cannot(&error))?;
         socket.set_nonblocking(true).map_err(|error| cannot(&error))?;
         let address = socket.local_addr().map_err(|error| cannot(&error))?;
         let tls = if console.tls.is_some() || !address.ip().to_canonical().is_loopback() {
-            let source = Source { keys: console.tls.clone().unwrap_or_default(), folder, address };
+            let source = Source { keys: console.tls.clone().unwrap_or_default(), folder, address, fips };
             let secured = source.read().map_err(|error| cannot(&error))?;
             Some((source, Mutex::new(secured)))
         } else {

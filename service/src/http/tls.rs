@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::{Timestamp, Zoned};
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use scanbridge_observe::{ClientRole, Role, TlsKeys};
+use scanbridge_tls_policy::Policy;
 
 use super::certificate::{Certificate, names_of, read_certificates};
 use super::host_check::machine_name;
@@ -29,6 +29,8 @@ pub(super) struct Source {
     /// The directory of the certificate that the service makes.
     pub(super) folder: PathBuf,
     pub(super) address: SocketAddr,
+    /// Which algorithms may be used.
+    pub(super) fips: Policy,
 }
 
 impl Source {
@@ -39,9 +41,9 @@ impl Source {
     pub(super) fn read(&self) -> Result<Secured, String> {
         let certificate = match (&self.keys.certificate, &self.keys.key) {
             (Some(certificate), Some(key)) => Certificate::read(Path::new(certificate), Path::new(key))?,
-            _ => Certificate::own(&self.folder, &own_names(self.address.ip()), &Zoned::now())?,
+            _ => Certificate::own(&self.folder, &own_names(self.address.ip()), &Zoned::now(), self.fips)?,
         };
-        let provider = Arc::new(default_provider());
+        let provider = Arc::new(self.fips.provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
@@ -64,6 +66,8 @@ impl Source {
             .with_single_cert(certificate.chain, certificate.key)
             .map_err(|error| format!("the certificate and its key cannot be used: {error}"))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        self.fips.restrict_server(&mut config);
+        self.fips.require_of_server(&config)?;
         Ok(Secured { config: Arc::new(config), fingerprint, expires })
     }
 }

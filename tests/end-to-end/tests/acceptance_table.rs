@@ -77,7 +77,8 @@ fn the_support_table_has_the_words_of_2014() {
 
 #[test]
 fn every_referenced_test_exists() {
-    let folders = ["field-encryption", "host", "observe", "plugin-api", "plugins", "service", "tests"];
+    let folders =
+        ["field-encryption", "host", "observe", "plugin-api", "plugins", "service", "tests", "tls-policy"];
     let all: Vec<_> = folders.iter().flat_map(|folder| rust_files(&root().join(folder))).collect();
     let page = page();
     let named = named_tests(&page);

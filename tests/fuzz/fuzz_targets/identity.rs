@@ -10,7 +10,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use scanbridge_plugin_api::{PluginError, Secret};
+use scanbridge_plugin_api::{Fips, PluginError, Secret};
 use scanbridge_tls_identity::{ClientTls, Fingerprint, Identity, Trust};
 
 use folder::FOLDER;
@@ -36,19 +36,19 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 fn open(bytes: &[u8], password: Option<&Secret>) {
     let path = FOLDER.path().join("client.p12");
     fs::write(&path, bytes).expect("the file system in memory is not full");
-    match Identity::open(&path, password) {
+    match Identity::open(&path, password, Fips::Off) {
         Err(error) => check(&error),
         Ok(identity) => {
             let shown = identity.certificate().to_string();
             assert!(!shown.chars().any(char::is_control), "{shown:?}");
             // An opened identity can be used, with its own authorities if it has any.
             if let Ok(trust) = Trust::certificates(identity.authorities(), "client.p12")
-                && let Err(error) = ClientTls::new("dc.example.com:8307", &trust, Some(&identity))
+                && let Err(error) = ClientTls::new("dc.example.com:8307", &trust, Some(&identity), Fips::Off)
             {
                 check(&error);
             }
             // Opening the file again gives the same identity.
-            let again = Identity::open(&path, password).expect("it was opened before");
+            let again = Identity::open(&path, password, Fips::Off).expect("it was opened before");
             assert_eq!(again.certificate(), identity.certificate());
         }
     }

@@ -27,6 +27,7 @@ static PLUGINS: LazyLock<[Descriptor; 2]> = LazyLock::new(|| {
         version: "1.0.0".to_owned(),
         summary: "a plugin".to_owned(),
         options: OPTIONS.iter().map(OptionDescriptor::from).collect(),
+        crypto: None,
     })
 });
 

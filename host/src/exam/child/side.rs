@@ -11,6 +11,7 @@ use scanbridge_plugin_api::{ErrorKind, OpenFrame, PluginError};
 
 use crate::exam::HANG;
 use crate::exam::job::{Answer, Instance, Step};
+use crate::fips;
 use crate::pipeline::{Stop, new_frame};
 use crate::plugins::call::Caller;
 use crate::plugins::context::Context;
@@ -43,6 +44,8 @@ impl<H: Send + 'static> Side<H> {
         let limits = CallLimits::of(HANG);
         let mut frame = new_frame("exam", "exam", spec.purpose, limits);
         frame.run = 1;
+        // The parent has checked it.
+        frame.fips = fips::minimum(None).unwrap_or_default();
         frame.options.clone_from(&spec.options);
         frame.state_folder.clone_from(&spec.state_folder);
         frame.reports.clone_from(&spec.reports);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use scanbridge_plugin_api::abi::InputHandle;
 use scanbridge_plugin_api::batch::{RawBatch2, Schema};
 use scanbridge_plugin_api::{
-    CheckReport, Ends, ErrorKind, Event, InputCapabilities, LocalCheck, PluginError, Position, ReadOnly,
-    ReportMarks, ReportPage, ReportQuery, Resumes, Step, Stored,
+    CheckReport, Ends, ErrorKind, Event, Fips, InputCapabilities, LocalCheck, PluginError, Position,
+    ReadOnly, ReportMarks, ReportPage, ReportQuery, Resumes, Step, Stored,
 };
 
 use super::dead_letter_source::DeadLetterSource;
@@ -100,6 +100,14 @@ impl Source {
         match self {
             Self::Plugin(plugin) => plugin.opener.id(),
             Self::DeadLetters(_) => DeadLetterSource::ID,
+        }
+    }
+
+    /// The FIPS mode of the input; dead letters are read by the host itself.
+    pub(in crate::pipeline) fn fips(&self) -> Fips {
+        match self {
+            Self::Plugin(plugin) => plugin.opener.fips(),
+            Self::DeadLetters(_) => Fips::Off,
         }
     }
 

@@ -75,6 +75,7 @@ impl InputThread {
         let summary = InputSummary {
             id: source.id().to_owned(),
             plugin: source.plugin().to_owned(),
+            fips: source.fips(),
             ..InputSummary::default()
         };
         let mut worker = InputWorker {

@@ -74,6 +74,7 @@ impl Destination {
         let summary = OutputSummary {
             id: opener.id().to_owned(),
             plugin: opener.plugin().to_owned(),
+            fips: opener.fips(),
             ..OutputSummary::default()
         };
         let OutputState { receipt, has_gap, gap_is_covered, has_invalid_rows, rejected, report, .. } = from;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use scanbridge_plugin_api::Fips;
 use serde::Serialize;
 
 use super::reports::ListedReport;
@@ -20,6 +21,9 @@ pub struct InputSummary {
     pub id: String,
     /// The plugin's name.
     pub plugin: String,
+    /// Its FIPS mode.
+    #[serde(skip_serializing_if = "Fips::is_off")]
+    pub fips: Fips,
     /// Reports that were read, complete or not.
     pub reports: u64,
     /// Number of complete ones.

@@ -1,5 +1,6 @@
 //! The summary of an output: its counts, and their wording.
 
+use scanbridge_plugin_api::Fips;
 use serde::Serialize;
 
 use super::wording::{add_counts, count, grouped, show_bytes};
@@ -17,6 +18,9 @@ pub struct OutputSummary {
     pub id: String,
     /// The plugin's name.
     pub plugin: String,
+    /// Its FIPS mode.
+    #[serde(skip_serializing_if = "Fips::is_off")]
+    pub fips: Fips,
     /// Findings delivered.
     pub records: u64,
     /// In a dry run: findings that a run would deliver.

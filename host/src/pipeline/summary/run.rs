@@ -116,11 +116,13 @@ impl Summary {
         let input = |input: &InputInstance| InputSummary {
             id: input.instance.id.clone(),
             plugin: input.instance.plugin.clone(),
+            fips: input.instance.fips,
             ..InputSummary::default()
         };
         let output = |output: &OutputInstance| OutputSummary {
             id: output.instance.id.clone(),
             plugin: output.instance.plugin.clone(),
+            fips: output.instance.fips,
             ..OutputSummary::default()
         };
         Self {

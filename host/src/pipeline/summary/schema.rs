@@ -1,5 +1,6 @@
 //! JSON Schema of the summary of a run.
 
+use scanbridge_plugin_api::Fips;
 use scanbridge_plugin_api::model::FindingKind;
 use serde_json::{Map, Value, json};
 
@@ -51,6 +52,7 @@ fn input() -> Value {
     let fields = json!({
         "id": text("The `id` in the pipeline file."),
         "plugin": text("Name of the plugin."),
+        "fips": one_of(&Fips::WORDS[1..], "FIPS mode; absent if it is off."),
         "reports": count("Reports that were read, completely or in part."),
         "assets": count("Assets in them."),
         "assets_by_severity": by_severity("Assets in them, by the highest severity of their findings; 0 also without \
@@ -72,7 +74,7 @@ fn input() -> Value {
         "metrics": list(metric(), "What the plugin measured."),
         "notes": list(note(), "Notes of the plugin."),
     });
-    closed(object(fields), &["metrics", "notes"])
+    closed(object(fields), &["fips", "metrics", "notes"])
 }
 
 fn definition() -> Value {
@@ -118,6 +120,7 @@ fn output() -> Value {
     let fields = json!({
         "id": text("The `id` in the pipeline file."),
         "plugin": text("Name of the plugin."),
+        "fips": one_of(&Fips::WORDS[1..], "FIPS mode; absent if it is off."),
         "records": count("Findings delivered."),
         "would_deliver": count("In a dry run: findings that a run would deliver."),
         "records_by_kind": by_kind("Findings delivered, by kind."),
@@ -137,7 +140,10 @@ fn output() -> Value {
         "metrics": list(metric(), "What the plugin measured."),
         "notes": list(note(), "Notes of the plugin."),
     });
-    closed(object(fields), &["encrypted", "metrics", "notes", "resumed_total", "tokens", "would_deliver"])
+    closed(
+        object(fields),
+        &["encrypted", "fips", "metrics", "notes", "resumed_total", "tokens", "would_deliver"],
+    )
 }
 
 fn resumed_total() -> Value {

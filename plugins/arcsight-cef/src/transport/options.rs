@@ -254,8 +254,11 @@ fn connector(options: &Options, services: &Services, secured: bool) -> Result<Co
     let receivers: Vec<_> = endpoints
         .map(|Endpoint { host, port, .. }| Receiver { host, port: port.unwrap_or(default_port) })
         .collect();
-    let tls =
-        if secured { Some(Tls::open(&TlsOptions::read(options)?, &receivers, services)?) } else { None };
+    let tls = if secured {
+        Some(Tls::open(&TlsOptions::read(options, services.fips())?, &receivers, services)?)
+    } else {
+        None
+    };
     let write_timeout = seconds(options, WRITE_TIMEOUT)?;
     Ok(Connector {
         receivers,

@@ -6,7 +6,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use scanbridge_plugin_api::{PluginError, Result, Services};
-use scanbridge_tls_identity::{ClientTls, Identity, PeerExpiry, TlsOptions};
+use scanbridge_tls_identity::{ClientTls, Identity, PeerExpiry, TlsOptions, negotiated};
 
 use super::link::{Link, LinkError, Secured};
 use super::receiver::Receiver;
@@ -53,12 +53,7 @@ impl Tls {
     }
 }
 
-/// The negotiated version and cipher suite, for a probe.
+/// What was negotiated, for a probe.
 pub(super) fn describe(session: &ClientConnection) -> String {
-    let version = match session.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
-        _ => "TLS 1.2",
-    };
-    let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("?");
-    format!("{version}, {cipher}, receiver certificate verified")
+    format!("{}, receiver certificate verified", negotiated(session))
 }

@@ -74,7 +74,8 @@ impl Route {
 
 impl ViaProxy {
     fn new(proxy: Proxy, options: &TlsOptions) -> Result<Self, HttpError> {
-        let options = TlsOptions { ca_file: options.ca_file.clone(), ..TlsOptions::default() };
+        let (ca_file, fips) = (options.ca_file.clone(), options.fips);
+        let options = TlsOptions { ca_file, fips, ..TlsOptions::default() };
         let tls = proxy.tls.then(|| options.client(&proxy.shown())).transpose();
         let tls = tls.map_err(|error| proxy_error(&proxy, Cause::Tls(Box::new(error))))?;
         Ok(Self { proxy, tls })

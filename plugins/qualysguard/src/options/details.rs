@@ -48,12 +48,14 @@ pub(super) fn details(options: &Options, version: &str) -> Result<Vec<&'static D
 mod tests {
     use std::fmt::Write as _;
 
+    use scanbridge_plugin_api::Fips;
+
     use super::super::{Settings, Source, TABLE};
     use super::*;
 
     fn settings(json: &str) -> Result<Settings> {
         let options = format!(r#"{{"user_id": "u", "password": "p", "source": "host-detections"{json}}}"#);
-        Settings::read(&Options::read(TABLE, options.as_bytes())?)
+        Settings::read(&Options::read(TABLE, options.as_bytes())?, Fips::Off)
     }
 
     fn words(json: &str) -> Vec<&'static str> {

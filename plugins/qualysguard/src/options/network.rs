@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use scanbridge_dialer::{IpVersion, SourceAddress};
-use scanbridge_plugin_api::{Options, PluginError, Result, Secret};
+use scanbridge_plugin_api::{Fips, Options, PluginError, Result, Secret};
 use scanbridge_tls_identity::TlsOptions;
 use url::{Host, Url};
 
@@ -65,7 +65,7 @@ pub(super) fn account(options: &Options, network: &Network) -> Result<Account> {
     Ok(Account { user, password, auth })
 }
 
-pub(super) fn network(options: &Options) -> Result<Network> {
+pub(super) fn network(options: &Options, fips: Fips) -> Result<Network> {
     let platform = options.text("platform")?.and_then(Platform::named);
     let url = options.url("url")?.map_or_else(|| DEFAULT_URL.to_owned(), |url| url.to_string());
     let url = match platform {
@@ -87,7 +87,7 @@ pub(super) fn network(options: &Options) -> Result<Network> {
         url,
         gateway,
         proxy,
-        tls: TlsOptions::read(options)?,
+        tls: TlsOptions::read(options, fips)?,
         source,
         ip_version: IpVersion::of_option(options.text("preferred_ip_version")?),
         connect_timeout: Duration::from_secs(options.integer("connect_timeout_secs")?.unwrap_or(30)),

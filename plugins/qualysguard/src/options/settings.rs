@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scanbridge_plugin_api::{Options, Result};
+use scanbridge_plugin_api::{Fips, Options, Result};
 use scanbridge_qualys_report::Reading;
 use scanbridge_qualys_xml::Limits;
 
@@ -39,12 +39,12 @@ pub(crate) struct Targets {
 }
 
 impl Settings {
-    /// Reads the options, which the host has checked one by one, and checks their combination.
+    /// Reads the options, which the host has checked one by one, and checks their combination. `fips` is the host's demand.
     ///
     /// # Errors
     /// [`scanbridge_plugin_api::ErrorKind::Config`] names the option and what is wrong with it.
-    pub(crate) fn read(options: &Options) -> Result<Self> {
-        let network = network(options)?;
+    pub(crate) fn read(options: &Options, fips: Fips) -> Result<Self> {
+        let network = network(options, fips)?;
         let text_bytes = options.size("max_text_bytes")?.unwrap_or(16 << 20);
         Ok(Self {
             account: account(options, &network)?,

@@ -207,12 +207,14 @@ fn scan_address(options: &Options, network: &Network, option: &str, call: &str) 
 
 #[cfg(test)]
 mod tests {
+    use scanbridge_plugin_api::Fips;
+
     use super::super::{Settings, TABLE};
     use super::*;
 
     fn settings(json: &str) -> Result<Settings> {
         let options = format!(r#"{{"user_id": "u", "password": "p", {json}}}"#);
-        Settings::read(&Options::read(TABLE, options.as_bytes())?)
+        Settings::read(&Options::read(TABLE, options.as_bytes())?, Fips::Off)
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::aws_lc_rs;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, SupportedProtocolVersion};
-use scanbridge_plugin_api::{PluginError, Result};
+use scanbridge_plugin_api::{Fips, PluginError, Result};
+use scanbridge_tls_policy::Policy;
 
 use crate::explain;
 use crate::identity::Identity;
@@ -24,6 +24,7 @@ pub struct ClientTls {
     config: Arc<ClientConfig>,
     verifier: Arc<Verifier>,
     identity: Option<Identity>,
+    fips: Fips,
 }
 
 /// Minimum TLS version. rustls does not support TLS 1.1 and older.
@@ -42,9 +43,9 @@ impl ClientTls {
     ///
     /// # Errors
     /// [`Auth`](scanbridge_plugin_api::ErrorKind::Auth) when the client certificate has expired or is not yet
-    /// valid.
-    pub fn new(peer: &str, trust: &Trust, identity: Option<&Identity>) -> Result<Self> {
-        Self::with_minimum(peer, trust, identity, MinimumVersion::Tls12)
+    /// valid, [`Config`](scanbridge_plugin_api::ErrorKind::Config) when FIPS mode is on and this is not the FIPS build.
+    pub fn new(peer: &str, trust: &Trust, identity: Option<&Identity>, fips: Fips) -> Result<Self> {
+        Self::with_minimum(peer, trust, identity, fips, MinimumVersion::Tls12)
     }
 
     /// A client for this version or newer.
@@ -55,12 +56,29 @@ impl ClientTls {
         peer: &str,
         trust: &Trust,
         identity: Option<&Identity>,
+        fips: Fips,
         minimum: MinimumVersion,
+    ) -> Result<Self> {
+        let policy = policy_of(fips)?;
+        let mut client = Self::unchecked(peer, trust, identity, (policy, minimum))?;
+        client.fips = fips;
+        policy.require_of_client(&client.config).map_err(|reason| {
+            PluginError::config(format!("cannot connect to {peer}: {reason}")).with_hint(NEEDS_FIPS_BUILD)
+        })?;
+        Ok(client)
+    }
+
+    /// A client with the algorithms of this policy, also when they are not those of a FIPS module.
+    fn unchecked(
+        peer: &str,
+        trust: &Trust,
+        identity: Option<&Identity>,
+        (policy, minimum): (Policy, MinimumVersion),
     ) -> Result<Self> {
         if let Some(identity) = identity {
             identity.certificate().require_valid(Timestamp::now())?;
         }
-        let provider = aws_lc_rs::default_provider();
+        let provider = policy.provider();
         let verifier = Arc::new(Verifier {
             peer: peer.to_owned(),
             trust: trust.clone(),
@@ -72,11 +90,18 @@ impl ClientTls {
             .map_err(|error| PluginError::bug(format!("cannot initialize TLS: {error}")))?
             .dangerous() // what rustls calls every verifier but its own
             .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>);
-        let config = match identity {
+        let mut config = match identity {
             Some(identity) => builder.with_client_cert_resolver(identity.resolver()),
             None => builder.with_no_client_auth(),
         };
-        Ok(Self { peer: peer.to_owned(), config: Arc::new(config), verifier, identity: identity.cloned() })
+        policy.restrict_client(&mut config);
+        Ok(Self {
+            peer: peer.to_owned(),
+            config: Arc::new(config),
+            verifier,
+            identity: identity.cloned(),
+            fips: Fips::Off,
+        })
     }
 
     /// The client certificate, if one is sent.
@@ -114,7 +139,7 @@ impl ClientTls {
     /// errors of the first reads here too.
     #[must_use]
     pub fn explain(&self, error: &(dyn StdError + 'static)) -> PluginError {
-        explain::explain(&self.peer, self.identity.as_ref(), error)
+        explain::explain(&self.peer, self.identity.as_ref(), self.fips, error)
     }
 }
 
@@ -127,6 +152,17 @@ impl fmt::Debug for ClientTls {
             .finish_non_exhaustive()
     }
 }
+
+/// The policy of a mode.
+///
+/// # Errors
+/// [`Config`](scanbridge_plugin_api::ErrorKind::Config) for a mode that this version does not know.
+fn policy_of(fips: Fips) -> Result<Policy> {
+    fips.word().parse().map_err(|error| PluginError::config(format!("cannot use TLS: {error}")))
+}
+
+/// What to do when FIPS mode is on in another build.
+const NEEDS_FIPS_BUILD: &str = "install the FIPS build (scanbridge-fips), or set `fips: off`";
 
 impl MinimumVersion {
     fn versions(self) -> Vec<&'static SupportedProtocolVersion> {

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
-use scanbridge_plugin_api::{ErrorKind, PluginError};
+use scanbridge_plugin_api::{ErrorKind, Fips, PluginError};
 
 use crate::certificate::Certificate;
 use crate::fingerprint::Fingerprint;
@@ -14,6 +14,7 @@ use crate::identity::Identity;
 pub(crate) fn explain(
     peer: &str,
     identity: Option<&Identity>,
+    fips: Fips,
     error: &(dyn StdError + 'static),
 ) -> PluginError {
     let mut next = Some(error);
@@ -23,7 +24,7 @@ pub(crate) fn explain(
             return own.clone();
         }
         if let Some(tls) = current.downcast_ref::<Error>() {
-            return of_tls(peer, identity, tls);
+            return of_tls(peer, identity, fips, tls);
         }
         next = match current.downcast_ref::<io::Error>() {
             // `io::Error::source` skips the inner error and returns the source of it, so the inner error is examined
@@ -120,7 +121,7 @@ fn shown_names(certificate: &Certificate) -> String {
     if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
-fn of_tls(peer: &str, identity: Option<&Identity>, error: &Error) -> PluginError {
+fn of_tls(peer: &str, identity: Option<&Identity>, fips: Fips, error: &Error) -> PluginError {
     match error {
         Error::InvalidCertificate(CertificateError::Other(other)) => {
             match other.0.downcast_ref::<PluginError>() {
@@ -132,6 +133,13 @@ fn of_tls(peer: &str, identity: Option<&Identity>, error: &Error) -> PluginError
             refused(format!("certificate of {peer} is not trusted: {problem}"))
         }
         Error::NoCertificatesPresented => refused(format!("{peer} sent no certificate")),
+        Error::AlertReceived(AlertDescription::HandshakeFailure) if !fips.is_off() => protocol(format!(
+            "TLS handshake failed with {peer} (alert HandshakeFailure) in FIPS mode `{fips}`"
+        ))
+        .with_hint(
+            "the peer may have no cipher suite, group or certificate that this mode allows, or it requires a client \
+             certificate; see docs/fips.md",
+        ),
         Error::AlertReceived(alert) => of_alert(peer, identity, *alert),
         Error::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
@@ -141,6 +149,10 @@ fn of_tls(peer: &str, identity: Option<&Identity>, error: &Error) -> PluginError
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => too_old(peer),
+        Error::PeerIncompatible(PeerIncompatible::ExtendedMasterSecretExtensionRequired) => protocol(format!(
+            "{peer} does not support the extended master secret (RFC 7627), which FIPS mode requires for TLS 1.2"
+        ))
+        .with_hint("update the peer, or use TLS 1.3"),
         other => protocol(format!("TLS error with {peer}: {other}")),
     }
 }
@@ -252,13 +264,36 @@ mod tests {
     fn tls_error_is_found_in_wrapped_errors() {
         let tls = Error::AlertReceived(AlertDescription::CertificateRequired);
         let nested = Wrapped(io::Error::other(Wrapped(io::Error::new(io::ErrorKind::InvalidData, tls))));
-        let error = explain("dc.example.com:8307", None, &nested);
+        let error = explain("dc.example.com:8307", None, Fips::Off, &nested);
         assert_eq!(error.kind, ErrorKind::Auth);
         assert!(error.message.contains("requires a client certificate and none was sent"), "{error}");
 
         let own = not_pinned("dc.example.com:8307", &[], Fingerprint::of(&b"".as_slice().into()));
         let carried = Wrapped(io::Error::other(own.clone()));
-        assert_eq!(explain("dc.example.com:8307", None, &carried), own);
+        assert_eq!(explain("dc.example.com:8307", None, Fips::Off, &carried), own);
+    }
+
+    #[test]
+    fn peer_without_extended_master_secret_is_a_protocol_error() {
+        let error = Error::PeerIncompatible(PeerIncompatible::ExtendedMasterSecretExtensionRequired);
+        let error = explain("dc.example.com:8307", None, Fips::Off, &error);
+        assert_eq!(error.kind, ErrorKind::Protocol);
+        assert_eq!(
+            error.message,
+            "dc.example.com:8307 does not support the extended master secret (RFC 7627), which FIPS mode requires for \
+             TLS 1.2"
+        );
+        assert_eq!(error.hint.as_deref(), Some("update the peer, or use TLS 1.3"));
+    }
+
+    #[test]
+    fn failed_handshake_in_fips_mode_names_the_mode() {
+        let error = Error::AlertReceived(AlertDescription::HandshakeFailure);
+        let error = explain("siem.example.com:6514", None, Fips::SuiteB192, &error);
+        assert_eq!(error.kind, ErrorKind::Protocol);
+        assert!(error.message.ends_with("(alert HandshakeFailure) in FIPS mode `suite-b-192`"), "{error}");
+        let off = Error::AlertReceived(AlertDescription::HandshakeFailure);
+        assert_eq!(explain("siem.example.com:6514", None, Fips::Off, &off).kind, ErrorKind::Auth);
     }
 
     #[test]
@@ -268,7 +303,7 @@ mod tests {
             (io::Error::from(io::ErrorKind::ConnectionRefused), "connection refused"),
             (io::Error::other("no route to host"), "no route to host"),
         ] {
-            let error = explain("dc.example.com:8307", None, &Wrapped(inner));
+            let error = explain("dc.example.com:8307", None, Fips::Off, &Wrapped(inner));
             assert_eq!(error.kind, ErrorKind::Unavailable);
             assert!(error.message.contains(part), "{error}");
         }

@@ -8,12 +8,15 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys};
-use scanbridge_plugin_api::{PluginError, Result, Secret};
+use scanbridge_plugin_api::{Fips, PluginError, Result, Secret};
 use zeroize::Zeroize;
 
 use crate::certificate::Certificate;
+use crate::key_file::LegacyKind;
+use crate::pem;
 use crate::source::{Material, read_file, warn_if_readable_by_others};
-use crate::{key_store, pem, pkcs12};
+#[cfg(feature = "legacy-key-files")]
+use crate::{key_store, pkcs12};
 
 /// A client certificate with its key, ready for a TLS handshake.
 ///
@@ -33,20 +36,21 @@ impl Identity {
     ///
     /// # Errors
     /// - [`NoInput`](scanbridge_plugin_api::ErrorKind::NoInput): the file cannot be opened;
+    /// - [`Config`](scanbridge_plugin_api::ErrorKind::Config): FIPS mode forbids the format or its encryption, or this is
+    ///   the FIPS build, which cannot read it;
     /// - [`Auth`](scanbridge_plugin_api::ErrorKind::Auth): a password is missing or wrong;
     /// - [`BadData`](scanbridge_plugin_api::ErrorKind::BadData): the file is invalid, uses an unsupported encryption,
     ///   or lacks the key or the certificate, or key and certificate do not match.
     ///
     /// Every message names the file; no message contains the password.
-    pub fn open(path: &Path, password: Option<&Secret>) -> Result<Self> {
+    pub fn open(path: &Path, password: Option<&Secret>, fips: Fips) -> Result<Self> {
         let bytes = read_file(path)?;
         warn_if_readable_by_others(path);
-        let material = if key_store::is_key_store(&bytes) {
-            key_store::open(path, &bytes, password)?
+        let material = if let Some(kind) = LegacyKind::of(&bytes) {
+            kind.require_allowed(path, fips)?;
+            open_legacy(kind, path, &bytes, password)?
         } else if pem::is_pem(&bytes) {
-            from_pem(path, &bytes, path, &bytes, password)?
-        } else if pkcs12::is_der(&bytes) {
-            pkcs12::open(path, &bytes, password)?
+            from_pem((path, &bytes), (path, &bytes), password, fips)?
         } else {
             return Err(PluginError::bad_data(format!(
                 "unsupported format of {}: expected PEM, PKCS#12 or Java key store (JKS)",
@@ -61,11 +65,11 @@ impl Identity {
     ///
     /// # Errors
     /// As [`Identity::open`].
-    pub fn open_pair(certificate: &Path, key: &Path, password: Option<&Secret>) -> Result<Self> {
+    pub fn open_pair(certificate: &Path, key: &Path, password: Option<&Secret>, fips: Fips) -> Result<Self> {
         let certificates = read_file(certificate)?;
         let keys = read_file(key)?;
         warn_if_readable_by_others(key);
-        let material = from_pem(certificate, &certificates, key, &keys, password)?;
+        let material = from_pem((certificate, &certificates), (key, &keys), password, fips)?;
         Self::from_material(certificate, key, material)
     }
 
@@ -129,14 +133,28 @@ impl fmt::Debug for Identity {
     }
 }
 
+#[cfg(feature = "legacy-key-files")]
+fn open_legacy(kind: LegacyKind, path: &Path, bytes: &[u8], password: Option<&Secret>) -> Result<Material> {
+    match kind {
+        LegacyKind::Pkcs12 => pkcs12::open(path, bytes, password),
+        LegacyKind::KeyStore => key_store::open(path, bytes, password),
+    }
+}
+
+#[cfg(not(feature = "legacy-key-files"))]
+fn open_legacy(_: LegacyKind, path: &Path, _: &[u8], _: Option<&Secret>) -> Result<Material> {
+    Err(PluginError::bug(format!("{} was to be opened without support for its format", path.display())))
+}
+
+/// `certificates` and `keys` are each a path and the content of that file.
 fn from_pem(
-    path: &Path,
-    bytes: &[u8],
-    key_path: &Path,
-    key_bytes: &[u8],
+    certificates: (&Path, &[u8]),
+    keys: (&Path, &[u8]),
     password: Option<&Secret>,
+    fips: Fips,
 ) -> Result<Material> {
-    let mut key = pem::key(key_path, key_bytes, password)?;
+    let (path, bytes) = certificates;
+    let mut key = pem::key(keys.0, keys.1, password, fips)?;
     match pem::certificates(path, bytes) {
         Ok(chain) => Ok(Material { authorities: chain.iter().skip(1).cloned().collect(), chain, key }),
         Err(error) => {

@@ -7,13 +7,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use scanbridge_plugin_api::{PluginError, Result, Secret};
 use zeroize::Zeroize;
 
-use crate::pem::wrong_password;
+use crate::key_file::{JCEKS, wrong_password};
 use crate::source::Material;
-
-/// Returns true if the bytes begin with the magic number of JKS or JCEKS.
-pub(crate) fn is_key_store(bytes: &[u8]) -> bool {
-    bytes.starts_with(JKS) || bytes.starts_with(JCEKS)
-}
 
 /// Opens a key store. If there are several keys, the first by alias is used. The key's password must be that of the
 /// store.
@@ -136,8 +131,6 @@ impl Layout<'_> {
     }
 }
 
-const JKS: &[u8] = &[0xFE, 0xED, 0xFE, 0xED];
-const JCEKS: &[u8] = &[0xCE, 0xCE, 0xCE, 0xCE];
 const PRIVATE_KEY: u32 = 1;
 const TRUSTED: u32 = 2;
 const SHA1_BYTES: usize = 20;

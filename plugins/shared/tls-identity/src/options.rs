@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use scanbridge_plugin_api::{ErrorKind, OptionSpec, Options, PluginError, Result, Secret, ValueSpec};
+use scanbridge_plugin_api::{ErrorKind, Fips, OptionSpec, Options, PluginError, Result, Secret, ValueSpec};
 
 use crate::client::{ClientTls, MinimumVersion};
 use crate::fingerprint::Fingerprint;
@@ -80,14 +80,17 @@ pub struct TlsOptions {
     pub any_name: bool,
     /// `tls_min_version`.
     pub min_version: MinimumVersion,
+    /// Which algorithms may be used; not an option, but what the host demands.
+    pub fips: Fips,
 }
 
 impl TlsOptions {
-    /// Reads those options of this module that are in the plugin's table; the others have their defaults.
+    /// Reads those options of this module that are in the plugin's table; the others have their defaults. `fips` is
+    /// [`Services::fips`](scanbridge_plugin_api::Services::fips).
     ///
     /// # Errors
     /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) for an invalid fingerprint.
-    pub fn read(options: &Options) -> Result<Self> {
+    pub fn read(options: &Options, fips: Fips) -> Result<Self> {
         Ok(Self {
             certificate: if_offered(options, CERTIFICATE.name, Options::path)?,
             key: if_offered(options, KEY.name, Options::path)?,
@@ -100,6 +103,7 @@ impl TlsOptions {
                 Some("1.3") => MinimumVersion::Tls13,
                 _ => MinimumVersion::Tls12,
             },
+            fips,
         })
     }
 
@@ -110,8 +114,8 @@ impl TlsOptions {
     pub fn identity(&self) -> Result<Option<Identity>> {
         let opened = match (&self.certificate, &self.key) {
             (None, _) => return Ok(None),
-            (Some(file), None) => Identity::open(file, self.password.as_ref()),
-            (Some(file), Some(key)) => Identity::open_pair(file, key, self.password.as_ref()),
+            (Some(file), None) => Identity::open(file, self.password.as_ref(), self.fips),
+            (Some(file), Some(key)) => Identity::open_pair(file, key, self.password.as_ref(), self.fips),
         };
         opened.map(Some).map_err(|error| match (error.kind, &self.password) {
             (ErrorKind::Auth, Some(_)) => error.with_option(PASSWORD.name),
@@ -142,7 +146,7 @@ impl TlsOptions {
     pub fn client(&self, peer: &str) -> Result<ClientTls> {
         let identity = self.identity()?;
         let trust = self.trust_or(Trust::system)?;
-        ClientTls::with_minimum(peer, &trust, identity.as_ref(), self.min_version)
+        ClientTls::with_minimum(peer, &trust, identity.as_ref(), self.fips, self.min_version)
     }
 }
 

@@ -7,13 +7,8 @@ use p12_keystore::{Pkcs12Archive, PrivateKeyBag};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use scanbridge_plugin_api::{PluginError, Result, Secret};
 
-use crate::pem::wrong_password;
+use crate::key_file::wrong_password;
 use crate::source::Material;
-
-/// Returns true if the bytes begin with the tag of a DER sequence.
-pub(crate) fn is_der(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&0x30)
-}
 
 /// Opens a PKCS#12 file. Supported are PBES2 with AES, and the format of a Defense Center: 40-bit RC2, 3DES and a
 /// SHA-1 MAC with one iteration.

@@ -25,6 +25,8 @@ struct Service {
     socket: String,
     log: String,
     pipelines: BTreeMap<String, u64>,
+    fips: String,
+    crypto: String,
     reload: Option<LastReload>,
     listener: Option<ListenerOf>,
 }

@@ -24,6 +24,7 @@ struct Plugin {
     name: String,
     kind: String,
     version: String,
+    crypto: String,
     summary: String,
     file: String,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use scanbridge::cli::{Format, ListedPlugin, describe_plugin};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
-use scanbridge_plugin_api::{OptionDescriptor, OptionSpec, PluginKind};
+use scanbridge_plugin_api::{CryptoModule, OptionDescriptor, OptionSpec, PluginKind};
 use serde_json::Value;
 
 use crate::installation;
@@ -27,7 +27,12 @@ fn every_plugin_is_described_in_80_columns() {
     assert!(claims.len() >= 6, "only {} plugins are installed", claims.len());
     for claim in claims {
         let descriptor = claim.library.descriptor(claim.kind, claim.name).unwrap();
-        let plugin = ListedPlugin { descriptor, file: "PLUGINS/library.so".as_ref(), note: "" };
+        let plugin = ListedPlugin {
+            descriptor,
+            file: "PLUGINS/library.so".as_ref(),
+            note: "",
+            crypto: CryptoModule::None,
+        };
         let shown = describe_plugin(&plugin, None, Format::Text, COLUMNS);
         let long: Vec<&str> = shown.lines().filter(|line| line.chars().count() > COLUMNS).collect();
         assert!(long.is_empty(), "{}: {long:#?}", descriptor.name);

@@ -25,6 +25,7 @@ mod exit_codes;
 mod exiting_plugins;
 mod field_encryption;
 mod fields;
+mod fips;
 mod guide_commands;
 mod guide_events;
 mod installation;

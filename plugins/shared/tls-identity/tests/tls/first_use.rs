@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use scanbridge_doubles::certificates::{Authority, Issued, Request};
-use scanbridge_plugin_api::ErrorKind;
+use scanbridge_plugin_api::{ErrorKind, Fips};
 use scanbridge_tls_identity::{ClientTls, Fingerprint, Trust};
 use tempfile::tempdir;
 
@@ -85,5 +85,5 @@ fn addresses_with_a_common_prefix_are_distinguished() {
     let other = Fingerprint::of(&Authority::new("other").der());
     fs::write(&file, format!("{address}0 {other}\n")).unwrap();
     connect_and_exchange(&address, "127.0.0.1", &Trust::first_use(&file), None).unwrap();
-    let _ = ClientTls::new(&address, &Trust::first_use(&file), None).unwrap();
+    let _ = ClientTls::new(&address, &Trust::first_use(&file), None, Fips::Off).unwrap();
 }

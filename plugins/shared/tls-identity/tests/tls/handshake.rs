@@ -1,6 +1,7 @@
 //! Handshakes that succeed.
 
 use scanbridge_doubles::certificates::{Authority, Issued, Request};
+use scanbridge_plugin_api::Fips;
 use scanbridge_tls_identity::{Certificate, Fingerprint, Identity, Trust};
 use tempfile::tempdir;
 
@@ -28,7 +29,7 @@ fn client_certificate_is_sent_on_request() {
     let server = authority.issue(&Request::server(&["dc.example.com"]));
     let client = authority.issue(&Request::client("scanner"));
     let (certificate, key) = client.write_pem(folder.path(), "client");
-    let identity = Identity::open_pair(&certificate, &key, None).unwrap();
+    let identity = Identity::open_pair(&certificate, &key, None, Fips::Off).unwrap();
     let (address, seen) = serve(authority.server_config(&server, true));
     connect_and_exchange(&address, "dc.example.com", &trust(&authority), Some(&identity)).unwrap();
     assert_eq!(seen.join().unwrap(), Ok(Some(client.der().to_vec())));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use scanbridge_doubles::certificates::{Authority, Issued, Pkcs12, Request, installed};
-use scanbridge_plugin_api::{ErrorKind, PluginError, Secret};
+use scanbridge_plugin_api::{ErrorKind, Fips, PluginError, Secret};
 use scanbridge_tls_identity::{ClientTls, Identity, Trust};
 use tempfile::tempdir;
 
@@ -16,7 +16,7 @@ fn client() -> (Authority, Issued) {
 }
 
 fn open(file: &Path, password: &str) -> Result<Identity, PluginError> {
-    Identity::open(file, (!password.is_empty()).then(|| Secret::new(password.to_owned())).as_ref())
+    Identity::open(file, (!password.is_empty()).then(|| Secret::new(password.to_owned())).as_ref(), Fips::Off)
 }
 
 /// Asserts the kind, the file name, this part of the message, and a hint; the password must not appear.
@@ -31,6 +31,7 @@ fn assert_refused(outcome: Result<Identity, PluginError>, kind: ErrorKind, file:
 }
 
 #[test]
+#[cfg(feature = "legacy-key-files")]
 fn modern_and_defense_center_pkcs12_files_open() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
@@ -61,6 +62,7 @@ fn defense_center_test_files_have_the_expected_encryption() {
 }
 
 #[test]
+#[cfg(feature = "legacy-key-files")]
 fn jks_opens_and_jceks_is_rejected_with_conversion_command() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
@@ -94,6 +96,7 @@ fn jks_opens_and_jceks_is_rejected_with_conversion_command() {
 }
 
 #[test]
+#[cfg(feature = "legacy-key-files")]
 fn wrong_password_unsupported_cipher_and_invalid_file_differ() {
     let folder = tempdir().unwrap();
     let (_, client) = client();
@@ -114,6 +117,7 @@ fn wrong_password_unsupported_cipher_and_invalid_file_differ() {
 }
 
 #[test]
+#[cfg(feature = "legacy-key-files")]
 fn pkcs12_file_without_a_key_is_reported() {
     let folder = tempdir().unwrap();
     let (_, client) = client();
@@ -147,7 +151,7 @@ fn pem_keys_of_all_kinds_open() {
         openssl.args(["pkey", "-traditional", "-in"]).arg(&key).arg("-out").arg(&traditional);
         assert!(openssl.status().unwrap().success());
         assert!(!fs::read_to_string(&traditional).unwrap().contains("BEGIN PRIVATE KEY"));
-        Identity::open_pair(&certificate, &traditional, None).unwrap();
+        Identity::open_pair(&certificate, &traditional, None, Fips::Off).unwrap();
 
         let both = folder.path().join("both.pem");
         fs::write(&both, rsa.key_pem() + "some words between\n" + &rsa.certificate_pem()).unwrap();
@@ -171,7 +175,7 @@ fn encrypted_pem_keys_open_with_their_password() {
     };
     let open = |password: Option<&str>| {
         let password = password.map(|text| Secret::new(text.to_owned()));
-        Identity::open_pair(&certificate, &encrypted, password.as_ref())
+        Identity::open_pair(&certificate, &encrypted, password.as_ref(), Fips::Off)
     };
     encrypt(&["pkcs8", "-topk8", "-v2", "aes-256-cbc"]);
     open(Some("s3cret")).unwrap();
@@ -205,7 +209,7 @@ fn invalid_identity_files_are_distinguished() {
     assert_refused(open(&text, ""), ErrorKind::BadData, &text, "unsupported format of");
     assert_refused(open(&certificate, ""), ErrorKind::BadData, &certificate, "contains no private key");
     assert_refused(open(&key, ""), ErrorKind::BadData, &key, "contains no certificate");
-    let pair = |certificate: &Path, key: &Path| Identity::open_pair(certificate, key, None);
+    let pair = |certificate: &Path, key: &Path| Identity::open_pair(certificate, key, None, Fips::Off);
     assert_refused(pair(&certificate, &other_key), ErrorKind::BadData, &other_key, "does not belong to");
     assert_refused(pair(&damaged, &key), ErrorKind::BadData, &damaged, "invalid certificate in");
 }
@@ -215,9 +219,9 @@ fn debug_shows_the_subject_and_no_key() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
     let (certificate, key) = client.write_pem(folder.path(), "client");
-    let identity = Identity::open_pair(&certificate, &key, None).unwrap();
+    let identity = Identity::open_pair(&certificate, &key, None, Fips::Off).unwrap();
     let trust = Trust::certificates(&[authority.der()], "the test's authority").unwrap();
-    let tls = ClientTls::new("dc.example.com:8307", &trust, Some(&identity)).unwrap();
+    let tls = ClientTls::new("dc.example.com:8307", &trust, Some(&identity), Fips::Off).unwrap();
     for shown in [format!("{identity:?}"), format!("{tls:?}")] {
         assert!(shown.contains("scanner.example.com"));
         assert!(!shown.to_lowercase().contains("key"), "{shown}");
@@ -225,6 +229,7 @@ fn debug_shows_the_subject_and_no_key() {
 }
 
 #[test]
+#[cfg(feature = "legacy-key-files")]
 fn files_with_one_changed_byte_never_panic() {
     let folder = tempdir().unwrap();
     let (_, client) = client();

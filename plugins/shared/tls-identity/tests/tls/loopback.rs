@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConfig, ServerConnection, StreamOwned};
-use scanbridge_plugin_api::PluginError;
+use scanbridge_plugin_api::{Fips, PluginError};
 use scanbridge_tls_identity::{ClientTls, Identity, Trust};
 
 /// What a server received: the client's certificate, or the error of the handshake.
@@ -52,7 +52,7 @@ pub(crate) fn connect_and_exchange(
     trust: &Trust,
     identity: Option<&Identity>,
 ) -> Result<(), PluginError> {
-    exchange_with(&ClientTls::new(address, trust, identity)?, address, name)
+    exchange_with(&ClientTls::new(address, trust, identity, Fips::Off)?, address, name)
 }
 
 /// As [`connect_and_exchange`], with an existing client.

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use scanbridge_doubles::certificates::{Authority, Issued, Request};
-use scanbridge_plugin_api::{ErrorKind, PluginError};
+use scanbridge_plugin_api::{ErrorKind, Fips, PluginError};
 use scanbridge_tls_identity::{ClientTls, Fingerprint, Identity, MinimumVersion, Trust};
 use tempfile::tempdir;
 
@@ -112,7 +112,7 @@ fn rejected_client_certificate_is_reported_for_both_versions() {
     let server = authority.issue(&Request::server(&["dc.example.com"]));
     let other_authority = Authority::new("Other CA").issue(&Request::client("other_authority"));
     let (certificate, key) = other_authority.write_pem(folder.path(), "client");
-    let identity = Identity::open_pair(&certificate, &key, None).unwrap();
+    let identity = Identity::open_pair(&certificate, &key, None, Fips::Off).unwrap();
     let file = certificate.display().to_string();
     for version in rustls::ALL_VERSIONS {
         let (address, _result) = serve(authority.server_config_of(&[version], &server, true));
@@ -128,8 +128,9 @@ fn expired_client_certificate_is_rejected_before_connecting() {
     let authority = Authority::new("Example CA");
     let (certificate, key) =
         authority.issue(&Request::client("old").expired()).write_pem(folder.path(), "client");
-    let identity = Identity::open_pair(&certificate, &key, None).unwrap();
-    let error = ClientTls::new("dc.example.com:8307", &trust(&authority), Some(&identity)).unwrap_err();
+    let identity = Identity::open_pair(&certificate, &key, None, Fips::Off).unwrap();
+    let error =
+        ClientTls::new("dc.example.com:8307", &trust(&authority), Some(&identity), Fips::Off).unwrap_err();
     assert_reports(&error, ErrorKind::Auth, &["the client certificate", "CN=old", "expired on 20"]);
 }
 
@@ -160,7 +161,7 @@ fn tls_1_2_server_is_accepted_unless_the_minimum_is_1_3() {
     for (minimum, taken) in [(MinimumVersion::Tls12, true), (MinimumVersion::Tls13, false)] {
         let tls12 = authority.server_config_of(&[&rustls::version::TLS12], &server, false);
         let (address, _result) = serve(tls12);
-        let tls = ClientTls::with_minimum(&address, &trust(&authority), None, minimum).unwrap();
+        let tls = ClientTls::with_minimum(&address, &trust(&authority), None, Fips::Off, minimum).unwrap();
         match exchange_with(&tls, &address, "dc.example.com") {
             Ok(()) => assert!(taken),
             Err(error) => {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use scanbridge_doubles::certificates::{Authority, Request};
-use scanbridge_plugin_api::{ErrorKind, OptionSpec, Options, Result};
+use scanbridge_plugin_api::{ErrorKind, Fips, OptionSpec, Options, Result};
 use scanbridge_tls_identity::{TlsOptions, Trust, options};
 use tempfile::tempdir;
 
@@ -21,7 +21,7 @@ const TABLE: &[OptionSpec] = &[
 ];
 
 fn read(json: &str) -> Result<TlsOptions> {
-    TlsOptions::read(&Options::read(TABLE, json.as_bytes())?)
+    TlsOptions::read(&Options::read(TABLE, json.as_bytes())?, Fips::Off)
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn conflicting_options_are_rejected_before_opening_files() {
 #[test]
 fn option_table_may_omit_options() {
     let none = Options::read(&[], b"{}").unwrap();
-    assert!(TlsOptions::read(&none).unwrap().identity().unwrap().is_none());
+    assert!(TlsOptions::read(&none, Fips::Off).unwrap().identity().unwrap().is_none());
 }
 
 #[test]
