@@ -336,7 +336,7 @@ fn encryption_is_frozen_after_the_first_delivery() {
     refused(&every_field(&[optional.clone()]), "the file has no `encrypt` for it");
     write_secret(&sandbox, "secret", "another secret of more than 16 bytes");
     refused(&first, "`secret`");
-    // A reset of the state is no way out.
+    // A reset of the state keeps the settings.
     command(&sandbox, &["state", "reset", "pipeline.yaml"]).expect_code(0);
     refused(&first, "`secret`");
     let forget = ["state", "forget-encryption", "pipeline.yaml", "--output", "lines"];
