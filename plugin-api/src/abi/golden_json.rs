@@ -192,7 +192,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         ("option in a group", form(&grouped)),
         ("open in an endless run", form(&OpenFrame { endless: true, ..OpenFrame::default() })),
         ("cryptography", form(&Cryptography::NONE.describe())),
-        ("encrypted report start", form(&ReportStart::default().with_encryption("soc-emea/1"))),
+        ("encrypted report start", form(&start.clone().with_encryption("soc-emea/1"))),
         ("open with an identity and encrypted fields", {
             let connector = ConnectorIdentity::default()
                 .with_name("emea")
