@@ -1,5 +1,7 @@
 //! What each format keeps, and that every value comes back.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
+
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
