@@ -29,6 +29,7 @@ mod service_questions;
 mod service_set_up;
 mod smartconnector;
 mod smartconnector_destination;
+mod smartconnector_global;
 mod steps;
 mod summary;
 mod terminal_prompts;

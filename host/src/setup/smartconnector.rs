@@ -12,7 +12,8 @@ use super::old_option::OldInstance;
 use super::old_text::{NotConverted, read_old};
 use super::properties::{Property, properties};
 use super::smartconnector_destination::{destination, short};
-use crate::config::{Catalogue, Written, WrittenEntry};
+use super::smartconnector_global::{encrypted_fields, fips, set_in_pipeline};
+use crate::config::{Catalogue, Written};
 
 /// A row of the table.
 struct Row {
@@ -221,21 +222,10 @@ fn take(instance: &mut OldInstance<'_>, property: &Property, row: &Row, together
             instance.conversion.add(Treatment::Changed, key, row.key, note);
         }
         "minutes" => {}
+        "fips" | "suite-b" => fips(instance.conversion, property, row.treatment == "suite-b"),
+        "encrypted-fields" => encrypted_fields(instance.conversion, property),
         _ => instance.take(key, row.key, &text, ""),
     }
-}
-
-/// Sets `section.key` of the pipeline.
-fn set_in_pipeline(conversion: &mut Conversion, old: &str, place: &str, value: String) {
-    let (section, key) = place.split_once('.').unwrap_or(("", place));
-    let entry = |key: &str, value| WrittenEntry { key: key.to_owned(), line: 0, value };
-    let rest = &mut conversion.draft.rest;
-    let new = entry(key, Written::Text(value));
-    match rest.iter_mut().find(|entry| entry.key == section).map(|entry| &mut entry.value) {
-        Some(Written::Mapping(entries)) => entries.push(new),
-        _ => rest.push(entry(section, Written::Mapping(vec![new]))),
-    }
-    conversion.add(Treatment::TakenOver, old, place, "");
 }
 
 /// A URL is left out if it is the default of the old product, because the new one has the same default.

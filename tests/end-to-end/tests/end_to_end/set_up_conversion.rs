@@ -228,6 +228,10 @@ const PROPERTIES: &str = "#Written by the set-up\n\
     agents[0].proxyServerPort=3128\n\
     http.nonProxyHosts=localhost|*.example.com\n\
     agents[0].fips.enabled=false\n\
+    agents[0].fips.suiteb=192\n\
+    agents[0].fpe.fields=destinationAddress,deviceCustomString1,requestUrl\n\
+    agents[0].fpe.secret=s3cr3t\n\
+    agents[0].preferredIpVersion=IPv6\n\
     agents[0].location=Berlin\n\
     agents[0].comment=\n\
     agents[0].something.new=\\\n    7\n\
@@ -259,6 +263,7 @@ fn properties_of_the_smartconnector_become_a_pipeline_and_a_report() {
         &["agents[0].mode", "Automatic"],
         &["proxyServerHost", "proxyServerPort", "inputs.qualys.proxy"],
         &["http.nonProxyHosts", "inputs.qualys.no_proxy", "bars"],
+        &["fips.suiteb", "outputs.siem.fips", "retired"],
         &["destination[0].params host", "outputs.siem.address"],
         &["destination[0].type=cefsyslog"],
     ] {
@@ -267,7 +272,9 @@ fn properties_of_the_smartconnector_become_a_pipeline_and_a_report() {
     for words in [
         &["something.new", "unknown"][..],
         &["qualysUser", "set again on line"],
-        &["fips.enabled"],
+        &["fips.enabled", "off is the default"],
+        &["fpe.fields", "[asset.address, asset.ipv6, finding.result]", "choose a field for requestUrl"],
+        &["fpe.secret", "encrypt new-secret"],
         &["certificateType", "detected"],
         &["destination[1].type", "another destination"],
         &["agents[1].type", "another connector"],
@@ -279,7 +286,7 @@ fn properties_of_the_smartconnector_become_a_pipeline_and_a_report() {
     for key in ["qualysPassword", "certificatePassword"] {
         expect_line(report, "To be answered", &[key, "obfuscated"]);
     }
-    assert!(!report.contains("zZ99") && !report.contains("xY12"), "{report}");
+    assert!(["zZ99", "xY12", "s3cr3t"].iter().all(|secret| !report.contains(secret)), "{report}");
     // Each property has a line in the report.
     for line in PROPERTIES.lines().filter(|line| line.starts_with("agents") || line.starts_with("http.")) {
         let key = line.split('=').next().unwrap();
@@ -290,6 +297,8 @@ fn properties_of_the_smartconnector_become_a_pipeline_and_a_report() {
         "  every_minutes: 15",
         "connector:",
         "  location: Berlin",
+        "  preferred_ip_version: ipv6",
+        "    fips: suite-b-192",
         "      user_id: acme_ab2",
         "      password: REPLACE-ME",
         "      tls_password: REPLACE-ME",
