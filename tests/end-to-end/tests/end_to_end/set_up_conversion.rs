@@ -310,8 +310,12 @@ fn properties_of_the_smartconnector_become_a_pipeline_and_a_report() {
         assert!(text.lines().any(|known| known == line), "{line}:\n{text}");
     }
     assert!(text.contains("C:\\certs\\q\u{fc}.p12") || text.contains("C:\\\\certs\\\\q"), "{text}");
-    // With the answers it is valid.
-    sandbox.write("new/p.yaml", text.replace("REPLACE-ME", "'x'"));
+    // With the answers it is valid; the mode needs the FIPS build.
+    let answered = text.replace("REPLACE-ME", "'x'");
+    sandbox.write("new/p.yaml", &answered);
+    let refused = host(&sandbox, &["check", "new/p.yaml", "--offline"]).expect_code(78);
+    assert!(format!("{}{}", refused.stdout, refused.stderr).contains("FIPS build"), "{}", refused.stderr);
+    sandbox.write("new/p.yaml", answered.replace("    fips: suite-b-192\n", ""));
     host(&sandbox, &["check", "new/p.yaml", "--offline"]).expect_code(0);
 }
 
