@@ -49,6 +49,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         schema: schema.clone(),
         status: "FINISHED".to_owned(),
         signature_version: "2.1".to_owned(),
+        encryption: String::new(),
         assets_alive: Some(2),
         assets_total: Some(3),
         duration_secs: Some(90),
@@ -201,6 +202,12 @@ fn forms() -> Vec<(&'static str, Value)> {
         ("report choice", form(&ReportChoice::new(vec!["scan/1".to_owned()], true))),
         ("report marks", form(&ReportMarks::new(vec!["scan/1".to_owned()], true))),
         ("marked reports", form(&Marked { changed: 1 })),
+        ("open with encrypted fields", {
+            form(&OpenFrame { encrypted: vec!["asset.address".to_owned()], ..OpenFrame::default() })
+        }),
+        ("report start with encrypted values", {
+            form(&ReportStart::default().with_encryption("soc/1").with_schema(Schema::empty()))
+        }),
     ]
 }
 
@@ -237,14 +244,14 @@ fn json_forms_can_grow() {
     }
     for (name, mut form) in forms() {
         let parse = match name {
-            "open" | "open in an endless run" => read::<OpenFrame>,
+            "open" | "open in an endless run" | "open with encrypted fields" => read::<OpenFrame>,
             "answer" | "answer with an effect" => read::<Answer<OutputCapabilities>>,
             "stored" => read::<StoredFrame>,
             "input capabilities" | "input capabilities with reading without effect" => {
                 read::<InputCapabilities>
             }
             "schema" => read::<Schema>,
-            "report start" => read::<ReportStart>,
+            "report start" | "report start with encrypted values" => read::<ReportStart>,
             "report end" => read::<ReportEnd>,
             "descriptor" => read::<Descriptor>,
             "error" => read::<Detail>,
