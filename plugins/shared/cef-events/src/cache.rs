@@ -7,7 +7,7 @@ use scanbridge_plugin_api::model::Severity;
 
 use crate::additional::AdditionalColumns;
 use crate::fragment::{Fragment, FragmentBuilder};
-use crate::options::EventSettings;
+use crate::settings::EventSettings;
 use crate::table::Table;
 
 /// The inputs of a fragment in addition to the settings.
@@ -157,14 +157,8 @@ fn mix(number: u64) -> u64 {
 mod tests {
     use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
     use scanbridge_plugin_api::model::{DefinitionField, FindingKind, ReportSource, ReportStart};
-    use scanbridge_plugin_api::{Options, Output};
 
     use super::*;
-
-    fn settings() -> EventSettings {
-        EventSettings::read(&Options::read(crate::ArcSightCef::OPTIONS, br#"{"path": "x"}"#).unwrap())
-            .unwrap()
-    }
 
     fn columns() -> Columns {
         let source = ReportSource::new("Qualys", "Qualys", "qid");
@@ -188,7 +182,7 @@ mod tests {
 
     #[test]
     fn full_cache_keeps_its_size_limit_and_returns_the_right_fragment() {
-        let (raw, columns, settings) = (batch_of(100), columns(), settings());
+        let (raw, columns, settings) = (batch_of(100), columns(), EventSettings::default());
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut cache = FragmentCache::new(64 * 1024);
         cache.clear("Qualys", &AdditionalColumns::default());
@@ -210,7 +204,7 @@ mod tests {
 
     #[test]
     fn cache_of_texts_that_are_never_used_again_stays_small() {
-        let (raw, columns, settings) = (batch_of(400), columns(), settings());
+        let (raw, columns, settings) = (batch_of(400), columns(), EventSettings::default());
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut cache = FragmentCache::new(256 * 1024);
         cache.clear("Qualys", &AdditionalColumns::default());
@@ -234,7 +228,7 @@ mod tests {
 
     #[test]
     fn recently_used_fragment_is_not_rebuilt() {
-        let (raw, columns, settings) = (batch_of(1), columns(), settings());
+        let (raw, columns, settings) = (batch_of(1), columns(), EventSettings::default());
         let batch = Batch::of(&raw, &columns).unwrap();
         let definition = batch.findings().next().unwrap().definition();
         let mut cache = FragmentCache::new(FragmentCache::MAX_BYTES);

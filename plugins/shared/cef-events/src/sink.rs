@@ -4,14 +4,24 @@ use scanbridge_plugin_api::Result;
 use scanbridge_plugin_api::model::Severity;
 
 /// Receives finished events, each a line with its line feed.
-pub(crate) trait Sink {
+pub trait Sink {
+    /// The next events belong to the finding in this row of the batch. Events of an asset follow those of its last finding.
+    fn finding(&mut self, row: u32) {
+        let _ = row;
+    }
+
+    /// Takes an event.
+    ///
+    /// # Errors
+    /// The destination failed; the encoder stops.
     fn event(&mut self, line: &[u8], severity: Option<Severity>) -> Result<Outcome>;
 }
 
 /// Whether an event was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Outcome {
+pub enum Outcome {
+    /// The event was taken.
     Accepted,
     /// The event does not fit `max_message_bytes`, even without its texts.
     OverBudget,
@@ -23,7 +33,8 @@ pub(crate) enum Outcome {
 }
 
 /// Why the destination refused an event of this size.
-pub(crate) fn refusal(bytes: usize) -> String {
+#[must_use]
+pub fn refusal(bytes: usize) -> String {
     format!(
         "event too large: {bytes} bytes with its header, which the socket refuses (EMSGSIZE); set a smaller \
          `max_message_bytes`"

@@ -7,29 +7,31 @@ use scanbridge_plugin_api::{Rendered, Result};
 use super::Encoder;
 use crate::asset_buffer::AssetBufferSettings;
 use crate::sink::{Outcome, Sink};
-use crate::syslog::Header;
 
 /// Collects the events with the rows of their findings.
-struct Records {
-    header: Option<Header>,
+struct Records<F> {
+    prefix: F,
     row: u32,
     records: Vec<Rendered>,
 }
 
 impl Encoder {
-    /// The events of the findings of a batch, with the syslog header before each, by an encoder of its own. Events that
-    /// belong to an asset follow its last finding. Events are neither merged nor sorted.
-    pub(crate) fn render(
+    /// The events of the findings of a batch, by an encoder of its own. `prefix` writes what is before an event of this
+    /// severity. Events that belong to an asset follow its last finding. Events are neither merged nor sorted.
+    ///
+    /// # Errors
+    /// A plugin bug.
+    pub fn render(
         &self,
         report: &ReportStart,
         batch: Batch<'_>,
-        header: Option<Header>,
+        prefix: impl FnMut(&mut Vec<u8>, Option<Severity>),
     ) -> Result<Vec<Rendered>> {
         let mut settings = self.settings.clone();
         settings.buffer = AssetBufferSettings::default();
         let mut encoder = Self::new(settings, self.budget);
         encoder.begin(report);
-        let (mut sink, mut asset) = (Records { header, row: 0, records: Vec::new() }, None);
+        let (mut sink, mut asset) = (Records { prefix, row: 0, records: Vec::new() }, None);
         for finding in batch.findings() {
             let row = finding.asset().row();
             if asset.replace(row) != Some(row) {
@@ -45,10 +47,11 @@ impl Encoder {
     }
 }
 
-impl Sink for Records {
+impl<F: FnMut(&mut Vec<u8>, Option<Severity>)> Sink for Records<F> {
     fn event(&mut self, line: &[u8], severity: Option<Severity>) -> Result<Outcome> {
-        let [priority, rest] = self.header.as_mut().map_or([&[][..]; 2], |header| header.parts(severity));
-        let record = [priority, rest, line.strip_suffix(b"\n").unwrap_or(line)].concat();
+        let mut record = Vec::new();
+        (self.prefix)(&mut record, severity);
+        record.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
         self.records.push(Rendered::new(self.row, String::from_utf8_lossy(&record)));
         Ok(Outcome::Accepted)
     }

@@ -3,7 +3,7 @@
 use scanbridge_plugin_api::model::ReportStart;
 
 use crate::field::{self, Field, TruncatedFields};
-use crate::options::{Connector, DEVICE_LIMIT, EventSettings, VERSION_LIMIT};
+use crate::settings::{Connector, DEVICE_LIMIT, EventSettings, VERSION_LIMIT};
 use crate::{escape, time};
 
 /// The encoded parts of a line that depend on the report.

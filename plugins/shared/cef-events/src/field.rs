@@ -68,7 +68,7 @@ impl Field {
         Self::Additional,
     ];
 
-    pub(crate) fn limit(self) -> usize {
+    pub(crate) const fn limit(self) -> usize {
         self.spec().limit
     }
 

@@ -4,7 +4,7 @@ use scanbridge_plugin_api::model::Severity;
 
 /// Format of the severity in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SeverityStyle {
+pub enum SeverityStyle {
     /// 0 to 10.
     Number,
     /// `Low`, `Medium`, `High`, `Very-High`, `Unknown`.

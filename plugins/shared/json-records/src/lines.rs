@@ -15,7 +15,7 @@ use crate::tree::{Scratch, Step, Tree, steps};
 
 /// Encodes the lines of one report at a time.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub struct Lines {
     options: LineOptions,
     /// When the run started, in UTC.
     started: String,
@@ -36,7 +36,10 @@ const KEPT_BYTES: usize = 2 << 20;
 const ENTRY_BYTES: usize = 128;
 
 impl Lines {
-    pub(crate) fn new(options: LineOptions, started: String) -> Self {
+    /// An encoder for these options. `started` is the time at which the run started, in UTC (`2026-01-31T12:00:00Z`), for
+    /// findings without any time.
+    #[must_use]
+    pub fn new(options: LineOptions, started: String) -> Self {
         Self {
             options,
             started,
@@ -51,11 +54,13 @@ impl Lines {
     }
 
     /// An encoder with the same options, for another report.
-    pub(crate) fn fresh(&self) -> Self {
+    #[must_use]
+    pub fn fresh(&self) -> Self {
         Self::new(self.options.clone(), self.started.clone())
     }
 
-    pub(crate) fn begin(&mut self, report: &ReportStart) {
+    /// Begins a report. Its columns decide the keys of the lines.
+    pub fn begin(&mut self, report: &ReportStart) {
         let columns = Columns::of_report(report);
         let names = Names { report, columns: &columns, started: &self.started };
         (self.finding, self.asset) = match self.options.mapping {
@@ -70,18 +75,19 @@ impl Lines {
     }
 
     /// Begins another batch: rows have another meaning.
-    pub(crate) fn begin_batch(&mut self) {
+    pub fn begin_batch(&mut self) {
         self.asset_row = None;
     }
 
     /// Whether the format can express this kind of findings.
-    pub(crate) fn accepts(&self, kind: FindingKind) -> bool {
+    #[must_use]
+    pub fn accepts(&self, kind: FindingKind) -> bool {
         let is_vulnerability = matches!(kind, FindingKind::Vulnerability | FindingKind::Potential);
         is_vulnerability || self.options.mapping.is_none_or(|mapping| !mapping.only_vulnerabilities)
     }
 
-    /// Appends the line of a finding.
-    pub(crate) fn finding(&mut self, out: &mut Vec<u8>, finding: FindingView<'_>) {
+    /// Appends the line of a finding, with its line feed.
+    pub fn finding(&mut self, out: &mut Vec<u8>, finding: FindingView<'_>) {
         let record = Record::of_finding(finding);
         let key = finding.definition().key();
         if !self.definitions.contains_key(&key) {
@@ -96,8 +102,8 @@ impl Lines {
         out.push(b'\n');
     }
 
-    /// Appends the separate line of an asset (option `assets`).
-    pub(crate) fn asset(&mut self, out: &mut Vec<u8>, asset: AssetView<'_>) {
+    /// Appends the separate line of an asset, with its line feed. Only our own schema has such lines.
+    pub fn asset(&mut self, out: &mut Vec<u8>, asset: AssetView<'_>) {
         let Self { asset: tree, scratch, asset_parts, .. } = self;
         self.asset_row = None;
         let record = Record::of_asset(asset);

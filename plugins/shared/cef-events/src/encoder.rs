@@ -12,14 +12,14 @@ use scanbridge_plugin_api::{Rejection, Result};
 use crate::additional::{self, AdditionalFields};
 use crate::asset::CurrentAsset;
 use crate::asset_buffer::{AssetBuffer, COUNT_BYTES};
+use crate::budget;
 use crate::cache::FragmentCache;
 use crate::event_id::EventId;
 use crate::field::{self, Field, TruncatedFields};
 use crate::fragment::join_cves;
-use crate::options::EventSettings;
 use crate::report::ReportPart;
+use crate::settings::EventSettings;
 use crate::sink::{self, Outcome, Sink};
-use crate::syslog::budget;
 use crate::table::Table;
 use crate::time;
 
@@ -28,7 +28,7 @@ use crate::time;
 /// The output depends only on the findings and the settings, not on batch boundaries: facts about an asset
 /// are collected until the next asset begins.
 #[derive(Debug)]
-pub(crate) struct Encoder {
+pub struct Encoder {
     settings: EventSettings,
     cache: FragmentCache,
     report: ReportPart,
@@ -55,7 +55,7 @@ pub(crate) struct Encoder {
 
 /// Counters of an encoder since they were last read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub struct Tally {
     /// Derived events, which are written in addition to the findings.
     pub derived: u64,
     /// Events with at least one truncated text.
@@ -72,9 +72,23 @@ pub(crate) struct Tally {
     pub unnamed: u64,
 }
 
+impl Tally {
+    /// Adds the counters of another one.
+    pub fn add(&mut self, other: Self) {
+        self.derived += other.derived;
+        self.truncated += other.truncated;
+        self.bad_addresses += other.bad_addresses;
+        self.clamped += other.clamped;
+        self.too_long += other.too_long;
+        self.bad_values += other.bad_values;
+        self.unnamed += other.unnamed;
+    }
+}
+
 impl Encoder {
     /// Creates an encoder whose lines have at most `budget` bytes, without the line feed.
-    pub(crate) fn new(settings: EventSettings, budget: usize) -> Self {
+    #[must_use]
+    pub fn new(settings: EventSettings, budget: usize) -> Self {
         let reserved = if settings.buffer.merge { COUNT_BYTES } else { 0 };
         Self {
             budget: budget.saturating_sub(reserved),
@@ -98,7 +112,7 @@ impl Encoder {
     }
 
     /// Begins a report.
-    pub(crate) fn begin(&mut self, report: &ReportStart) {
+    pub fn begin(&mut self, report: &ReportStart) {
         self.additional = AdditionalFields::of(&self.settings.additional, self.settings.dotted_keys, report);
         if self
             .last
@@ -118,13 +132,16 @@ impl Encoder {
     }
 
     /// Discards buffered events: the report is not delivered.
-    pub(crate) fn abandon(&mut self) {
+    pub fn abandon(&mut self) {
         self.asset.clear();
         self.buffer.clear();
     }
 
     /// Writes the events of a batch.
-    pub(crate) fn batch(&mut self, batch: Batch<'_>, sink: &mut impl Sink) -> Result<Tally> {
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn batch(&mut self, batch: Batch<'_>, sink: &mut impl Sink) -> Result<Tally> {
         let mut assets = batch.assets().peekable();
         let mut current = None;
         for finding in batch.findings() {
@@ -137,6 +154,7 @@ impl Encoder {
                 self.switch_to(asset, sink)?;
                 current = Some(asset.row());
             }
+            sink.finding(finding.row());
             self.events(finding, sink)?;
         }
         for asset in assets {
@@ -160,13 +178,16 @@ impl Encoder {
     }
 
     /// Returns the findings of the last batch whose events exceed the limit.
-    pub(crate) fn take_rejected(&mut self) -> Vec<Rejection> {
+    pub fn take_rejected(&mut self) -> Vec<Rejection> {
         std::mem::take(&mut self.rejected)
     }
 
     /// Writes the buffered and derived events of the last asset, which is complete at the end of a report and
     /// at each commit.
-    pub(crate) fn finish(&mut self, sink: &mut impl Sink) -> Result<Tally> {
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn finish(&mut self, sink: &mut impl Sink) -> Result<Tally> {
         self.finish_asset(sink)?;
         self.asset.clear();
         Ok(std::mem::take(&mut self.tally))
@@ -392,9 +413,9 @@ const UNNAMED: &str = "the asset has no address, name, MAC address or ID";
 mod tests {
     use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow};
     use scanbridge_plugin_api::model::{AssetField, FindingKind};
-    use scanbridge_plugin_api::{Options, Output as _};
 
     use super::*;
+    use crate::settings::ExtraFields;
 
     /// The counters after one finding of an asset, with the system of the asset.
     fn tally_of(
@@ -402,9 +423,8 @@ mod tests {
         definition: (DefinitionField, &str),
         finding: (FindingField, &str),
     ) -> Tally {
-        let options = br#"{"path": "x", "receiver": "splunk"}"#;
-        let options = Options::read(crate::ArcSightCef::OPTIONS, options).unwrap();
-        let mut encoder = Encoder::new(EventSettings::read(&options).unwrap(), usize::MAX);
+        let settings = EventSettings { extra: ExtraFields::ALL, ..EventSettings::default() };
+        let mut encoder = Encoder::new(settings, usize::MAX);
         let report = ReportStart::default().with_source(ReportSource::new("Qualys", "Qualys", "qid"));
         encoder.begin(&report);
         let mut batch = BatchBuilder::default();

@@ -7,7 +7,7 @@ use scanbridge_plugin_api::model::{DefinitionField, Exploit, Severity, list_item
 use crate::additional::AdditionalColumns;
 use crate::escape::{TRUNCATION_MARK, trimmed};
 use crate::field::{self, Field, KEPT_BYTES, TruncatedFields, append_header};
-use crate::options::{ClassIdStyle, EventSettings};
+use crate::settings::{ClassIdStyle, EventSettings};
 use crate::severity;
 use crate::table::Table;
 

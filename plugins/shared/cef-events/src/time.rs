@@ -17,7 +17,7 @@ pub(crate) fn epoch_ms(text: &str) -> Option<i64> {
 
 /// Correction of event times before they are sent; none by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct TimeCorrection {
+pub struct TimeCorrection {
     /// Added to each time, in milliseconds.
     pub offset: i64,
     /// Maximum age of a time, in milliseconds.

@@ -10,7 +10,7 @@ use wide::u8x16;
 
 /// Result of writing a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EscapeResult {
+pub enum EscapeResult {
     /// The cleaned text is empty; nothing was written.
     Empty,
     /// The complete text was written.
@@ -23,12 +23,12 @@ pub(crate) enum EscapeResult {
 pub(crate) const TRUNCATION_MARK: &[u8] = b"...";
 
 /// Appends a header field of at most `limit` bytes.
-pub(crate) fn header(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
+pub fn header(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
     encode::<b'|'>(out, text, limit)
 }
 
 /// Appends an extension value of at most `limit` bytes.
-pub(crate) fn extension(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
+pub fn extension(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
     encode::<b'='>(out, text, limit)
 }
 

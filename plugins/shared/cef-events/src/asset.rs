@@ -9,8 +9,8 @@ use crate::additional::AdditionalColumns;
 use crate::escape::trimmed;
 use crate::event_id::AssetKey;
 use crate::field::{self, Field, KEPT_BYTES, TruncatedFields};
-use crate::options::EventSettings;
 use crate::ports::Ports;
+use crate::settings::EventSettings;
 use crate::table::Table;
 
 /// The current asset. Its buffers are reused for the next asset.

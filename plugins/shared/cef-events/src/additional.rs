@@ -17,7 +17,7 @@ pub(crate) const LIMIT: usize = 8000;
 
 /// A column named by the operator, for example `asset.owner`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AdditionalField {
+pub struct AdditionalField {
     table: Table,
     name: String,
     /// The key without its prefix: `AssetOwner`.
@@ -37,7 +37,7 @@ impl AdditionalField {
     ///
     /// # Errors
     /// A configuration error: a name is not that of a column, or two have the same key.
-    pub(crate) fn read(names: &[&str]) -> Result<Vec<Self>> {
+    pub fn read(names: &[&str]) -> Result<Vec<Self>> {
         let mut fields: Vec<Self> = Vec::with_capacity(names.len());
         for name in names {
             let field = Self::parse(name).ok_or_else(|| {

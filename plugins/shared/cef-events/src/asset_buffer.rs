@@ -11,7 +11,7 @@ use crate::sink::{self, Outcome, Sink};
 
 /// Processing of buffered events. With neither option, events are not buffered.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct AssetBufferSettings {
+pub struct AssetBufferSettings {
     /// Merge information and service events that are equal in every byte into one with a count.
     pub merge: bool,
     /// Sort by severity, highest first; events of equal severity keep their order.
