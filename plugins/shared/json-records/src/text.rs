@@ -4,7 +4,7 @@ use wide::u8x16;
 
 /// Appends a JSON string. Control characters, also U+007F to U+009F, and the line separators U+2028 and U+2029 are
 /// escaped: readers that split lines at any of them find one line per record, and a terminal does not interpret them.
-pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
+pub fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut copied = 0;

@@ -7,12 +7,15 @@ use scanbridge_plugin_api::{Endpoint, Options, Result, Secret, UrlParts};
 
 /// An HTTP proxy with CONNECT support.
 #[derive(Debug, Clone)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     /// True if the connection to the proxy itself uses TLS.
-    pub(crate) tls: bool,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) login: Option<(String, Secret)>,
+    pub tls: bool,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User name and password for Basic authentication.
+    pub login: Option<(String, Secret)>,
     direct: Vec<Direct>,
 }
 
@@ -29,7 +32,10 @@ enum Direct {
 
 impl Proxy {
     /// Reads `proxy`, `proxy_username`, `proxy_password` and `no_proxy`.
-    pub(crate) fn read(options: &Options) -> Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// A plugin bug: the table does not have the options.
+    pub fn read(options: &Options) -> Result<Option<Self>> {
         let Some(UrlParts { scheme, endpoint: Endpoint { host, port, .. }, .. }) = options.url("proxy")?
         else {
             return Ok(None);
@@ -50,7 +56,8 @@ impl Proxy {
     }
 
     /// True if a host is reached through the proxy.
-    pub(crate) fn serves(&self, host: &str) -> bool {
+    #[must_use]
+    pub fn serves(&self, host: &str) -> bool {
         let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
         let address = host.parse::<IpAddr>().ok();
         !self.direct.iter().any(|direct| match direct {
@@ -62,7 +69,8 @@ impl Proxy {
     }
 
     /// `host:port`, for messages.
-    pub(crate) fn shown(&self) -> String {
+    #[must_use]
+    pub fn shown(&self) -> String {
         Endpoint::new(&*self.host, Some(self.port)).to_string()
     }
 }
@@ -89,7 +97,8 @@ fn read_direct(entry: &str) -> Option<Direct> {
 }
 
 /// The header value for Basic authentication.
-pub(crate) fn basic(user: &str, password: &Secret) -> Secret {
+#[must_use]
+pub fn basic(user: &str, password: &Secret) -> Secret {
     use base64::Engine as _;
     let plain = format!("{user}:{}", password.expose());
     Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)))
@@ -97,11 +106,15 @@ pub(crate) fn basic(user: &str, password: &Secret) -> Secret {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::TABLE;
+    use scanbridge_plugin_api::OptionSpec;
+
     use super::*;
+    use crate::network::{NO_PROXY, PROXY, PROXY_PASSWORD, PROXY_USERNAME};
+
+    const TABLE: &[OptionSpec] = &[PROXY, PROXY_USERNAME, PROXY_PASSWORD, NO_PROXY];
 
     fn proxy(json: &str) -> Result<Option<Proxy>> {
-        let options = format!(r#"{{"user_id": "u", "password": "p", {json}}}"#);
+        let options = format!("{{{json}}}");
         Proxy::read(&Options::read(TABLE, options.as_bytes())?)
     }
 

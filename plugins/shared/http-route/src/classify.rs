@@ -8,15 +8,16 @@ use scanbridge_dialer::DialError;
 use scanbridge_tls_identity::ClientTls;
 use tower_service::Service;
 
-use super::http_error::{Cause, HttpError, Peer, of_io};
-use super::route::{Route, ViaProxy};
-use super::tunnel;
+use crate::http_error::{Cause, HttpError, Peer, of_io};
+use crate::route::{Route, ViaProxy};
+use crate::tunnel;
 
 /// The error of reqwest's CONNECT tunnel. hyper-util exports this type only as an associated type.
 type TunnelError = <Tunnel<HttpConnector> as Service<hyper::Uri>>::Error;
 
 /// Determines the peer that failed, and the cause.
-pub(super) async fn classify(route: &Route, error: &reqwest::Error) -> HttpError {
+pub async fn classify(route: &Route, error: &reqwest::Error) -> HttpError {
+    let wording = route.wording;
     let via = route.proxy.as_ref().filter(|_| error.is_connect());
     let at_proxy = match via {
         Some(via) => classify_at_proxy(route, via, error).await.map(|cause| (via, cause)),
@@ -24,21 +25,22 @@ pub(super) async fn classify(route: &Route, error: &reqwest::Error) -> HttpError
     };
     match at_proxy {
         Some((via, cause)) => {
-            HttpError { peer: Peer::Proxy { tls: via.proxy.tls }, address: via.proxy.shown(), cause }
+            HttpError { peer: Peer::Proxy { tls: via.proxy.tls }, address: via.proxy.shown(), cause, wording }
         }
         None => HttpError {
-            peer: Peer::Qualys,
+            peer: Peer::Destination,
+            wording,
             address: route.address.clone(),
-            cause: cause_of(route, &route.tls, error),
+            cause: cause_of(route, route.tls.as_ref(), error),
         },
     }
 }
 
 /// Connecting through a proxy failed: the cause, or `None` if the proxy is not the failed peer.
 async fn classify_at_proxy(route: &Route, via: &ViaProxy, error: &reqwest::Error) -> Option<Cause> {
-    // Through an open tunnel only TLS to Qualys can fail, because the proxy resolves the host name. All other
+    // Through an open tunnel only TLS to the destination can fail, because the proxy resolves the host name. All other
     // errors concern the proxy.
-    let tls = via.tls.as_ref().unwrap_or(&route.tls);
+    let tls = via.tls.as_ref().or(route.tls.as_ref());
     match source_of::<TunnelError>(error) {
         // A rejected login is not retried, because accounts may be locked.
         Some(TunnelError::ProxyAuthRequired) => Some(Cause::ProxyLogin(via.proxy.login.is_some())),
@@ -57,14 +59,14 @@ async fn diagnose(route: &Route, via: &ViaProxy) -> Option<Cause> {
     tunnel::diagnose(via, &route.dialer, &route.address, route.connect_timeout).await.err()
 }
 
-fn cause_of(route: &Route, tls: &ClientTls, error: &reqwest::Error) -> Cause {
+fn cause_of(route: &Route, tls: Option<&ClientTls>, error: &reqwest::Error) -> Cause {
     let io = sources(error).filter_map(|error| error.downcast_ref::<io::Error>()).last();
     if let Some(lookup) = source_of::<DialError>(error) {
         match lookup {
             DialError::Source(error) => Cause::Settings(error.clone()),
             other => Cause::Dns(other.to_string()),
         }
-    } else if source_of::<rustls::Error>(error).is_some() {
+    } else if let (Some(tls), Some(_)) = (tls, source_of::<rustls::Error>(error)) {
         Cause::Tls(Box::new(tls.explain(error)))
     } else if let Some(io) = io.filter(|io| io.raw_os_error().is_some()) {
         of_io(io)

@@ -8,12 +8,14 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 
 /// The peer of a failed connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peer {
-    /// The proxy; whether `proxy` says that it uses TLS.
+pub enum Peer {
+    /// The proxy.
     Proxy {
+        /// Whether `proxy` says that it uses TLS.
         tls: bool,
     },
-    Qualys,
+    /// The destination of the request.
+    Destination,
 }
 
 impl Peer {
@@ -24,23 +26,27 @@ impl Peer {
 
 /// A failed HTTP call.
 #[derive(Debug)]
-pub(crate) struct HttpError {
-    pub(crate) peer: Peer,
+pub struct HttpError {
+    /// Who failed.
+    pub peer: Peer,
     /// Host and port.
-    pub(crate) address: String,
-    pub(crate) cause: Cause,
+    pub address: String,
+    /// Why.
+    pub cause: Cause,
+    /// Words for the message.
+    pub wording: &'static Wording,
 }
 
 /// The cause of a failure.
 #[derive(Debug)]
-pub(crate) enum Cause {
+pub enum Cause {
     /// DNS lookup failed.
     Dns(String),
     /// Connection refused.
     Refused,
     /// Host or network unreachable, or the system's TCP timeout.
     Unreachable(String),
-    /// No connection within `connect_timeout_secs`.
+    /// No connection within the limit.
     ConnectTimeout(Duration),
     /// The TLS handshake failed, or a certificate was rejected.
     Tls(Box<PluginError>),
@@ -48,9 +54,9 @@ pub(crate) enum Cause {
     ProxyLogin(bool),
     /// The proxy rejected CONNECT with this status.
     ProxyRefused(String),
-    /// No data for `read_timeout_secs`.
+    /// No data within the limit.
     ReadTimeout(Duration),
-    /// The response took longer than `request_timeout_minutes`.
+    /// The response took longer than the limit.
     ResponseTimeout(Duration),
     /// The connection ended before the response was complete.
     ConnectionLost(String),
@@ -58,7 +64,7 @@ pub(crate) enum Cause {
     InvalidHttp(String),
     /// The compressed body is invalid or truncated.
     InvalidGzip(String),
-    /// The body is larger than `max_download_bytes`.
+    /// The body is larger than the limit.
     TooLarge(String),
     /// Invalid settings.
     Settings(Box<PluginError>),
@@ -68,8 +74,9 @@ pub(crate) enum Cause {
 
 impl HttpError {
     /// True if a smaller request may succeed.
-    pub(crate) fn smaller_may_help(&self) -> bool {
-        self.peer == Peer::Qualys
+    #[must_use]
+    pub fn smaller_may_help(&self) -> bool {
+        self.peer == Peer::Destination
             && matches!(
                 self.cause,
                 Cause::ReadTimeout(_)
@@ -78,6 +85,19 @@ impl HttpError {
                     | Cause::InvalidGzip(_)
             )
     }
+}
+
+/// Words of a plugin for messages.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wording {
+    /// What a proxy must allow: `port 443 of Qualys`.
+    pub destination: &'static str,
+    /// The option that sets the read timeout.
+    pub read_timeout: &'static str,
+    /// The option that sets the timeout for a response.
+    pub response_timeout: &'static str,
+    /// The option that sets the maximum size of a response, if there is one.
+    pub max_bytes: Option<&'static str>,
 }
 
 /// The cause of a socket error.
@@ -110,7 +130,7 @@ impl fmt::Display for HttpError {
                 write!(f, "read from {at} timed out after {} s without data", limit.as_secs())
             }
             Cause::ResponseTimeout(limit) => {
-                write!(f, "response from {at} timed out after {} minutes", limit.as_secs() / 60)
+                write!(f, "response from {at} timed out after {}", minutes(*limit))
             }
             Cause::ConnectionLost(error) => write!(f, "connection to {at} lost: {error}"),
             Cause::InvalidHttp(error) => write!(f, "invalid HTTP response from {at}: {error}"),
@@ -161,7 +181,7 @@ fn plain_proxy_hint(failure: &HttpError) -> Option<String> {
 }
 
 fn hint(failure: &HttpError) -> Option<String> {
-    let proxy = failure.peer.is_proxy();
+    let (proxy, wording) = (failure.peer.is_proxy(), failure.wording);
     Some(
         match &failure.cause {
             Cause::Tls(_) | Cause::Settings(_) | Cause::Disk(_) => return None,
@@ -181,13 +201,29 @@ fn hint(failure: &HttpError) -> Option<String> {
             }
             Cause::ProxyLogin(false) => "set options `proxy_username` and `proxy_password`",
             Cause::ProxyLogin(true) => "check options `proxy_username` and `proxy_password`",
-            Cause::ProxyRefused(_) => "the proxy must allow CONNECT to port 443 of Qualys",
-            Cause::ReadTimeout(_) => "increase `read_timeout_secs` if needed",
-            Cause::ResponseTimeout(_) => "increase `request_timeout_minutes` if needed",
-            Cause::TooLarge(_) => "increase `max_download_bytes` if this size is expected",
+            Cause::ProxyRefused(_) => {
+                return Some(format!("the proxy must allow CONNECT to {}", wording.destination));
+            }
+            Cause::ReadTimeout(_) => return Some(format!("increase `{}` if needed", wording.read_timeout)),
+            Cause::ResponseTimeout(_) => {
+                return Some(format!("increase `{}` if needed", wording.response_timeout));
+            }
+            Cause::TooLarge(_) => {
+                return wording
+                    .max_bytes
+                    .map(|option| format!("increase `{option}` if this size is expected"));
+            }
             Cause::InvalidHttp(_) => "check option `url`",
             Cause::ConnectionLost(_) | Cause::InvalidGzip(_) => "the next attempt repeats the request",
         }
         .to_owned(),
     )
+}
+
+/// `90 s`, `2 minutes`.
+fn minutes(limit: Duration) -> String {
+    match limit.as_secs() {
+        seconds if seconds.is_multiple_of(60) => format!("{} minutes", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use scanbridge_plugin_api::{PluginError, Result, Services};
 
 /// The executor of one instance; it runs on the calling thread.
-pub(crate) struct Runtime {
+#[derive(Debug)]
+pub struct Runtime {
     tokio: Option<tokio::runtime::Runtime>,
     services: Services,
 }
@@ -15,7 +16,11 @@ pub(crate) struct Runtime {
 const TICK: Duration = Duration::from_millis(200);
 
 impl Runtime {
-    pub(crate) fn new(services: &Services) -> Result<Self> {
+    /// Starts the executor.
+    ///
+    /// # Errors
+    /// The system gives it no file descriptors.
+    pub fn new(services: &Services) -> Result<Self> {
         let tokio = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -27,7 +32,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`scanbridge_plugin_api::ErrorKind::Cancelled`] if the host stops the run; the future is dropped.
-    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+    pub fn run<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         let tokio = self
             .tokio
             .as_ref()
@@ -47,8 +52,8 @@ impl Runtime {
         })
     }
 
-    /// Runs a future for at most `limit`, even if the host stops the run: for the logout.
-    pub(crate) fn run_briefly(&self, limit: Duration, work: impl Future<Output = ()>) {
+    /// Runs a future for at most `limit`, even if the host stops the run: for the last request of an instance.
+    pub fn run_briefly(&self, limit: Duration, work: impl Future<Output = ()>) {
         if let Some(tokio) = &self.tokio {
             let _ = tokio.block_on(async { tokio::time::timeout(limit, work).await });
         }

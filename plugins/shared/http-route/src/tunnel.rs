@@ -13,9 +13,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::http_error::{Cause, of_io};
-use super::route::ViaProxy;
-use crate::options::{Proxy, basic};
+use crate::http_error::{Cause, of_io};
+use crate::proxy::{Proxy, basic};
+use crate::route::ViaProxy;
 
 /// Maximum length of a status line, in bytes.
 const MAX_STATUS_LINE_BYTES: usize = 16 << 10;
@@ -25,7 +25,7 @@ const MAX_STATUS_LINE_BYTES: usize = 16 << 10;
 ///
 /// # Errors
 /// The cause of the failure; `Ok` if the proxy opens the tunnel.
-pub(super) async fn diagnose(
+pub(crate) async fn diagnose(
     via: &ViaProxy,
     dialer: &Dialer,
     target: &str,
@@ -108,10 +108,10 @@ async fn read_status<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Ca
     }
 }
 
-pub(super) fn closed() -> Cause {
+pub(crate) fn closed() -> Cause {
     Cause::ConnectionLost("connection closed without a response to CONNECT".to_owned())
 }
 
-pub(super) fn endless() -> Cause {
+pub(crate) fn endless() -> Cause {
     Cause::InvalidHttp("response to CONNECT is too long".to_owned())
 }

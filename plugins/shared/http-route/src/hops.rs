@@ -1,4 +1,4 @@
-//! TLS to Qualys through a proxy that also uses TLS: two handshakes, for which reqwest has only one
+//! TLS to a destination through a proxy that also uses TLS: two handshakes, for which reqwest has only one
 //! configuration.
 //!
 //! The first handshake of a connection is with the proxy. Until the proxy's certificate and signature are
@@ -17,11 +17,11 @@ use scanbridge_tls_identity::ClientTls;
 /// The peer of the next handshake. Calls are made one after the other, so only one connection is opened at a
 /// time.
 #[derive(Debug, Clone)]
-pub(super) struct HandshakeOrder(Arc<AtomicBool>);
+pub(crate) struct HandshakeOrder(Arc<AtomicBool>);
 
 impl HandshakeOrder {
     /// Call this before each new connection.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
@@ -35,31 +35,34 @@ impl HandshakeOrder {
 }
 
 /// One configuration for both handshakes. Call [`HandshakeOrder::begin`] before each connection.
-pub(super) fn config_for_both_hops(proxy: &ClientTls, qualys: &ClientTls) -> (ClientConfig, HandshakeOrder) {
+pub(crate) fn config_for_both_hops(
+    proxy: &ClientTls,
+    destination: &ClientTls,
+) -> (ClientConfig, HandshakeOrder) {
     let order = HandshakeOrder(Arc::new(AtomicBool::new(true)));
-    let mut config = ClientConfig::clone(&qualys.config());
+    let mut config = ClientConfig::clone(&destination.config());
     // A resumed TLS session skips the certificate verification that marks the end of the first handshake.
     config.resumption = Resumption::disabled();
-    config.client_auth_cert_resolver = Arc::new(CertificateForQualys {
+    config.client_auth_cert_resolver = Arc::new(CertificateForDestination {
         order: order.clone(),
         identity: Arc::clone(&config.client_auth_cert_resolver),
     });
     config.dangerous().set_certificate_verifier(Arc::new(VerifierPerHop {
         order: order.clone(),
         proxy: proxy.verifier(),
-        qualys: qualys.verifier(),
+        destination: destination.verifier(),
     }));
     (config, order)
 }
 
-/// Sends the client certificate only to Qualys.
+/// Sends the client certificate only to the destination.
 #[derive(Debug)]
-struct CertificateForQualys {
+struct CertificateForDestination {
     order: HandshakeOrder,
     identity: Arc<dyn ResolvesClientCert>,
 }
 
-impl ResolvesClientCert for CertificateForQualys {
+impl ResolvesClientCert for CertificateForDestination {
     fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         if self.order.is_of_proxy() { None } else { self.identity.resolve(issuers, schemes) }
     }
@@ -69,17 +72,17 @@ impl ResolvesClientCert for CertificateForQualys {
     }
 }
 
-/// Verifies the proxy first, then Qualys.
+/// Verifies the proxy first, then the destination.
 #[derive(Debug)]
 struct VerifierPerHop {
     order: HandshakeOrder,
     proxy: Arc<dyn ServerCertVerifier>,
-    qualys: Arc<dyn ServerCertVerifier>,
+    destination: Arc<dyn ServerCertVerifier>,
 }
 
 impl VerifierPerHop {
     fn current(&self) -> &dyn ServerCertVerifier {
-        if self.order.is_of_proxy() { &*self.proxy } else { &*self.qualys }
+        if self.order.is_of_proxy() { &*self.proxy } else { &*self.destination }
     }
 }
 
@@ -118,6 +121,6 @@ impl ServerCertVerifier for VerifierPerHop {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.qualys.supported_verify_schemes()
+        self.destination.supported_verify_schemes()
     }
 }

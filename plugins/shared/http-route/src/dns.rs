@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 /// The lookup of the dialer. reqwest ends the wait for it, and `classify` finds its error among the sources of a
 /// reqwest error.
 #[derive(Debug, Clone)]
-pub(super) struct DnsResolver(pub(super) Dialer);
+pub(crate) struct DnsResolver(pub(crate) Dialer);
 
 impl Resolve for DnsResolver {
     fn resolve(&self, name: Name) -> Resolving {
