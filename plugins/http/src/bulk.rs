@@ -49,7 +49,7 @@ impl Item {
         let says = if says.is_empty() { format!("status {}", self.status) } else { says };
         Ok(match (self.status, kind) {
             (200 | 201, _) => RecordVerdict::Delivered,
-            // A record with this ID is there already: it was delivered before.
+            // A record with this ID already exists: it was delivered before.
             (409, _) if action == "create" => RecordVerdict::Delivered,
             (409 | 429 | 503, _) => RecordVerdict::Retry(says),
             (_, "es_rejected_execution_exception" | "unavailable_shards_exception") => {

@@ -39,7 +39,7 @@ pub(crate) struct Client {
 
 /// Maximum size of a response that is kept, in bytes. That of `_bulk` has less than 1 KiB for each record.
 const MAX_RESPONSE: usize = 32 << 20;
-/// How often the host hears of a long request.
+/// Interval between two reports to the host during a long request.
 const ALIVE: Duration = Duration::from_secs(10);
 
 impl Client {

@@ -151,7 +151,7 @@ fn read_token(response: &Response, redactor: &Redactor) -> Result<(Secret, Durat
     if response.status == 200 {
         let answer: TokenAnswer = serde_json::from_slice(&response.body).map_err(|_| {
             // The body may contain a token, so it is not shown.
-            PluginError::new(ErrorKind::Protocol, format!("the response of {} is no token", response.address))
+            PluginError::new(ErrorKind::Protocol, format!("invalid token response from {}", response.address))
                 .with_hint("check `oauth_token_url`")
         })?;
         let seconds = answer.expires_in.as_u64().or_else(|| answer.expires_in.as_str()?.parse().ok());

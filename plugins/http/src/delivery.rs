@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use scanbridge_plugin_api::{ErrorKind, LateRow, PluginError, Result, Services, tracing};
 use url::Url;
 
@@ -63,7 +63,7 @@ pub(crate) struct Delivery {
     bytes: u64,
 }
 
-/// If so many single records are refused and nothing was delivered before, the requests are wrong, not the records.
+/// If this number of single records is refused and nothing was delivered before, the requests are wrong, not the records.
 const ALL_REFUSED: usize = 3;
 /// How often single records are sent again after a pause, before the output fails.
 const RETRIES: u32 = 3;
@@ -316,7 +316,7 @@ impl Delivery {
                     acks.timeout.as_secs()
                 );
                 return Err(PluginError::new(ErrorKind::Unavailable, message)
-                    .with_hint("they are sent again; check the indexers, or increase `ack_timeout`"));
+                    .with_hint("they are resent; check the indexers, or increase `ack_timeout`"));
             }
             self.services.phase("waiting for acknowledgements of the indexer");
             self.services.sleep(pause)?;
@@ -340,11 +340,11 @@ impl Again {
     }
 }
 
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
-const CHANNEL: HeaderName = HeaderName::from_static("x-splunk-request-channel");
+const WEBHOOK_ID: &str = "webhook-id";
+const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
+const WEBHOOK_SIGNATURE: &str = "webhook-signature";
+const REQUEST_ID: &str = "x-ms-client-request-id";
+const CHANNEL: &str = "x-splunk-request-channel";
 
 fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("hexadecimal digits and Base64 are valid in a header")

@@ -91,7 +91,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
          `splunk-hec` and `splunk-hec-raw`.",
     ),
     OptionSpec::duration("ack_timeout", 1_000, 3_600_000).resume_safe().requires(&["ack"]).group("network")
-        .help("Timeout for acknowledgements; then events are sent again. Default: 5 min."),
+        .help("Timeout for acknowledgements; then events are resent. Default: 5 min."),
     OptionSpec::text("data_stream").only_with("preset", BULK).conflicts(&["index"]).group("records").help(
         "Data stream. Default: logs-scanbridge.finding-default. Only for `elasticsearch` and `opensearch`.",
     ),

@@ -33,7 +33,6 @@ pub struct Http {
     encoder: ContentEncoder,
     sender: Sender,
     services: Services,
-    /// The columns that are left out, until the summary has them.
     probe: Probe,
     purpose: Purpose,
 }
@@ -282,7 +281,7 @@ fn read_receipt(receipt: &Receipt) -> Result<u64> {
     let json: Option<serde_json::Value> = serde_json::from_slice(&receipt.0).ok();
     json.and_then(|json| json.get("records")?.as_u64()).ok_or_else(|| {
         PluginError::config("the saved position of this output cannot be read")
-            .with_hint("run with --restart; records that were delivered are then sent again")
+            .with_hint("run with --restart; records that were delivered are then resent")
     })
 }
 

@@ -10,7 +10,7 @@ pub(crate) struct Redactor {
 
 /// Maximum length of a text of a server, in characters.
 const SHOWN: usize = 300;
-/// Shorter values are no secrets, and would be found in many texts.
+/// Shorter values would be found in many texts.
 const SHORTEST: usize = 4;
 
 impl Redactor {

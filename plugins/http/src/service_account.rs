@@ -41,7 +41,7 @@ impl ServiceAccount {
     /// Reads a key file.
     ///
     /// # Errors
-    /// [`ErrorKind::NoInput`] if it cannot be read, [`ErrorKind::Config`] if it is no key file.
+    /// [`ErrorKind::NoInput`] if it cannot be read, [`ErrorKind::Config`] if it is not a key file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let text = fs::read(path).map_err(|error| {
             PluginError::of_file(ErrorKind::NoInput, "read", path, &error).with_option(OPTION)

@@ -235,12 +235,12 @@ fn format(options: &Options, preset: &Preset) -> Result<Format> {
     if !preset.formats.contains(&format) {
         let words: Vec<_> = preset.formats.iter().map(|format| format!("`{}`", format.word())).collect();
         return Err(PluginError::config(format!(
-            "option `format`: `preset: {}` does not take `{}`",
+            "option `format`: `preset: {}` does not accept `{}`",
             preset.name,
             format.word()
         ))
         .with_option("format")
-        .with_hint(format!("it takes {}", words.join(", "))));
+        .with_hint(format!("it accepts {}", words.join(", "))));
     }
     if preset.form == RecordForm::SecOps && format != Format::Cef && !options.is_set("log_type") {
         return Err(PluginError::config(format!(

@@ -116,7 +116,7 @@ fn invalid_log_is_found_by_halving() {
 }
 
 #[test]
-fn file_that_is_no_key_file_is_named_and_not_shown() {
+fn invalid_key_file_is_named_and_not_shown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("account.json");
     let options = json!({

@@ -52,7 +52,7 @@ fn unusual_but_valid_responses_are_read() {
 }
 
 #[test]
-fn page_is_no_delivery_where_a_body_is_expected() {
+fn web_page_is_a_protocol_error_where_a_body_is_expected() {
     let cluster = HttpDestination::start(Bulk::default());
     cluster.be_rude([Rude::Page]);
     let options = json!({ "preset": "elasticsearch", "url": cluster.url() });
@@ -62,7 +62,7 @@ fn page_is_no_delivery_where_a_body_is_expected() {
 }
 
 #[test]
-fn server_that_nobody_runs_is_unavailable() {
+fn refused_connection_is_unavailable() {
     let webhook = HttpDestination::start(Lines::default());
     let url = webhook.url();
     drop(webhook);

@@ -1,4 +1,4 @@
-//! Encodes findings as events in the Common Event Format (CEF), one event a line, without any I/O.
+//! Encodes findings as events in the Common Event Format (CEF), one event per line, without any I/O.
 //!
 //! [`Encoder`] turns batches into lines and passes each to a [`Sink`]. It uses `table` (fields of each kind of event),
 //! `field` (keys and limits), `escape` (cleaning and escaping of texts) and `budget` (truncation to a maximum size).

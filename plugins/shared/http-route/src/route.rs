@@ -68,7 +68,7 @@ impl Route {
                 (config, Some(order))
             }
             (Some(only), None) | (None, Some(only)) => (ClientConfig::clone(&only.config()), None),
-            (None, None) => (trusting_nobody(), None),
+            (None, None) => (without_authorities(), None),
         };
         let dialer = Dialer::new(services).prefer(network.ip_version).from_address(network.source);
         let mut builder = builder(network, DnsResolver(dialer.clone()))
@@ -149,7 +149,7 @@ pub fn address(url: &Url) -> String {
 }
 
 /// A configuration that is never used, because nothing on the route uses TLS; reqwest wants one.
-fn trusting_nobody() -> ClientConfig {
+fn without_authorities() -> ClientConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,4 +1,4 @@
-//! Encodes findings as JSON objects, one object a line, with all fields under our own names or in a standard schema.
+//! Encodes findings as JSON objects, one object per line, with all fields under our own names or in a standard schema.
 //!
 //! [`Lines`] appends the line of a finding to a buffer of the caller. It builds a `tree` of keys once per report, from the
 //! columns of the report or from the table of a `mapping` (`ocsf`, `ecs`). `source` finds the text of a value; `value` (the

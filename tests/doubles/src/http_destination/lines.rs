@@ -17,7 +17,8 @@ pub struct Lines {
     pub max_records: usize,
     /// Records with these words are taken only when they come for the second time.
     pub retry: Option<&'static str>,
-    retried: Vec<Value>,
+    /// IDs of records that came for the first time.
+    pub retried: Vec<Value>,
 }
 
 impl Destination for Lines {

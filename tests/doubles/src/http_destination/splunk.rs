@@ -21,8 +21,10 @@ pub struct Splunk {
     pub keeps_earlier: bool,
     /// The invalid event is counted from 1, not from 0.
     pub counts_from_one: bool,
-    acks: BTreeMap<u64, usize>,
-    last_ack: u64,
+    /// Acknowledgements that are due, with the number of requests before each.
+    pub acks: BTreeMap<u64, usize>,
+    /// The last number that was given.
+    pub last_ack: u64,
 }
 
 impl Destination for Splunk {
@@ -82,7 +84,7 @@ impl Splunk {
         for ack in asked["acks"].as_array().into_iter().flatten().filter_map(Value::as_u64) {
             let is_done = match self.acks.get_mut(&ack) {
                 Some(0) => {
-                    // It is told once.
+                    // It is reported once.
                     self.acks.remove(&ack);
                     true
                 }

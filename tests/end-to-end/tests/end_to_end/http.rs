@@ -212,7 +212,7 @@ fn rude_server_gets_all_findings_in_the_end() {
     ]);
     let options = format!("{}, batch_records: 8", bulk_options(&server.url()));
     let output = format!(
-        "{{ id: dest, plugin: HTTP, retry: {{ first_secs: 0.05, longest_secs: 0.2 }}, with: {{ {options} }} }}"
+        "{{ id: dest, plugin: HTTP, retry: {{ initial_secs: 1, max_secs: 1 }}, with: {{ {options} }} }}"
     );
     let report = project_file("examples/reports/scan.xml");
     let outcome =
