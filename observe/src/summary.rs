@@ -26,6 +26,8 @@ pub struct RunSummary {
     pub version: String,
     /// Name of the machine.
     pub host: String,
+    /// What the operator calls this installation; empty without a name.
+    pub connector: String,
     /// What started the run, for example `command`.
     pub trigger: String,
     /// `ok`, `partial` or `failed`.

@@ -9,6 +9,7 @@ mod abi;
 pub mod batch;
 mod capabilities;
 mod check;
+mod connector;
 mod descriptor;
 mod error;
 mod input;
@@ -31,6 +32,7 @@ pub use capabilities::{
     Rereads, Resume, Resumes,
 };
 pub use check::{CheckReport, CheckStep, EffectiveValue, Verdict};
+pub use connector::ConnectorIdentity;
 pub use descriptor::{Descriptor, PluginKind};
 pub use error::{ErrorKind, PluginError, Result};
 pub use input::{

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::batch::Schema;
+use crate::connector::ConnectorIdentity;
 use crate::error::PluginError;
 use crate::options::Options;
 use crate::report_key::ReportKey;
@@ -135,6 +136,9 @@ pub struct OpenFrame {
     /// Whether the run has no end of its own, because an input waits for new reports. Outputs only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub endless: bool,
+    /// Who delivers: the names that the operator gave to this installation, and its machine.
+    #[serde(skip_serializing_if = "ConnectorIdentity::is_empty")]
+    pub connector: ConnectorIdentity,
 }
 
 /// Omits the options, which contain secrets.

@@ -136,6 +136,8 @@ impl Checker<'_> {
             pipeline.outputs.extend(output);
         }
         self.collector.instance = None;
+        pipeline.connector = self.connector(&fields, &pipeline.host);
+        self.preferred_ip_version(&mut pipeline);
         self.failovers(&pipeline.outputs, &nodes);
         self.same_paths(&pipeline.outputs, &nodes);
         let hangs = pipeline.inputs.iter().map(|input| input.hang);

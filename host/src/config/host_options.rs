@@ -146,6 +146,28 @@ const TABLE: &[(&[Scope], OptionSpec)] = &[
         ),
     ),
     (
+        RUN,
+        OptionSpec::text("connector.name")
+            .help("Name of this installation, shown in events, at most 255 bytes. Default: none."),
+    ),
+    (
+        RUN,
+        OptionSpec::text("connector.location")
+            .help("Location of this installation, shown in events, at most 1,023 bytes. Default: none."),
+    ),
+    (
+        RUN,
+        OptionSpec::text("connector.comment")
+            .help("Comment on this installation, shown in events, at most 1,023 bytes. Default: none."),
+    ),
+    (
+        RUN,
+        OptionSpec::choice("connector.preferred_ip_version", &["ipv4", "ipv6"]).default_text("ipv4").help(
+            "IP version of the address that events show for this machine, if it has both. If set, also the default of the \
+             plugins' `preferred_ip_version`.",
+        ),
+    ),
+    (
         INPUT,
         OptionSpec::choice("on_invalid", &["reject", "fail"]).default_text("reject").help(
             "When the plugin sends an invalid row, for example one with an unknown kind: `reject` makes a dead \
@@ -285,11 +307,15 @@ const KINDS: &[&str] = &["vulnerability", "potential", "information", "service"]
 const STATUSES: &[&str] = &["New", "Active", "Re-Opened", "Fixed", "Ignored", "Disabled"];
 
 /// Keys that contain other keys.
-const SECTIONS: [(&str, &str); 6] = [
+const SECTIONS: [(&str, &str); 7] = [
     (
         "checkpoint",
         "Interval between checkpoints, from which an interrupted run resumes. A checkpoint is made when \
          either limit is reached.",
+    ),
+    (
+        "connector",
+        "What this installation is called in events. Outputs show it where their format has a place for it.",
     ),
     ("exclude", "Findings that match any of these conditions are not delivered."),
     ("queue", "Limits of this output's queue. One batch is always accepted."),
@@ -402,9 +428,14 @@ impl HostSettings {
         self.value(name)?.as_str()
     }
 
+    /// The value of a key and where it is set; `None` if it is not set.
+    pub(super) fn set(&self, name: &str) -> Option<&(Value, Origin)> {
+        self.0.get(name)
+    }
+
     /// Whether a key is set, as opposed to its default.
     pub(super) fn is_set(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.set(name).is_some()
     }
 
     pub(super) fn flag(&self, name: &str) -> bool {

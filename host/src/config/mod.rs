@@ -12,6 +12,7 @@ mod checker;
 mod codes;
 mod collector;
 mod conditions;
+mod connector;
 mod delivery;
 mod document;
 mod exam_file;
@@ -30,6 +31,7 @@ mod other_file;
 mod permissions;
 mod pipeline;
 mod plugin_name;
+mod preferred_ip_version;
 mod problem;
 mod ranges;
 mod reference;
@@ -56,6 +58,7 @@ pub(crate) use check::check_unfinished;
 pub use check::{check, check_in};
 pub use codes::CODES;
 pub use conditions::Statuses;
+pub use connector::Connector;
 pub use delivery::{
     CheckpointInterval, Delivery, IfRunning, OnFull, OnInvalid, QueueLimits, RetryPolicy, RunSettings,
 };

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::check::belongs_next_to_plugin;
 use super::checker::Checker;
+use super::host_options::{Scope, host_options};
 use super::odd_character;
 use super::settings::describe;
 use super::suggestion::nearest;
@@ -43,6 +44,9 @@ impl Checker<'_> {
             (Some((_, odd)), _) => Some(format!("the key contains a {}; {}", odd.shown(), odd.help())),
             _ if belongs_next_to_plugin(&key.text, plugin.kind) => {
                 Some("this key of the host belongs next to `plugin:`, not under `with:`".to_owned())
+            }
+            _ if let Some(key) = key_at_top(&key.text) => {
+                Some(format!("this key of the host belongs to the top level of the pipeline, as `{key}`"))
             }
             (None, Some(option)) => Some(format!("did you mean `{}`?", option.name)),
             (None, None) if is_spelled_otherwise(&key.text) => {
@@ -93,4 +97,10 @@ fn is_spelled_otherwise(key: &str) -> bool {
     let mixed =
         key.as_bytes().windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());
     mixed || key.contains([' ', '.'])
+}
+
+/// The key at the top level of a pipeline that has these words: `connector.name` for `connector_name`.
+fn key_at_top(key: &str) -> Option<&'static str> {
+    let keys = host_options(Scope::Run).map(|option| option.name.as_str());
+    keys.into_iter().find(|name| name.contains('.') && name.replace('.', "_") == key)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use scanbridge_observe::ServiceKeys;
 use serde_json::{Map, Value};
 
+use super::connector::Connector;
 use super::delivery::{Delivery, OnInvalid, RetryPolicy, RunSettings};
 use super::excerpt::Redactions;
 use super::filter::Filter;
@@ -31,6 +32,8 @@ pub struct Pipeline {
     pub service: ServiceKeys,
     /// The host's keys at the top level, for display.
     pub host: HostSettings,
+    /// What this installation is called in events.
+    pub connector: Connector,
     /// Inputs, at least one.
     pub inputs: Vec<InputInstance>,
     /// Outputs, at least one.
@@ -128,6 +131,7 @@ impl Pipeline {
             digest: String::new(),
             service: ServiceKeys::default(),
             host: HostSettings::default(),
+            connector: Connector::default(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             warnings: Vec::new(),

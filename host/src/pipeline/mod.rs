@@ -29,6 +29,7 @@ mod control;
 mod failures;
 mod input;
 mod item;
+mod machine;
 mod notes;
 mod odd_cells;
 mod opener;

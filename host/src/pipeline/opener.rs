@@ -12,6 +12,7 @@ use scanbridge_plugin_api::{
     Receipt, ReportChoice,
 };
 
+use super::machine;
 use super::settings::Settings;
 use super::stop::Stop;
 use crate::config::{Instance, Pipeline};
@@ -155,6 +156,7 @@ fn frame(kind: PluginKind, instance: &Instance, run: RunOfInstance<'_>, limits: 
     }
     frame.state_folder = settings.folder.instance(&instance.id);
     frame.endless = run.endless;
+    frame.connector = machine::identity(&pipeline.connector);
     frame
 }
 

@@ -12,7 +12,7 @@ use super::old_option::OldInstance;
 use super::old_text::{NotConverted, read_old};
 use super::properties::{Property, properties};
 use super::smartconnector_destination::{destination, short};
-use crate::config::{Catalogue, Written};
+use crate::config::{Catalogue, Written, WrittenEntry};
 
 /// A row of the table.
 struct Row {
@@ -92,13 +92,10 @@ pub(crate) fn from_smartconnector(
         OldInstance { conversion: &mut conversion, catalogue, kind: PluginKind::Input, plugin: input };
     let change = "the connector reads stored results of scans";
     instance.take("connector type", "source", &Written::Text("scan-reports".to_owned()), change);
-    let of_output = take_all(&mut instance, &kept);
+    take_all(&mut instance, &kept);
     let mut instance =
         OldInstance { conversion: &mut conversion, catalogue, kind: PluginKind::Output, plugin: output };
     destination(&mut instance, &destinations);
-    for (property, option) in of_output {
-        instance.take(&property.key, option, &Written::Text(property.value.clone()), "");
-    }
     Ok(conversion)
 }
 
@@ -133,9 +130,8 @@ fn agent_of(key: &str) -> Option<u32> {
     rest.split(']').next()?.parse().ok()
 }
 
-/// Takes what belongs to the input. Returns the rest, with the options of the output.
-fn take_all<'p>(instance: &mut OldInstance<'_>, all: &[&'p Property]) -> Vec<(&'p Property, &'static str)> {
-    let mut of_output = Vec::new();
+/// Takes what belongs to the input, and to the pipeline as a whole.
+fn take_all(instance: &mut OldInstance<'_>, all: &[&Property]) {
     let table = table();
     let row = |property: &Property| {
         let name = short(&property.key);
@@ -159,9 +155,6 @@ fn take_all<'p>(instance: &mut OldInstance<'_>, all: &[&'p Property]) -> Vec<(&'
     }
     for property in all {
         match row(property) {
-            Some(row) if row.treatment == "output" && !property.value.is_empty() => {
-                of_output.push((*property, row.key));
-            }
             Some(row) => take(instance, property, row, &together),
             None => instance.conversion.add(Treatment::LeftOut, &property.key, "", UNKNOWN),
         }
@@ -173,7 +166,6 @@ fn take_all<'p>(instance: &mut OldInstance<'_>, all: &[&'p Property]) -> Vec<(&'
             instance.ask(&option.name, &option.name, "is missing in the old settings");
         }
     }
-    of_output
 }
 
 const UNKNOWN: &str = "unknown; if the connector needed it, look for an option with `plugin describe`";
@@ -214,8 +206,9 @@ fn take(instance: &mut OldInstance<'_>, property: &Property, row: &Row, together
         }
         "ip-version" => {
             let word = value.trim().to_lowercase().replace([' ', '-'], "");
-            instance.take(key, row.key, &Written::Text(word), "");
+            set_in_pipeline(instance.conversion, key, row.key, word);
         }
+        "pipeline" => set_in_pipeline(instance.conversion, key, row.key, value.clone()),
         "type" => {
             let note = "the plugin QualysGuard with `source: scan-reports`";
             instance.conversion.add(Treatment::Changed, key, "inputs.qualys.plugin", note);
@@ -230,6 +223,19 @@ fn take(instance: &mut OldInstance<'_>, property: &Property, row: &Row, together
         "minutes" => {}
         _ => instance.take(key, row.key, &text, ""),
     }
+}
+
+/// Sets `section.key` of the pipeline.
+fn set_in_pipeline(conversion: &mut Conversion, old: &str, place: &str, value: String) {
+    let (section, key) = place.split_once('.').unwrap_or(("", place));
+    let entry = |key: &str, value| WrittenEntry { key: key.to_owned(), line: 0, value };
+    let rest = &mut conversion.draft.rest;
+    let new = entry(key, Written::Text(value));
+    match rest.iter_mut().find(|entry| entry.key == section).map(|entry| &mut entry.value) {
+        Some(Written::Mapping(entries)) => entries.push(new),
+        _ => rest.push(entry(section, Written::Mapping(vec![new]))),
+    }
+    conversion.add(Treatment::TakenOver, old, place, "");
 }
 
 /// A URL is left out if it is the default of the old product, because the new one has the same default.

@@ -1,12 +1,11 @@
 //! The option table, and the event settings read from it.
 
 use scanbridge_cef_events::{
-    ADDITIONAL_LIMIT, AdditionalField, AssetBufferSettings, CONNECTOR_NAME_LIMIT, ClassIdStyle, Connector,
-    DEVICE_LIMIT, EscapeResult, EventSettings, ExtraFields, SeverityStyle, TimeCorrection, VERSION_LIMIT,
-    extension, header,
+    AdditionalField, AssetBufferSettings, ClassIdStyle, ConnectorFields, ConnectorStyle, DEVICE_LIMIT,
+    EscapeResult, EventSettings, ExtraFields, SeverityStyle, TimeCorrection, VERSION_LIMIT, header,
 };
 use scanbridge_durable_file::options as file;
-use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
+use scanbridge_plugin_api::{ConnectorIdentity, OptionSpec, Options, PluginError, Result, ValueSpec};
 use scanbridge_tls_identity::options as tls;
 
 use crate::preset::{PROFILES, Preset, RECEIVERS};
@@ -100,11 +99,11 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "Columns of the JSON and CSV outputs to send as additional data, for example `asset.owner` as \
          `ad.AssetOwner`: at most 1,023 bytes each and 8,000 together.",
     ),
-    OptionSpec::text("connector_name").group("records").help("Name of this connector, sent as `dvchost` in each event."),
-    OptionSpec::text("connector_location").group("records")
-        .help("Location of this connector, sent as additional data in each event."),
-    OptionSpec::text("connector_comment").group("records")
-        .help("Comment on this connector, sent as additional data in each event."),
+    OptionSpec::choice("connector_fields", &["ad", "device", "none"]).default_text("ad").group("records").help(
+        "Fields of the pipeline's `connector`: `ad` sends name, location and comment as additional data; `device` sends \
+         the connector as the device: `deviceExternalId`, `deviceFacility`, `dvchost`, `dvc` or `c6a1`, and \
+         `deviceProcessName`; `none` sends nothing.",
+    ),
     OptionSpec::flag("aggregate")
         .default_flag(false).group("records")
         .help("Merge identical information and service events of an asset into one event with a count."),
@@ -165,13 +164,22 @@ fn extra_fields(options: &Options, preset: &Preset) -> Result<ExtraFields> {
 }
 
 /// The validated options that determine the content of events.
-pub(crate) fn event_settings(options: &Options) -> Result<EventSettings> {
+pub(crate) fn event_settings(options: &Options, connector: &ConnectorIdentity) -> Result<EventSettings> {
     let preset = Preset::of(options)?;
     let version = options.integer::<u8>("cef_version")?.unwrap_or_default();
     let vendor = fixed_text(options, "device_vendor", header, DEVICE_LIMIT)?;
     let product = fixed_text(options, "device_product", header, DEVICE_LIMIT)?;
     let device_version = fixed_text(options, "device_version", header, VERSION_LIMIT)?;
-    let connector = |name, limit| fixed_text(options, name, extension, limit).map(Option::unwrap_or_default);
+    let dotted_keys = match options.text("additional_data")? {
+        Some("ad") => true,
+        Some("custom") => false,
+        _ => preset.dotted_keys,
+    };
+    let style = match options.text("connector_fields")? {
+        Some("device") => ConnectorStyle::Device,
+        Some("none") => ConnectorStyle::None,
+        _ => ConnectorStyle::AdditionalData,
+    };
     Ok(EventSettings {
         opening: if version == 1 { "CEF:1|" } else { "CEF:0|" },
         vendor,
@@ -189,11 +197,7 @@ pub(crate) fn event_settings(options: &Options) -> Result<EventSettings> {
         derive: options.flag("derive")?,
         asset_events: options.flag("asset_events")?,
         category_technique: options.flag("category_technique")?,
-        dotted_keys: match options.text("additional_data")? {
-            Some("ad") => true,
-            Some("custom") => false,
-            _ => preset.dotted_keys,
-        },
+        dotted_keys,
         leading_space: match options.text("extension_leading_space")? {
             Some("yes") => true,
             Some("no") => false,
@@ -210,11 +214,7 @@ pub(crate) fn event_settings(options: &Options) -> Result<EventSettings> {
         },
         extra: extra_fields(options, &preset)?,
         additional: AdditionalField::read(&options.list("additional_fields")?)?,
-        connector: Connector {
-            name: connector("connector_name", CONNECTOR_NAME_LIMIT)?,
-            location: connector("connector_location", ADDITIONAL_LIMIT)?,
-            comment: connector("connector_comment", ADDITIONAL_LIMIT)?,
-        },
+        connector: ConnectorFields::new(style, connector, dotted_keys)?,
         buffer: AssetBufferSettings {
             merge: options.flag("aggregate")?,
             highest_severity_first: options.text("order")? == Some("severity"),

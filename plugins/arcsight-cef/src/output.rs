@@ -42,7 +42,7 @@ impl Output for ArcSightCef {
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let options = open.options;
-        let settings = event_settings(options)?;
+        let settings = event_settings(options, &open.frame.connector)?;
         let transport = Transport::open(open, receipt)?;
         let capabilities = transport.capabilities();
         let budget = transport::options::max_message_bytes(options)?.saturating_sub(transport.header_bytes());
@@ -187,7 +187,7 @@ mod tests {
         AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2,
     };
     use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind};
-    use scanbridge_plugin_api::{ErrorKind, Options, PluginError};
+    use scanbridge_plugin_api::{ConnectorIdentity, ErrorKind, Options, PluginError};
 
     use super::*;
     use crate::syslog::{Header, HeaderSettings, HeaderStyle};
@@ -224,7 +224,10 @@ mod tests {
         });
         ArcSightCef {
             preset: None,
-            encoder: Encoder::new(event_settings(&options).unwrap(), usize::MAX),
+            encoder: Encoder::new(
+                event_settings(&options, &ConnectorIdentity::default()).unwrap(),
+                usize::MAX,
+            ),
             transport: Transport::udp(header, resolver),
             report: Tally::default(),
             committed: Written::default(),

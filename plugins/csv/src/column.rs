@@ -1,12 +1,14 @@
 //! Columns: their names in the options, and the position of their cells in the batches of a report.
 
 use memchr::memchr;
-use scanbridge_columns::{ALL_NAMES, CellForm, REPORT_COLUMNS, ReportColumn, Table};
+use scanbridge_columns::{
+    ALL_NAMES, CONNECTOR_COLUMNS, CellForm, REPORT_COLUMNS, ReportColumn, Table, connector_cell,
+};
 use scanbridge_plugin_api::batch::{
     AssetView, Column as SchemaColumn, Columns, DefinitionView, FindingColumn, FindingView, Schema,
 };
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, ReportStart, list_items};
-use scanbridge_plugin_api::{PluginError, Result};
+use scanbridge_plugin_api::{ConnectorIdentity, PluginError, Result};
 
 /// The name of a column in the options: `finding.port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,10 +22,12 @@ pub(crate) struct ColumnName {
 /// The reason why a text is not a column name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadColumn {
-    #[error("`{0}` must start with `asset.`, `definition.`, `finding.` or `report.`")]
+    #[error("`{0}` must start with `asset.`, `definition.`, `finding.`, `report.` or `connector.`")]
     Table(String),
     #[error("unknown report column `{0}`; valid columns: {known}", known = report_names())]
     Report(String),
+    #[error("unknown connector column `{0}`; valid columns: {known}", known = CONNECTOR_COLUMNS.join(", "))]
+    Connector(String),
 }
 
 fn report_names() -> String {
@@ -36,6 +40,9 @@ impl ColumnName {
         let (table, name) = Table::split(text).ok_or_else(|| BadColumn::Table(text.to_owned()))?;
         if table == Table::Report && ReportColumn::find(name).is_none() {
             return Err(BadColumn::Report(text.to_owned()));
+        }
+        if table == Table::Connector && !CONNECTOR_COLUMNS.contains(&name) {
+            return Err(BadColumn::Connector(text.to_owned()));
         }
         let (name, path) = match name.split_once('.') {
             Some((OTHER, path)) if !path.is_empty() => (OTHER, Some(path.to_owned())),
@@ -64,7 +71,12 @@ impl ColumnName {
     /// Neither the report nor this version's model has such a column, and it is not an own column of an input. If only
     /// the model has it, the input is older than the column, and its cells are empty. So are those of an own column of
     /// another input.
-    pub(crate) fn locate(&self, report: &ReportStart, columns: &Columns) -> Result<Column> {
+    pub(crate) fn locate(
+        &self,
+        report: &ReportStart,
+        columns: &Columns,
+        connector: &ConnectorIdentity,
+    ) -> Result<Column> {
         let position = self.columns_of(columns.schema()).iter().position(|column| column.name == self.name);
         let form = position.map(|index| CellForm::of(self.table, &self.columns_of(columns.schema())[index]));
         let (source, form) = match self.table {
@@ -80,7 +92,10 @@ impl ColumnName {
             Table::Report => {
                 let column = ReportColumn::find(&self.name);
                 let text = column.map(|column| column.cell(report)).unwrap_or_default();
-                (ColumnSource::Report(text), column.map(|column| column.form))
+                (ColumnSource::Fixed(text), column.map(|column| column.form))
+            }
+            Table::Connector => {
+                (ColumnSource::Fixed(connector_cell(connector, &self.name).unwrap_or_default()), None)
             }
         };
         Ok(Column { source, form: form.unwrap_or(CellForm::Text), path: self.path.clone() })
@@ -91,13 +106,13 @@ impl ColumnName {
         self.name.contains(':')
     }
 
-    /// The columns of the table in this schema; none for the values of the report.
+    /// The columns of the table in this schema; none for values that are the same in all rows.
     fn columns_of<'a>(&self, schema: &'a Schema) -> &'a [SchemaColumn] {
         match self.table {
             Table::Asset => &schema.assets,
             Table::Definition => &schema.definitions,
             Table::Finding => &schema.findings,
-            Table::Report => &[],
+            Table::Report | Table::Connector => &[],
         }
     }
 
@@ -113,6 +128,7 @@ impl ColumnName {
             Table::Definition => name == "qid" || DefinitionField::NAMES.contains(&name),
             Table::Finding => ALL_NAMES.iter().any(|known| known.strip_prefix("finding.") == Some(name)),
             Table::Report => ReportColumn::find(name).is_some(),
+            Table::Connector => CONNECTOR_COLUMNS.contains(&name),
         }
     }
 
@@ -156,7 +172,7 @@ enum ColumnSource {
     Definition(Option<usize>),
     Finding(Option<FindingColumn>),
     /// The same text in each row.
-    Report(String),
+    Fixed(String),
 }
 
 /// A finding with its asset and definition, which are looked up once for all cells of its row.
@@ -185,7 +201,7 @@ impl Column {
             ColumnSource::Definition(column) => of.definition.column(*column),
             ColumnSource::Finding(Some(column)) => of.finding.printed(*column, scratch),
             ColumnSource::Finding(None) => "",
-            ColumnSource::Report(text) => text,
+            ColumnSource::Fixed(text) => text,
         };
         // Most cells are empty or texts.
         if cell.is_empty() || self.form == CellForm::Text { cell } else { self.form.value(cell) }
@@ -233,6 +249,10 @@ mod tests {
 
     use super::*;
 
+    fn locate(name: &str, report: &ReportStart, columns: &Columns) -> Result<Column> {
+        ColumnName::parse(name).unwrap().locate(report, columns, &ConnectorIdentity::default())
+    }
+
     #[test]
     fn columns_of_the_schema_or_the_model_are_found_and_others_refused() {
         let mut report = ReportStart::default();
@@ -248,9 +268,9 @@ mod tests {
             "asset.address",
             "finding.status",
         ] {
-            assert!(ColumnName::parse(name).unwrap().locate(&report, &columns).is_ok(), "{name}");
+            assert!(locate(name, &report, &columns).is_ok(), "{name}");
         }
-        let error = ColumnName::parse("finding.rack").unwrap().locate(&report, &columns).unwrap_err();
+        let error = locate("finding.rack", &report, &columns).unwrap_err();
         assert!(error.message.contains("`finding.rack`"), "{error}");
         assert!(error.hint.unwrap().contains("kind, severity, port"));
     }
@@ -259,8 +279,7 @@ mod tests {
     fn lists_are_columns_of_that_type_in_the_report() {
         let report = ReportStart::default();
         let columns = Columns::of(report.schema.clone());
-        let is_list =
-            |name: &str| ColumnName::parse(name).unwrap().locate(&report, &columns).unwrap().is_list();
+        let is_list = |name: &str| locate(name, &report, &columns).unwrap().is_list();
         for name in [
             "asset.tags",
             "definition.cves",
@@ -287,7 +306,7 @@ mod tests {
     #[test]
     fn items_are_joined_and_parts_separated_by_a_space() {
         let joined = |path: Option<&str>, list: &str| {
-            let source = ColumnSource::Report(String::new());
+            let source = ColumnSource::Fixed(String::new());
             let column = Column { source, form: CellForm::List, path: path.map(str::to_owned) };
             let mut out = String::new();
             column.push_items(&mut out, list, "; ");

@@ -42,7 +42,10 @@ impl Output for CsvOutput {
         let target = target.for_run(open);
         let capabilities = target.capabilities();
         let format = match format {
-            FormatOptions::Table(table) => Format::Table(Box::new(Table::new(table, target.rotate.is_on()))),
+            FormatOptions::Table(table) => {
+                let connector = open.frame.connector.clone();
+                Format::Table(Box::new(Table::new(table, connector, target.rotate.is_on())))
+            }
             FormatOptions::HostInput(settings) => {
                 Format::HostInput(Box::new(Commands::new(settings, open.services.clone())))
             }

@@ -4,7 +4,7 @@ use scanbridge_durable_file::{ReportFile, StartMode};
 use scanbridge_plugin_api::batch::{Batch, Columns, FindingView};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::tracing::warn;
-use scanbridge_plugin_api::{Begin, Receipt, Rendered, Result};
+use scanbridge_plugin_api::{Begin, ConnectorIdentity, Receipt, Rendered, Result};
 
 use crate::column::{Column, ColumnName, Source};
 use crate::formula::is_formula;
@@ -19,6 +19,8 @@ const FIRST_ROW: &[u8] = b"first row";
 #[derive(Debug)]
 pub(crate) struct Table {
     options: TableOptions,
+    /// Who delivers.
+    connector: ConnectorIdentity,
     /// The names of the columns for the current report.
     names: Vec<ColumnName>,
     columns: Vec<Column>,
@@ -34,10 +36,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(options: TableOptions, rotates: bool) -> Self {
+    pub(crate) fn new(options: TableOptions, connector: ConnectorIdentity, rotates: bool) -> Self {
         let rows = RowBuffer::new(options.delimiter, options.crlf);
         Self {
             options,
+            connector,
             names: Vec::new(),
             columns: Vec::new(),
             rows,
@@ -78,13 +81,14 @@ impl Table {
         } else {
             names.cloned().collect()
         };
-        self.columns = self.names.iter().map(|name| name.locate(report, &columns)).collect::<Result<_>>()?;
+        let located = self.names.iter().map(|name| name.locate(report, &columns, &self.connector));
+        self.columns = located.collect::<Result<_>>()?;
         Ok(())
     }
 
     /// The rows of the findings, without their line ends.
     pub(crate) fn render(&self, report: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
-        let mut table = Self::new(self.options.clone(), false);
+        let mut table = Self::new(self.options.clone(), self.connector.clone(), false);
         table.locate_columns(report)?;
         let rendered = batch.findings().map(|finding| {
             table.rows.clear();

@@ -1,10 +1,12 @@
 //! Turns findings into the content of records: lines of JSON, or CEF events.
 
-use scanbridge_cef_events::{Encoder as CefEncoder, EventSettings, ExtraFields, Outcome, Sink};
+use scanbridge_cef_events::{
+    ConnectorFields, ConnectorStyle, Encoder as CefEncoder, EventSettings, ExtraFields, Outcome, Sink,
+};
 use scanbridge_json_records::{LineFormat, LineOptions, Lines};
 use scanbridge_plugin_api::batch::{Batch, FindingView};
 use scanbridge_plugin_api::model::{ReportStart, Severity};
-use scanbridge_plugin_api::{Options, Rejection, Result};
+use scanbridge_plugin_api::{ConnectorIdentity, Options, Rejection, Result};
 
 use crate::preset::Format;
 
@@ -30,16 +32,26 @@ pub(crate) struct Omitted {
 
 impl ContentEncoder {
     /// `started` is the time of the run in UTC; `max_line` the maximum size of a CEF event.
-    pub(crate) fn new(format: Format, options: &Options, started: &str, max_line: usize) -> Result<Self> {
+    pub(crate) fn new(
+        format: Format,
+        options: &Options,
+        connector: &ConnectorIdentity,
+        started: &str,
+        max_line: usize,
+    ) -> Result<Self> {
         let lines = |format| -> Result<Kind> {
-            Ok(Kind::Lines(Lines::new(LineOptions::read(format, options)?, started.to_owned())))
+            Ok(Kind::Lines(Lines::new(
+                LineOptions::read(format, options)?,
+                started.to_owned(),
+                connector.clone(),
+            )))
         };
         let kind = match format {
             Format::Json => lines(LineFormat::Scanbridge)?,
             Format::Ocsf => lines(LineFormat::Ocsf)?,
             Format::Ecs => lines(LineFormat::Ecs)?,
             Format::Cef => {
-                let settings = event_settings();
+                let settings = event_settings(connector)?;
                 let encoder = Box::new(CefEncoder::new(settings.clone(), max_line));
                 Kind::Cef { encoder, settings, budget: max_line }
             }
@@ -101,15 +113,16 @@ impl ContentEncoder {
 }
 
 /// Events as most parsers of CEF read them, without those that belong to an asset and to no finding.
-fn event_settings() -> EventSettings {
-    EventSettings {
+fn event_settings(connector: &ConnectorIdentity) -> Result<EventSettings> {
+    Ok(EventSettings {
+        connector: ConnectorFields::new(ConnectorStyle::AdditionalData, connector, false)?,
         derive: false,
         dotted_keys: false,
         class_id_separator: ":",
         title_as_name: true,
         extra: ExtraFields::ALL,
         ..EventSettings::default()
-    }
+    })
 }
 
 struct Events<'b, F> {

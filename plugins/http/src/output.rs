@@ -86,7 +86,13 @@ impl Output for Http {
         let delivered = receipt.map(read_receipt).transpose()?.unwrap_or_default();
         let now = Timestamp::now();
         let started = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let encoder = ContentEncoder::new(settings.format, options, &started, settings.max_line())?;
+        let encoder = ContentEncoder::new(
+            settings.format,
+            options,
+            &open.frame.connector,
+            &started,
+            settings.max_line(),
+        )?;
         let channel = channel(&settings, services)?;
         let request = RequestSettings {
             url: settings.request_url(options, &channel)?,

@@ -47,10 +47,11 @@ impl Output for Json {
         let target = Target::read(open.options)?.for_run(open);
         let capabilities = target.capabilities();
         let options = line_options(open.options)?;
+        let started = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let json = Self {
             assets: open.options.flag("assets")?,
             left_out: options.left_out_names(),
-            lines: Lines::new(options, Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            lines: Lines::new(options, started, open.frame.connector.clone()),
             file: ReportFile::open(target, receipt)?,
             buffer: Vec::new(),
             services: open.services.clone(),

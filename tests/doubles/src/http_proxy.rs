@@ -50,7 +50,16 @@ impl HttpProxy {
     /// If no port is free.
     #[must_use]
     pub fn start(behavior: ProxyBehavior) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        Self::start_at("127.0.0.1:0", behavior)
+    }
+
+    /// Listens on this address.
+    ///
+    /// # Panics
+    /// If the address cannot be bound.
+    #[must_use]
+    pub fn start_at(address: &str, behavior: ProxyBehavior) -> Self {
+        let listener = TcpListener::bind(address).expect("the address is free");
         let address = listener.local_addr().expect("a listener has an address");
         let shared = Arc::new(Shared { behavior, log: Mutex::default(), stopped: AtomicBool::new(false) });
         let proxy = Arc::clone(&shared);

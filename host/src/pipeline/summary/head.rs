@@ -40,6 +40,9 @@ pub struct Head {
     pub version: String,
     /// Name of the machine.
     pub host: String,
+    /// What the operator calls this installation (`connector.name`); empty without a name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub connector: String,
     /// Hash of what the pipeline delivers: plugins, options without secrets, filters.
     pub digest: String,
     /// What started the run.
@@ -70,7 +73,12 @@ impl Head {
     /// The head of a run of this pipeline that starts now.
     #[must_use]
     pub fn of(pipeline: &Pipeline, trigger: Trigger) -> Self {
-        Self { pipeline: pipeline.name.clone(), ..Self::starting(&pipeline.file, trigger) }
+        let [connector, ..] = pipeline.connector.texts.clone();
+        Self {
+            pipeline: pipeline.name.clone(),
+            connector: connector.unwrap_or_default(),
+            ..Self::starting(&pipeline.file, trigger)
+        }
     }
 
     /// The run ends now.

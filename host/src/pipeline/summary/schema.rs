@@ -22,7 +22,7 @@ pub fn summary_schema() -> Value {
         "compared": compared(),
         "elapsed_ms": count("Duration, in milliseconds."),
     })));
-    let mut schema = closed(fields, &["dry_run"]);
+    let mut schema = closed(fields, &["connector", "dry_run"]);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("Summary of a Scanbridge run");
     schema
@@ -39,6 +39,7 @@ fn head() -> Map<String, Value> {
         "ended": text("When it ended, in UTC (RFC 3339)."),
         "version": text("Version of Scanbridge."),
         "host": text("Name of the machine."),
+        "connector": text("What the operator calls this installation (`connector.name`); absent without a name."),
         "digest": text("Hash of what the pipeline delivers: plugins, options without secrets, filters. Empty if the run \
                         was not started."),
         "trigger": one_of(&["command", "schedule", "manual", "reload", "choice"], "What started the run."),

@@ -93,11 +93,15 @@ pub(crate) fn scan() -> ReportStart {
         .with_source(ReportSource::new("Qualys", "Qualys", "qid").with_product_version("12.7"))
 }
 
-/// An instance that writes to `path`, with these additional options.
+/// An instance that writes to `path`, with these additional options; `connector` among them is that of the pipeline.
 pub(crate) fn open(path: &Path, mut options: Value) -> Result<ArcSightCef> {
     options["path"] = json!(path);
+    let mut frame = OpenFrame::default();
+    if let Some(connector) = options.as_object_mut().and_then(|options| options.remove("connector")) {
+        frame.connector = serde_json::from_value(connector).unwrap();
+    }
     let options = Options::read(ArcSightCef::OPTIONS, options.to_string().as_bytes())?;
-    ArcSightCef::open(&Open::new(&options, &Services::without_host(path), &OpenFrame::default()), None)
+    ArcSightCef::open(&Open::new(&options, &Services::without_host(path), &frame), None)
         .map(|opened| opened.plugin)
 }
 

@@ -362,22 +362,38 @@ fn state_of_the_asset_is_in_its_event() {
     assert_eq!(reader::read(text.lines().last().unwrap()).unwrap().get("outcome"), Some("Finish"));
 }
 
-/// F-092, A-048: what the operator calls the connector is in each event, also in files.
+/// F-092, A-048: what the operator calls the connector is in each event, also in derived ones.
 #[test]
 fn connector_is_named_in_each_event() {
     let cells = [("kind", "service"), ("facts", "port\t22\ttcp\t\t\nos\tLinux\t")];
     let batch = || Filling::default().asset(ASSET).finding(&[(D::Id, "1")], &cells).done();
+    let connector = |address: &str| json!({ "name": "scanner-a", "location": "Berlin = HQ", "comment": "by ops", "host": "m1", "address": address });
     for (profile, prefix) in [("arcsight", "ad."), ("generic", "Scanbridge")] {
-        let options = json!({ "profile": profile, "asset_events": true, "connector_name": "scanner-a", "connector_location": "Berlin = HQ", "connector_comment": "by\nops" });
+        let options =
+            json!({ "profile": profile, "asset_events": true, "connector": connector("192.0.2.7") });
         let events = events_of(options, batch());
         assert_eq!(events.len(), 4);
         for event in events {
-            assert_eq!(event.get("dvchost"), Some("scanner-a"));
+            assert_eq!(event.get(&format!("{prefix}ConnectorName")), Some("scanner-a"));
             assert_eq!(event.get(&format!("{prefix}ConnectorLocation")), Some("Berlin = HQ"));
-            assert_eq!(event.get(&format!("{prefix}ConnectorComment")), Some("by\nops"));
+            assert_eq!(event.get(&format!("{prefix}ConnectorComment")), Some("by ops"));
+            assert_eq!(event.get("dvchost"), None);
         }
     }
-    assert!(events_of(json!({}), batch()).iter().all(|event| event.get("dvchost").is_none()));
+    for (address, dvc, c6a1) in [
+        ("192.0.2.7", Some("192.0.2.7"), [None, None]),
+        ("2001:db8::7", None, [Some("Connector IPv6 Address"), Some("2001:db8::7")]),
+    ] {
+        let options =
+            json!({ "asset_events": true, "connector_fields": "device", "connector": connector(address) });
+        for event in events_of(options, batch()) {
+            assert_eq!(event.get("deviceExternalId"), Some("scanner-a"));
+            assert_eq!(event.get("deviceFacility"), Some("Berlin = HQ"));
+            assert_eq!((event.get("dvchost"), event.get("dvc")), (Some("m1"), dvc));
+            assert_eq!([event.get("c6a1Label"), event.get("c6a1")], c6a1);
+            assert_eq!(event.get("ad.ConnectorName"), None);
+        }
+    }
 }
 
 /// F-076: no field of an event has a value that shows nothing.

@@ -120,12 +120,12 @@ fn invalid_option_is_named_in_the_error() {
             "`asset.id` and `asset.id` have the same key",
         ),
         (
-            json!({ "connector_name": "x".repeat(101) }),
-            "option `connector_name` must not be longer than 100 bytes",
+            json!({ "connector": { "name": "x".repeat(256) }, "connector_fields": "device" }),
+            "`connector.name` is longer than 255 bytes after escaping",
         ),
         (
-            json!({ "connector_comment": "=".repeat(512) }),
-            "`connector_comment` must not be longer than 1023 bytes",
+            json!({ "connector": { "comment": "=".repeat(512) } }),
+            "`connector.comment` is longer than 1023 bytes after escaping",
         ),
         (
             json!({ "receiver": "rsyslog", "profile": "rsyslog" }),
@@ -167,9 +167,6 @@ fn wrong_values_are_found_without_opening_the_plugin() {
             ("source_address", "addresses of this machine"),
             ("app_name", "characters that RFC 5424 allows"),
             ("additional_fields", "names of columns"),
-            ("connector_name", "characters and length of a CEF field"),
-            ("connector_location", "characters and length of a CEF field"),
-            ("connector_comment", "characters and length of a CEF field"),
             ("device_vendor", "characters and length of a CEF header field"),
             ("device_product", "characters and length of a CEF header field"),
             ("device_version", "characters and length of a CEF header field"),

@@ -15,7 +15,6 @@ pub(crate) enum Field {
     OldFilePath,
     FilePath,
     ExternalId,
-    ConnectorName,
     Outcome,
     AssetId,
     ThreatIntelligence,
@@ -42,7 +41,7 @@ struct Spec {
 }
 
 impl Field {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 22] = [
         Self::ClassId,
         Self::Name,
         Self::HostName,
@@ -52,7 +51,6 @@ impl Field {
         Self::OldFilePath,
         Self::FilePath,
         Self::ExternalId,
-        Self::ConnectorName,
         Self::Outcome,
         Self::AssetId,
         Self::ThreatIntelligence,
@@ -88,7 +86,6 @@ impl Field {
             Self::OldFilePath => ("oldFilePath", "oldFilePath=", 1023),
             Self::FilePath => ("filePath", "filePath=", 1023),
             Self::ExternalId => ("externalId", "externalId=", 40),
-            Self::ConnectorName => ("dvchost", "dvchost=", 100),
             Self::Outcome => ("outcome", "outcome=", 63),
             // Its label names the kind of ID.
             Self::AssetId => ("flexString1", "flexString1=", 1023),
@@ -239,7 +236,7 @@ mod tests {
             text.strip_prefix("ScanbridgeTruncated=").unwrap().trim_end().split(',').collect();
         assert_eq!(names.len(), Field::ALL.len());
         assert_eq!(names[0], "deviceEventClassId");
-        assert_eq!(names[22], "additionalFields");
+        assert_eq!(names[21], "additionalFields");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod asset;
 mod asset_buffer;
 mod budget;
 mod cache;
+mod connector;
 mod encoder;
 mod escape;
 mod event_id;
@@ -24,12 +25,10 @@ mod time;
 
 pub use additional::AdditionalField;
 pub use asset_buffer::AssetBufferSettings;
+pub use connector::{ConnectorFields, ConnectorStyle};
 pub use encoder::{Encoder, Tally};
-pub use escape::{EscapeResult, extension, header};
-pub use settings::{
-    ADDITIONAL_LIMIT, CONNECTOR_NAME_LIMIT, ClassIdStyle, Connector, DEVICE_LIMIT, EventSettings,
-    ExtraFields, VERSION_LIMIT,
-};
+pub use escape::{EscapeResult, header};
+pub use settings::{ClassIdStyle, DEVICE_LIMIT, EventSettings, ExtraFields, VERSION_LIMIT};
 pub use severity::SeverityStyle;
 pub use sink::{Outcome, Sink, refusal};
 pub use time::TimeCorrection;

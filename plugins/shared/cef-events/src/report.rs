@@ -3,7 +3,7 @@
 use scanbridge_plugin_api::model::ReportStart;
 
 use crate::field::{self, Field, TruncatedFields};
-use crate::settings::{Connector, DEVICE_LIMIT, EventSettings, VERSION_LIMIT};
+use crate::settings::{DEVICE_LIMIT, EventSettings, VERSION_LIMIT};
 use crate::{escape, time};
 
 /// The encoded parts of a line that depend on the report.
@@ -11,9 +11,9 @@ use crate::{escape, time};
 pub(crate) struct ReportPart {
     /// The header up to and including the version and its `|`.
     pub opening: Vec<u8>,
-    /// The path of the report, its ID if `extra_fields` contains `externalId`, and the name of the connector.
+    /// The path of the report, its ID if `extra_fields` contains `externalId`, and the connector as the device.
     pub origin: Vec<u8>,
-    /// The location and the comment of the connector.
+    /// The connector as additional data.
     pub connector: Vec<u8>,
     /// Which of these fields are truncated.
     pub truncated: TruncatedFields,
@@ -45,13 +45,8 @@ impl ReportPart {
         if settings.extra.external_id {
             field::append(&mut part.origin, &mut part.truncated, Field::ExternalId, &report.id);
         }
-        let Connector { name, location, comment } = &settings.connector;
-        field::append(&mut part.origin, &mut part.truncated, Field::ConnectorName, name);
-        let prefix = if settings.dotted_keys { "ad." } else { "Scanbridge" };
-        for (key, text) in [("ConnectorLocation=", location), ("ConnectorComment=", comment)] {
-            let truncated = &mut part.truncated;
-            field::append_as(&mut part.connector, truncated, Field::Additional, [prefix, key], text);
-        }
+        part.origin.extend_from_slice(&settings.connector.device);
+        part.connector.clone_from(&settings.connector.additional);
         part.time = time::epoch_ms(&report.time);
         part.time_text.clone_from(&report.time);
         part

@@ -2,7 +2,7 @@
 
 use crate::additional::AdditionalField;
 use crate::asset_buffer::AssetBufferSettings;
-use crate::field::Field;
+use crate::connector::ConnectorFields;
 use crate::severity::SeverityStyle;
 use crate::time::TimeCorrection;
 
@@ -10,10 +10,6 @@ use crate::time::TimeCorrection;
 pub const DEVICE_LIMIT: usize = 63;
 /// Maximum length of the device version in bytes, after escaping.
 pub const VERSION_LIMIT: usize = 31;
-/// Maximum length of the name of the connector in bytes, after escaping.
-pub const CONNECTOR_NAME_LIMIT: usize = Field::ConnectorName.limit();
-/// Maximum length of additional data in bytes, after escaping.
-pub const ADDITIONAL_LIMIT: usize = Field::Additional.limit();
 
 /// Format of the class ID of a vulnerability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,17 +63,6 @@ impl ExtraFields {
     }
 }
 
-/// What identifies the connector in each event; empty texts are not sent.
-#[derive(Debug, Clone, Default)]
-pub struct Connector {
-    /// Name, at most [`CONNECTOR_NAME_LIMIT`] bytes after escaping.
-    pub name: String,
-    /// Location, at most [`ADDITIONAL_LIMIT`] bytes after escaping.
-    pub location: String,
-    /// Comment, at most [`ADDITIONAL_LIMIT`] bytes after escaping.
-    pub comment: String,
-}
-
 /// What is in an event. The default is what the SmartConnector guide says, without fields that are for some receivers only.
 #[derive(Debug, Clone)]
 pub struct EventSettings {
@@ -114,7 +99,7 @@ pub struct EventSettings {
     /// Columns that are sent as additional data.
     pub additional: Vec<AdditionalField>,
     /// Who sends the events.
-    pub connector: Connector,
+    pub connector: ConnectorFields,
     /// Whether events of an asset are merged or sorted.
     pub buffer: AssetBufferSettings,
     /// Correction of event times.
@@ -140,7 +125,7 @@ impl Default for EventSettings {
             title_as_name: false,
             extra: ExtraFields::default(),
             additional: Vec::new(),
-            connector: Connector::default(),
+            connector: ConnectorFields::default(),
             buffer: AssetBufferSettings::default(),
             time: TimeCorrection::default(),
         }

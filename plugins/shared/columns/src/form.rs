@@ -36,7 +36,7 @@ impl CellForm {
             Table::Asset => of_field::<AssetField>(name),
             Table::Definition => of_field::<DefinitionField>(name),
             Table::Finding => of_field::<FindingField>(name),
-            Table::Report => None,
+            Table::Report | Table::Connector => None,
         };
         known.unwrap_or_else(|| Self::of_type(column.column_type))
     }

@@ -2,6 +2,7 @@
 
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField};
 
+use crate::connector::CONNECTOR_COLUMNS;
 use crate::report::REPORT_NAMES;
 
 /// Values of a finding that are codes and not columns of its table.
@@ -9,9 +10,9 @@ const FINDING_CODES: &[&str] = &["kind", "severity", "port", "ssl", "status"];
 
 /// The names of all columns of this version with their tables: `asset.id` …
 pub const ALL_NAMES: &[&str] = &{
-    let mut names = [""; ASSET.len() + DEFINITION.len() + FINDING.len() + REPORT.len() + 1];
+    let mut names = [""; ASSET.len() + DEFINITION.len() + FINDING.len() + REPORT.len() + CONNECTOR.len() + 1];
     let mut count = 0;
-    let groups = [ASSET, &["definition.qid"], DEFINITION, FINDING, REPORT];
+    let groups = [ASSET, &["definition.qid"], DEFINITION, FINDING, REPORT, CONNECTOR];
     let mut group = 0;
     while group < groups.len() {
         let mut index = 0;
@@ -52,6 +53,7 @@ const FINDING: &[&str] = {
     &NAMES
 };
 const REPORT: &[&str] = with_prefix!("report.", &REPORT_NAMES);
+const CONNECTOR: &[&str] = with_prefix!("connector.", &CONNECTOR_COLUMNS);
 
 const fn length(prefix: &str, names: &[&str]) -> usize {
     let (mut length, mut index) = (0, 0);
@@ -119,6 +121,7 @@ mod tests {
             of(Table::Definition, [&["qid"], DefinitionField::NAMES].concat()),
             of(Table::Finding, columns.finding_columns().into_iter().map(|(name, _)| name).collect()),
             of(Table::Report, REPORT_NAMES.to_vec()),
+            of(Table::Connector, CONNECTOR_COLUMNS.to_vec()),
         ]
         .concat()
         .into_iter()

@@ -1,6 +1,6 @@
 //! The tables of a report.
 
-/// A table of a report, or the report itself.
+/// A table of a report, the report itself, or the connector that delivers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
     /// Assets.
@@ -11,11 +11,13 @@ pub enum Table {
     Finding,
     /// The values of the report, the same in all rows.
     Report,
+    /// The identity of the connector, the same in all rows.
+    Connector,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 4] = [Self::Asset, Self::Definition, Self::Finding, Self::Report];
+    pub const ALL: [Self; 5] = [Self::Asset, Self::Definition, Self::Finding, Self::Report, Self::Connector];
 
     /// The first part of the names of its columns.
     #[must_use]
@@ -25,6 +27,7 @@ impl Table {
             Self::Definition => "definition",
             Self::Finding => "finding",
             Self::Report => "report",
+            Self::Connector => "connector",
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use scanbridge_columns::{REPORT_COLUMNS, ReportColumn, Table};
+use scanbridge_plugin_api::ConnectorIdentity;
 use scanbridge_plugin_api::batch::{AssetView, Columns, DefinitionView, FindingView};
 use scanbridge_plugin_api::model::{FindingKind, ReportStart};
 
@@ -19,6 +20,8 @@ pub struct Lines {
     options: LineOptions,
     /// When the run started, in UTC.
     started: String,
+    /// Who delivers.
+    connector: ConnectorIdentity,
     finding: Tree,
     asset: Tree,
     scratch: Scratch,
@@ -37,12 +40,13 @@ const ENTRY_BYTES: usize = 128;
 
 impl Lines {
     /// An encoder for these options. `started` is the time at which the run started, in UTC (`2026-01-31T12:00:00Z`), for
-    /// findings without any time.
+    /// findings without any time; `connector` is who delivers.
     #[must_use]
-    pub fn new(options: LineOptions, started: String) -> Self {
+    pub fn new(options: LineOptions, started: String, connector: ConnectorIdentity) -> Self {
         Self {
             options,
             started,
+            connector,
             finding: Tree::default(),
             asset: Tree::default(),
             scratch: Scratch::default(),
@@ -56,13 +60,13 @@ impl Lines {
     /// An encoder with the same options, for another report.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self::new(self.options.clone(), self.started.clone())
+        Self::new(self.options.clone(), self.started.clone(), self.connector.clone())
     }
 
     /// Begins a report. Its columns decide the keys of the lines.
     pub fn begin(&mut self, report: &ReportStart) {
         let columns = Columns::of_report(report);
-        let names = Names { report, columns: &columns, started: &self.started };
+        let names = Names { report, columns: &columns, started: &self.started, connector: &self.connector };
         (self.finding, self.asset) = match self.options.mapping {
             None => (self.native_finding(&names), self.native_asset(&names)),
             Some(mapping) => (self.mapped_finding(&names, mapping), Tree::default()),
@@ -131,6 +135,7 @@ impl Lines {
         self.add_table(&mut tree, names, Table::Definition);
         self.add_table(&mut tree, names, Table::Asset);
         self.add_report(&mut tree, names, |_| false);
+        self.add_connector(&mut tree, names);
         tree
     }
 
@@ -142,7 +147,15 @@ impl Lines {
         self.add_table(&mut tree, names, Table::Asset);
         // The details can be long, and are the same in all lines.
         self.add_report(&mut tree, names, |column| column.name == "details");
+        self.add_connector(&mut tree, names);
         tree
+    }
+
+    /// Adds who delivers, if the pipeline sets it.
+    fn add_connector(&self, tree: &mut Tree, names: &Names<'_>) {
+        if !names.connector.is_empty() {
+            self.add_table(tree, names, Table::Connector);
+        }
     }
 
     fn add_table(&self, tree: &mut Tree, names: &Names<'_>, table: Table) {
@@ -185,7 +198,7 @@ impl Lines {
             let (steps, is_list) = steps(row.path);
             tree.add((&steps, is_list), names, row.column, row.form, row.when);
         }
-        for table in [Table::Asset, Table::Finding, Table::Definition, Table::Report] {
+        for table in [Table::Asset, Table::Finding, Table::Definition, Table::Report, Table::Connector] {
             for name in names.names_of(table).iter().filter(|name| mapping.has_rest(table, name)) {
                 let to = [Step::key(mapping.rest), Step::key(table.word())];
                 self.add_column(&mut tree, names, table, name, &to);

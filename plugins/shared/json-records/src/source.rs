@@ -1,6 +1,7 @@
 //! Where the values of a line come from.
 
-use scanbridge_columns::{CellForm, REPORT_COLUMNS, ReportColumn, Table};
+use scanbridge_columns::{CONNECTOR_COLUMNS, CellForm, REPORT_COLUMNS, ReportColumn, Table, connector_cell};
+use scanbridge_plugin_api::ConnectorIdentity;
 use scanbridge_plugin_api::batch::{
     AssetView, Column, Columns, DefinitionView, FindingColumn, FindingView, Schema,
 };
@@ -66,6 +67,8 @@ pub(crate) struct Names<'a> {
     pub(crate) columns: &'a Columns,
     /// When the run started, for findings without any time.
     pub(crate) started: &'a str,
+    /// Who delivers.
+    pub(crate) connector: &'a ConnectorIdentity,
 }
 
 impl Names<'_> {
@@ -81,6 +84,8 @@ impl Names<'_> {
                 self.columns.finding_columns().into_iter().map(|(name, _)| name.to_owned()).collect()
             }
             Table::Report => REPORT_COLUMNS.iter().map(|column| column.name.to_owned()).collect(),
+            Table::Connector if self.connector.is_empty() => Vec::new(),
+            Table::Connector => CONNECTOR_COLUMNS.map(str::to_owned).to_vec(),
         }
     }
 
@@ -112,6 +117,7 @@ impl Names<'_> {
                 Some(column) => Source::Fixed(column.cell(self.report), column.form),
                 None => text(""),
             },
+            Some((Table::Connector, name)) => text(&connector_cell(self.connector, name).unwrap_or_default()),
             None => match name {
                 CVE => Source::Cve,
                 "run.start" => text(self.started),

@@ -56,13 +56,18 @@ fn report_path() -> PathBuf {
 
 /// All calls for a report: launched from its template, listed as finished, downloaded, deleted.
 fn report_calls(script: Script, template: &str, id: &str) -> Script {
+    calls_for(script, template, id, report())
+}
+
+/// All calls for this report.
+pub(crate) fn calls_for(script: Script, template: &str, id: &str, report: Vec<u8>) -> Script {
     script
         .on(
             &format!("action=launch template_id={template}"),
             [Reply::simple("New report launched", &[("ID", id)])],
         )
         .on(&format!("action=list id={id}"), [listed(id, "Finished")])
-        .on(&format!("action=fetch id={id}"), [Reply::xml(report())])
+        .on(&format!("action=fetch id={id}"), [Reply::xml(report)])
         .on(&format!("action=delete id={id}"), [Reply::simple("Report deleted", &[("ID", id)])])
 }
 

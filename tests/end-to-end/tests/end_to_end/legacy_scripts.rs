@@ -11,7 +11,7 @@ use crate::installation;
 use crate::sandbox::{Outcome, Sandbox};
 
 /// A directory with a space in its name, as an administrator unpacked it: scripts, programs, plugins and settings.
-fn unpacked() -> (Sandbox, PathBuf) {
+pub(crate) fn unpacked() -> (Sandbox, PathBuf) {
     let sandbox = Sandbox::new();
     let folder = sandbox.path("scan bridge");
     fs::create_dir_all(folder.join("InputPlugins")).unwrap();

@@ -248,7 +248,7 @@ fn properties_of_the_smartconnector_become_a_pipeline_and_a_report() {
     for words in [
         &["agents[0].qualysUser", "inputs.qualys.user_id"][..],
         &["scanProcessingFrequency", "schedule.every_minutes"],
-        &["agents[0].location", "outputs.siem.connector_location"],
+        &["agents[0].location", "connector.location"],
         &["scanReportListURL", "it is the default"],
         &["scanReportURL", "inputs.qualys.scan_report_url"],
     ] {
@@ -288,6 +288,8 @@ fn properties_of_the_smartconnector_become_a_pipeline_and_a_report() {
     let text = sandbox.read("new/p.yaml");
     for line in [
         "  every_minutes: 15",
+        "connector:",
+        "  location: Berlin",
         "      user_id: acme_ab2",
         "      password: REPLACE-ME",
         "      tls_password: REPLACE-ME",
