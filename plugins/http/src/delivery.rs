@@ -149,15 +149,13 @@ impl Delivery {
                 }
                 Ok(())
             }
-            Verdict::Invalid(reason) if records.len() == 1 => self.reject(queue, records[0], reason),
+            Verdict::Invalid(reason) | Verdict::Names(_, reason) if records.len() == 1 => {
+                self.reject(queue, records[0], reason)
+            }
             Verdict::TooLarge(reason) if records.len() == 1 => {
                 // A record that is too large says nothing about the form of requests.
                 self.rejected.push((queue.record(records[0]).row, reason));
                 Ok(())
-            }
-            Verdict::Names(number, reason) if records.len() == 1 => {
-                let reason = if number == 0 { reason } else { format!("{reason}, event {number}") };
-                self.reject(queue, records[0], reason)
             }
             Verdict::Names(number, _) if number < records.len() => {
                 // It is sent alone, because servers may count in another way. What became of the others is not known.

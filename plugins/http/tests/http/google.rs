@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::case::{rejected, send};
 
 /// Runs `openssl`. None if this machine does not have it; CI does.
+#[expect(clippy::print_stderr, reason = "says why the test was skipped")]
 fn openssl(folder: &Path, arguments: &[&str]) -> Option<String> {
     let output = match Command::new("openssl").args(arguments).current_dir(folder).output() {
         Ok(output) => output,

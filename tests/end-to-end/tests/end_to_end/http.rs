@@ -61,6 +61,7 @@ pub(crate) fn webhook_options(url: &str) -> String {
 }
 
 /// The options for Google SecOps, with a new service account in `folder`. `None` without OpenSSL; CI has it.
+#[expect(clippy::print_stderr, reason = "says why the test was skipped")]
 pub(crate) fn secops_options(url: &str, folder: &Path) -> Option<String> {
     let arguments = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
     let key = match Command::new("openssl").args(arguments).output() {

@@ -36,6 +36,7 @@ fn report(path: &Path) {
 
 /// Delivers the report again and again until it was killed often enough. `ids` are those of the records that have arrived;
 /// `clear` removes them before the next round. Returns how many records came more than once.
+#[expect(clippy::print_stdout, reason = "says how often the host was killed")]
 fn deliver_under_kills<D: Destination>(
     server: &HttpDestination<D>,
     options: &str,
@@ -47,7 +48,7 @@ fn deliver_under_kills<D: Destination>(
     let sandbox = Sandbox::new();
     report(&sandbox.path("scan.xml"));
     let output = format!(
-        "{{ id: dest, plugin: HTTP, queue: {{ bytes: 64 KiB }}, with: {{ {options}, batch_records: 100 }} }}"
+        "{{ id: dest, plugin: HTTP, queue: {{ bytes: 64 KiB }}, with: {{ {options}, batch_records: 300 }} }}"
     );
     let text = pipeline("path: scan.xml, settle_secs: 0", &[&output]);
     sandbox.write(
@@ -55,7 +56,7 @@ fn deliver_under_kills<D: Destination>(
         text.replacen("version: 1\n", "version: 1\ncheckpoint: { bytes: 1 KiB }\n", 1),
     );
     let arguments = ["run", "pipeline.yaml", "--quiet", "--quiet", "--no-progress", "--state-dir", "state"];
-    let mut host = || sandbox.host(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let host = || sandbox.host(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
 
     assert!(host().wait().unwrap().success());
     let expected: BTreeSet<String> = server.with(&ids).into_iter().collect();

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::installation::project_file;
 use crate::sandbox::{Sandbox, pipeline};
 
+#[expect(clippy::print_stderr, reason = "says why the test was skipped")]
 fn receivers() -> Option<PathBuf> {
     let folder = std::env::var_os("SCANBRIDGE_HTTP_RECEIVERS").map(PathBuf::from);
     if folder.is_none() {
