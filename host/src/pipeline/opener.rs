@@ -233,8 +233,16 @@ fn mask_secrets(instance: &Instance, claim: Claim<'_>) {
             || instance.origins.get(name).is_some_and(|origin| origin.is_credential)
     };
     for (_, value) in instance.options.iter().filter(|(name, _)| is_secret(name)) {
-        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        items.iter().filter_map(|item| item.as_str()).for_each(mask);
+        texts(value).into_iter().for_each(mask);
+    }
+}
+
+/// The texts of a value, of the items of a list or of the values of a map.
+fn texts(value: &serde_json::Value) -> Vec<&str> {
+    match value {
+        serde_json::Value::Array(items) => items.iter().flat_map(texts).collect(),
+        serde_json::Value::Object(values) => values.values().flat_map(texts).collect(),
+        other => other.as_str().into_iter().collect(),
     }
 }
 

@@ -1,16 +1,14 @@
 //! The option table, and the event settings read from it.
 
+use scanbridge_cef_events::{
+    AdditionalField, AssetBufferSettings, ClassIdStyle, ConnectorFields, ConnectorStyle, DEVICE_LIMIT,
+    EscapeResult, EventSettings, ExtraFields, SeverityStyle, TimeCorrection, VERSION_LIMIT, header,
+};
 use scanbridge_durable_file::options as file;
 use scanbridge_plugin_api::{ConnectorIdentity, OptionSpec, Options, PluginError, Result, ValueSpec};
 use scanbridge_tls_identity::options as tls;
 
-use crate::additional::AdditionalField;
-use crate::asset_buffer::AssetBufferSettings;
-use crate::connector::{self, ConnectorFields};
-use crate::escape::{self, EscapeResult};
 use crate::preset::{PROFILES, Preset, RECEIVERS};
-use crate::severity::SeverityStyle;
-use crate::time::TimeCorrection;
 use crate::transport::options as transport;
 
 /// All options of the plugin.
@@ -101,7 +99,11 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "Columns of the JSON and CSV outputs to send as additional data, for example `asset.owner` as \
          `ad.AssetOwner`: at most 1,023 bytes each and 8,000 together.",
     ),
-    connector::FIELDS,
+    OptionSpec::choice("connector_fields", &["ad", "device", "none"]).default_text("ad").group("records").help(
+        "Fields of the pipeline's `connector`: `ad` sends name, location and comment as additional data; `device` sends \
+         the connector as the device: `deviceExternalId`, `deviceFacility`, `dvchost`, `dvc` or `c6a1`, and \
+         `deviceProcessName`; `none` sends nothing.",
+    ),
     OptionSpec::flag("aggregate")
         .default_flag(false).group("records")
         .help("Merge identical information and service events of an asset into one event with a count."),
@@ -129,15 +131,6 @@ pub(crate) const TABLE: &[OptionSpec] = &[
 /// A year and a day.
 const MAX_OFFSET: i64 = 366 * 86_400;
 
-/// Format of the class ID of a vulnerability.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClassIdStyle {
-    /// The vendor, `|VULN|` and the ID.
-    Stable,
-    /// All parts that the guide lists, joined by `|`.
-    Concat,
-}
-
 /// The words of `extra_fields`.
 const EXTRA_FIELDS: &[&str] = &[
     "externalId",
@@ -153,141 +146,90 @@ const EXTRA_FIELDS: &[&str] = &[
     "none",
 ];
 
-/// Fields that are sent by default only to some receivers.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ExtraFields {
-    pub external_id: bool,
-    pub qid_number: bool,
-    pub asset_id: bool,
-    pub first_found: bool,
-    pub last_fixed: bool,
-    pub detection_score: bool,
-    pub risk_score: bool,
-    pub epss: bool,
-    pub threat_intelligence: bool,
-}
-
-impl ExtraFields {
-    /// The fields that the option names; without it, all or none.
-    fn read(options: &Options, preset: &Preset) -> Result<Self> {
-        let named = options.list("extra_fields")?;
-        let has = |word: &str| if named.is_empty() { preset.extra_fields } else { named.contains(&word) };
-        Ok(Self {
-            external_id: has("externalId"),
-            qid_number: has("cn1"),
-            asset_id: has("flexString1"),
-            first_found: has("deviceCustomDate1"),
-            last_fixed: has("deviceCustomDate2"),
-            detection_score: has("cn2"),
-            risk_score: has("cn3"),
-            epss: has("cfp3"),
-            threat_intelligence: has("flexString2"),
-        })
-    }
-
-    /// Whether a finding has fields of its own among them.
-    pub(crate) fn of_finding(self) -> bool {
-        self.first_found || self.last_fixed || self.detection_score || self.epss
-    }
+/// The fields that the option names; without it, all or none.
+fn extra_fields(options: &Options, preset: &Preset) -> Result<ExtraFields> {
+    let named = options.list("extra_fields")?;
+    let has = |word: &str| if named.is_empty() { preset.extra_fields } else { named.contains(&word) };
+    Ok(ExtraFields {
+        external_id: has("externalId"),
+        qid_number: has("cn1"),
+        asset_id: has("flexString1"),
+        first_found: has("deviceCustomDate1"),
+        last_fixed: has("deviceCustomDate2"),
+        detection_score: has("cn2"),
+        risk_score: has("cn3"),
+        epss: has("cfp3"),
+        threat_intelligence: has("flexString2"),
+    })
 }
 
 /// The validated options that determine the content of events.
-#[derive(Debug, Clone)]
-pub(crate) struct EventSettings {
-    /// `CEF:0|` or `CEF:1|`.
-    pub opening: &'static str,
-    /// The vendor in the header; `None`: that of the report.
-    pub vendor: Option<String>,
-    /// The product in the header; `None`: that of the report.
-    pub product: Option<String>,
-    pub version: String,
-    pub ipv6_in_dst: bool,
-    pub severity_style: SeverityStyle,
-    pub class_id_style: ClassIdStyle,
-    pub derive: bool,
-    pub asset_events: bool,
-    pub category_technique: bool,
-    pub dotted_keys: bool,
-    pub leading_space: bool,
-    /// `|` or `:`.
-    pub class_id_separator: &'static str,
-    /// The header names a vulnerability by its title.
-    pub title_as_name: bool,
-    pub extra: ExtraFields,
-    pub additional: Vec<AdditionalField>,
-    pub connector: ConnectorFields,
-    pub buffer: AssetBufferSettings,
-    pub time: TimeCorrection,
-}
-
-impl EventSettings {
-    pub(crate) fn read(options: &Options, connector: &ConnectorIdentity) -> Result<Self> {
-        let preset = Preset::of(options)?;
-        let version = options.integer::<u8>("cef_version")?.unwrap_or_default();
-        let vendor = fixed_text(options, "device_vendor", escape::header, DEVICE_LIMIT)?;
-        let product = fixed_text(options, "device_product", escape::header, DEVICE_LIMIT)?;
-        let device_version = fixed_text(options, "device_version", escape::header, VERSION_LIMIT)?;
-        let dotted_keys = match options.text("additional_data")? {
-            Some("ad") => true,
-            Some("custom") => false,
-            _ => preset.dotted_keys,
-        };
-        Ok(Self {
-            opening: if version == 1 { "CEF:1|" } else { "CEF:0|" },
-            vendor,
-            product,
-            version: device_version.unwrap_or_default(),
-            ipv6_in_dst: version == 1,
-            severity_style: match options.text("severity_style")? {
-                Some("word") => SeverityStyle::Word,
-                _ => SeverityStyle::Number,
-            },
-            class_id_style: match options.text("class_id_style")? {
-                Some("concat") => ClassIdStyle::Concat,
-                _ => ClassIdStyle::Stable,
-            },
-            derive: options.flag("derive")?,
-            asset_events: options.flag("asset_events")?,
-            category_technique: options.flag("category_technique")?,
-            dotted_keys,
-            leading_space: match options.text("extension_leading_space")? {
-                Some("yes") => true,
-                Some("no") => false,
-                _ => preset.leading_space,
-            },
-            class_id_separator: match options.text("class_id_separator")? {
-                Some("pipe") => "|",
-                Some("colon") => ":",
-                _ => preset.class_id_separator,
-            },
-            title_as_name: match options.text("name_style")? {
-                Some(style) => style == "title",
-                None => preset.title_as_name,
-            },
-            extra: ExtraFields::read(options, &preset)?,
-            additional: AdditionalField::read(&options.list("additional_fields")?)?,
-            connector: ConnectorFields::read(options, connector, dotted_keys)?,
-            buffer: AssetBufferSettings {
-                merge: options.flag("aggregate")?,
-                highest_severity_first: options.text("order")? == Some("severity"),
-            },
-            time: TimeCorrection {
-                offset: milliseconds(options, "time_offset_secs")?.unwrap_or_default(),
-                max_past: milliseconds(options, "time_past_limit_secs")?,
-                max_future: milliseconds(options, "time_future_limit_secs")?,
-            },
-        })
-    }
+pub(crate) fn event_settings(options: &Options, connector: &ConnectorIdentity) -> Result<EventSettings> {
+    let preset = Preset::of(options)?;
+    let version = options.integer::<u8>("cef_version")?.unwrap_or_default();
+    let vendor = fixed_text(options, "device_vendor", header, DEVICE_LIMIT)?;
+    let product = fixed_text(options, "device_product", header, DEVICE_LIMIT)?;
+    let device_version = fixed_text(options, "device_version", header, VERSION_LIMIT)?;
+    let dotted_keys = match options.text("additional_data")? {
+        Some("ad") => true,
+        Some("custom") => false,
+        _ => preset.dotted_keys,
+    };
+    let style = match options.text("connector_fields")? {
+        Some("device") => ConnectorStyle::Device,
+        Some("none") => ConnectorStyle::None,
+        _ => ConnectorStyle::AdditionalData,
+    };
+    Ok(EventSettings {
+        opening: if version == 1 { "CEF:1|" } else { "CEF:0|" },
+        vendor,
+        product,
+        version: device_version.unwrap_or_default(),
+        ipv6_in_dst: version == 1,
+        severity_style: match options.text("severity_style")? {
+            Some("word") => SeverityStyle::Word,
+            _ => SeverityStyle::Number,
+        },
+        class_id_style: match options.text("class_id_style")? {
+            Some("concat") => ClassIdStyle::Concat,
+            _ => ClassIdStyle::Stable,
+        },
+        derive: options.flag("derive")?,
+        asset_events: options.flag("asset_events")?,
+        category_technique: options.flag("category_technique")?,
+        dotted_keys,
+        leading_space: match options.text("extension_leading_space")? {
+            Some("yes") => true,
+            Some("no") => false,
+            _ => preset.leading_space,
+        },
+        class_id_separator: match options.text("class_id_separator")? {
+            Some("pipe") => "|",
+            Some("colon") => ":",
+            _ => preset.class_id_separator,
+        },
+        title_as_name: match options.text("name_style")? {
+            Some(style) => style == "title",
+            None => preset.title_as_name,
+        },
+        extra: extra_fields(options, &preset)?,
+        additional: AdditionalField::read(&options.list("additional_fields")?)?,
+        connector: ConnectorFields::new(style, connector, dotted_keys)?,
+        buffer: AssetBufferSettings {
+            merge: options.flag("aggregate")?,
+            highest_severity_first: options.text("order")? == Some("severity"),
+        },
+        time: TimeCorrection {
+            offset: milliseconds(options, "time_offset_secs")?.unwrap_or_default(),
+            max_past: milliseconds(options, "time_past_limit_secs")?,
+            max_future: milliseconds(options, "time_future_limit_secs")?,
+        },
+    })
 }
 
 fn milliseconds(options: &Options, name: &str) -> Result<Option<i64>> {
     Ok(options.integer::<i64>(name)?.map(|seconds| seconds * 1000))
 }
-
-/// Maximum length of the device vendor and product in bytes, after escaping.
-pub(crate) const DEVICE_LIMIT: usize = 63;
-/// Maximum length of the device version in bytes, after escaping.
-pub(crate) const VERSION_LIMIT: usize = 31;
 
 /// A text set by the operator that is in every event and is never truncated.
 ///

@@ -1,5 +1,6 @@
 //! The output plugin: encodes batches and passes the events to the transport.
 
+use scanbridge_cef_events::{Encoder, Tally};
 use scanbridge_durable_file::options as file;
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
@@ -8,8 +9,7 @@ use scanbridge_plugin_api::{
     Purpose, Receipt, Rendered, Result, Verdict, Written, register_output, tracing,
 };
 
-use crate::encoder::{Encoder, Tally};
-use crate::options::{self, EventSettings};
+use crate::options::{self, event_settings};
 use crate::preset::Preset;
 use crate::transport::{self, Transport};
 
@@ -44,7 +44,7 @@ impl Output for ArcSightCef {
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let options = open.options;
-        let settings = EventSettings::read(options, &open.frame.connector)?;
+        let settings = event_settings(options, &open.frame.connector)?;
         let transport = Transport::open(open, receipt)?;
         let capabilities = transport.capabilities();
         let budget = transport::options::max_message_bytes(options)?.saturating_sub(transport.header_bytes());
@@ -93,7 +93,12 @@ impl Output for ArcSightCef {
     }
 
     fn render(&self, report: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
-        self.encoder.render(report, batch, self.transport.header())
+        let mut header = self.transport.header();
+        self.encoder.render(report, batch, |record, severity| {
+            if let Some(header) = &mut header {
+                header.parts(severity).iter().for_each(|part| record.extend_from_slice(part));
+            }
+        })
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
@@ -107,7 +112,7 @@ impl Output for ArcSightCef {
         let tally = self.encoder.finish(&mut self.transport)?;
         let written = self.written(tally);
         self.transport.end(end)?;
-        self.report.log();
+        log(self.report);
         Ok(written)
     }
 
@@ -142,53 +147,41 @@ impl ArcSightCef {
     }
 }
 
-impl Tally {
-    fn add(&mut self, other: Self) {
-        self.derived += other.derived;
-        self.truncated += other.truncated;
-        self.bad_addresses += other.bad_addresses;
-        self.clamped += other.clamped;
-        self.too_long += other.too_long;
-        self.bad_values += other.bad_values;
-        self.unnamed += other.unnamed;
+/// Logs what is missing or changed in the events.
+fn log(tally: Tally) {
+    if tally.truncated > 0 {
+        tracing::info!(
+            events = tally.truncated,
+            "text fields truncated to the CEF field limits or `max_message_bytes`"
+        );
     }
-
-    /// Logs what is missing or changed in the events.
-    fn log(self) {
-        if self.truncated > 0 {
-            tracing::info!(
-                events = self.truncated,
-                "text fields truncated to the CEF field limits or `max_message_bytes`"
-            );
-        }
-        if self.bad_addresses > 0 {
-            tracing::warn!(
-                assets = self.bad_addresses,
-                "assets with an invalid IP address; their events have no `dst`"
-            );
-        }
-        if self.clamped > 0 {
-            tracing::warn!(
-                events = self.clamped,
-                "event times clamped to `time_past_limit_secs` or `time_future_limit_secs`"
-            );
-        }
-        if self.too_long > 0 {
-            tracing::warn!(
-                events = self.too_long,
-                "derived events dropped: larger than `max_message_bytes` even without text fields, or than the \
+    if tally.bad_addresses > 0 {
+        tracing::warn!(
+            assets = tally.bad_addresses,
+            "assets with an invalid IP address; their events have no `dst`"
+        );
+    }
+    if tally.clamped > 0 {
+        tracing::warn!(
+            events = tally.clamped,
+            "event times clamped to `time_past_limit_secs` or `time_future_limit_secs`"
+        );
+    }
+    if tally.too_long > 0 {
+        tracing::warn!(
+            events = tally.too_long,
+            "derived events dropped: larger than `max_message_bytes` even without text fields, or than the \
                  socket accepts"
-            );
-        }
-        if self.bad_values > 0 {
-            tracing::warn!(events = self.bad_values, "events without a value that is not a number or a time");
-        }
-        if self.unnamed > 0 {
-            tracing::warn!(
-                assets = self.unnamed,
-                "assets without derived events: they have no address, name, MAC address or ID"
-            );
-        }
+        );
+    }
+    if tally.bad_values > 0 {
+        tracing::warn!(events = tally.bad_values, "events without a value that is not a number or a time");
+    }
+    if tally.unnamed > 0 {
+        tracing::warn!(
+            assets = tally.unnamed,
+            "assets without derived events: they have no address, name, MAC address or ID"
+        );
     }
 }
 
@@ -244,7 +237,7 @@ mod tests {
         ArcSightCef {
             preset: None,
             encoder: Encoder::new(
-                EventSettings::read(&options, &ConnectorIdentity::default()).unwrap(),
+                event_settings(&options, &ConnectorIdentity::default()).unwrap(),
                 usize::MAX,
             ),
             transport: Transport::udp(header, resolver),

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use scanbridge_durable_file::{ReportFile, Target, options as file};
+use scanbridge_json_records::{LEAVE_OUT, Lines};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::Level;
@@ -10,8 +11,7 @@ use scanbridge_plugin_api::{
     Receipt, Rendered, Result, Services, Written, register_output,
 };
 
-use crate::lines::Lines;
-use crate::options::{ASSETS, FORMAT, LEAVE_OUT, LineOptions};
+use crate::options::{ASSETS, FORMAT, line_options};
 
 /// Output `JSON`. The lines of a report become visible when the report is complete, except on standard
 /// output.
@@ -46,7 +46,7 @@ impl Output for Json {
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let target = Target::read(open.options)?.for_run(open);
         let capabilities = target.capabilities();
-        let options = LineOptions::read(open.options)?;
+        let options = line_options(open.options)?;
         let started = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let json = Self {
             assets: open.options.flag("assets")?,

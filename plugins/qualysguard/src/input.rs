@@ -54,7 +54,7 @@ impl Input for QualysGuard {
         };
         let is_local = open.purpose() == Purpose::Check;
         if open.purpose() == Purpose::Run
-            && let Ok(Some(identity)) = context.settings.network.tls.identity()
+            && let Ok(Some(identity)) = context.settings.network.route.tls.identity()
         {
             identity.watch_expiry(open.services);
         }

@@ -102,7 +102,7 @@ fn cheapest(context: &SourceContext) -> Call {
 
 /// Reports subject, issuer and validity of the client certificate. False if it is not usable.
 fn certificate(report: CheckReport, context: &SourceContext) -> (CheckReport, bool) {
-    let identity = match context.settings.network.tls.identity() {
+    let identity = match context.settings.network.route.tls.identity() {
         Ok(None) => return (report, true),
         Ok(Some(identity)) => identity,
         Err(error) => return (report.failed_step("client certificate", &error), false),

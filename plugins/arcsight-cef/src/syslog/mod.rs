@@ -1,6 +1,5 @@
-//! Syslog messages as bytes: header, framing and truncation to the maximum size. No I/O.
+//! Syslog messages as bytes: header and framing. No I/O.
 
-pub(crate) mod budget;
 mod framing;
 mod header;
 

@@ -11,6 +11,7 @@ mod timed;
 mod tls;
 mod udp;
 
+use scanbridge_cef_events::{Outcome, Sink};
 use scanbridge_durable_file::ReportFile;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart, Severity};
 use scanbridge_plugin_api::{
@@ -18,7 +19,6 @@ use scanbridge_plugin_api::{
 };
 use scanbridge_tls_identity::{Identity, options as tls_options};
 
-use crate::sink::{Outcome, Sink};
 use crate::syslog::{Framing, Header};
 use options::TransportSettings;
 use stream::Stream;

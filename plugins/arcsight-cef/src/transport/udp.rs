@@ -4,11 +4,11 @@ use std::io;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use scanbridge_cef_events::Outcome;
 use scanbridge_plugin_api::{CheckReport, Counter, ErrorKind, PluginError, Result, tracing};
 
 use super::connect::Connector;
 use super::rate_limit::RateLimit;
-use crate::sink::Outcome;
 
 /// A socket that sends datagrams, at a limited rate. Lost datagrams are not detected, except for ICMP port unreachable.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{AGE, DATE, HeaderMap, LOCATION};
+use scanbridge_http_route::{HttpError, Runtime};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, tracing};
 use scanbridge_qualys_xml::{Kind, ListFault, Reply, clean};
 use url::Url;
@@ -15,7 +16,7 @@ use super::classify::{ResponseAction, Seen, classify, kind_root};
 use super::html_page::HtmlPage;
 use super::limits::{Limits, WaitBudget};
 use super::login::{self, Login};
-use crate::http::{Body, Exchange, HttpError, Request, Response, Runtime, seconds};
+use crate::http::{Body, Exchange, Request, Response, seconds};
 use crate::options::{Account, Network};
 
 /// A client for one account on one platform.

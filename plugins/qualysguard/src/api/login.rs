@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, SET_COOKIE};
+use scanbridge_http_route::basic;
 use scanbridge_plugin_api::{PluginError, Result, Secret};
 use url::Url;
 
 use super::call::Call;
-use crate::options::{Account, Auth, Network, basic};
+use crate::options::{Account, Auth, Network};
 
 /// Credentials, and the session or token obtained with them.
 #[derive(Debug)]

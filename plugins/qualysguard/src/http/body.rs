@@ -5,10 +5,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use flate2::write::MultiGzDecoder;
+use scanbridge_http_route::Cause;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Services, show_size};
 use scanbridge_qualys_report::{Source, temporary_file};
-
-use super::http_error::Cause;
 
 /// The file for a response body.
 #[derive(Debug, Clone)]

@@ -6,15 +6,13 @@ use std::time::{Duration, Instant};
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
+use scanbridge_http_route::{Cause, HttpError, Peer, Route, address, classify};
 use scanbridge_plugin_api::{Secret, Services};
 use scanbridge_tls_identity::PeerExpiry;
 use url::Url;
 
 use super::body::{Body, Keep, Writer};
-use super::classify::classify;
-use super::http_error::{Cause, HttpError, Peer};
-use super::route::{Route, address};
-use crate::options::Network;
+use crate::options::{Network, WORDING};
 
 /// An HTTP request.
 pub(crate) struct Request {
@@ -68,7 +66,7 @@ impl Exchange {
         if let Some(route) = self.routes.get(&address) {
             return Ok(route.clone());
         }
-        let route = Route::new(&self.network, &self.services, &self.expiry, url)?;
+        let route = Route::new(&self.network.route, &self.services, &self.expiry, url)?;
         self.routes.insert(address, route.clone());
         Ok(route)
     }
@@ -80,7 +78,12 @@ impl Exchange {
         keep: &Keep,
         route: &Route,
     ) -> Result<Body, HttpError> {
-        let at = |cause| HttpError { peer: Peer::Qualys, address: route.address.clone(), cause };
+        let at = |cause| HttpError {
+            peer: Peer::Destination,
+            address: route.address.clone(),
+            cause,
+            wording: &WORDING,
+        };
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let gzip = text(CONTENT_ENCODING).is_some_and(|value| value.eq_ignore_ascii_case("gzip"));
         let total = text(CONTENT_LENGTH).and_then(|value| value.parse().ok()).filter(|_| !gzip).unwrap_or(0);

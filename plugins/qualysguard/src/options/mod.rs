@@ -5,7 +5,6 @@ mod computed;
 mod details;
 mod network;
 mod platform;
-mod proxy;
 mod settings;
 mod source;
 mod table;
@@ -13,9 +12,8 @@ mod values;
 
 pub(crate) use addresses::Addresses;
 pub(crate) use details::Detail;
-pub(crate) use network::{Account, Auth, Network};
+pub(crate) use network::{Account, Auth, Network, WORDING};
 pub(crate) use platform::Platform;
-pub(crate) use proxy::{Proxy, basic};
 pub(crate) use settings::Settings;
 pub(crate) use source::{Detections, ScanReports, Source, TemplateReports, Which};
 pub(crate) use table::TABLE;

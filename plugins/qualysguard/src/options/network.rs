@@ -1,16 +1,14 @@
 //! Settings of the account and of the connection to Qualys.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use scanbridge_dialer::{IpVersion, SourceAddress};
+use scanbridge_http_route::{NetworkOptions, Wording};
 use scanbridge_plugin_api::{Fips, Options, PluginError, Result, Secret};
-use scanbridge_tls_identity::TlsOptions;
-use url::{Host, Url};
+use url::Url;
 
+use super::Platform;
 use super::table::DEFAULT_URL;
 use super::values::{minutes, text};
-use super::{Platform, Proxy};
 
 /// The Qualys account.
 #[derive(Debug, Clone)]
@@ -33,14 +31,7 @@ pub(crate) enum Auth {
 pub(crate) struct Network {
     pub(crate) url: Url,
     pub(crate) gateway: Option<Url>,
-    pub(crate) proxy: Option<Proxy>,
-    pub(crate) tls: TlsOptions,
-    /// Connections are made from here; `None`: the system chooses.
-    pub(crate) source: Option<SourceAddress>,
-    /// IP version of the addresses that are tried first.
-    pub(crate) ip_version: IpVersion,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) read_timeout: Duration,
+    pub(crate) route: NetworkOptions,
     pub(crate) request_timeout: Duration,
     pub(crate) max_wait: Duration,
     pub(crate) busy_wait: Duration,
@@ -76,22 +67,15 @@ pub(super) fn network(options: &Options, fips: Fips) -> Result<Network> {
         Some(gateway) => Some(gateway.to_string()),
         None => platform.or_else(|| Platform::at(&url)).map(|platform| platform.gateway.to_owned()),
     };
-    let proxy = Proxy::read(options)?;
-    let url = address("url", &url, proxy.as_ref())?;
-    let gateway = gateway.map(|gateway| address("gateway_url", &gateway, proxy.as_ref())).transpose()?;
-    let source = SourceAddress::of_option(options)?;
-    if let Some(source) = source {
-        reachable(source, [Some(&url), gateway.as_ref()].into_iter().flatten(), proxy.as_ref())?;
-    }
+    let seconds = |name, default| -> Result<Duration> {
+        Ok(Duration::from_secs(options.integer(name)?.unwrap_or(default)))
+    };
+    let timeouts = [seconds("connect_timeout_secs", 30)?, seconds("read_timeout_secs", 300)?];
+    let route = NetworkOptions::read(options, fips, timeouts, &WORDING)?;
     Ok(Network {
-        url,
-        gateway,
-        proxy,
-        tls: TlsOptions::read(options, fips)?,
-        source,
-        ip_version: IpVersion::of_option(options.text("preferred_ip_version")?),
-        connect_timeout: Duration::from_secs(options.integer("connect_timeout_secs")?.unwrap_or(30)),
-        read_timeout: Duration::from_secs(options.integer("read_timeout_secs")?.unwrap_or(300)),
+        url: address("url", &url, &route)?,
+        gateway: gateway.map(|gateway| address("gateway_url", &gateway, &route)).transpose()?,
+        route,
         request_timeout: minutes(options, "request_timeout_minutes")?.unwrap_or(Duration::from_secs(14_400)),
         max_wait: minutes(options, "max_wait_minutes")?.unwrap_or(Duration::from_secs(7_200)),
         busy_wait: Duration::from_secs(options.integer("busy_wait_secs")?.unwrap_or(30)),
@@ -99,36 +83,20 @@ pub(super) fn network(options: &Options, fips: Fips) -> Result<Network> {
     })
 }
 
-/// The HTTP client looks up no literal addresses, so their IP version is compared here.
-fn reachable<'a>(
-    source: SourceAddress,
-    urls: impl Iterator<Item = &'a Url>,
-    proxy: Option<&Proxy>,
-) -> Result<()> {
-    for url in urls {
-        let host = url.host_str().unwrap_or_default();
-        let peer = proxy.filter(|proxy| proxy.serves(host)).map_or(host, |proxy| &proxy.host);
-        let literal = peer.trim_matches(['[', ']']).parse::<IpAddr>();
-        if literal.is_ok_and(|address| !source.reaches(address)) {
-            return Err(source.cannot_reach(peer));
-        }
-    }
-    Ok(())
-}
-
-/// A URL of Qualys for requests: its host name is valid, and it is not an IPv6 address that goes through the proxy.
-pub(super) fn address(option: &str, text: &str, proxy: Option<&Proxy>) -> Result<Url> {
+/// A URL of Qualys for requests: its host name is valid, and the route reaches it.
+pub(super) fn address(option: &str, text: &str, route: &NetworkOptions) -> Result<Url> {
     let url = Url::parse(text).map_err(|error| {
         PluginError::config(format!("option `{option}` is not a valid URL: {error}"))
             .with_hint("write it as https://qualysapi.qualys.com")
     })?;
-    let host = url.host_str().unwrap_or_default();
-    if matches!(url.host(), Some(Host::Ipv6(_))) && proxy.is_some_and(|proxy| proxy.serves(host)) {
-        // With a proxy, reqwest treats the brackets of an IPv6 address as part of a host name.
-        return Err(PluginError::config(format!(
-            "option `{option}` contains the IPv6 address {host}, which is not supported through a proxy"
-        ))
-        .with_hint("use a host name, or add the address to `no_proxy`"));
-    }
+    route.accept(option, &url)?;
     Ok(url)
 }
+
+/// Words for messages about connections.
+pub(crate) const WORDING: Wording = Wording {
+    destination: "port 443 of Qualys",
+    read_timeout: "read_timeout_secs",
+    response_timeout: "request_timeout_minutes",
+    max_bytes: Some("max_download_bytes"),
+};

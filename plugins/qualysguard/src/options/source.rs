@@ -166,7 +166,7 @@ fn template_id(text: &str) -> Result<String> {
 pub(super) fn computed(options: &Options, network: &Network) -> Result<Vec<Computed>> {
     let is_default = network.url.as_str().trim_end_matches('/') == DEFAULT_URL;
     let platform = if options.text("platform")?.is_some() { "`platform`" } else { "`url`" };
-    let of_calls = match (is_default, &network.tls.certificate) {
+    let of_calls = match (is_default, &network.route.tls.certificate) {
         (true, None) => "default",
         (true, Some(_)) => "`tls_certificate`",
         (false, _) => platform,
@@ -194,15 +194,15 @@ const SCAN_CALLS: [(&str, &str); 2] =
 /// URL of a v1 scan call: on the web interface server as in the 2014 connector, or on `url` if that is set.
 fn scan_address(options: &Options, network: &Network, option: &str, call: &str) -> Result<Url> {
     if let Some(url) = options.url(option)? {
-        return address(option, &url.to_string(), network.proxy.as_ref());
+        return address(option, &url.to_string(), &network.route);
     }
     let is_default = network.url.as_str().trim_end_matches('/') == DEFAULT_URL;
-    let base = match (is_default, &network.tls.certificate) {
+    let base = match (is_default, &network.route.tls.certificate) {
         (true, None) => "https://qualysguard.qualys.com",
         (true, Some(_)) => "https://certs.qualysguard.qualys.com",
         (false, _) => network.url.as_str().trim_end_matches('/'),
     };
-    address(option, &format!("{base}/msp/{call}"), network.proxy.as_ref())
+    address(option, &format!("{base}/msp/{call}"), &network.route)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The option table: the keys allowed under `with:` and in the settings file.
 
+use scanbridge_http_route as route;
 use scanbridge_plugin_api::{ExcludedKeysSpec, OptionSpec, ValueSpec};
 use scanbridge_tls_identity::options as tls;
 
@@ -8,10 +9,6 @@ pub(crate) const DEFAULT_URL: &str = "https://qualysapi.qualys.com";
 
 /// Credentials are only sent over TLS.
 const HTTPS: &[&str] = &["https"];
-
-/// The type of `proxy`.
-const PROXY: ValueSpec =
-    ValueSpec::Url { schemes: &["http", "https"], default_scheme: Some("http"), path: false };
 
 /// Parameters that `extra_parameters` must not contain: a second value would lose data or request an unsupported
 /// format. Those of `details` apply only to the source that has them.
@@ -66,15 +63,9 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "Filter: only assets in these ranges are delivered (192.0.2.0/24, 192.0.2.1-192.0.2.9, single \
          addresses, IPv6). Does not reduce the download; use `target_ips` for that. Default: all.",
     ),
-    OptionSpec::of("proxy", PROXY).resume_safe().group("network").help(
-        "HTTP proxy with CONNECT support: `http://ADDRESS:PORT`, or `https://ADDRESS:PORT` for a proxy \
-         with TLS. All connections use it, except to `no_proxy`. Proxy environment variables are ignored.",
-    ),
-    OptionSpec::text("proxy_username")
-        .resume_safe()
-        .requires(&["proxy"]).group("network")
-        .help("User name for the proxy (Basic authentication). Default: no authentication."),
-    OptionSpec::text("proxy_password").secret().requires(&["proxy_username"]).group("network").help("Password for the proxy."),
+    route::PROXY,
+    route::PROXY_USERNAME,
+    route::PROXY_PASSWORD,
     OptionSpec::choice("source", &["template-report", "scan-reports", "host-detections"])
         .default_text("template-report").group("source")
         .help(
@@ -204,14 +195,9 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     tls::FINGERPRINT,
     tls::CHECK_NAME,
     tls::MIN_VERSION,
-    OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"]).default_text("ipv4").group("network").help(
-        "IP version tried first when a name has several addresses. `any`: order of the system's resolver.",
-    ),
+    route::IP_VERSION,
     scanbridge_dialer::SOURCE_ADDRESS,
-    OptionSpec::list("no_proxy", &ValueSpec::Text).resume_safe().group("network").help(
-        "Destinations reached without the proxy: host names, `.domains`, `*.domains`, addresses and \
-         ranges. Entries may also be separated by `,` or `|`. Default: none.",
-    ),
+    route::NO_PROXY,
     OptionSpec::integer("connect_timeout_secs", 1, 600)
         .resume_safe()
         .default_integer(30).group("network")

@@ -111,7 +111,13 @@ fn option_help_has_one_style() {
 }
 
 /// Options whose name occurs in another plugin of the kind with another meaning.
-const OWN_MEANING: [(&str, &str); 4] = [
+const OWN_MEANING: [(&str, &str); 8] = [
+    // The content of a record, a request instead of a write, and a login instead of a file.
+    ("HTTP", "format"),
+    ("HTTP", "batch_bytes"),
+    ("HTTP", "password"),
+    // The field of Splunk, not the name of a scanner.
+    ("HTTP", "source"),
     // The schema of a line, not the kind of file.
     ("JSON", "format"),
     // Between two looks into a directory, not between two questions about a report.

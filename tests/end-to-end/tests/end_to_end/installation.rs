@@ -38,6 +38,7 @@ fn install() -> PathBuf {
         "scanbridge_csv",
         "scanbridge_arcsight_cef",
         "scanbridge_json",
+        "scanbridge_http",
         "scanbridge_qualysguard",
         "scanbridge_sourcefire",
     ] {

@@ -36,6 +36,7 @@ fn outputs_with_other_options_pass() {
         ),
         ("scanbridge_csv", "CSV", &["csv-pieces", "csv-own-columns", "csv-commands", "csv-commands-pieces"]),
         ("scanbridge_json", "JSON", &["json-assets", "json-ocsf", "json-ecs"]),
+        ("scanbridge_http", "HTTP", &["http-webhook", "http-cef"]),
     ] {
         for file in files {
             let config = repository().join(format!("tests/exam/exams/{file}.yaml"));

@@ -1,0 +1,146 @@
+//! What is around the content of a record, by destination.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use scanbridge_json_records::push_text;
+use scanbridge_plugin_api::batch::FindingView;
+use scanbridge_plugin_api::model::AssetField;
+
+use crate::cef_columns;
+use crate::limits::limit_values;
+use crate::preset::{Format, RecordForm};
+use crate::time;
+
+/// What records of one output have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordSettings {
+    pub(crate) form: RecordForm,
+    pub(crate) format: Format,
+    /// Elasticsearch and OpenSearch: the action and its target, up to the ID: `{"create":{"_index":"x","_id":`.
+    pub(crate) action: String,
+    /// Splunk: what is the same in each event: `"source":"scanbridge","sourcetype":…,`.
+    pub(crate) event: String,
+    /// Splunk: the column for `host`; `None`: the first of several that has a value.
+    pub(crate) host: Option<AssetField>,
+}
+
+/// A record before it has its form.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Content<'a> {
+    pub(crate) finding: FindingView<'a>,
+    /// A JSON object, or a CEF event.
+    pub(crate) line: &'a [u8],
+    pub(crate) id: &'a str,
+    /// In milliseconds since 1970.
+    pub(crate) time: i64,
+    /// When the report was read, in milliseconds since 1970.
+    pub(crate) collected: i64,
+}
+
+impl RecordSettings {
+    /// Appends the record. Returns the number of values that were truncated.
+    pub(crate) fn append(&self, out: &mut Vec<u8>, content: Content<'_>) -> u64 {
+        match self.form {
+            RecordForm::Line => out.extend_from_slice(content.line),
+            RecordForm::Webhook => self.webhook(out, content),
+            RecordForm::Bulk => self.bulk(out, content),
+            RecordForm::SplunkEvent => self.splunk(out, content),
+            RecordForm::Sentinel => return self.sentinel(out, content),
+            RecordForm::SecOps => secops(out, content),
+        }
+        0
+    }
+
+    fn webhook(&self, out: &mut Vec<u8>, content: Content<'_>) {
+        out.extend_from_slice(b"{\"record_id\":");
+        push_text(out, content.id);
+        if self.format == Format::Cef {
+            out.extend_from_slice(b",\"cef\":");
+            push_text(out, &String::from_utf8_lossy(content.line));
+            out.push(b'}');
+        } else {
+            push_members(out, content.line);
+        }
+    }
+
+    fn bulk(&self, out: &mut Vec<u8>, content: Content<'_>) {
+        out.extend_from_slice(self.action.as_bytes());
+        push_text(out, content.id);
+        out.extend_from_slice(b"}}\n");
+        if self.format == Format::Ecs {
+            return out.extend_from_slice(content.line);
+        }
+        out.extend_from_slice(b"{\"@timestamp\":");
+        push_text(out, &time::iso(content.time));
+        push_members(out, content.line);
+    }
+
+    fn splunk(&self, out: &mut Vec<u8>, content: Content<'_>) {
+        let (seconds, rest) = (content.time.div_euclid(1000), content.time.rem_euclid(1000));
+        out.extend_from_slice(format!("{{\"time\":{seconds}.{rest:03},\"host\":").as_bytes());
+        push_text(out, self.host_of(content.finding));
+        out.push(b',');
+        out.extend_from_slice(self.event.as_bytes());
+        out.extend_from_slice(b"\"event\":");
+        if self.format == Format::Cef {
+            push_text(out, &String::from_utf8_lossy(content.line));
+        } else {
+            out.extend_from_slice(content.line);
+        }
+        out.extend_from_slice(b",\"fields\":{\"id\":");
+        push_text(out, content.id);
+        out.extend_from_slice(b"}}");
+    }
+
+    fn host_of<'a>(&self, finding: FindingView<'a>) -> &'a str {
+        let asset = finding.asset();
+        let value = |field| match field {
+            AssetField::Address => asset.address(),
+            other => asset.get(other),
+        };
+        match self.host {
+            Some(field) => value(field),
+            None => HOSTS.into_iter().map(value).find(|text| !text.is_empty()).unwrap_or_default(),
+        }
+    }
+
+    fn sentinel(&self, out: &mut Vec<u8>, content: Content<'_>) -> u64 {
+        let start = out.len();
+        out.extend_from_slice(b"{\"TimeGenerated\":");
+        push_text(out, &time::iso(content.time));
+        if self.format == Format::Cef {
+            cef_columns::append(out, &String::from_utf8_lossy(content.line), content.id);
+        } else {
+            out.extend_from_slice(b",\"RecordId\":");
+            push_text(out, content.id);
+            push_members(out, content.line);
+        }
+        limit_values(out, start)
+    }
+}
+
+/// The columns of an asset that are tried for `host`.
+pub(crate) const HOSTS: [AssetField; 5] =
+    [AssetField::Address, AssetField::Fqdn, AssetField::Dns, AssetField::Netbios, AssetField::Id];
+
+fn secops(out: &mut Vec<u8>, content: Content<'_>) {
+    out.extend_from_slice(b"{\"data\":\"");
+    out.extend_from_slice(STANDARD.encode(content.line).as_bytes());
+    out.extend_from_slice(b"\",\"logEntryTime\":");
+    push_text(out, &time::iso(content.time));
+    out.extend_from_slice(b",\"collectionTime\":");
+    push_text(out, &time::iso(content.collected));
+    out.extend_from_slice(b",\"labels\":{\"record_id\":{\"value\":");
+    push_text(out, content.id);
+    out.extend_from_slice(b"}}}");
+}
+
+/// Appends the members of an object to another one that has some already.
+fn push_members(out: &mut Vec<u8>, object: &[u8]) {
+    if let Some(members) = object.strip_prefix(b"{").filter(|members| *members != b"}") {
+        out.push(b',');
+        out.extend_from_slice(members);
+    } else {
+        out.push(b'}');
+    }
+}

@@ -1,0 +1,12 @@
+//! The plugin against doubles of its destinations.
+
+#![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
+
+mod bulk;
+mod case;
+mod google;
+mod rude;
+mod sentinel;
+mod settings;
+mod splunk;
+mod webhook;
