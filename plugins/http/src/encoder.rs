@@ -19,8 +19,8 @@ pub(crate) struct ContentEncoder {
 
 #[derive(Debug)]
 enum Kind {
-    Lines(Lines),
-    Cef { encoder: Box<CefEncoder>, settings: EventSettings, budget: usize },
+    Lines(Box<Lines>),
+    Cef { encoder: Box<CefEncoder>, settings: Box<EventSettings>, budget: usize },
 }
 
 /// Findings of a batch without a record.
@@ -40,19 +40,19 @@ impl ContentEncoder {
         max_line: usize,
     ) -> Result<Self> {
         let lines = |format| -> Result<Kind> {
-            Ok(Kind::Lines(Lines::new(
+            Ok(Kind::Lines(Box::new(Lines::new(
                 LineOptions::read(format, options)?,
                 started.to_owned(),
                 connector.clone(),
-            )))
+            ))))
         };
         let kind = match format {
             Format::Json => lines(LineFormat::Scanbridge)?,
             Format::Ocsf => lines(LineFormat::Ocsf)?,
             Format::Ecs => lines(LineFormat::Ecs)?,
             Format::Cef => {
-                let settings = event_settings(connector)?;
-                let encoder = Box::new(CefEncoder::new(settings.clone(), max_line));
+                let settings = Box::new(event_settings(connector)?);
+                let encoder = Box::new(CefEncoder::new((*settings).clone(), max_line));
                 Kind::Cef { encoder, settings, budget: max_line }
             }
         };
@@ -62,9 +62,9 @@ impl ContentEncoder {
     /// An encoder with the same settings, for another report.
     pub(crate) fn fresh(&self) -> Self {
         let kind = match &self.kind {
-            Kind::Lines(lines) => Kind::Lines(lines.fresh()),
+            Kind::Lines(lines) => Kind::Lines(Box::new(lines.fresh())),
             Kind::Cef { settings, budget, .. } => Kind::Cef {
-                encoder: Box::new(CefEncoder::new(settings.clone(), *budget)),
+                encoder: Box::new(CefEncoder::new((**settings).clone(), *budget)),
                 settings: settings.clone(),
                 budget: *budget,
             },

@@ -1,12 +1,13 @@
 //! `check --probe`: checks the client certificate locally, then makes the cheapest API call.
 
 use jiff::SignedDuration;
+use scanbridge_http_route::Proxy;
 use scanbridge_plugin_api::{CheckReport, Result, Verdict};
 use scanbridge_tls_identity::Validity;
 use scanbridge_tls_identity::options::CERTIFICATE;
 
 use crate::api::{Answer, Call};
-use crate::options::{Proxy, Source};
+use crate::options::Source;
 use crate::source::SourceContext;
 
 /// Checks the client certificate, without contacting Qualys.
@@ -21,7 +22,9 @@ pub(crate) fn local(context: &SourceContext) -> CheckReport {
 /// In FIPS mode, warns about a password that crosses the network in the clear.
 fn proxy_login(report: CheckReport, context: &SourceContext) -> CheckReport {
     let is_clear = |proxy: &Proxy| !proxy.tls && proxy.login.is_some();
-    if context.services.fips().is_off() || !context.settings.network.proxy.as_ref().is_some_and(is_clear) {
+    if context.services.fips().is_off()
+        || !context.settings.network.route.proxy.as_ref().is_some_and(is_clear)
+    {
         return report;
     }
     let detail = "the proxy password goes in the clear, because `proxy` begins with http://";
