@@ -28,7 +28,7 @@ pub fn header(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
 }
 
 /// Appends an extension value of at most `limit` bytes.
-pub fn extension(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
+pub(crate) fn extension(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
     encode::<b'='>(out, text, limit)
 }
 
