@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::case::send;
 
 fn options(url: &str) -> Value {
-    json!({ "preset": "webhook", "url": url, "timeout": "5 s" })
+    json!({ "preset": "webhook", "url": url, "timeout": 5000 })
 }
 
 #[test]

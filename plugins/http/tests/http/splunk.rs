@@ -84,7 +84,7 @@ fn acknowledgement_of_the_indexer_is_awaited() {
 fn acknowledgement_that_never_comes_is_unavailable() {
     let (_server, mut options) = start(Splunk { ack_delay: Some(usize::MAX), ..Splunk::default() });
     options["ack"] = true.into();
-    options["ack_timeout"] = "1 s".into();
+    options["ack_timeout"] = 1000.into();
     let error = send(&options, &["a"]).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
 }
