@@ -56,6 +56,24 @@ pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
     ("preview", ["preview nightly.yaml", "preview nightly.yaml -n 20 --output siem --format json"]),
     ("test", ["test nightly.test.yaml", "test tests/*.yaml --format json"]),
     ("graph", ["graph nightly.yaml", "graph nightly.yaml --format dot | dot -Tsvg > nightly.svg"]),
+    (
+        "encrypt new-secret",
+        ["encrypt new-secret fpe.secret", "encrypt new-secret /etc/scanbridge/fpe.secret"],
+    ),
+    (
+        "decrypt",
+        [
+            "decrypt nightly.yaml --output siem --format address 10.243.162.91",
+            "decrypt nightly.yaml --output siem --map dst=address,dhost=name",
+        ],
+    ),
+    (
+        "state forget-encryption",
+        [
+            "state forget-encryption nightly.yaml --output siem --yes",
+            "state forget-encryption nightly.yaml --output siem --yes --state-dir /var/lib/scanbridge",
+        ],
+    ),
     ("completions", ["completions bash > /etc/bash_completion.d/scanbridge", "completions fish | source"]),
     ("plugin list", ["plugin list", "plugin list --plugin-dir ./plugins --format json"]),
     ("plugin describe", ["plugin describe QualysGuard", "plugin describe CSV columns"]),

@@ -29,6 +29,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("unknown-column", "An item of a list is unknown, for example a column."),
     ("same-target", "Two outputs write to the same file."),
     // Values that may not be what was intended.
+    ("many-fields", "More fields are encrypted than is advisable."),
     ("deprecated", "An option is set by its old name."),
     ("cut-value", "YAML reads the end of the value as a comment."),
     ("folded-value", "The value continues on the next line."),
