@@ -248,7 +248,6 @@ mod fips_build {
         let service = Service::start_with(&sandbox, |command| {
             command.args(["--config", "service.yaml"]);
         });
-        control(&sandbox, &["run", "p"]).expect_code(0);
         wait_for(&sandbox, "p", |view| view["recent_runs"][0]["status"] == "ok");
         let (_, run) = http(&sandbox, "GET /api/v1/pipelines/p/runs/1", "");
         assert!(run.contains("\"fips\":\"suite-b-192\""), "{run}");
