@@ -15,7 +15,7 @@ pub enum EscapeResult {
     Empty,
     /// The complete text was written.
     Complete,
-    /// The text was truncated and ends with [`TRUNCATION_MARK`].
+    /// The text was truncated and ends with `...`.
     Truncated,
 }
 
