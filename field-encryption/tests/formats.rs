@@ -1,5 +1,7 @@
 //! What each format keeps, and that every value comes back.
 
+#![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
+
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -333,7 +333,7 @@ fn encryption_is_frozen_after_the_first_delivery() {
     refused(&with("fields: [asset.address, asset.dns], tweak: x"), "`tweak`");
     refused(&with("fields: [asset.address, asset.dns], short_values: refuse"), "`short_values`");
     let optional = "{ id: lines, plugin: JSON, required: no, with: { path: lines.ndjson } }".to_owned();
-    refused(&every_field(&[optional.clone()]), "the file has no `encrypt` for it");
+    refused(&every_field(std::slice::from_ref(&optional)), "the file has no `encrypt` for it");
     write_secret(&sandbox, "secret", "another secret of more than 16 bytes");
     refused(&first, "`secret`");
     // A reset of the state keeps the settings.
