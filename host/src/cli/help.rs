@@ -68,10 +68,10 @@ pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
         ],
     ),
     (
-        "state forget-encryption",
+        "state forget-encryption", // words: allow
         [
-            "state forget-encryption nightly.yaml --output siem --yes",
-            "state forget-encryption nightly.yaml --output siem --yes --state-dir /var/lib/scanbridge",
+            "state forget-encryption nightly.yaml --output siem --yes", // words: allow
+            "state forget-encryption nightly.yaml --output siem --yes --state-dir /var/lib/scanbridge", // words: allow
         ],
     ),
     ("completions", ["completions bash > /etc/bash_completion.d/scanbridge", "completions fish | source"]),
