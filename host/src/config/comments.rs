@@ -230,7 +230,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config;
+    use crate::config::{self, Written, WrittenEntry};
 
     fn keep(old: &str, new: &str) -> Commented {
         let read = |text: &str| config::read_text(Path::new("p"), text).unwrap();
@@ -319,6 +319,20 @@ outputs:
         assert_eq!((commented.kept, commented.lost), (1, 0));
     }
 
+    /// The content without the places of its keys, which comments move.
+    fn without_lines(written: Written) -> Written {
+        match written {
+            Written::Mapping(entries) => Written::Mapping(
+                entries
+                    .into_iter()
+                    .map(|entry| WrittenEntry { line: 0, value: without_lines(entry.value), ..entry })
+                    .collect(),
+            ),
+            Written::List(items) => Written::List(items.into_iter().map(without_lines).collect()),
+            other => other,
+        }
+    }
+
     proptest! {
         /// Whatever the old file is, the new one keeps its content, and each comment is counted.
         #[test]
@@ -328,7 +342,7 @@ outputs:
             let new = config::read_text(Path::new("p"), NEW).unwrap();
             let commented = keep_comments(&old, &new);
             let again = config::read_text(Path::new("p"), &commented.text).unwrap();
-            prop_assert!(again.written() == new.written(), "{}", commented.text);
+            prop_assert!(without_lines(again.written()) == without_lines(new.written()), "{}", commented.text);
         }
     }
 }
