@@ -219,6 +219,11 @@ pub enum Command {
     /// is printed as `token (one-way)`. Names come back in lower case, NetBIOS names in upper case. Of a text that the
     /// output has truncated, only the beginning can be decrypted.
     #[command(after_help = DECRYPT_EXIT_CODES)]
+    #[command(
+        override_usage = "scanbridge decrypt <FILE> --output <ID> --format <FORMAT> [VALUE]...\n       \
+                                scanbridge decrypt <FILE> --output <ID> --json\n       \
+                                scanbridge decrypt <FILE> --output <ID> --map <KEY=FORMAT,…>"
+    )]
     Decrypt(DecryptArguments),
     /// List stored reports of a source, send chosen ones, or skip them
     #[command(subcommand)]

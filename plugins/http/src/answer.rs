@@ -6,9 +6,8 @@ use jiff::{Timestamp, Zoned};
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use scanbridge_plugin_api::{ErrorKind, PluginError, printable};
 
-use crate::preset::{Answers, Preset};
+use crate::preset::Preset;
 use crate::redact::Redactor;
-use crate::{bulk, splunk, webhook};
 
 /// A response.
 #[derive(Debug)]
@@ -71,24 +70,6 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// The verdict about the records with these IDs.
-    pub(crate) fn verdict(&self, response: &Response, ids: &[&str]) -> Verdict {
-        let by_status = || self.by_status(response);
-        match (self.preset.answers, response.status) {
-            (Answers::Splunk, _) => splunk::verdict(response, self).unwrap_or_else(by_status),
-            (Answers::Bulk, 200) => bulk::verdict(response, self, ids.len()),
-            (Answers::Bulk, 409) => Verdict::Invalid(self.says(response)),
-            (Answers::Webhook, 200 | 207) => webhook::verdict(response, self, ids),
-            (Answers::NoContent, 204) => Verdict::DELIVERED,
-            (Answers::EmptyObject, 200) if is_empty(&response.body) => Verdict::DELIVERED,
-            (Answers::NoContent | Answers::EmptyObject | Answers::Bulk, 200..=299) => {
-                Verdict::Failed(self.protocol(response))
-            }
-            (_, 200..=299) => Verdict::DELIVERED,
-            _ => by_status(),
-        }
-    }
-
     /// The meaning of a status without a body.
     pub(crate) fn by_status(&self, response: &Response) -> Verdict {
         let says = self.says(response);
@@ -143,10 +124,6 @@ impl Judge {
         PluginError::new(ErrorKind::Protocol, format!("unexpected response: {}", self.says(response)))
             .with_hint(format!("check `url`: this is not a response of `preset: {}`", self.preset.name))
     }
-}
-
-fn is_empty(body: &[u8]) -> bool {
-    body.iter().filter(|byte| !byte.is_ascii_whitespace()).all(|byte| b"{}".contains(byte))
 }
 
 /// The pause that the server asks for: seconds, or a date. At most a day.

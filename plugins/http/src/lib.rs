@@ -25,6 +25,7 @@ mod service_account;
 mod settings;
 mod splunk;
 mod time;
+mod verdict;
 mod webhook;
 
 pub use output::Http;

@@ -70,7 +70,7 @@ struct RecordMaker {
 impl Output for Http {
     const NAME: &'static str = "HTTP";
     const SUMMARY: &'static str =
-        "posts findings to Splunk, Elasticsearch, OpenSearch, Sentinel, Google SecOps or a webhook";
+        "posts findings to Splunk, Elasticsearch, Sentinel, Google SecOps or a webhook";
     const OPTIONS: &'static [OptionSpec] = TABLE;
 
     const CAPABILITIES: OutputCapabilities = OutputCapabilities::NONE

@@ -78,6 +78,12 @@ impl Settings {
         let base = base(options, preset, &network)?;
         let mut redactor = Redactor::default();
         let login = login(options, preset, &network, &mut redactor)?;
+        // A server may repeat the login as it got it, after its scheme.
+        if let Login::Fixed(_, value) = &login
+            && let Some((_, sent)) = value.expose().split_once(' ')
+        {
+            redactor.add(&Secret::new(sent.to_owned()));
+        }
         let headers = headers(options, &mut redactor)?;
         if login.is_secret() || !headers.is_empty() {
             require_tls("url", &base)?;

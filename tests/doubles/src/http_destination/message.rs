@@ -129,7 +129,7 @@ pub(super) fn read_body(stream: &mut impl Read, mut request: Request) -> io::Res
     Ok(request)
 }
 
-/// Reads this many bytes of a body, and forgets them.
+/// Reads this many bytes of a body, and discards them.
 pub(super) fn skip(stream: &mut impl Read, bytes: usize) -> io::Result<()> {
     io::copy(&mut stream.take(bytes as u64), &mut io::sink()).map(|_| ())
 }
