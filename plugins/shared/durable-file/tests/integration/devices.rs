@@ -115,7 +115,7 @@ fn reader_that_closes_early_is_reported() {
         std::thread::sleep(std::time::Duration::from_millis(20));
         file.write(b"two\n").and_then(|()| file.commit(b"").map(drop)).err()
     };
-    let error = (0..250).find_map(write).expect("nobody reads the pipe");
+    let error = (0..250).find_map(write).expect("the pipe has no reader");
     assert_eq!(error.kind, ErrorKind::Io);
     assert_eq!(
         error.message,
