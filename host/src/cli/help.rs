@@ -71,7 +71,7 @@ pub(super) const EXAMPLES: &[(&str, [&str; 2])] = &[
         "state forget-encryption", // words: allow
         [
             "state forget-encryption nightly.yaml --output siem --yes", // words: allow
-            "state forget-encryption nightly.yaml --output siem --yes", // words: allow
+            "state forget-encryption p.yaml --output cef --yes --state-dir s", // words: allow
         ],
     ),
     ("completions", ["completions bash > /etc/bash_completion.d/scanbridge", "completions fish | source"]),
