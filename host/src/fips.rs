@@ -3,13 +3,11 @@
 use std::env;
 use std::process::Command;
 
+use scanbridge_observe::FIPS_VARIABLE as VARIABLE;
 use scanbridge_plugin_api::Fips;
 
 /// Whether this is the FIPS build.
 pub(crate) const IS_FIPS_BUILD: bool = cfg!(feature = "fips");
-
-/// The environment variable with the mode of this process and of those that it starts.
-pub(crate) const VARIABLE: &str = "SCANBRIDGE_FIPS";
 
 /// What to do when FIPS mode is on in the normal build.
 pub(crate) const NEEDS_FIPS_BUILD: &str = "install the FIPS build (scanbridge-fips), or set `fips: off`";
@@ -49,11 +47,7 @@ pub(crate) fn pass_on(command: &mut Command, mode: Fips) {
 /// The cryptography of this program, for `--version`.
 #[cfg(feature = "fips")]
 pub(crate) fn module() -> String {
-    let module = scanbridge_tls_policy::module_in_words();
-    match self_test() {
-        Ok(()) => format!("{module}, static (self-test passed)"),
-        Err(reason) => format!("{module}, static (self-test FAILED: {reason})"),
-    }
+    scanbridge_tls_policy::module_with_self_test()
 }
 
 /// The cryptography of this program, for `--version`.

@@ -5,6 +5,9 @@ use std::io::{self, BufRead, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// The environment variable with the FIPS mode that a process and those that it starts have at least.
+pub const FIPS_VARIABLE: &str = "SCANBRIDGE_FIPS";
+
 /// The longest line in bytes, without its line feed. Longer lines are skipped.
 pub const MAX_LINE: usize = 256 * 1024;
 

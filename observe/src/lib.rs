@@ -25,7 +25,7 @@ pub use bundle::{
     Bundle, BundleResult, BundledFile, LogKeys, LogTarget, RestartKeys, ScheduleKeys, ServiceFile,
     ServiceKeys,
 };
-pub use channel::{LineError, LineReader, MAX_LINE, write_line};
+pub use channel::{FIPS_VARIABLE, LineError, LineReader, MAX_LINE, write_line};
 pub use console::{ClientRole, ConsoleKeys, Role, TlsKeys};
 pub use counts::{Counts, RunResult, Totals, UnixSeconds};
 pub use cron::{Cron, CronError, fixed_delay, machine_id};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use scanbridge_observe::{BundleResult, ServiceFile};
-use scanbridge_tls_policy::{Policy, is_fips_build, module_in_words, self_test};
+use scanbridge_tls_policy::{Policy, is_fips_build, self_test};
 use serde_json::Value;
 
 use crate::ask::{HostProgram, ask};
@@ -115,16 +115,6 @@ pub(crate) fn require_module(mode: Policy) -> Result<(), String> {
         ));
     }
     self_test().map_err(|error| error.to_string())
-}
-
-/// The cryptography of this program, for `--version`.
-pub(crate) fn module() -> String {
-    let module = module_in_words();
-    match self_test() {
-        _ if !is_fips_build() => module.to_owned(),
-        Ok(()) => format!("{module}, static (self-test passed)"),
-        Err(reason) => format!("{module}, static (self-test FAILED: {reason})"),
-    }
 }
 
 fn bundle(host: &HostProgram, files: &[PathBuf]) -> Result<Vec<BundleResult>, String> {

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use scanbridge_observe::FIPS_VARIABLE;
 use scanbridge_tls_policy::Policy;
 
 /// The host, with the options that every command gets.
@@ -19,14 +20,11 @@ pub(crate) struct HostProgram {
     pub(crate) fips: Policy,
 }
 
-/// The environment variable with the FIPS mode of a process.
-pub(crate) const FIPS: &str = "SCANBRIDGE_FIPS";
-
 impl HostProgram {
     /// A command that logs only warnings and errors.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.common).arg("-q").env(FIPS, self.fips.word());
+        command.args(&self.common).arg("-q").env(FIPS_VARIABLE, self.fips.word());
         command
     }
 }

@@ -17,10 +17,9 @@ use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use rustix::process::{Pid, Signal, kill_process};
-use scanbridge_observe::{LineError, LineReader, RunEvent, ServiceRequest, write_line};
+use scanbridge_observe::{FIPS_VARIABLE, LineError, LineReader, RunEvent, ServiceRequest, write_line};
 use scanbridge_tls_policy::Policy;
 
-use crate::ask::FIPS;
 use crate::log_sink::{Level, Log, Origin};
 use crate::message::Message;
 
@@ -82,7 +81,7 @@ impl Run {
         command
             .args(start.command)
             .args(["--supervised", &CHANNEL.to_string(), "--log-format", "json"])
-            .env(FIPS, start.fips.word())
+            .env(FIPS_VARIABLE, start.fips.word())
             .stdin(Stdio::null())
             .stdout(if start.has_output { Stdio::piped() } else { Stdio::null() })
             .stderr(Stdio::piped());

@@ -69,7 +69,11 @@ pub fn main() -> ExitCode {
         Err(usage) => {
             let _ = usage.print();
             if usage.kind() == ErrorKind::DisplayVersion {
-                let _ = writeln!(std::io::stdout(), "cryptography: {}", accepted::module());
+                let _ = writeln!(
+                    std::io::stdout(),
+                    "cryptography: {}",
+                    scanbridge_tls_policy::module_with_self_test()
+                );
             }
             let is_wanted = matches!(usage.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return ExitCode::from(if is_wanted { 0 } else { 64 });

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{env, fs, io, thread};
 
-use scanbridge_observe::{BundleResult, machine_id};
+use scanbridge_observe::{BundleResult, FIPS_VARIABLE, machine_id};
 use scanbridge_tls_policy::Policy;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tokio::sync::watch;
 
 use crate::accepted::{Loaded, Sources, problem_in_words, require_module};
-use crate::ask::{FIPS, HostProgram};
+use crate::ask::HostProgram;
 use crate::cli::{Common, Format, Serve};
 use crate::http::{self, Access, Context, Control, Host, Listener, Lists, Tokens};
 use crate::log_sink::{Level, Log, LogFormat, LogOptions};
@@ -206,11 +206,11 @@ pub(crate) fn host_program() -> Result<PathBuf, Refusal> {
 
 /// The FIPS mode that the environment sets.
 fn fips_of_environment() -> Result<Policy, String> {
-    let text = env::var_os(FIPS).unwrap_or_default();
+    let text = env::var_os(FIPS_VARIABLE).unwrap_or_default();
     if text.is_empty() {
         return Ok(Policy::Off);
     }
-    let mode = text.to_string_lossy().parse().map_err(|error| format!("{FIPS}: {error}"))?;
+    let mode = text.to_string_lossy().parse().map_err(|error| format!("{FIPS_VARIABLE}: {error}"))?;
     require_module(mode).map(|()| mode)
 }
 

@@ -6,5 +6,5 @@
 mod module;
 mod policy;
 
-pub use module::{MODULE, SelfTestError, is_fips_build, module_in_words, self_test};
+pub use module::{MODULE, SelfTestError, is_fips_build, module_in_words, module_with_self_test, self_test};
 pub use policy::{Policy, UnknownPolicy};

@@ -68,3 +68,15 @@ pub fn self_test() -> Result<(), SelfTestError> {
     }
     Ok(())
 }
+
+/// The module with the result of its self-test, for `--version`: `AWS-LC FIPS 3.x, static (self-test passed)`, or
+/// `AWS-LC (no FIPS module)`.
+#[must_use]
+pub fn module_with_self_test() -> String {
+    let module = module_in_words();
+    match self_test() {
+        _ if !is_fips_build() => module.to_owned(),
+        Ok(()) => format!("{module}, static (self-test passed)"),
+        Err(reason) => format!("{module}, static (self-test FAILED: {reason})"),
+    }
+}

@@ -15,11 +15,6 @@ use crate::exit_code::{USAGE, exit_code};
 use crate::pipeline::Failure;
 use crate::state::{Ledger, StateFolder, user_name};
 
-/// Some values could not be decrypted (`EX_DATAERR`).
-const BAD_DATA: u8 = 65;
-/// The key does not fit (`EX_CONFIG`).
-const CONFIGURATION: u8 = 78;
-
 pub(super) fn encrypt(command: &EncryptCommand) -> u8 {
     let EncryptCommand::NewSecret { file } = command;
     match new_secret(file) {
@@ -61,7 +56,7 @@ pub(super) fn decrypt(arguments: &DecryptArguments, common: &CommonOptions) -> u
         Ok(0) => 0,
         Ok(failed) => {
             print_error(&format!("error: lines that could not be decrypted: {failed}\n"));
-            BAD_DATA
+            exit_code(ErrorKind::BadData)
         }
         Err(error) => {
             print_error(&format!("error: {error}\n"));
@@ -116,7 +111,7 @@ fn check_key(
 
 fn refuse(output: &str, error: &PluginError) -> u8 {
     print_failures(&[Failure::new(output, error)], "; nothing was decrypted");
-    CONFIGURATION
+    exit_code(ErrorKind::Config)
 }
 
 /// Decrypts the values, or every line of standard input. Returns the number of those that could not be decrypted.

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::check::belongs_next_to_plugin;
 use super::checker::Checker;
-use super::host_options::{Scope, host_options};
+use super::host_options::host_options;
+use super::host_table::Scope;
 use super::odd_character;
 use super::settings::describe;
 use super::suggestion::nearest;
@@ -101,6 +102,6 @@ fn is_spelled_otherwise(key: &str) -> bool {
 
 /// The key at the top level of a pipeline that has these words: `connector.name` for `connector_name`.
 fn key_at_top(key: &str) -> Option<&'static str> {
-    let keys = host_options(Scope::Run).map(|option| option.name.as_str());
-    keys.into_iter().find(|name| name.contains('.') && name.replace('.', "_") == key)
+    let mut keys = host_options(Scope::Run).map(|option| option.name.as_str());
+    keys.find(|name| name.contains('.') && name.replace('.', "_") == key)
 }

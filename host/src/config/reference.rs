@@ -84,6 +84,11 @@ pub(super) fn resolve(
     if problems.is_empty() { Ok(resolved) } else { Err(problems) }
 }
 
+/// The text in a settings file, where `${` begins a reference. The inverse of [`literal`].
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
 /// The value of a text without references, each `$${` replaced by the `${` that it means; `None` if there is a reference.
 pub(crate) fn literal(text: &str) -> Option<String> {
     let unescaped = text.replace("$${", "");

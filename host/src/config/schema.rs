@@ -4,7 +4,8 @@ use scanbridge_plugin_api::{Descriptor, PluginKind};
 use serde_json::{Map, Value, json};
 
 use super::catalogue::Catalogue;
-use super::host_options::{Scope, properties};
+use super::host_options::properties;
+use super::host_table::Scope;
 use super::option_schema::describe;
 
 /// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each plugin are

@@ -10,7 +10,7 @@ use super::checker::Checker;
 use super::document::Document;
 use super::fields::Fields;
 use super::problem::Problems;
-use super::reference::Environment;
+use super::reference::{Environment, escaped};
 use super::tree::{Content, Node};
 use super::written::{Written, WrittenEntry};
 
@@ -58,18 +58,14 @@ impl ServicePlan {
 
     /// The entry of a file with answers.
     pub(crate) fn written(&self) -> WrittenEntry {
-        let of = |key: &str, text: &str| WrittenEntry {
-            key: key.to_owned(),
-            line: 0,
-            value: Written::Text(text.replace("${", "$${")),
-        };
+        let of = |key: &str, text: &str| WrittenEntry::new(key, Written::Text(escaped(text)));
         let entries = vec![
             of(KEYS[0], &self.name),
             of(KEYS[1], &self.description),
             of(KEYS[2], if self.start_at_boot { "yes" } else { "no" }),
             of(KEYS[3], self.console.as_deref().unwrap_or("no")),
         ];
-        WrittenEntry { key: SERVICE_PLAN.to_owned(), line: 0, value: Written::Mapping(entries) }
+        WrittenEntry::new(SERVICE_PLAN, Written::Mapping(entries))
     }
 
     /// Judges the name of a unit. The error is the end of a sentence.

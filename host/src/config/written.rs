@@ -27,6 +27,13 @@ pub(crate) struct WrittenEntry {
     pub(crate) value: Written,
 }
 
+impl WrittenEntry {
+    /// An entry that is in no file.
+    pub(crate) fn new(key: &str, value: Written) -> Self {
+        Self { key: key.to_owned(), line: 0, value }
+    }
+}
+
 impl Written {
     /// The entries of a mapping; empty for other values.
     pub(crate) fn into_entries(self) -> Vec<WrittenEntry> {

@@ -58,15 +58,13 @@ pub(super) trait ValueCipher {
             FieldFormat::One(format) => {
                 each_part(cell, &['\n', '\t'], out, |part, out| self.value(format, part, out))?
             }
-            FieldFormat::Interfaces => each_part(cell, &['\n'], out, |item, out| {
-                let is_address = item.parse::<IpAddr>().is_ok();
-                self.value(if is_address { Format::Address } else { Format::Mac }, item, out)
-            })?,
+            FieldFormat::Interfaces => {
+                each_part(cell, &['\n'], out, |item, out| self.value(of_interface(item), item, out))?
+            }
             FieldFormat::Facts => each_part(cell, &['\n'], out, |item, out| match Fact::from_item(item) {
                 Some(Fact::Name { name, source }) => {
-                    let is_netbios = source.eq_ignore_ascii_case("netbios");
                     out.push_str("name\t");
-                    self.value(if is_netbios { Format::Netbios } else { Format::Name }, name, out)?;
+                    self.value(of_name_from(source), name, out)?;
                     out.push('\t');
                     out.push_str(source);
                     Ok(())
@@ -80,6 +78,16 @@ pub(super) trait ValueCipher {
         }
         Ok(())
     }
+}
+
+/// The format of an item of `asset.interfaces`.
+pub(super) fn of_interface(item: &str) -> Format {
+    if item.parse::<IpAddr>().is_ok() { Format::Address } else { Format::Mac }
+}
+
+/// The format of a name that this source has found.
+pub(super) fn of_name_from(source: &str) -> Format {
+    if source.eq_ignore_ascii_case("netbios") { Format::Netbios } else { Format::Name }
 }
 
 /// Calls `push` for each part between separators, which stay.

@@ -101,14 +101,18 @@ pub(crate) struct EncryptedField {
 }
 
 impl EncryptedField {
-    /// The name in settings: `asset.address`.
-    pub(crate) fn full_name(&self) -> String {
-        let table = match self.form {
+    /// The word of its table, in settings and in lines of the JSON output.
+    pub(crate) fn table(&self) -> &'static str {
+        match self.form {
             FieldForm::Asset(_) => "asset",
             FieldForm::Finding(_) => "finding",
             FieldForm::Report => "report",
-        };
-        format!("{table}.{}", self.name)
+        }
+    }
+
+    /// The name in settings: `asset.address`.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}.{}", self.table(), self.name)
     }
 
     /// The same field with another format; `None` if the field has parts with formats of their own.

@@ -1,14 +1,12 @@
 //! The way back: single values, lines of the JSON output, and CEF lines.
 
-use std::net::IpAddr;
-
 use scanbridge_field_encryption::{Format, Mentions, OutsideFormat};
 use scanbridge_plugin_api::model::{AssetField, Field};
 use serde_json::Value;
 
-use super::cells::{Decrypter, TOKEN, ValueCipher};
+use super::cells::{Decrypter, TOKEN, ValueCipher, of_interface, of_name_from};
 use super::cipher::{OutputCipher, own_names};
-use super::fields::{EncryptedField, FieldForm, FieldFormat};
+use super::fields::{EncryptedField, FieldFormat};
 
 /// Why a line cannot be decrypted. Contains no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -97,20 +95,16 @@ impl<'a> LineDecrypter<'a> {
             Value::String(text) => {
                 let format = match format {
                     FieldFormat::One(format) => format,
-                    FieldFormat::Interfaces if text.parse::<IpAddr>().is_ok() => Format::Address,
-                    FieldFormat::Interfaces => Format::Mac,
+                    FieldFormat::Interfaces => of_interface(text),
                     FieldFormat::Facts | FieldFormat::Mentions => return Ok(()),
                 };
                 *text = self.one(format, text)?;
             }
             Value::Array(items) => items.iter_mut().try_for_each(|item| self.json_value(format, item))?,
             Value::Object(fact) if format == FieldFormat::Facts => {
-                let is_netbios = fact
-                    .get("source")
-                    .and_then(Value::as_str)
-                    .is_some_and(|source| source.eq_ignore_ascii_case("netbios"));
+                let source = fact.get("source").and_then(Value::as_str).unwrap_or_default();
                 let (key, format) = match fact.get("fact").and_then(Value::as_str) {
-                    Some("name") => ("name", if is_netbios { Format::Netbios } else { Format::Name }),
+                    Some("name") => ("name", of_name_from(source)),
                     Some("other") => ("text", Format::Text),
                     _ => return Ok(()),
                 };
@@ -185,12 +179,7 @@ impl<'a> LineDecrypter<'a> {
 
 /// The value of a field in a line of the JSON output.
 fn value_of<'v>(record: &'v mut Value, field: &EncryptedField) -> Option<&'v mut Value> {
-    let table = match field.form {
-        FieldForm::Asset(_) => "asset",
-        FieldForm::Finding(_) => "finding",
-        FieldForm::Report => "report",
-    };
-    record.get_mut(table)?.get_mut(field.name)
+    record.get_mut(field.table())?.get_mut(field.name)
 }
 
 /// Where the extension of a CEF line begins: after the seventh bar that is not escaped.

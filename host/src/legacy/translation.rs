@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::request::{DefenseCenter, Destination, Request};
+use crate::config::escaped;
 use crate::yaml_text::double_quoted;
 
 /// The pipeline as the text of a pipeline file. Relative paths start at the working directory. `plugin` and
@@ -85,7 +86,7 @@ fn instance(text: &mut String, id: &str, plugin: &str) {
 /// Writes a key with a quoted value. `${` is escaped, because values of the command line contain no
 /// references.
 fn line(text: &mut String, key: &str, value: &str) {
-    let quoted = double_quoted(&value.replace("${", "$${"));
+    let quoted = double_quoted(&escaped(value));
     writeln!(text, "{key}: {quoted}").expect("writing to a string cannot fail");
 }
 

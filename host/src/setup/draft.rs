@@ -119,7 +119,7 @@ impl Draft {
         match (at, value) {
             (Some(at), Some(value)) => self.filter[at].value = value,
             (Some(at), None) => drop(self.filter.remove(at)),
-            (None, Some(value)) => self.filter.push(WrittenEntry { key: key.to_owned(), line: 0, value }),
+            (None, Some(value)) => self.filter.push(WrittenEntry::new(key, value)),
             (None, None) => {}
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use scanbridge_plugin_api::{PluginKind, Secret};
 
 use super::draft::{Draft, FILTER, Instance, Schedule, Setting, Timing};
-use crate::config::{PLACEHOLDER, Written, WrittenEntry};
+use crate::config::{PLACEHOLDER, Written, WrittenEntry, escaped};
 use crate::yaml_text::scalar;
 
 /// How secrets are written.
@@ -74,14 +74,14 @@ fn instance_text(text: &mut String, instance: &Instance, secrets: Secrets<'_>) {
     for (option, setting) in &instance.with {
         let value = match (setting, secrets) {
             (Setting::Written(value), _) => value.clone(),
-            (Setting::Secret(secret), Secrets::Inline) => Written::Text(secret.expose().replace("${", "$${")),
+            (Setting::Secret(secret), Secrets::Inline) => Written::Text(escaped(secret.expose())),
             (Setting::Secret(_), Secrets::InFiles { pipeline }) => {
                 Written::Text(format!("${{file:{}}}", secret_file(pipeline, instance, option)))
             }
             (Setting::Asked, Secrets::Inline) => continue,
             (Setting::Secret(_) | Setting::Asked, _) => Written::Text(PLACEHOLDER.to_owned()),
         };
-        with.push(WrittenEntry { key: option.clone(), line: 0, value });
+        with.push(WrittenEntry::new(option, value));
     }
     if !with.is_empty() {
         text.push_str("    with:\n");

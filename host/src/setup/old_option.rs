@@ -8,7 +8,7 @@ use super::conversion::{Conversion, Treatment};
 use super::draft::Setting;
 use super::draft_reader::fits_into_a_file;
 use super::option_question::in_one_line;
-use crate::config::{Catalogue, Written, WrittenEntry, typed_option};
+use crate::config::{Catalogue, Written, WrittenEntry, escaped, typed_option};
 
 /// One input or output of a conversion.
 pub(super) struct OldInstance<'a> {
@@ -83,7 +83,6 @@ impl OldInstance<'_> {
 
 /// The value in a pipeline file, where `${` begins a reference.
 fn literal_value(value: &Written) -> Written {
-    let escaped = |text: &String| text.replace("${", "$${");
     match value {
         Written::Nothing => Written::Nothing,
         Written::Text(text) => Written::Text(escaped(text)),

@@ -10,7 +10,7 @@ use super::prompts::Reply;
 use super::questions::{Questions, capitalized};
 use super::steps::has_settings_file;
 use crate::cli::value_in_words;
-use crate::config::{Catalogue, Written, WrittenEntry, is_bare_reference, typed_option};
+use crate::config::{Catalogue, Written, WrittenEntry, escaped, is_bare_reference, typed_option};
 use crate::telemetry::without_controls;
 
 impl Questions<'_> {
@@ -153,7 +153,7 @@ impl Questions<'_> {
             _ if !fits_into_a_file(text) => {
                 Err("must have at most 64 KiB and end in no line break".to_owned())
             }
-            _ => self_check(self.file, plugin, option, &text.replace("${", "$${"), self.catalogue),
+            _ => self_check(self.file, plugin, option, &escaped(text), self.catalogue),
         };
         let hint =
             if kept.is_some() { "not shown; Enter keeps the old one" } else { "not shown, without quotes" };

@@ -60,8 +60,7 @@ impl SavedAnswers {
     pub(super) fn store(&self, saved: &Saved, catalogue: &dyn Catalogue) -> Result<(), NotWritten> {
         let mut draft = saved.draft.without_secrets(catalogue);
         for (key, text) in [(NAME, &saved.name), (AT, &saved.at)] {
-            let value = Written::Text(text.clone());
-            draft.rest.push(WrittenEntry { key: key.to_owned(), line: 0, value });
+            draft.rest.push(WrittenEntry::new(key, Written::Text(text.clone())));
         }
         draft.rest.extend(draft.service.as_ref().map(ServicePlan::written));
         let text = format!("{HEAD}{}", draft_text(&draft, Secrets::Omitted));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use scanbridge_observe::{ConsoleKeys, UNIT_PATH_RULE, is_unit_path};
 
 use super::draft_text::entries;
-use crate::config::{self, Commented, Problems, ServicePlan, Written, WrittenEntry, keep_comments};
+use crate::config::{self, Commented, Problems, ServicePlan, Written, WrittenEntry, escaped, keep_comments};
 use crate::shell::shell_word;
 use crate::telemetry::without_controls;
 use crate::yaml_text::scalar;
@@ -119,13 +119,9 @@ fn install_command(file: &Path, plan: &ServicePlan) -> String {
     command
 }
 
-fn entry(key: &str, value: Written) -> WrittenEntry {
-    WrittenEntry { key: key.to_owned(), line: 0, value }
-}
-
 /// A path or an address as it is, without references.
 fn literal(text: &str) -> Written {
-    Written::Text(text.replace("${", "$${"))
+    Written::Text(escaped(text))
 }
 
 fn name_of(pipeline: &Path) -> Written {
@@ -139,12 +135,12 @@ service: 1
 # Pipeline files, and directories that contain them. Relative paths begin at the directory of this file.
 "
     .to_owned();
-    entries(&mut text, 0, &[entry("pipelines", Written::List(vec![name_of(pipeline)]))]);
+    entries(&mut text, 0, &[WrittenEntry::new("pipelines", Written::List(vec![name_of(pipeline)]))]);
     text += "# The console and the API. Without this key there is no TCP listener. Addresses other than loopback use TLS.\n";
     match &plan.console {
         Some(listen) => {
-            let listen = entry("listen", literal(listen));
-            entries(&mut text, 0, &[entry("console", Written::Mapping(vec![listen]))]);
+            let listen = WrittenEntry::new("listen", literal(listen));
+            entries(&mut text, 0, &[WrittenEntry::new("console", Written::Mapping(vec![listen]))]);
         }
         None => text += &format!("# console: {{ listen: {} }}\n", scalar(ConsoleKeys::DEFAULT_LISTEN)),
     }
@@ -193,7 +189,7 @@ fn add_pipeline(keys: &mut Vec<WrittenEntry>, pipeline: &Path) {
         // Those of the default directory would not run any more.
         let default = Some(literal(DEFAULT_PIPELINES)).filter(|_| Path::new(DEFAULT_PIPELINES).is_dir());
         let list = default.into_iter().chain([name]).collect();
-        return keys.push(entry("pipelines", Written::List(list)));
+        return keys.push(WrittenEntry::new("pipelines", Written::List(list)));
     };
     let items = match std::mem::replace(&mut known.value, Written::Nothing) {
         Written::List(items) => items,
@@ -206,7 +202,7 @@ fn add_pipeline(keys: &mut Vec<WrittenEntry>, pipeline: &Path) {
 fn set_listen(keys: &mut Vec<WrittenEntry>, listen: &str) {
     let at = keys.iter().position(|key| key.key == "console");
     let at = at.unwrap_or_else(|| {
-        keys.push(entry("console", Written::Nothing));
+        keys.push(WrittenEntry::new("console", Written::Nothing));
         keys.len() - 1
     });
     let console = &mut keys[at].value;
@@ -215,7 +211,7 @@ fn set_listen(keys: &mut Vec<WrittenEntry>, listen: &str) {
         // A reference with this value stays.
         Some(known) if resolves_to(&known.value, listen) => {}
         Some(known) => known.value = literal(listen),
-        None => of_console.insert(0, entry("listen", literal(listen))),
+        None => of_console.insert(0, WrittenEntry::new("listen", literal(listen))),
     }
     *console = Written::Mapping(of_console);
 }

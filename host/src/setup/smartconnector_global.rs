@@ -12,18 +12,14 @@ const FIELDS: [(&str, &str); 4] = [
     ("oldfilepath", "report.path"),
 ];
 
-fn entry(key: &str, value: Written) -> WrittenEntry {
-    WrittenEntry { key: key.to_owned(), line: 0, value }
-}
-
 /// Sets `section.key` of the pipeline.
 pub(super) fn set_in_pipeline(conversion: &mut Conversion, old: &str, place: &str, value: String) {
     let (section, key) = place.split_once('.').unwrap_or(("", place));
     let rest = &mut conversion.draft.rest;
-    let new = entry(key, Written::Text(value));
+    let new = WrittenEntry::new(key, Written::Text(value));
     match rest.iter_mut().find(|entry| entry.key == section).map(|entry| &mut entry.value) {
         Some(Written::Mapping(entries)) => entries.push(new),
-        _ => rest.push(entry(section, Written::Mapping(vec![new]))),
+        _ => rest.push(WrittenEntry::new(section, Written::Mapping(vec![new]))),
     }
     conversion.add(Treatment::TakenOver, old, place, "");
 }
@@ -49,7 +45,7 @@ pub(super) fn fips(conversion: &mut Conversion, property: &Property, is_suite_b:
             )
         }
     };
-    let setting = entry("fips", Written::Text(word.to_owned()));
+    let setting = WrittenEntry::new("fips", Written::Text(word.to_owned()));
     let settings =
         if is_suite_b { &mut conversion.draft.outputs[0].rest } else { &mut conversion.draft.rest };
     settings.push(setting);

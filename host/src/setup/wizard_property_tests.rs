@@ -200,7 +200,7 @@ impl Prompts for RandomAnswers {
 /// A filter as it may be in a file that exists, with a condition that nothing asks for.
 fn random_filter(random: &mut Rng) -> Vec<WrittenEntry> {
     let text = |text: &str| Written::Text(text.to_owned());
-    let of = |key: &str, value: Written| WrittenEntry { key: key.to_owned(), line: 0, value };
+    let of = WrittenEntry::new;
     let severities = ["1", "3", "5", "${env:SCANBRIDGE_NO_SUCH:-4}"];
     let kinds = [
         text("Service, potential"),

@@ -19,6 +19,19 @@ fn answers<'s>(more: &[(&'s str, Typed<'s>)]) -> Vec<(&'s str, Typed<'s>)> {
     [&[("ready?", Enter), ("name:", Text("p"))], more].concat()
 }
 
+/// Like [`answers`], after a service with all defaults up to the question about the console.
+fn service_up_to_the_console<'s>(more: &[(&'s str, Typed<'s>)]) -> Vec<(&'s str, Typed<'s>)> {
+    let service: &[(&str, Typed<'_>)] = &[
+        ("what now?", Row("change")),
+        ("change:", Row("service: no")),
+        ("service:", Row("yes")),
+        ("name of the unit:", Enter),
+        ("description:", Enter),
+        ("start at boot:", Enter),
+    ];
+    answers(&[service, more].concat())
+}
+
 fn with_pipeline() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("p.yaml"), FILE).unwrap();
@@ -87,13 +100,7 @@ fn service_is_asked_for_shown_and_written() {
     // Set up again, its console is the default; without one its key is gone.
     let (_, shown) = run(
         folder.path(),
-        &answers(&[
-            ("what now?", Row("change")),
-            ("change:", Row("service: no")),
-            ("service:", Row("yes")),
-            ("name of the unit:", Enter),
-            ("description:", Enter),
-            ("start at boot:", Enter),
+        &service_up_to_the_console(&[
             ("console:", Row("no")),
             ("what now?", Row("change")),
             ("change:", Row("service · console: no")),
@@ -111,21 +118,12 @@ fn second_pipeline_is_added_to_the_service_file() {
     let folder = with_pipeline();
     fs::write(folder.path().join("service.yaml"), "service: 1\npipelines: [q.yaml] # ours\nmax_running: 7\n")
         .unwrap();
-    let yes: &[(&str, Typed<'_>)] = &[
-        ("what now?", Row("change")),
-        ("change:", Row("service: no")),
-        ("service:", Row("yes")),
-        ("name of the unit:", Enter),
-        ("description:", Enter),
-        ("start at boot:", Enter),
-        ("console:", Enter),
-        ("what now?", Row("write")),
-    ];
-    run(folder.path(), &answers(yes));
+    let yes = service_up_to_the_console(&[("console:", Enter), ("what now?", Row("write"))]);
+    run(folder.path(), &yes);
     let expected = "service: 1\npipelines:  # ours\n  - q.yaml\n  - p.yaml\nmax_running: 7\n";
     assert_eq!(service_file(folder.path()), expected);
     // Nothing is to be changed any more, so that the earlier file is still the copy.
-    run(folder.path(), &answers(yes));
+    run(folder.path(), &yes);
     assert_eq!(service_file(folder.path()), expected);
     assert!(fs::read_to_string(folder.path().join("service.yaml.old")).unwrap().contains("[q.yaml]"));
 }

@@ -19,6 +19,17 @@ pub(crate) struct Response {
     pub(crate) body: Vec<u8>,
 }
 
+impl Response {
+    /// The destination does not work now. With the pause that it asks for.
+    pub(crate) fn unavailable(&self, message: String) -> PluginError {
+        let error = PluginError::unavailable(message);
+        match retry_after(&self.headers, Timestamp::now()) {
+            Some(wait) => error.with_retry_after(wait),
+            None => error,
+        }
+    }
+}
+
 /// What became of the records of a request.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Verdict {
@@ -84,13 +95,7 @@ impl Judge {
             407 => Verdict::Failed(
                 error(ErrorKind::Auth).with_hint("check options `proxy_username` and `proxy_password`"),
             ),
-            408 | 425 | 429 | 500..=599 => {
-                let error = error(ErrorKind::Unavailable);
-                Verdict::Failed(match retry_after(&response.headers, Timestamp::now()) {
-                    Some(wait) => error.with_retry_after(wait),
-                    None => error,
-                })
-            }
+            408 | 425 | 429 | 500..=599 => Verdict::Failed(response.unavailable(says)),
             300..=399 => {
                 let to =
                     response.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("no address");
@@ -127,7 +132,7 @@ impl Judge {
 }
 
 /// The pause that the server asks for: seconds, or a date. At most a day.
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(86_400);
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {

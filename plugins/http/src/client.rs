@@ -1,14 +1,12 @@
 //! Makes requests: one after the other, over a connection that stays open.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use scanbridge_http_route::{Cause, HttpError, NetworkOptions, Peer, Route, Runtime, address, classify};
+use scanbridge_http_route::{Cause, HttpError, NetworkOptions, Route, Routes, Runtime};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Secret, Services};
-use scanbridge_tls_identity::PeerExpiry;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval};
 use url::Url;
 
 use crate::answer::Response;
@@ -26,15 +24,12 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) struct Client {
     runtime: Runtime,
-    network: NetworkOptions,
+    routes: Routes,
     services: Services,
-    expiry: PeerExpiry,
     timeout: Duration,
     /// Between the starts of two requests.
     interval: Duration,
     last: Option<Instant>,
-    /// By `host:port`.
-    routes: HashMap<String, Route>,
 }
 
 /// Maximum size of a response that is kept, in bytes. That of `_bulk` has less than 1 KiB for each record.
@@ -52,13 +47,11 @@ impl Client {
     ) -> Result<Self> {
         Ok(Self {
             runtime: Runtime::new(services)?,
-            network,
+            routes: Routes::new(network, services),
             services: services.clone(),
-            expiry: PeerExpiry::new(services),
             timeout,
             interval,
             last: None,
-            routes: HashMap::new(),
         })
     }
 
@@ -68,7 +61,7 @@ impl Client {
     /// [`ErrorKind::Unavailable`] if there is no complete response; what became of the request is then not known.
     pub(crate) fn send(&mut self, request: Request) -> Result<Response> {
         self.wait_for_turn()?;
-        let route = self.route(&request.url)?;
+        let route = self.routes.to(&request.url)?;
         let (services, timeout) = (&self.services, self.timeout);
         let exchange = async {
             let mut ticks = interval(ALIVE);
@@ -94,16 +87,6 @@ impl Client {
         self.last = Some(Instant::now());
         Ok(())
     }
-
-    fn route(&mut self, url: &Url) -> Result<Route> {
-        let address = address(url);
-        if let Some(route) = self.routes.get(&address) {
-            return Ok(route.clone());
-        }
-        let route = Route::new(&self.network, &self.services, &self.expiry, url)?;
-        self.routes.insert(address, route.clone());
-        Ok(route)
-    }
 }
 
 async fn exchange(
@@ -111,27 +94,16 @@ async fn exchange(
     request: Request,
     timeout: Duration,
 ) -> std::result::Result<Response, HttpError> {
-    // Lets the runtime poll the idle connection, so that a close by the peer is noticed before it is reused.
-    sleep(Duration::from_millis(1)).await;
     let builder = route.client.request(request.method, request.url).headers(request.headers);
-    let sent = builder.timeout(timeout).body(request.body).send().await;
-    let mut response = match sent {
-        Ok(response) => response,
-        Err(error) => return Err(classify(route, &error).await),
-    };
+    let mut response = route.send(builder.timeout(timeout).body(request.body)).await?;
     let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(None) => break,
-            Ok(Some(piece)) if body.len() + piece.len() <= MAX_RESPONSE => body.extend_from_slice(&piece),
-            Ok(Some(_)) => {
-                let (peer, wording) = (Peer::Destination, route.wording());
-                let cause = Cause::TooLarge("32 MiB".to_owned());
-                return Err(HttpError { peer, address: route.address.clone(), cause, wording });
-            }
-            Err(error) => return Err(classify(route, &error).await),
+    while let Some(piece) = route.chunk(&mut response).await? {
+        let piece = piece.as_ref();
+        if body.len() + piece.len() > MAX_RESPONSE {
+            return Err(route.failed(Cause::TooLarge("32 MiB".to_owned())));
         }
+        body.extend_from_slice(piece);
     }
     Ok(Response { address: route.address.clone(), status, headers, body })
 }

@@ -162,10 +162,7 @@ fn read_token(response: &Response, redactor: &Redactor) -> Result<(Secret, Durat
         400 | 401 | 403 => PluginError::new(ErrorKind::Auth, says()).with_hint(
             "check the client ID and its secret, or the service account, and the clock of this machine",
         ),
-        408 | 429 | 500..=599 => {
-            let wait = crate::answer::retry_after(&response.headers, jiff::Timestamp::now());
-            wait.into_iter().fold(PluginError::unavailable(says()), PluginError::with_retry_after)
-        }
+        408 | 429 | 500..=599 => response.unavailable(says()),
         _ => PluginError::config(says()).with_hint("check `oauth_token_url`"),
     })
 }

@@ -256,7 +256,7 @@ impl Delivery {
         if let Some(acks) = &self.settings.acks {
             headers.insert(CHANNEL, value(&acks.channel));
         }
-        let body = if self.settings.gzip && !body.is_empty() {
+        let mut body = if self.settings.gzip && !body.is_empty() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             compressed(&body)?
         } else {
@@ -269,7 +269,9 @@ impl Delivery {
                 headers.insert(AUTHORIZATION, login);
             }
             headers.extend(self.settings.headers.clone());
-            let request = Request { method: method.clone(), url: url.clone(), headers, body: body.clone() };
+            // Kept only for a second attempt.
+            let body = if renews { body.clone() } else { std::mem::take(&mut body) };
+            let request = Request { method: method.clone(), url: url.clone(), headers, body };
             let response = self.client.send(request)?;
             if response.status == 401 && renews {
                 renews = false;

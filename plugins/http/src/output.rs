@@ -1,7 +1,6 @@
 //! The output plugin: encodes findings, collects records and posts them.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use scanbridge_json_records::RecordId;
@@ -230,7 +229,7 @@ impl Sender {
     /// Posts the records that have waited long enough.
     fn send_overdue(&mut self) -> Result<()> {
         match self.queue.oldest() {
-            Some(oldest) if Instant::now().duration_since(oldest) >= self.limits.delay => self.send(),
+            Some(oldest) if oldest.elapsed() >= self.limits.delay => self.send(),
             _ => Ok(()),
         }
     }

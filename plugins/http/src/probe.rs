@@ -7,7 +7,7 @@ use url::Url;
 use crate::answer::{self, Response};
 use crate::delivery::Delivery;
 use crate::preset::{Preset, RecordForm};
-use crate::settings::{Settings, Target};
+use crate::settings::{Settings, Target, below};
 
 /// What is checked.
 #[derive(Debug)]
@@ -63,11 +63,7 @@ impl Probe {
     }
 
     fn at(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
+        below(&self.base, segments)
     }
 }
 

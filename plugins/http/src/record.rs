@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use scanbridge_json_records::push_text;
 use scanbridge_plugin_api::batch::FindingView;
-use scanbridge_plugin_api::model::AssetField;
+use scanbridge_plugin_api::model::{AssetField, Field as _};
 
 use crate::cef_columns;
 use crate::limits::limit_values;
@@ -119,8 +119,13 @@ impl RecordSettings {
     }
 }
 
+/// The column of an asset that `host_field` names.
+pub(crate) fn host_column(name: &str) -> Option<AssetField> {
+    HOSTS.into_iter().find(|field| AssetField::NAMES[field.index()] == name)
+}
+
 /// The columns of an asset that are tried for `host`.
-pub(crate) const HOSTS: [AssetField; 5] =
+const HOSTS: [AssetField; 5] =
     [AssetField::Address, AssetField::Fqdn, AssetField::Dns, AssetField::Netbios, AssetField::Id];
 
 fn secops(out: &mut Vec<u8>, content: Content<'_>) {

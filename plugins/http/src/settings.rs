@@ -6,7 +6,6 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use scanbridge_http_route::{NetworkOptions, Wording};
 use scanbridge_json_records::RecordId;
-use scanbridge_plugin_api::model::AssetField;
 use scanbridge_plugin_api::{Fips, Options, PluginError, Result, Secret};
 use serde_json::json;
 use url::{Host, Url};
@@ -14,7 +13,7 @@ use url::{Host, Url};
 use crate::client::{header_name, secret_header};
 use crate::credentials::{Login, TokenSource};
 use crate::preset::{Format, Preset, RecordForm};
-use crate::record::RecordSettings;
+use crate::record::{RecordSettings, host_column};
 use crate::redact::Redactor;
 use crate::service_account::ServiceAccount;
 use crate::webhook::Signer;
@@ -177,11 +176,7 @@ impl Settings {
 
     /// `url` with these segments of a path.
     pub(crate) fn at(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
+        below(&self.base, segments)
     }
 
     /// What is in a record.
@@ -198,14 +193,7 @@ impl Settings {
             format: self.format,
             action: format!("{{\"{action}\":{{\"_index\":{},\"_id\":", json!(name)),
             event,
-            host: match options.text("host_field")? {
-                Some("address") => Some(AssetField::Address),
-                Some("fqdn") => Some(AssetField::Fqdn),
-                Some("dns") => Some(AssetField::Dns),
-                Some("netbios") => Some(AssetField::Netbios),
-                Some(_) => Some(AssetField::Id),
-                None => None,
-            },
+            host: options.text("host_field")?.and_then(host_column),
         })
     }
 
@@ -232,6 +220,15 @@ impl Settings {
             _ => 60 << 10,
         }
     }
+}
+
+/// A URL with these segments after its path.
+pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
 }
 
 const DATA_STREAM: &str = "logs-scanbridge.finding-default";

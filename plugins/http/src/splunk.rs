@@ -79,11 +79,7 @@ pub(crate) fn verdict(response: &Response, judge: &Judge) -> Option<Verdict> {
             Some(number) => Verdict::Names(number, says),
             None => Verdict::Invalid(says),
         },
-        Meaning::Unavailable => {
-            let error = PluginError::unavailable(says);
-            let wait = crate::answer::retry_after(&response.headers, jiff::Timestamp::now());
-            Verdict::Failed(wait.into_iter().fold(error, PluginError::with_retry_after))
-        }
+        Meaning::Unavailable => Verdict::Failed(response.unavailable(says)),
     })
 }
 

@@ -4,5 +4,6 @@ pub mod certificates;
 pub mod fake_defense_center;
 pub mod fake_qualys;
 pub mod http_destination;
+mod http_head;
 pub mod http_proxy;
 pub mod syslog_sink;

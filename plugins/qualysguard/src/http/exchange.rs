@@ -1,18 +1,16 @@
 //! Sends requests and receives responses.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
-use scanbridge_http_route::{Cause, HttpError, Peer, Route, address, classify};
+use scanbridge_http_route::{Cause, HttpError, Route, Routes};
 use scanbridge_plugin_api::{Secret, Services};
-use scanbridge_tls_identity::PeerExpiry;
 use url::Url;
 
 use super::body::{Body, Keep, Writer};
-use crate::options::{Network, WORDING};
+use crate::options::Network;
 
 /// An HTTP request.
 pub(crate) struct Request {
@@ -34,41 +32,23 @@ pub(crate) struct Response {
 pub(crate) struct Exchange {
     network: Network,
     services: Services,
-    expiry: PeerExpiry,
-    /// By `host:port`.
-    routes: HashMap<String, Route>,
+    routes: Routes,
 }
 
 impl Exchange {
     pub(crate) fn new(network: &Network, services: &Services) -> Self {
-        let expiry = PeerExpiry::new(services);
-        Self { network: network.clone(), services: services.clone(), expiry, routes: HashMap::new() }
+        let routes = Routes::new(network.route.clone(), services);
+        Self { network: network.clone(), services: services.clone(), routes }
     }
 
     /// Sends a request and writes the body to a file while it arrives. A closed kept-alive connection is
     /// replaced.
     pub(crate) async fn call(&mut self, request: &Request, keep: &Keep) -> Result<Response, HttpError> {
-        let route = self.route(&request.url)?;
-        // Lets the runtime poll the idle connection, so that a close by the peer is noticed before it is
-        // reused.
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let mut response = match http_request(&route, request).send().await {
-            Ok(response) => response,
-            Err(error) => return Err(classify(&route, &error).await),
-        };
+        let route = self.routes.to(&request.url)?;
+        let mut response = route.send(http_request(&route, request)).await?;
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
         let body = self.receive(response, &headers, keep, &route).await?;
         Ok(Response { status, headers, body })
-    }
-
-    fn route(&mut self, url: &Url) -> Result<Route, HttpError> {
-        let address = address(url);
-        if let Some(route) = self.routes.get(&address) {
-            return Ok(route.clone());
-        }
-        let route = Route::new(&self.network.route, &self.services, &self.expiry, url)?;
-        self.routes.insert(address, route.clone());
-        Ok(route)
     }
 
     async fn receive(
@@ -78,22 +58,16 @@ impl Exchange {
         keep: &Keep,
         route: &Route,
     ) -> Result<Body, HttpError> {
-        let at = |cause| HttpError {
-            peer: Peer::Destination,
-            address: route.address.clone(),
-            cause,
-            wording: &WORDING,
-        };
+        let at = |cause| route.failed(cause);
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let gzip = text(CONTENT_ENCODING).is_some_and(|value| value.eq_ignore_ascii_case("gzip"));
         let total = text(CONTENT_LENGTH).and_then(|value| value.parse().ok()).filter(|_| !gzip).unwrap_or(0);
         let mut writer = Writer::new(keep, &self.services, self.network.max_bytes, gzip).map_err(at)?;
         let (began, mut reported) = (Instant::now(), 0);
         loop {
-            match response.chunk().await {
-                Ok(None) => break,
-                Ok(Some(piece)) => writer.write(&piece).map_err(at)?,
-                Err(error) => return Err(classify(route, &error).await),
+            match route.chunk(&mut response).await? {
+                None => break,
+                Some(piece) => writer.write(piece.as_ref()).map_err(at)?,
             }
             if began.elapsed() > self.network.request_timeout {
                 return Err(at(Cause::ResponseTimeout(self.network.request_timeout)));

@@ -12,7 +12,7 @@ mod values;
 
 pub(crate) use addresses::Addresses;
 pub(crate) use details::Detail;
-pub(crate) use network::{Account, Auth, Network, WORDING};
+pub(crate) use network::{Account, Auth, Network};
 pub(crate) use platform::Platform;
 pub(crate) use settings::Settings;
 pub(crate) use source::{Detections, ScanReports, Source, TemplateReports, Which};

@@ -94,7 +94,7 @@ pub(super) fn address(option: &str, text: &str, route: &NetworkOptions) -> Resul
 }
 
 /// Words for messages about connections.
-pub(crate) const WORDING: Wording = Wording {
+const WORDING: Wording = Wording {
     destination: "port 443 of Qualys",
     read_timeout: "read_timeout_secs",
     response_timeout: "request_timeout_minutes",

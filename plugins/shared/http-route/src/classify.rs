@@ -16,7 +16,7 @@ use crate::tunnel;
 type TunnelError = <Tunnel<HttpConnector> as Service<hyper::Uri>>::Error;
 
 /// Determines the peer that failed, and the cause.
-pub async fn classify(route: &Route, error: &reqwest::Error) -> HttpError {
+pub(crate) async fn classify(route: &Route, error: &reqwest::Error) -> HttpError {
     let wording = route.wording;
     let via = route.proxy.as_ref().filter(|_| error.is_connect());
     let at_proxy = match via {

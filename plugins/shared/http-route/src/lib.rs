@@ -15,9 +15,8 @@ mod route;
 mod runtime;
 mod tunnel;
 
-pub use classify::classify;
 pub use http_error::{Cause, HttpError, Peer, Wording};
 pub use network::{IP_VERSION, NO_PROXY, NetworkOptions, PROXY, PROXY_PASSWORD, PROXY_USERNAME};
 pub use proxy::{Proxy, basic};
-pub use route::{Route, address};
+pub use route::{Route, Routes, address};
 pub use runtime::Runtime;

@@ -1,16 +1,18 @@
 //! The route to one host: a reqwest client with all implicit behavior disabled.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use reqwest::{Client, ClientBuilder, redirect, retry};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect, retry};
 use rustls::ClientConfig;
 use scanbridge_dialer::{Dialer, SourceAddress};
 use scanbridge_plugin_api::{PluginError, Services};
 use scanbridge_tls_identity::{ClientTls, PeerExpiry, TlsOptions};
 use url::Url;
 
+use crate::classify::classify;
 use crate::dns::DnsResolver;
 use crate::hops::{self, HandshakeOrder};
 use crate::http_error::{Cause, HttpError, Peer, Wording};
@@ -42,11 +44,7 @@ pub(crate) struct ViaProxy {
 }
 
 impl Route {
-    /// Creates a route to the host of this URL; opens no connection yet.
-    ///
-    /// # Errors
-    /// Files of certificates that cannot be used.
-    pub fn new(
+    fn new(
         network: &NetworkOptions,
         services: &Services,
         expiry: &PeerExpiry,
@@ -86,10 +84,70 @@ impl Route {
 }
 
 impl Route {
-    /// Words for messages.
+    /// Sends a request of this route's client, and returns the response without its body.
+    ///
+    /// # Errors
+    /// The peer that failed, and why.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, HttpError> {
+        // Lets the runtime poll the idle connection, so that a close by the peer is noticed before it is reused.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        match request.send().await {
+            Ok(response) => Ok(response),
+            Err(error) => Err(classify(self, &error).await),
+        }
+    }
+
+    /// The next piece of a body; `None` at its end.
+    ///
+    /// # Errors
+    /// The peer that failed, and why.
+    pub async fn chunk(
+        &self,
+        response: &mut Response,
+    ) -> Result<Option<impl AsRef<[u8]> + use<>>, HttpError> {
+        match response.chunk().await {
+            Ok(piece) => Ok(piece),
+            Err(error) => Err(classify(self, &error).await),
+        }
+    }
+
+    /// The destination failed for this reason.
     #[must_use]
-    pub fn wording(&self) -> &'static Wording {
-        self.wording
+    pub fn failed(&self, cause: Cause) -> HttpError {
+        HttpError { peer: Peer::Destination, address: self.address.clone(), cause, wording: self.wording }
+    }
+}
+
+/// The routes of one instance: a route to each host, made when it is needed first.
+#[derive(Debug)]
+pub struct Routes {
+    network: NetworkOptions,
+    services: Services,
+    expiry: PeerExpiry,
+    /// By `host:port`.
+    known: HashMap<String, Route>,
+}
+
+impl Routes {
+    /// No routes yet.
+    #[must_use]
+    pub fn new(network: NetworkOptions, services: &Services) -> Self {
+        let expiry = PeerExpiry::new(services);
+        Self { network, services: services.clone(), expiry, known: HashMap::new() }
+    }
+
+    /// The route to the host of this URL; opens no connection yet.
+    ///
+    /// # Errors
+    /// Files of certificates that cannot be used.
+    pub fn to(&mut self, url: &Url) -> Result<Route, HttpError> {
+        let address = address(url);
+        if let Some(route) = self.known.get(&address) {
+            return Ok(route.clone());
+        }
+        let route = Route::new(&self.network, &self.services, &self.expiry, url)?;
+        self.known.insert(address, route.clone());
+        Ok(route)
     }
 }
 

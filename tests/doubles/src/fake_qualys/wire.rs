@@ -5,44 +5,25 @@ use std::thread;
 
 use super::reply::Reply;
 use super::request::{ReceivedRequest, fields};
+use crate::http_head::{Head, read_head};
 
 /// Reads the next request; `None` if the client has closed the connection.
 pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<ReceivedRequest>> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte)? == 0 {
-            return Ok(None);
-        }
-        head.push(byte[0]);
-        if head.len() > 1 << 20 {
-            return Err(io::Error::other("the request header is larger than 1 MiB"));
-        }
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let mut lines = head.split("\r\n");
-    let mut words = lines.next().unwrap_or_default().split(' ');
-    let method = words.next().unwrap_or_default().to_owned();
-    let target = words.next().unwrap_or_default();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let headers: Vec<(String, String)> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
+    let Some(Head { method, path, query, headers }) = read_head(stream)? else { return Ok(None) };
     let length = headers.iter().find(|(name, _)| name == "content-length");
     let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    let mut all = fields(query);
+    let mut all = fields(&query);
     if method == "POST" {
         all.extend(fields(&String::from_utf8_lossy(&body)));
     }
     Ok(Some(ReceivedRequest {
         method,
-        path: path.to_owned(),
+        path,
         fields: all,
         headers,
-        query: query.to_owned(),
+        query,
         body,
         has_client_certificate: false,
     }))

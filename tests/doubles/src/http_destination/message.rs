@@ -7,6 +7,7 @@ use std::time::Duration;
 use flate2::read::MultiGzDecoder;
 
 use super::Rude;
+use crate::http_head::{self, Head};
 
 /// A request.
 #[derive(Debug, Clone, Default)]
@@ -69,31 +70,15 @@ impl Answer {
 
 /// Reads up to the empty line; `None` if the client has closed the connection.
 pub(super) fn read_head(stream: &mut impl Read) -> io::Result<Option<Request>> {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte)? == 0 {
-            return Ok(None);
-        }
-        head.push(byte[0]);
-        if head.len() > 1 << 20 {
-            return Err(io::Error::other("the header is larger than 1 MiB"));
-        }
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let mut lines = head.split("\r\n");
-    let mut words = lines.next().unwrap_or_default().split(' ');
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let headers = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
-    Ok(Some(Request {
-        method: method.to_owned(),
-        path: path.to_owned(),
-        query: query.to_owned(),
-        headers: headers.collect(),
+    let head = http_head::read_head(stream)?;
+    let request = |Head { method, path, query, headers }| Request {
+        method,
+        path,
+        query,
+        headers,
         ..Request::default()
-    }))
+    };
+    Ok(head.map(request))
 }
 
 /// Reads the body, with or without a length, and decompresses it.
