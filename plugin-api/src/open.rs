@@ -148,8 +148,9 @@ pub struct OpenFrame {
     /// output that would do harm with other values refuses to open. Outputs only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub encrypted: Vec<String>,
-    /// The part of its source that an input reads; absent for all of it. Only for inputs that declare
-    /// [`Shares::Yes`](crate::Shares).
+    /// The part of its source that an input reads, if the output keeps the checkpoint. Another machine may then continue at
+    /// the input's position, without the files of this one. Absent otherwise: the input reads everything. A part of several
+    /// is only given to inputs that declare [`Shares::Yes`](crate::Shares).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
 }

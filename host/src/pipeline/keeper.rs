@@ -89,18 +89,29 @@ pub(crate) fn open_keeper(
     let mut thread = opener.thread();
     let receipt =
         settings.from.outputs.get(&instance.id).and_then(|state| state.receipt.clone().map(Receipt));
-    let mut open = || open_with_retries(&opener, &mut thread, receipt.as_ref(), (output, endless), stop);
-    let capabilities = while_waiting(pipeline, &opener, watchers, &mut open).map_err(failures)?;
-    let mut loaded = None;
-    if capabilities.keeps_checkpoint == KeepsCheckpoint::Yes {
-        check_only(pipeline, output, capabilities, settings.purpose).map_err(failures)?;
-        if settings.choice.is_some() {
-            return Err(failures(no_choice(&instance.id)));
+    let mut open = || {
+        let (opened, retry) = (&mut thread, (output, endless));
+        with_retries(&opener, retry, stop, || {
+            let _ = opener.close(opened); // One that could not load.
+            let capabilities = opener.open(opened, receipt.as_ref())?;
+            if capabilities.keeps_checkpoint == KeepsCheckpoint::No {
+                return Ok((capabilities, None));
+            }
+            check_only(pipeline, output, capabilities, settings.purpose)?;
+            if settings.choice.is_some() {
+                return Err(no_choice(&instance.id));
+            }
+            let (share, pairs) = opener.load(opened)?;
+            Ok((capabilities, Some(Loaded { pairs, share })))
+        })
+    };
+    match while_waiting(pipeline, &opener, (stop, watchers), &mut open) {
+        Ok((capabilities, loaded)) => Ok(Some(OpenKeeper { opener, thread, capabilities, loaded })),
+        Err(error) => {
+            opener.context().keys().release();
+            Err(failures(error))
         }
-        let (share, pairs) = opener.load(&mut thread).map_err(failures)?;
-        loaded = Some(Loaded { pairs, share });
     }
-    Ok(Some(OpenKeeper { opener, thread, capabilities, loaded }))
 }
 
 /// Checks that an output that keeps the checkpoint is the only output, of one input.
@@ -142,29 +153,24 @@ fn has_endless_input(pipeline: &Pipeline, registry: &Registry) -> bool {
     })
 }
 
-/// Opens the output. While it is unavailable, tries again as `retry` says.
-fn open_with_retries(
+/// Opens the output. While it is unavailable, tries again as its `retry` says.
+fn with_retries<T>(
     opener: &OutputOpener,
-    thread: &mut InstanceThread<OutputHandle>,
-    receipt: Option<&Receipt>,
     (output, endless): (&OutputInstance, bool),
     stop: &Stop,
-) -> Result<OutputCapabilities, PluginError> {
+    mut open: impl FnMut() -> Result<T, PluginError>,
+) -> Result<T, PluginError> {
     let retry = output.delivery.retry;
     let retry = if endless { retry.in_endless_run(&output.host) } else { retry };
     let mut outage = Outage::new(retry, stop.now());
     loop {
-        let error = match opener.open(thread, receipt) {
+        let error = match open() {
             Err(error) if is_retryable(&error) => error,
             opened => return opened,
         };
         let Some(pause) = outage.failed(&error, stop.now()) else { return Err(error) };
-        tracing::warn!(
-            instance = opener.id(),
-            "{error}; retry {} in {:.1} s",
-            outage.failures(),
-            pause.as_secs_f64()
-        );
+        let (attempt, seconds) = (outage.failures(), pause.as_secs_f64());
+        tracing::warn!(instance = opener.id(), "{error}; retry {attempt} in {seconds:.1} s");
         if stop.wait(pause) {
             return Err(error);
         }
@@ -173,12 +179,14 @@ fn open_with_retries(
 
 /// Interval of the ticks while the output waits.
 const TICK: Duration = Duration::from_secs(10);
+/// How often the thread that sends them looks whether the output is open, or a stop is requested.
+const LOOK: Duration = Duration::from_millis(100);
 
-/// Opens the output. Until it is open, tells the watchers what it waits for.
+/// Opens the output. Until it is open, tells the watchers what it waits for, and ends the drain time of a stop.
 fn while_waiting<T>(
     pipeline: &Pipeline,
     opener: &OutputOpener,
-    watchers: &Watchers,
+    (stop, watchers): (&Stop, &Watchers),
     open: &mut (dyn FnMut() -> T + Send),
 ) -> T
 where
@@ -187,14 +195,14 @@ where
     let (done, context) = (AtomicBool::new(false), opener.context());
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
-            let mut pause = Duration::from_secs(1);
-            loop {
-                thread::park_timeout(pause);
-                if done.load(Ordering::Relaxed) {
-                    return;
+            let mut next = stop.now() + Duration::from_secs(1);
+            while !done.load(Ordering::Relaxed) {
+                thread::park_timeout(LOOK);
+                stop.abort_when_drained();
+                if stop.now() >= next {
+                    next = stop.now() + TICK;
+                    watchers.notify(&RunEvent::Tick(waiting_tick(pipeline, context.phase())));
                 }
-                watchers.notify(&RunEvent::Tick(waiting_tick(pipeline, context.phase())));
-                pause = TICK;
             }
         });
         let opened = open();

@@ -169,7 +169,7 @@ fn frame(kind: PluginKind, instance: &Instance, run: RunOfInstance<'_>, limits: 
     }
     if kind == PluginKind::Input {
         frame.reports = settings.reports.as_ref().map(|(_, reports)| reports.clone());
-        frame.share = settings.share.filter(|share| !share.is_whole());
+        frame.share = settings.share;
     }
     frame.state_folder = settings.folder.instance(&instance.id);
     frame.endless = run.endless;
@@ -242,6 +242,11 @@ impl OutputOpener {
 }
 
 impl OutputOpener {
+    /// Closes the instance, if it is open.
+    pub(super) fn close(&self, thread: &mut InstanceThread<OutputHandle>) -> Result<(), PluginError> {
+        thread.call("close", self.limits, |handle| handle.take().map_or(Ok(()), OutputHandle::close))
+    }
+
     /// What an instance that keeps the checkpoint has stored, and the part of the source that its input reads.
     pub(super) fn load(
         &self,

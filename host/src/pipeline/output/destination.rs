@@ -399,8 +399,7 @@ impl Destination {
         if self.thread.is_hung() {
             return Ok(());
         }
-        let limits = self.opener.limits();
-        self.thread.call("close", limits, |handle| handle.take().map_or(Ok(()), OutputHandle::close))
+        self.opener.close(&mut self.thread)
     }
 
     /// Rolls back the dead letters of findings that count as undelivered. If the output keeps the checkpoint, the next run does
