@@ -191,7 +191,7 @@ pub(crate) fn is_change_refused(
     registry: &Registry,
     state: &Path,
 ) -> Result<bool, StateError> {
-    let folder = StateFolder::of(state, &pipeline.name);
+    let folder = StateFolder::of(state, &pipeline.state_name());
     if !folder.ledger().exists() {
         return Ok(false);
     }

@@ -32,6 +32,8 @@ pub struct RunOptions {
     pub once: bool,
     /// What started the run, for its summary.
     pub trigger: Trigger,
+    /// Which instance of a pipeline with several, from 1; `None` for the first one.
+    pub instance: Option<u32>,
 }
 
 /// Runs a checked pipeline once. `state` is the state directory of all pipelines. Continues the choice of an interrupted
@@ -63,9 +65,9 @@ pub(crate) fn run_choice(
     stop: &Arc<Stop>,
     watchers: &Watchers,
 ) -> Result<Summary, Vec<Failure>> {
-    let folder = StateFolder::of(state, &pipeline.name);
+    let folder = StateFolder::of(state, &pipeline.state_name());
     let waits = options.wait || pipeline.run.if_running == IfRunning::Wait;
-    let _lock = lock(&folder, &pipeline.name, waits, stop)?;
+    let _lock = lock(&folder, &pipeline.state_name(), waits, stop)?;
     let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
     let ledger = Ledger::open(&folder.ledger(), &pipeline.file).map_err(to_failures)?;
     let ledger = Arc::new(ledger);

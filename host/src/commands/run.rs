@@ -84,7 +84,7 @@ pub(super) fn run(
         },
         Ok,
     );
-    let (pipeline, registry) = match checked {
+    let (mut pipeline, registry) = match checked {
         Ok(checked) => checked,
         Err(problems) => {
             let summary = summary_of_invalid(source.path(), &problems, options.trigger);
@@ -92,6 +92,17 @@ pub(super) fn run(
             return with_files(&files, summary_only(&summary, format));
         }
     };
+    if let Some(instance) = options.instance {
+        let instances = pipeline.run.instances.max(1);
+        if instance > instances {
+            let name = &pipeline.name;
+            print_error(&format!(
+                "error: pipeline {name} has no instance {instance} (`instances: {instances}`)\n"
+            ));
+            return USAGE;
+        }
+        pipeline.instance = Some(instance);
+    }
     let state = state_folder(common);
     let pipeline = earlier
         .and_then(|earlier| earlier_version(&pipeline, earlier, &registry, &state, options, &stop))

@@ -102,7 +102,7 @@ impl Output for RogueKeeper {
         OptionSpec::choice("lie", &["no", "other-pairs", "garbage", "late-rows", "slots", "wake", "commits"])
             .default_text("no")
             .resume_safe()
-            .help("What is wrong with the answers."),
+            .help("Fault of the answers."),
         OptionSpec::flag("keeps").default_flag(true).help("Whether the instance keeps the checkpoint."),
         OptionSpec::flag("rejects").default_flag(false).help("Whether each first finding is rejected."),
         OptionSpec::integer("share", 0, 9).default_integer(0).help("Number of the share."),

@@ -415,7 +415,7 @@ impl Destination {
 
     /// Reopens the output to roll back what it committed of the current report.
     pub(super) fn discard(&mut self) {
-        // What an output that keeps the checkpoint has not committed, nobody can see.
+        // What an output that keeps the checkpoint has not committed is not visible at the destination.
         if !self.is_hung()
             && !self.keeps_checkpoint
             && self.committed.report.is_some()

@@ -277,7 +277,7 @@ fn changed_options_are_refused_inside_a_report_on_any_machine() {
     assert_eq!(read(folder.path()).lines, everything(true));
 }
 
-/// Another instance may have the work for days. That is no hang, and a stop ends the wait.
+/// Another instance may have the work for days. `hang_secs` does not end the wait, and a stop does.
 #[test]
 fn output_that_waits_to_open_does_not_hang() {
     let folder = tempfile::tempdir().unwrap();
