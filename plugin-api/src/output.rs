@@ -293,8 +293,8 @@ pub trait Output: Send + Sized + 'static {
     /// Without changes, nothing is stored, also no findings: the host only asks whether the instance may still commit. It
     /// does so after [`Services::wake`](crate::Services::wake). A commit always has changes.
     ///
-    /// Only for [`Purpose::Run`](crate::Purpose::Run). A replay of dead letters has no checkpoint, so the host calls
-    /// `commit` then.
+    /// Only for [`Purpose::Run`](crate::Purpose::Run). A replay of dead letters and the exam have no checkpoint, so the host
+    /// calls `commit` then.
     ///
     /// # Errors
     /// As in [`Output::write`]. Nothing is stored then, or it is unknown whether it is: after

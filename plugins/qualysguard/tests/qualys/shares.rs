@@ -136,7 +136,11 @@ fn pages_of_an_earlier_pull_are_not_used() {
     let text = String::from_utf8(position.0.clone()).unwrap();
     let later = text.replace("2026-04-01T00:00:01Z", "2026-04-02T00:00:01Z");
     assert_ne!(later, text);
-    assert_eq!(resumed(&scanbridge_plugin_api::Position(later.into_bytes())), (20, 2), "those of another one are not");
+    assert_eq!(
+        resumed(&scanbridge_plugin_api::Position(later.into_bytes())),
+        (20, 2),
+        "those of another one are not"
+    );
 }
 
 #[test]
