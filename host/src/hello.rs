@@ -19,7 +19,7 @@ pub(crate) fn hello(pipeline: &Pipeline, run: u64, totals: Totals, choice: Optio
     };
     RunEvent::Hello(Hello {
         protocol: Hello::PROTOCOL,
-        pipeline: pipeline.name.clone(),
+        pipeline: pipeline.state_name(),
         run,
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

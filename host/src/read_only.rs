@@ -62,7 +62,7 @@ pub(crate) fn settings(
     state: &Path,
     purpose: Purpose,
 ) -> Result<(Settings, TempDir), Vec<Failure>> {
-    let ledger = StateFolder::of(state, &pipeline.name).ledger();
+    let ledger = StateFolder::of(state, &pipeline.state_name()).ledger();
     let ledger = ledger.exists().then(|| Ledger::read_copy(&ledger)).transpose();
     let ledger = ledger.map_err(|error| vec![Failure::of_state("state", &error)])?;
     let folder = tempfile::Builder::new().prefix("scanbridge-").tempdir().map_err(|error| {
@@ -71,7 +71,7 @@ pub(crate) fn settings(
     })?;
     let settings = Settings {
         ledger: ledger.map(Arc::new),
-        ..Settings::without_run(StateFolder::of(folder.path(), &pipeline.name), purpose)
+        ..Settings::without_run(StateFolder::of(folder.path(), &pipeline.state_name()), purpose)
     };
     Ok((settings, folder))
 }

@@ -134,7 +134,7 @@ pub(crate) fn mark(
     stop: &Arc<Stop>,
 ) -> Result<u64, Vec<Failure>> {
     let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
-    let folder = StateFolder::of(state, &pipeline.name);
+    let folder = StateFolder::of(state, &pipeline.state_name());
     let _lock = session::lock_now(&folder, &pipeline.name).map_err(to_failures)?;
     let ledger = Arc::new(Ledger::open(&folder.ledger(), &pipeline.file).map_err(to_failures)?);
     let id = &input.instance.id;

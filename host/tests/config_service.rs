@@ -103,7 +103,8 @@ fn bundle_does_not_depend_on_the_files_that_it_was_made_from() {
     fs::write(path("settings/qualys.yaml"), "username: u\npassword: ${file:secret}\n").unwrap();
     fs::write(path("settings/secret"), "first").unwrap();
     let catalogue = FakeCatalogue::new();
-    let accept = || match config::bundle(&path("p.yaml"), &catalogue) {
+    let only = || config::bundle(&path("p.yaml"), &catalogue).remove(0);
+    let accept = || match only() {
         BundleResult::Accepted(bundle) => bundle,
         BundleResult::Rejected { problems, .. } => panic!("{problems:?}"),
     };
@@ -125,18 +126,55 @@ fn bundle_does_not_depend_on_the_files_that_it_was_made_from() {
     assert_eq!(read.inputs[0].instance.options["password"], "second");
     assert_eq!(read.file, path("p.yaml"));
 
-    let BundleResult::Rejected { problems, .. } = config::bundle(&path("p.yaml"), &catalogue) else {
-        panic!("an invalid file was accepted")
-    };
+    let BundleResult::Rejected { problems, .. } = only() else { panic!("an invalid file was accepted") };
     assert!(!problems.is_empty());
     fs::write(path("p.yaml"), pipeline).unwrap();
     assert_ne!(accept().digest, bundle.digest, "a settings file has changed");
 
     fs::write(path("p.yaml"), pipeline.replace("out.csv", "'-'")).unwrap();
-    let BundleResult::Rejected { problems, .. } = config::bundle(&path("p.yaml"), &catalogue) else {
-        panic!("findings would be lost")
-    };
+    let BundleResult::Rejected { problems, .. } = only() else { panic!("findings would be lost") };
     assert!(problems[0]["message"].as_str().unwrap().contains("standard output"), "{problems:?}");
+}
+
+/// The service starts one run for each, with a saved state of its own. For the plugins they are the same pipeline.
+#[test]
+fn each_instance_of_a_pipeline_has_its_own_bundle_and_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.yaml");
+    let pipeline = |instances: &str| {
+        format!(
+            "version: 1\nname: fetch\n{instances}inputs: [{{ id: a, plugin: qualysguard, with: {{ username: u, password: p }} }}]\n\
+             outputs: [{{ id: b, plugin: csv, with: {{ path: out.csv }} }}]\n"
+        )
+    };
+    let catalogue = FakeCatalogue::new();
+    let names = |instances: &str| -> Vec<(String, Option<u32>, String, String)> {
+        fs::write(&file, pipeline(instances)).unwrap();
+        let bundles = config::bundle(&file, &catalogue).into_iter().map(|result| match result {
+            BundleResult::Accepted(bundle) => bundle,
+            BundleResult::Rejected { problems, .. } => panic!("{problems:?}"),
+        });
+        let json = folder.path().join("bundle.json");
+        bundles
+            .map(|bundle| {
+                fs::write(&json, serde_json::to_string(&bundle).unwrap()).unwrap();
+                let document = config::read_bundle(&json).unwrap_or_else(|problems| panic!("{problems}"));
+                let read =
+                    config::check(&document, &catalogue).unwrap_or_else(|problems| panic!("{problems}"));
+                assert_eq!(document.state_name(), read.state_name());
+                (bundle.name, bundle.instance, read.name.clone(), read.state_name())
+            })
+            .collect()
+    };
+    let entry = |name: &str, instance| (name.to_owned(), instance, "fetch".to_owned(), name.to_owned());
+    assert_eq!(names(""), [entry("fetch", None)]);
+    assert_eq!(names("instances: 1\n"), [entry("fetch", None)]);
+    assert_eq!(names("instances: 2\n"), [entry("fetch.1", Some(1)), entry("fetch.2", Some(2))]);
+    fs::write(&file, pipeline("instances: 2\n")).unwrap();
+    let document = config::read(&file).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(document.state_name(), "fetch.1", "without a number, the first one");
+    fs::write(&file, pipeline("instances: 17\n")).unwrap();
+    assert!(matches!(config::bundle(&file, &catalogue)[0], BundleResult::Rejected { .. }));
 }
 
 #[test]

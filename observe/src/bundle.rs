@@ -32,8 +32,11 @@ pub enum BundleResult {
 pub struct Bundle {
     /// Version of this format: [`Bundle::FORMAT`].
     pub format: u32,
-    /// Name of the pipeline.
+    /// Name of the pipeline; of one with several instances, that of the instance: `NAME.2`.
     pub name: String,
+    /// Number of the instance, from 1; absent for a pipeline with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<u32>,
     /// The pipeline file.
     pub pipeline: BundledFile,
     /// The settings files, in the order in which the pipeline names them.

@@ -56,16 +56,18 @@ impl Sources {
         let fips = self.fips_mode(&service)?;
         let host = HostProgram { fips, ..self.host.clone() };
         let results = if files.is_empty() { Vec::new() } else { bundle(&host, &files)? };
-        if results.len() != files.len() {
-            return Err(format!("the host answered for {} of {} pipeline files", results.len(), files.len()));
+        let answered = files.iter().filter(|file| results.iter().any(|result| file_of(result) == **file));
+        let answered = answered.count();
+        if answered != files.len() {
+            return Err(format!("the host answered for {answered} of {} pipeline files", files.len()));
         }
         let named: Vec<PathBuf> =
             list_files(&paths.into_iter().filter(|path| !path.is_dir()).collect::<Vec<_>>())?;
         let is_kept = |file: &Path, result: &BundleResult| {
             named.iter().any(|path| path == file) || !is_service_file(result)
         };
-        let results = files.iter().zip(results).filter(|(file, result)| is_kept(file, result));
-        Ok(Loaded { service, fips, warnings, results: results.map(|(_, result)| result).collect() })
+        let results = results.into_iter().filter(|result| is_kept(file_of(result), result));
+        Ok(Loaded { service, fips, warnings, results: results.collect() })
     }
 
     /// The stricter mode of the service file and of the service until now. The host has checked the word of the file, but
@@ -152,6 +154,14 @@ fn list_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut seen = std::collections::HashSet::new();
     files.retain(|file| seen.insert(file.clone()));
     Ok(files)
+}
+
+/// The pipeline file of a result.
+fn file_of(result: &BundleResult) -> &Path {
+    Path::new(match result {
+        BundleResult::Accepted(bundle) => &bundle.pipeline.path,
+        BundleResult::Rejected { file, .. } => file,
+    })
 }
 
 /// Whether a file has settings of the service. In a directory with pipelines it is none of them.

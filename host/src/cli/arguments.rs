@@ -106,6 +106,9 @@ pub enum Command {
         /// End as soon as each input has read what is there, instead of waiting for new reports (like `until: idle`)
         #[arg(long)]
         once: bool,
+        /// Which instance of a pipeline with `instances`, from 1 [default: 1]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+        instance: Option<u32>,
         /// Read and filter everything that a run would read now, but deliver nothing: the summary counts what it would
         /// deliver. Changes no saved state, no destination and no source
         #[arg(long, conflicts_with_all = ["restart", "wait", "report", "metrics_file"])]

@@ -14,9 +14,12 @@ pub(crate) fn run_arguments(
     options: RunOptions,
     summary: SummaryFormat,
 ) -> Vec<OsString> {
-    let RunOptions { restart, wait, once, trigger } = options;
+    let RunOptions { restart, wait, once, trigger, instance } = options;
     let mut arguments = common_arguments(common);
     arguments.extend(["--summary".into(), word(&summary), "--trigger".into(), word(&trigger)]);
+    if let Some(instance) = instance {
+        arguments.extend(["--instance".into(), instance.to_string().into()]);
+    }
     for (name, is_set) in [("--restart", restart), ("--wait", wait), ("--once", once)] {
         arguments.extend(is_set.then(|| OsString::from(name)));
     }
@@ -77,19 +80,20 @@ mod tests {
     fn parsed(arguments: &[OsString], file: &str) -> (Arguments, RunOptions, SummaryFormat) {
         let all = ["scanbridge", "run"].map(OsString::from).into_iter().chain(arguments.iter().cloned());
         let arguments = Arguments::try_parse_from(all.chain(["--".into(), file.into()])).unwrap();
-        let Command::Run { restart, wait, once, trigger, summary, files, .. } = arguments.command.clone()
+        let Command::Run { restart, wait, once, trigger, instance, summary, files, .. } =
+            arguments.command.clone()
         else {
             panic!("another command")
         };
         assert_eq!(files, [PathBuf::from(file)]);
-        (arguments, RunOptions { restart, wait, once, trigger }, summary)
+        (arguments, RunOptions { restart, wait, once, trigger, instance }, summary)
     }
 
     #[test]
     fn every_option_reaches_the_process_of_each_pipeline() {
         for text in [
             "",
-            "--restart --wait --once --summary json --trigger schedule",
+            "--restart --wait --once --summary json --trigger schedule --instance 2",
             "--fips suite-b-128",
             "--plugin-dir a --plugin-dir b --state-dir s --log-format json --log-level siem=debug --log-level a=off \
              --log-time local --log-file f --color never -vv --allow-core-dumps --allow-world-writable-plugins",

@@ -139,6 +139,7 @@ mod tests {
             restart: false,
             wait: false,
             once: false,
+            instance: None,
             dry_run: false,
             trigger: Trigger::Command,
             service: ServiceOptions::default(),

@@ -181,7 +181,7 @@ fn open(
     common: &CommonOptions,
 ) {
     let purpose = if probe { Purpose::Probe } else { Purpose::Check };
-    let folder = StateFolder::of(&state_folder(common), &pipeline.name);
+    let folder = StateFolder::of(&state_folder(common), &pipeline.state_name());
     add_state(checked, pipeline, &folder);
     let same = config::same_files(pipeline, registry);
     same.into_iter().for_each(|problem| checked.push(problem, Problems::EXIT_CODE));

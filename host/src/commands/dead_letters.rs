@@ -201,11 +201,11 @@ fn replay(
         }
     };
     let head = Head::of(&pipeline, Trigger::Command);
-    let folder = StateFolder::of(&state_folder(common), &pipeline.name);
+    let folder = StateFolder::of(&state_folder(common), &pipeline.state_name());
     let checked_id = read(&folder).and_then(|(_, counts)| {
         let ids = pipeline.outputs.iter().map(|output| output.instance.id.as_str());
         known(output, ("output", "outputs"), ids, &counts)?;
-        require_state(&pipeline.name, &folder)
+        require_state(&pipeline.state_name(), &folder)
     });
     if let Err(error) = checked_id {
         let failures = vec![Failure::of_state("state", &error)];

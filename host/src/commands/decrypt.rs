@@ -91,7 +91,7 @@ fn check_key(
 ) -> Result<(), u8> {
     let folder = match Owner::of(&arguments.file, common)? {
         Some(owner) => StateFolder::of(&owner.state_dir, &owner.name),
-        None => StateFolder::of(&state_folder(common), &pipeline.name),
+        None => StateFolder::of(&state_folder(common), &pipeline.state_name()),
     };
     let path = folder.ledger();
     let frozen =

@@ -94,12 +94,19 @@ pub fn execute(arguments: &Arguments) -> u8 {
             restart,
             wait,
             once,
+            instance,
             trigger,
             service,
             report,
             metrics_file,
         } => {
-            let options = RunOptions { restart: *restart, wait: *wait, once: *once, trigger: *trigger };
+            let options = RunOptions {
+                restart: *restart,
+                wait: *wait,
+                once: *once,
+                trigger: *trigger,
+                instance: *instance,
+            };
             let follow = Follow {
                 bar: !no_progress && stderr_is_terminal(),
                 supervised: service.supervised,

@@ -84,7 +84,7 @@ pub(super) fn run(
         },
         Ok,
     );
-    let (pipeline, registry) = match checked {
+    let (mut pipeline, registry) = match checked {
         Ok(checked) => checked,
         Err(problems) => {
             let summary = summary_of_invalid(source.path(), &problems, options.trigger);
@@ -92,6 +92,17 @@ pub(super) fn run(
             return with_files(&files, summary_only(&summary, format));
         }
     };
+    if let Some(instance) = options.instance {
+        let instances = pipeline.run.instances.max(1);
+        if instance > instances {
+            let name = &pipeline.name;
+            print_error(&format!(
+                "error: pipeline {name} has no instance {instance} (`instances: {instances}`)\n"
+            ));
+            return USAGE;
+        }
+        pipeline.instance = Some(instance);
+    }
     let state = state_folder(common);
     let pipeline = earlier
         .and_then(|earlier| earlier_version(&pipeline, earlier, &registry, &state, options, &stop))
@@ -149,7 +160,7 @@ fn earlier_version(
 ) -> Option<Pipeline> {
     // An error of the saved state is reported by the run itself.
     let is_refused =
-        !options.restart && session::is_change_refused(pipeline, registry, state).unwrap_or(false);
+        !options.restart && crate::resume::is_change_refused(pipeline, registry, state).unwrap_or(false);
     let earlier = Source::Bundle(earlier);
     let earlier = is_refused.then(|| earlier.checked(registry, NOTHING_STARTED).ok()).flatten()?;
     tracing::info!(

@@ -137,17 +137,18 @@ impl Owner {
     }
 }
 
-/// Prints one line of JSON for each file.
+/// Prints one line of JSON for each file, and for each instance of its pipeline.
 pub(super) fn bundle(files: &[PathBuf], registry: &Registry) -> u8 {
     let mut text = String::new();
     let mut code = 0;
     for file in files {
-        let result = config::bundle(file, registry);
-        if matches!(result, BundleResult::Rejected { .. }) {
-            code = Problems::EXIT_CODE;
+        for result in config::bundle(file, registry) {
+            if matches!(result, BundleResult::Rejected { .. }) {
+                code = Problems::EXIT_CODE;
+            }
+            text.push_str(&serde_json::to_string(&result).expect("a bundle consists of texts and numbers"));
+            text.push('\n');
         }
-        text.push_str(&serde_json::to_string(&result).expect("a bundle consists of texts and numbers"));
-        text.push('\n');
     }
     print_output(&text, code)
 }

@@ -22,7 +22,7 @@ pub(super) fn show(file: &Path, format: Format, common: &CommonOptions) -> u8 {
     let registry = registry(common);
     match checked(file, &registry, "") {
         Ok(pipeline) => {
-            let folder = StateFolder::of(&state_folder(common), &pipeline.name);
+            let folder = StateFolder::of(&state_folder(common), &pipeline.state_name());
             let locations = RunLocations {
                 state: folder.path().to_owned(),
                 log: log_place(),

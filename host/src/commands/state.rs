@@ -101,7 +101,7 @@ pub(super) fn with_folder_of(
     };
     let folder = match owner {
         Some(owner) => StateFolder::of(&owner.state_dir, &owner.name),
-        None => StateFolder::of(&state_folder(common), &document.name()),
+        None => StateFolder::of(&state_folder(common), &document.state_name()),
     };
     match work(&document, &folder) {
         Ok(()) => 0,

@@ -20,9 +20,9 @@ use super::problem::Problems;
 use super::reference::Environment;
 use super::report::problem_to_json;
 
-/// Checks a pipeline file without opening plugins, and bundles it with its settings files.
+/// Checks a pipeline file without opening plugins, and bundles it with its settings files: once for each of its instances.
 #[must_use]
-pub fn bundle(file: &Path, catalogue: &dyn Catalogue) -> BundleResult {
+pub fn bundle(file: &Path, catalogue: &dyn Catalogue) -> Vec<BundleResult> {
     let mut name = Pipeline::named_after(file).name;
     let result = read_for(file, catalogue).and_then(|document| {
         name = document.name();
@@ -37,18 +37,23 @@ pub fn bundle(file: &Path, catalogue: &dyn Catalogue) -> BundleResult {
         Ok((pipeline, bundled(file, &document, &checker)))
     });
     match result {
-        Ok((pipeline, mut bundle)) => {
+        Ok((mut pipeline, mut bundle)) => {
             bundle.choosing = choosing(&pipeline, catalogue);
-            bundle.name = pipeline.name;
-            bundle.service = pipeline.service;
+            bundle.service = pipeline.service.clone();
             bundle.warnings = pipeline.warnings.iter().map(problem_to_json).collect();
-            BundleResult::Accepted(bundle)
+            let instances = pipeline.run.instances;
+            let mut of_instance = |number: u32| {
+                pipeline.instance = (instances > 1).then_some(number);
+                let (name, instance) = (pipeline.state_name(), pipeline.instance);
+                BundleResult::Accepted(Bundle { name, instance, ..bundle.clone() })
+            };
+            (1..=instances.max(1)).map(&mut of_instance).collect()
         }
-        Err(problems) => BundleResult::Rejected {
+        Err(problems) => vec![BundleResult::Rejected {
             file: file.display().to_string(),
             name,
             problems: problems.list.iter().map(problem_to_json).collect(),
-        },
+        }],
     }
 }
 
@@ -104,5 +109,6 @@ pub fn read_bundle(path: &Path) -> Result<Document, Problems> {
         bundle.settings.into_iter().map(|file| (PathBuf::from(file.path), file.text)).collect();
     document.settings = Some(settings);
     document.digest = bundle.digest;
+    document.instance = bundle.instance;
     Ok(document)
 }

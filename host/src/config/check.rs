@@ -63,6 +63,7 @@ pub(super) fn check_with(checker: &mut Checker<'_>, document: &Document) -> Resu
     let file = document.source.path();
     let mut pipeline = checker.pipeline(&document.root, file);
     pipeline.digest.clone_from(&document.digest);
+    pipeline.instance = document.instance;
     if checker.collector.has_errors() {
         return Err(mem::take(&mut checker.collector).finish());
     }

@@ -19,6 +19,8 @@ pub struct RunSettings {
     pub dead_letter_bytes: u64,
     /// Whether findings are compared with those of the last run.
     pub compare: bool,
+    /// Number of runs that the service keeps in progress.
+    pub instances: u32,
 }
 
 /// Behavior of a run when the pipeline is already running.
@@ -121,6 +123,7 @@ impl RunSettings {
             },
             dead_letter_bytes: host.number("dead_letter_bytes"),
             compare: host.flag("compare"),
+            instances: u32::try_from(host.number("instances")).unwrap_or(1),
         }
     }
 }

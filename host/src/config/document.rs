@@ -20,6 +20,8 @@ pub struct Document {
     pub(super) settings: Option<HashMap<PathBuf, String>>,
     /// Digest of the bundle; empty without one.
     pub(super) digest: String,
+    /// Number of the instance that the bundle is for.
+    pub(super) instance: Option<u32>,
 }
 
 impl fmt::Debug for Document {
@@ -29,12 +31,22 @@ impl fmt::Debug for Document {
 }
 
 impl Document {
-    /// Name of the pipeline's state directory: its `name`, otherwise the file name without extension. The name is not
-    /// validated, and references in it are not resolved.
+    /// Name of the pipeline: its `name`, otherwise the file name without extension. The name is not validated, and
+    /// references in it are not resolved.
     #[must_use]
     pub fn name(&self) -> String {
         let named = self.root.entry("name").and_then(Node::text);
         named.map_or_else(|| Pipeline::named_after(self.source.path()).name, str::to_owned)
+    }
+
+    /// Name of the state directory, like [`Pipeline::state_name`].
+    #[must_use]
+    pub fn state_name(&self) -> String {
+        let mut pipeline = Pipeline::named_after(self.source.path());
+        (pipeline.name, pipeline.instance) = (self.name(), self.instance);
+        let instances = self.root.entry("instances").and_then(Node::text);
+        pipeline.run.instances = instances.and_then(|text| text.parse().ok()).unwrap_or(1);
+        pipeline.state_name()
     }
 
     /// The pipeline file.
@@ -114,7 +126,7 @@ fn from_text(path: &Path, text: &str, is_secret: impl Fn(&str) -> bool) -> Resul
 
 fn from_source(source: Arc<Source>, is_secret: impl Fn(&str) -> bool) -> Result<Document, Problems> {
     match tree::parse(&source) {
-        Ok(root) => Ok(Document { source, root, settings: None, digest: String::new() }),
+        Ok(root) => Ok(Document { source, root, settings: None, digest: String::new(), instance: None }),
         Err(error) => {
             let mut collector = Collector::default();
             collector.syntax_error(error, is_secret);

@@ -130,6 +130,13 @@ pub(super) const TABLE: &[(&[Scope], OptionSpec)] = &[
     ),
     (
         RUN,
+        OptionSpec::integer("instances", 1, 16).default_integer(1).help(
+            "Number of runs that the service keeps in progress, each with a saved state of its own (`NAME.1`, `NAME.2` …). \
+             For an output that shares the work of several instances.",
+        ),
+    ),
+    (
+        RUN,
         OptionSpec::text("group").help(
             "Group of pipelines that share the number of simultaneous runs that the service file sets for it. \
              Default: none.",

@@ -24,8 +24,10 @@ use crate::encryption::Encryption;
 pub struct Pipeline {
     /// The pipeline file.
     pub file: PathBuf,
-    /// Name of the state directory: the `name:` in the file, otherwise the file name without extension.
+    /// The `name:` in the file, otherwise the file name without extension.
     pub name: String,
+    /// Number of this instance, from 1, of a pipeline with several; `None` for the first or only one.
+    pub instance: Option<u32>,
     /// Settings of the run.
     pub run: RunSettings,
     /// Digest of the version that the service has accepted; empty when the files were read.
@@ -77,6 +79,15 @@ pub(crate) struct Judgement<'a> {
 }
 
 impl Pipeline {
+    /// Name of the state directory, and of the pipeline for operators: each of several instances has its own.
+    #[must_use]
+    pub fn state_name(&self) -> String {
+        match (self.run.instances, self.instance) {
+            (0 | 1, _) => self.name.clone(),
+            (_, instance) => format!("{}.{}", self.name, instance.unwrap_or(1)),
+        }
+    }
+
     /// Whether an output writes its data to standard output.
     #[must_use]
     pub fn writes_to_stdout(&self) -> bool {
@@ -129,6 +140,7 @@ impl Pipeline {
         Self {
             file: file.to_owned(),
             name: default_name(file),
+            instance: None,
             run: RunSettings::default(),
             digest: String::new(),
             service: ServiceKeys::default(),

@@ -43,7 +43,7 @@ pub(crate) struct Machine<'a> {
 impl Trial for Machine<'_> {
     fn open(&self, pipeline: &Pipeline, probe: bool) -> Vec<Finding> {
         let purpose = if probe { Purpose::Probe } else { Purpose::Check };
-        let folder = StateFolder::of(&self.state, &pipeline.name);
+        let folder = StateFolder::of(&self.state, &pipeline.state_name());
         let settings = Settings::without_run(folder, purpose);
         let mut opened =
             match pipeline::open_all(pipeline, self.registry, settings, &Arc::new(Stop::default())) {

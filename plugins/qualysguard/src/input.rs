@@ -4,7 +4,7 @@ use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{
     CheckReport, Ends, Event, Input, InputCapabilities, LocalCheck, Open, OpenedInput, OptionSpec,
     PluginError, Position, Purpose, ReadOnly, ReportChoice, ReportEntry, ReportMarks, ReportPage,
-    ReportQuery, Result, Resumes, Step, Stored,
+    ReportQuery, Result, Resumes, Shares, Step, Stored,
 };
 
 use crate::api::Client;
@@ -12,7 +12,7 @@ use crate::detections::Detections;
 use crate::options::{Settings, Source, TABLE};
 use crate::probe;
 use crate::scan_reports::{self, ScanReports};
-use crate::source::{SourceContext, Work};
+use crate::source::{OtherShare, SourceContext, Work};
 use crate::template_reports::{self, TemplateReports};
 
 /// Downloads template reports, scan reports or detections from the Qualys API.
@@ -37,7 +37,8 @@ impl Input for QualysGuard {
         .resumes(Resumes::Position)
         .ends(Ends::No)
         .local_check(LocalCheck::Yes)
-        .read_only(ReadOnly::Yes);
+        .read_only(ReadOnly::Yes)
+        .shares(Shares::Yes);
 
     /// Reads the settings; sends no request to Qualys yet.
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
@@ -49,7 +50,9 @@ impl Input for QualysGuard {
             fingerprint: settings.fingerprint(),
             settings,
             services: services.clone(),
-            client,
+            client: client.with_slots(open.share().of),
+            share: open.share(),
+            moves: open.frame.share.is_some(),
             run: open.frame.run,
         };
         let is_local = open.purpose() == Purpose::Check;
@@ -129,6 +132,7 @@ impl QualysGuard {
         let resume = self.resume.take();
         let (context, resume, choice) = (&self.context, resume.as_ref(), self.choice.clone());
         Ok(match &context.settings.source {
+            Source::TemplateReports(_) if context.share.number > 0 => Box::new(OtherShare::new()),
             Source::TemplateReports(wanted) => {
                 Box::new(TemplateReports::open(wanted, context, resume, choice)?)
             }

@@ -88,7 +88,8 @@ impl ScanReports {
         let empty = if is_fetched(NOTHING_FOUND) { 0 } else { empty.count() };
         let mut wanted = Vec::new();
         for scan in scans {
-            if is_fetched(&scan.status) && self.is_wanted(&scan.reference)? {
+            let is_ours = context.share.contains(u64::from(crc32(&scan.reference)));
+            if is_ours && is_fetched(&scan.status) && self.is_wanted(&scan.reference)? {
                 wanted.push(scan);
             }
         }
@@ -101,7 +102,8 @@ impl ScanReports {
                  download them"
             );
         }
-        for reference in &self.wanted.refs {
+        let ours = |reference: &&String| context.share.contains(u64::from(crc32(reference)));
+        for reference in self.wanted.refs.iter().filter(ours) {
             if !scans.iter().any(|scan| scan.reference == *reference) && !self.is_delivered(reference)? {
                 tracing::warn!("scan {reference} not found in the list of finished scans");
             }
@@ -206,6 +208,8 @@ impl ScanReports {
                 Some(position(context, &self.progress()))
             }
             _ => {
+                // Another machine does not have the file: the report is one piece.
+                let point = point.filter(|_| !context.moves);
                 let within = point.map(|point| (delivery.fetched.clone(), point));
                 let progress = Progress { within, ..self.progress() };
                 progress.within.is_some().then(|| position(context, &progress))
@@ -334,6 +338,13 @@ pub(crate) fn entries(wanted: &Wanted, context: &mut SourceContext) -> Result<Ve
         entries.push(entry.with_detail("option_profile", scan.option_profile));
     }
     Ok(entries)
+}
+
+/// The checksum that decides which share a scan belongs to.
+fn crc32(reference: &str) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(reference.as_bytes());
+    crc.sum()
 }
 
 fn is_fetched(wanted: &Wanted, status: &str) -> bool {

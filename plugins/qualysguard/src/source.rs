@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::batch::BatchBuilder;
+use scanbridge_plugin_api::keeper::Share;
 use scanbridge_plugin_api::{ErrorKind, Position, Result, Services, Step, tracing};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,10 @@ pub(crate) struct SourceContext {
     pub(crate) client: Client,
     /// The number of the run.
     pub(crate) run: u64,
+    /// The part of the source that this instance reads.
+    pub(crate) share: Share,
+    /// Whether another machine may continue at a position: files in the state directory are then of no use there.
+    pub(crate) moves: bool,
     /// Identifies the settings that a position belongs to: source, platform and selection.
     pub(crate) fingerprint: String,
 }
@@ -28,6 +33,28 @@ pub(crate) trait Work: Send {
 
     /// As [`scanbridge_plugin_api::Input::stored`].
     fn stored(&mut self, at: &Position, context: &mut SourceContext) -> Result<()>;
+}
+
+/// A source that cannot be divided, in an instance that does not have the first share: nothing is to be done.
+pub(crate) struct OtherShare {
+    began: Instant,
+}
+
+impl OtherShare {
+    pub(crate) fn new() -> Self {
+        tracing::info!("this source cannot be divided: the instance with the first share reads it");
+        Self { began: Instant::now() }
+    }
+}
+
+impl Work for OtherShare {
+    fn next(&mut self, _: BatchBuilder, context: &mut SourceContext) -> Result<Step> {
+        Ok(end_round(&context.settings, &mut self.began, || {}))
+    }
+
+    fn stored(&mut self, _: &Position, _: &mut SourceContext) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -8,6 +8,7 @@ mod faulty_input;
 mod faulty_output;
 mod faulty_sender;
 mod input;
+mod keeper;
 mod memory;
 mod output;
 

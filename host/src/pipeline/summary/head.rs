@@ -75,7 +75,7 @@ impl Head {
     pub fn of(pipeline: &Pipeline, trigger: Trigger) -> Self {
         let [connector, ..] = pipeline.connector.texts.clone();
         Self {
-            pipeline: pipeline.name.clone(),
+            pipeline: pipeline.state_name(),
             connector: connector.unwrap_or_default(),
             ..Self::starting(&pipeline.file, trigger)
         }

@@ -99,6 +99,12 @@ impl Client {
         })
     }
 
+    /// Sets how many clients use the limits of the account together.
+    pub(crate) fn with_slots(mut self, slots: u32) -> Self {
+        self.limits.set_slots(slots);
+        self
+    }
+
     /// A URL below the API URL.
     pub(crate) fn at(&self, path: &str) -> Url {
         login::at(&self.network.url, path)
@@ -161,13 +167,13 @@ impl Client {
     }
 
     fn exchange(&mut self, call: &Call, budget: &mut WaitBudget) -> Result<Received, Failure> {
-        if let Some(due) = self.limits.due() {
+        if let Some(due) = self.limits.due(call.url.path()) {
             budget.wait(due, "Qualys API rate limit reached", &self.services)?;
         }
         let request = self.request(call);
         let response = self.runtime.run(self.exchange.call(&request, &call.keep))??;
         tracing::debug!(status = response.status, bytes = response.body.source.length, "{}", call.what);
-        self.limits.update(&response.headers, &self.services);
+        self.limits.update(call.url.path(), &response.headers, &self.services);
         self.clock_ahead = clock_ahead(&response.headers, Timestamp::now()).or(self.clock_ahead);
         let unreadable = |error: std::io::Error| {
             PluginError::new(

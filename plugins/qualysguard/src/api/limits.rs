@@ -1,5 +1,6 @@
 //! Rate and concurrency limits of the Qualys API, and the waits for them.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
@@ -15,11 +16,27 @@ pub(crate) struct Limits {
     not_before: Option<Instant>,
     /// Calls left and calls allowed in this period.
     pub(crate) left: Option<(u64, u64)>,
+    /// How many clients share the limits; 0 and 1: none.
+    slots: u32,
+    /// This client's part of each period, by the path of the call: each has a limit of its own.
+    parts: HashMap<String, Part>,
+}
+
+/// The calls of a period that one of several clients may make.
+#[derive(Debug)]
+struct Part {
+    left: u64,
+    ends: Instant,
 }
 
 impl Limits {
+    /// Sets how many clients share the limits: each uses its part of the calls that are left in a period.
+    pub(crate) fn set_slots(&mut self, slots: u32) {
+        self.slots = slots;
+    }
+
     /// Updates the limits from the headers of a response, and measures them for monitoring.
-    pub(crate) fn update(&mut self, headers: &HeaderMap, services: &Services) {
+    pub(crate) fn update(&mut self, path: &str, headers: &HeaderMap, services: &Services) {
         let Some(left) = number(headers, "x-ratelimit-remaining") else { return };
         let most = number(headers, "x-ratelimit-limit");
         self.left = Some((left, most.unwrap_or(0)));
@@ -29,11 +46,27 @@ impl Limits {
         }
         let wait = seconds(headers, "x-ratelimit-towait-sec").filter(|wait| left == 0 && !wait.is_zero());
         self.not_before = wait.map(|wait| Instant::now() + wait);
+        if self.slots > 1 {
+            self.update_part(path, left, seconds(headers, "x-ratelimit-window-sec"));
+        }
     }
 
-    /// Time to wait before the next call; `None` if it can be made now.
-    pub(crate) fn due(&self) -> Option<Duration> {
-        let due = self.not_before?.checked_duration_since(Instant::now())?;
+    fn update_part(&mut self, path: &str, left: u64, window: Option<Duration>) {
+        let now = Instant::now();
+        match self.parts.get_mut(path).filter(|part| part.ends > now) {
+            Some(part) => part.left = part.left.saturating_sub(1).min(left),
+            None => {
+                let Some(window) = window.filter(|window| !window.is_zero()) else { return };
+                let part = Part { left: left / u64::from(self.slots), ends: now + window };
+                self.parts.insert(path.to_owned(), part);
+            }
+        }
+    }
+
+    /// Time to wait before the next call of this path; `None` if it can be made now.
+    pub(crate) fn due(&self, path: &str) -> Option<Duration> {
+        let used_up = self.parts.get(path).filter(|part| part.left == 0).map(|part| part.ends);
+        let due = self.not_before.max(used_up)?.checked_duration_since(Instant::now())?;
         (!due.is_zero()).then_some(due)
     }
 }
@@ -157,12 +190,43 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let services = Services::without_host(folder.path());
-        limits.update(&headers, &services);
-        let due = limits.due().unwrap();
+        limits.update("/a", &headers, &services);
+        let due = limits.due("/a").unwrap();
         assert!(due > Duration::from_secs(86_400), "{due:?}");
         let mut budget = WaitBudget { waited: Duration::from_secs(1), ..WaitBudget::new(due) };
         let error = budget.wait(due, "x", &services).unwrap_err();
         assert_eq!((error.kind, error.retry_after), (ErrorKind::Unavailable, Some(due)));
-        assert!(limits.due().is_some(), "the wait is still due");
+        assert!(limits.due("/a").is_some(), "the wait is still due");
+    }
+
+    #[test]
+    fn each_of_several_clients_uses_its_part_of_a_period() {
+        let headers = |left: &str, window: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-ratelimit-remaining", left.parse().unwrap());
+            headers.insert("x-ratelimit-window-sec", window.parse().unwrap());
+            headers
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let services = Services::without_host(folder.path());
+        let mut limits = Limits::default();
+        limits.set_slots(3);
+        // Seven calls are left: two for each.
+        limits.update("/a", &headers("7", "3600"), &services);
+        assert_eq!(limits.due("/a"), None);
+        limits.update("/a", &headers("4", "3600"), &services);
+        assert_eq!(limits.due("/a"), None);
+        limits.update("/a", &headers("3", "3600"), &services);
+        assert!(limits.due("/a").is_some_and(|due| due > Duration::from_secs(3_500)));
+        assert_eq!(limits.due("/b"), None, "another call has a limit of its own");
+        // A period that has ended begins again.
+        limits.update("/b", &headers("3", "1"), &services);
+        limits.update("/b", &headers("2", "1"), &services);
+        assert!(limits.due("/b").is_some());
+        std::thread::sleep(Duration::from_millis(1_050));
+        assert_eq!(limits.due("/b"), None);
+        let mut alone = Limits::default();
+        alone.update("/a", &headers("0", "3600"), &services);
+        assert_eq!(alone.due("/a"), None, "as before");
     }
 }

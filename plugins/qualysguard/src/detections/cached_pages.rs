@@ -37,6 +37,9 @@ pub(super) struct CachedPage {
     pub(super) mark: Option<Mark>,
 }
 
+/// The file with the time at which the pull of the pages began.
+const PULL: &str = "pull";
+
 /// Maximum number of cached pages. A host that commits keeps fewer.
 const MAX_PAGES: usize = 64;
 
@@ -53,6 +56,18 @@ impl CachedPages {
     /// The file of a page that is being downloaded.
     pub(super) fn incoming(&self) -> PathBuf {
         self.folder.join("incoming.part")
+    }
+
+    /// Keeps only the pages of the pull that began at this time: another machine may have continued it, and ended it.
+    pub(super) fn resume(&self, started: &str) {
+        if fs::read_to_string(self.folder.join(PULL)).ok().as_deref() != Some(started) {
+            self.clear();
+        }
+    }
+
+    /// Sets when the pull of the pages began. Errors are ignored, as for [`CachedPages::keep`].
+    pub(super) fn begin(&self, started: &str) {
+        let _ = fs::write(self.folder.join(PULL), started);
     }
 
     /// Keeps a page that was downloaded completely. Errors are ignored: a page that is missing is downloaded

@@ -8,6 +8,7 @@ mod page;
 mod page_requests;
 mod page_size;
 mod pull;
+mod share;
 mod watermark;
 
 pub(crate) use pull::Detections;

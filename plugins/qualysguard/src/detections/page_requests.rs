@@ -1,6 +1,7 @@
 //! Requests pages of detections. Halves the page size if Qualys cannot deliver a page, down to one asset, and
 //! skips an asset that cannot be downloaded even alone. Omits details that the platform refuses.
 
+use scanbridge_plugin_api::keeper::Share;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
 use scanbridge_qualys_report::Source;
 use scanbridge_qualys_xml::{Mark, Page, read_asset_numbers};
@@ -8,6 +9,7 @@ use scanbridge_qualys_xml::{Mark, Page, read_asset_numbers};
 use super::cached_pages::{CachedPage, CachedPages, InPage};
 use super::next_page::next_page;
 use super::page_size::PageSize;
+use super::share::ShareOfAssets;
 use crate::api::{Answer, Call, Failure, unusable_list};
 use crate::http::{Body, Keep};
 use crate::options::{Detail, Detections as Wanted};
@@ -21,6 +23,16 @@ pub(super) struct PageRequests {
     details: Vec<&'static Detail>,
     size: PageSize,
     cache: CachedPages,
+    /// The assets to request; `None` for all.
+    pub(super) share: Option<ShareOfAssets>,
+}
+
+/// The answer to a request for a page.
+pub(super) struct Requested {
+    /// `None` if no asset is left.
+    pub(super) fetched: Option<FetchedPage>,
+    /// IDs of the assets that were skipped before this page.
+    pub(super) missing: Vec<u64>,
 }
 
 /// A downloaded page.
@@ -32,8 +44,6 @@ pub(super) struct FetchedPage {
     pub(super) page: Page,
     /// Where an interrupted run stopped in this page.
     pub(super) mark: Option<Mark>,
-    /// IDs of the assets that were skipped before this page.
-    pub(super) missing: Vec<u64>,
     /// First asset ID of the next page; `None` after the last page.
     pub(super) next: Option<u64>,
 }
@@ -58,9 +68,15 @@ enum Alone {
 }
 
 impl PageRequests {
-    pub(super) fn new(wanted: &Wanted, cache: CachedPages) -> Self {
-        let (details, size) = (wanted.details.clone(), PageSize::new(wanted.page_size));
-        Self { wanted: wanted.clone(), details, size, cache }
+    /// `size` is the page size that an interrupted run has reached.
+    pub(super) fn new(wanted: &Wanted, cache: CachedPages, share: Share, size: Option<u32>) -> Self {
+        let (details, size) = (wanted.details.clone(), PageSize::new(wanted.page_size).starting_at(size));
+        Self { wanted: wanted.clone(), details, size, cache, share: ShareOfAssets::of(share) }
+    }
+
+    /// The page size without a search for the cause of a failure.
+    pub(super) fn usual_size(&self) -> u32 {
+        self.size.usual()
     }
 
     /// The page that starts with this asset ID or the next higher one; `within`: the rest of the page after this position,
@@ -71,17 +87,24 @@ impl PageRequests {
         within: Option<InPage>,
         since: Option<&str>,
         context: &mut SourceContext,
-    ) -> Result<FetchedPage> {
+    ) -> Result<Requested> {
+        if let Some(share) = &mut self.share {
+            share.list(first, since, context)?;
+        }
+        let mut missing = Vec::new();
         if let Some(fetched) = self.cached_page(first, within, context) {
-            return Ok(fetched);
+            return Ok(Requested { fetched: Some(fetched), missing });
         }
         let mut range = Range { first, last: None, since };
-        let mut missing = Vec::new();
         loop {
+            if self.share.as_ref().is_some_and(|share| share.from(range.first, 1).is_empty()) {
+                return Ok(Requested { fetched: None, missing });
+            }
             let failure = match self.try_page(range, context) {
-                Ok((body, page)) => {
-                    let next = next_page(&page, range.first, context)?;
-                    return Ok(self.received(range.first, (body, page), missing, next));
+                Ok(received) => {
+                    let next = self.next(&received.1, range.first, context)?;
+                    let fetched = Some(self.received(range.first, received, next));
+                    return Ok(Requested { fetched, missing });
                 }
                 Err(failure) if failure.smaller_may_help => failure,
                 Err(failure) => return Err(failure.into()),
@@ -102,24 +125,28 @@ impl PageRequests {
                     range.first = next;
                 }
                 Alone::Received(body, page, asset) => {
-                    let next = asset.checked_add(1);
-                    return Ok(self.received(range.first, (body, page), missing, next));
+                    let fetched = Some(self.received(range.first, (body, page), asset.checked_add(1)));
+                    return Ok(Requested { fetched, missing });
                 }
             }
         }
     }
 
+    /// First asset ID of the page after this one, which was requested from `first`.
+    fn next(&self, page: &Page, first: u64, context: &SourceContext) -> Result<Option<u64>> {
+        let rest = next_page(page, first, context)?;
+        let Some(share) = &self.share else { return Ok(rest) };
+        // Qualys can send fewer assets than were requested.
+        let requested = share.from(first, self.size.get()).last().and_then(|last| last.checked_add(1));
+        let next = rest.or(requested).and_then(|next| share.from(next, 1).first());
+        Ok(next.copied())
+    }
+
     /// Keeps a page that was received.
-    fn received(
-        &mut self,
-        first: u64,
-        (body, page): (Body, Page),
-        missing: Vec<u64>,
-        next: Option<u64>,
-    ) -> FetchedPage {
+    fn received(&mut self, first: u64, (body, page): (Body, Page), next: Option<u64>) -> FetchedPage {
         self.size.received();
         self.cache.keep(first, next);
-        FetchedPage { source: body.source, first, page, mark: None, missing, next }
+        FetchedPage { source: body.source, first, page, mark: None, next }
     }
 
     /// The lowest asset of this range that cannot be downloaded. Assets without matching detections, which no page
@@ -133,6 +160,11 @@ impl PageRequests {
         failure: Failure,
         context: &mut SourceContext,
     ) -> Result<Alone, Failure> {
+        if let Some(share) = &self.share {
+            // The page was for one asset.
+            let asset = share.from(range.first, 1).first().copied();
+            return Ok(Alone::Broken(asset.unwrap_or(range.first), failure));
+        }
         let mut listed_from = range.first;
         loop {
             let listed = first_asset(Range { first: listed_from, ..range }, context)?;
@@ -161,7 +193,7 @@ impl PageRequests {
         };
         let page = page.ok()?;
         tracing::debug!("using the page of detections from asset {first} downloaded by the interrupted run");
-        Some(FetchedPage { source, first, page, mark, missing: Vec::new(), next })
+        Some(FetchedPage { source, first, page, mark, next })
     }
 
     /// Downloads a page of the current size. Omits the details that the platform refuses.
@@ -228,7 +260,10 @@ impl PageRequests {
             .field("output_format", "XML")
             .field("truncation_limit", self.size.get().to_string())
             .field("status", wanted.statuses.join(","))
-            .fields(range.parameters(&context.settings.extra));
+            .fields(match &self.share {
+                Some(share) => range.parameters_of(share.from(range.first, self.size.get())),
+                None => range.parameters(&context.settings.extra),
+            });
         if !wanted.severities.is_empty() {
             call = call.field("severities", wanted.severities.join(","));
         }
@@ -263,9 +298,18 @@ impl Range<'_> {
         let first = (self.first > 0).then(|| ("id_min", self.first.to_string()));
         let is_limited = extra.iter().any(|(name, _)| name.eq_ignore_ascii_case("id_max"));
         let last = self.last.filter(|_| !is_limited).map(|last| ("id_max", last.to_string()));
-        let since = self.since.map(|since| ("vm_processed_after", since.to_owned()));
-        let all = [first, last, since].into_iter().flatten();
-        all.map(|(name, value)| (name.to_owned(), value)).collect()
+        let all = [first, last].into_iter().flatten();
+        all.map(|(name, value)| (name.to_owned(), value)).chain(self.since()).collect()
+    }
+
+    /// The parameters of a call for these assets.
+    fn parameters_of(&self, ids: &[u64]) -> Vec<(String, String)> {
+        let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+        [("ids".to_owned(), ids.join(","))].into_iter().chain(self.since()).collect()
+    }
+
+    fn since(&self) -> Option<(String, String)> {
+        self.since.map(|since| ("vm_processed_after".to_owned(), since.to_owned()))
     }
 }
 

@@ -37,6 +37,17 @@ impl PageSize {
         Self { full, usual: full, good: 0, skipped: 0, search: None }
     }
 
+    /// The same, beginning with this smaller size.
+    pub(super) fn starting_at(mut self, usual: Option<u32>) -> Self {
+        self.usual = usual.map_or(self.usual, |usual| usual.clamp(1, self.full));
+        self
+    }
+
+    /// The size without a search.
+    pub(super) fn usual(&self) -> u32 {
+        self.usual
+    }
+
     /// Size of the next page.
     pub(super) fn get(&self) -> u32 {
         self.search.as_ref().map_or(self.usual, |search| search.size)

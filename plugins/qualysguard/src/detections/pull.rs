@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::cached_pages::{CachedPages, InPage};
 use super::knowledge_base::KnowledgeBase;
 use super::page::OpenPage;
-use super::page_requests::PageRequests;
+use super::page_requests::{PageRequests, Requested};
+use super::share::ShareOfAssets;
 use super::watermark::Watermark;
 use crate::options::Detections as Wanted;
 use crate::source::{SourceContext, Work, end_round, position, read_position};
@@ -64,6 +65,9 @@ struct Pull {
     missing_assets: u64,
     missing: Vec<u64>,
     notes: Vec<Note>,
+    /// The page size that was reached, for a pull of a share: another machine may continue it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    page_size: Option<u32>,
     /// The pull was delivered completely.
     ended: bool,
 }
@@ -83,7 +87,7 @@ impl Detections {
         };
         Ok(Self {
             wanted: wanted.clone(),
-            requests: PageRequests::new(wanted, cache.clone()),
+            requests: PageRequests::new(wanted, cache.clone(), context.share, pull.page_size),
             knowledge_base: None,
             watermark,
             cache,
@@ -98,8 +102,11 @@ impl Detections {
     fn begin(&mut self, context: &mut SourceContext) -> Result<Step> {
         let continued = self.pull.in_report;
         let is_over = continued && self.pull.first.is_none();
-        if !continued {
+        if continued {
+            self.cache.resume(&self.pull.started);
+        } else {
             self.cache.clear();
+            self.requests.share.iter_mut().for_each(ShareOfAssets::begin);
             let since = match self.wanted.incremental {
                 true => self.watermark.since(&context.fingerprint, self.wanted.overlap)?,
                 false => None,
@@ -110,7 +117,7 @@ impl Detections {
             self.open_page(context)?;
         }
         self.pull.in_report = true;
-        self.state = if is_over { State::End } else { State::Pages };
+        self.state = if self.page.is_some() { State::Pages } else { State::End };
         let url = context.client.at(&format!("api/{}/fo/asset/host/vm/detection/", self.wanted.version));
         let start = ReportStart::default()
             .with_kind("HOST_LIST_VM_DETECTION_OUTPUT")
@@ -132,19 +139,27 @@ impl Detections {
             .first
             .ok_or_else(|| PluginError::bug("plugin bug: a page was requested after the last one"))?;
         let within = self.pull.within.take();
-        let fetched = self.requests.page(first, within, self.pull.since.as_deref(), context)?;
+        let requested = self.requests.page(first, within, self.pull.since.as_deref(), context)?;
+        let Requested { fetched, missing } = requested;
+        self.pull.missing_assets += missing.len() as u64;
+        self.pull.missing.extend(&missing);
+        self.pull.missing.truncate(MAX_SHOWN_MISSING);
+        if self.pull.started.is_empty() {
+            let listed = self.requests.share.as_ref().map(ShareOfAssets::time);
+            let first = fetched.as_ref().map_or("", |fetched| &fetched.page.time);
+            listed.filter(|time| !time.is_empty()).unwrap_or(first).clone_into(&mut self.pull.started);
+            self.cache.begin(&self.pull.started);
+        }
+        let Some(fetched) = fetched else {
+            self.pull.first = None;
+            return Ok(());
+        };
         if self.knowledge_base.is_none() {
             self.knowledge_base = Some(KnowledgeBase::open(&self.wanted, context)?);
         }
         let knowledge_base = self.knowledge_base.as_mut().expect("it was made above");
         knowledge_base.update(self.wanted.knowledge_base_update, context)?;
         knowledge_base.ensure(&fetched.page.qids, context)?;
-        if self.pull.started.is_empty() {
-            self.pull.started.clone_from(&fetched.page.time);
-        }
-        self.pull.missing_assets += fetched.missing.len() as u64;
-        self.pull.missing.extend(&fetched.missing);
-        self.pull.missing.truncate(MAX_SHOWN_MISSING);
         let done = self.pull.bytes;
         self.pull.bytes += fetched.source.length;
         let assets = self.pull.assets + fetched.page.assets.len() as u64;
@@ -156,6 +171,10 @@ impl Detections {
     fn deliver(&mut self, mut batch: BatchBuilder, context: &mut SourceContext) -> Result<Step> {
         if self.page.is_none() {
             self.open_page(context)?;
+        }
+        if self.page.is_none() {
+            self.state = State::End; // The rest of the assets cannot be downloaded.
+            return self.end_pull(context);
         }
         let (Some(page), Some(knowledge_base)) = (&mut self.page, &mut self.knowledge_base) else {
             return Err(PluginError::bug("plugin bug: deliver was called without an open page"));
@@ -194,6 +213,7 @@ impl Detections {
         self.pull.note(page.notes());
         self.pull.assets += page.assets();
         self.pull.first = page.next;
+        self.pull.page_size = self.requests.share.is_some().then(|| self.requests.usual_size());
         self.state = if page.next.is_some() { State::Pages } else { State::End };
     }
 

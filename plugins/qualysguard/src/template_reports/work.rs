@@ -254,6 +254,8 @@ impl TemplateReports {
             return Err(PluginError::bug("plugin bug: deliver was called without an open report"));
         };
         let (step, point) = delivery.next(recycled, &context.services)?;
+        // Another machine does not have the file: the report is one piece.
+        let point = point.filter(|_| !context.moves);
         let within = point.map(|point| (delivery.fetched.clone(), point));
         let at = match &step.event {
             Event::ReportEnd(end) => {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use scanbridge_doubles::certificates::{Authority, Request};
 use scanbridge_doubles::fake_qualys::{FakeQualys, Responder};
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
+use scanbridge_plugin_api::keeper::Share;
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Event, Input, Open, OpenFrame, Options, PluginError, Position, Purpose, Result, Services, Stored,
@@ -80,6 +81,8 @@ pub(crate) struct Bench {
     pub(crate) options: Value,
     /// The number of the run.
     pub(crate) run: u64,
+    /// The share, for a pipeline whose output keeps the checkpoint.
+    pub(crate) share: Option<Share>,
 }
 
 impl Bench {
@@ -104,7 +107,7 @@ impl Bench {
             "connect_timeout_secs": 5,
             "read_timeout_secs": 5,
         });
-        Self { qualys, authority, folder, options, run: 1 }
+        Self { qualys, authority, folder, options, run: 1, share: None }
     }
 
     /// Adds options; `null` removes one.
@@ -149,6 +152,7 @@ impl Bench {
         let options = Options::read(QualysGuard::OPTIONS, self.options.to_string().as_bytes())?;
         let mut frame = OpenFrame::default();
         frame.run = self.run;
+        frame.share = self.share;
         frame.purpose = Purpose::Run;
         let open = Open::new(&options, services, &frame);
         QualysGuard::open(&open, resume).map(|opened| opened.plugin)

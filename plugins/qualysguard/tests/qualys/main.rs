@@ -17,5 +17,6 @@ mod malformed_responses;
 mod network;
 mod scan_reports;
 mod secrets;
+mod shares;
 mod stored_reports;
 mod template_reports;

@@ -67,7 +67,8 @@ pub use events::Limits;
 pub use kind::Kind;
 pub use knowledge_base::{Extent, IndexedKnowledgeBase, index_knowledge_base};
 pub use lists::{
-    ListFault, StoredReport, StoredScan, read_asset_numbers, read_reports, read_scans, read_templates,
+    AssetList, ListFault, StoredReport, StoredScan, read_asset_numbers, read_assets, read_reports,
+    read_scans, read_templates,
 };
 pub use mark::Mark;
 pub use page::{MORE_PAGES, Page};

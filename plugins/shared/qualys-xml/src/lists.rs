@@ -43,6 +43,19 @@ pub struct StoredScan {
     pub option_profile: String,
 }
 
+/// A `HOST_LIST_OUTPUT`, which contains either numbers or assets. Missing values are empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AssetList {
+    /// When it was made, by the clock of Qualys.
+    pub time: String,
+    /// First and last number of each range; equal for a single asset.
+    pub ranges: Vec<(u64, u64)>,
+    /// The code of the warning, if there is one.
+    pub warning: String,
+    /// The URL of the rest of the list.
+    pub next: String,
+}
+
 /// Why a list is not usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ListFault {
@@ -81,13 +94,24 @@ pub fn read_templates(source: impl Read) -> Result<Vec<(String, String)>, ListFa
     read(source, Templates::default(), |templates| templates.0)
 }
 
-/// Reads the numbers of the assets of a `HOST_LIST_OUTPUT`, which contains either numbers or assets. Of a range of
-/// numbers, only the first is returned.
+/// Reads the numbers of the assets of a `HOST_LIST_OUTPUT`. Of a range of numbers, only the first is returned.
 ///
 /// # Errors
 /// As [`read_reports`].
 pub fn read_asset_numbers(source: impl Read) -> Result<Vec<u64>, ListFault> {
-    read(source, Numbers::default(), |numbers| numbers.0)
+    Ok(read_assets(source)?.ranges.into_iter().map(|(first, _)| first).collect())
+}
+
+/// Reads a `HOST_LIST_OUTPUT`.
+///
+/// # Errors
+/// As [`read_reports`].
+pub fn read_assets(source: impl Read) -> Result<AssetList, ListFault> {
+    let mut list = AssetList::default();
+    if !visit(source, &mut list) {
+        return Err(ListFault::Truncated);
+    }
+    if list.ranges.len() > MAX_ENTRIES { Err(ListFault::TooLong) } else { Ok(list) }
 }
 
 fn read<V: Visitor, T>(
@@ -109,22 +133,29 @@ fn push<T>(entries: &mut Vec<T>, entry: T) {
     }
 }
 
-#[derive(Default)]
-struct Numbers(Vec<u64>);
-
-impl Visitor for Numbers {
+impl Visitor for AssetList {
     fn open(&mut self, _: &str, _: &[(String, String)]) {}
 
     fn close(&mut self, path: &str, text: &str) {
-        let number = if path.ends_with("/ID_SET/ID") || path.ends_with("/HOST_LIST/HOST/ID") {
-            text
-        } else if path.ends_with("/ID_SET/ID_RANGE") {
-            text.split('-').next().unwrap_or_default().trim()
-        } else {
-            return;
+        let text = text.trim();
+        let range = match path.rsplit_once('/') {
+            Some((parent, "DATETIME")) if parent.ends_with("/RESPONSE") => {
+                return text.clone_into(&mut self.time);
+            }
+            Some((parent, "CODE")) if parent.ends_with("/WARNING") => {
+                return text.clone_into(&mut self.warning);
+            }
+            Some((parent, "URL")) if parent.ends_with("/WARNING") => return text.clone_into(&mut self.next),
+            Some((parent, "ID")) if parent.ends_with("/ID_SET") || parent.ends_with("/HOST_LIST/HOST") => {
+                (text, text)
+            }
+            Some((parent, "ID_RANGE")) if parent.ends_with("/ID_SET") => {
+                text.split_once('-').unwrap_or((text, text))
+            }
+            _ => return,
         };
-        if let Ok(number) = number.parse() {
-            push(&mut self.0, number);
+        if let (Ok(first), Ok(last)) = (range.0.trim().parse(), range.1.trim().parse()) {
+            push(&mut self.ranges, (first, last));
         }
     }
 }
@@ -261,5 +292,19 @@ mod tests {
             assert_eq!(read_asset_numbers(list.as_bytes()).as_deref(), Ok(numbers));
             assert_eq!(read_asset_numbers(&list.as_bytes()[..list.len() - 1]), Err(ListFault::Truncated));
         }
+    }
+
+    #[test]
+    fn asset_list_names_its_time_and_its_rest() {
+        let list = "<HOST_LIST_OUTPUT><RESPONSE><DATETIME>2026-04-01T00:00:01Z</DATETIME><ID_SET><ID>7</ID>\
+                    <ID_RANGE>9-12</ID_RANGE></ID_SET><WARNING><CODE>1980</CODE><TEXT>t</TEXT>\
+                    <URL><![CDATA[\nhttps://q.example.com/?id_min=13\n]]></URL></WARNING></RESPONSE></HOST_LIST_OUTPUT>";
+        let expected = AssetList {
+            time: "2026-04-01T00:00:01Z".to_owned(),
+            ranges: vec![(7, 7), (9, 12)],
+            warning: "1980".to_owned(),
+            next: "https://q.example.com/?id_min=13".to_owned(),
+        };
+        assert_eq!(read_assets(list.as_bytes()), Ok(expected));
     }
 }

@@ -22,6 +22,8 @@ pub struct Population {
     pub without_detections: Vec<u32>,
     /// Pages with more assets than this are truncated.
     pub max_assets_per_page: u32,
+    /// A list of assets has no more than this many, and names its rest.
+    pub max_listed: u32,
     /// Delay before each page.
     pub delay: Duration,
 }
@@ -41,6 +43,7 @@ impl Population {
             truncated_assets: Vec::new(),
             without_detections: Vec::new(),
             max_assets_per_page: u32::MAX,
+            max_listed: u32::MAX,
             delay: Duration::ZERO,
         }
     }
@@ -65,9 +68,12 @@ impl Population {
     fn requested(&self, request: &ReceivedRequest, omitted: &[u32]) -> (Vec<u32>, Option<u32>) {
         let number = |name| request.field(name).and_then(|value| value.parse::<u32>().ok());
         let first = number("id_min").unwrap_or(0).max(FIRST);
+        let ids: Option<Vec<u32>> =
+            request.field("ids").map(|ids| ids.split(',').filter_map(|id| id.parse().ok()).collect());
         let end = number("id_max").map_or(u32::MAX, |last| last + 1).min(FIRST + self.assets);
         let limit = number("truncation_limit").filter(|limit| *limit > 0).unwrap_or(1000);
-        let mut all = (first..end).filter(|asset| !omitted.contains(asset));
+        let is_wanted = |asset: &u32| ids.as_ref().is_none_or(|ids| ids.contains(asset));
+        let mut all = (first..end).filter(|asset| !omitted.contains(asset) && is_wanted(asset));
         let requested: Vec<u32> = all.by_ref().take(limit as usize).collect();
         (requested, all.next())
     }
@@ -85,16 +91,7 @@ impl Population {
             }
             xml += "</HOST_LIST>\n";
         }
-        if let Some(next) = next {
-            let host = self.next_host.as_deref().or(request.header("host")).unwrap_or_default();
-            let path = &request.path;
-            xml += &format!(
-                "<WARNING>\n<CODE>1980</CODE>\n<TEXT>record limit exceeded. Use URL to get next batch of results.\
-                 </TEXT>\n<URL><![CDATA[\nhttps://{host}{path}?action=list&truncation_limit={}&id_min={next}\n]]></URL>\n\
-                 </WARNING>\n",
-                request.field("truncation_limit").unwrap_or("1000")
-            );
-        }
+        xml += &self.warning(request, next);
         xml += "</RESPONSE>\n</HOST_LIST_VM_DETECTION_OUTPUT>\n";
         let truncated = requested.iter().any(|asset| self.truncated_assets.contains(asset))
             || requested.len() > self.max_assets_per_page as usize;
@@ -123,12 +120,30 @@ impl Population {
         *xml += "</DETECTION_LIST></HOST>\n";
     }
 
+    /// The warning about the rest of a list.
+    fn warning(&self, request: &ReceivedRequest, next: Option<u32>) -> String {
+        let Some(next) = next else { return String::new() };
+        let host = self.next_host.as_deref().or(request.header("host")).unwrap_or_default();
+        let path = &request.path;
+        format!(
+            "<WARNING>\n<CODE>1980</CODE>\n<TEXT>record limit exceeded. Use URL to get next batch of results.\
+             </TEXT>\n<URL><![CDATA[\nhttps://{host}{path}?action=list&truncation_limit={}&id_min={next}\n]]></URL>\n\
+             </WARNING>\n",
+            request.field("truncation_limit").unwrap_or("1000")
+        )
+    }
+
     fn list(&self, request: &ReceivedRequest) -> Reply {
-        let (requested, _) = self.requested(request, &[]);
+        let (mut requested, mut next) = self.requested(request, &[]);
+        if requested.len() > self.max_listed as usize {
+            next = Some(requested[self.max_listed as usize]);
+            requested.truncate(self.max_listed as usize);
+        }
+        let warning = self.warning(request, next);
         let ids: String = requested.iter().map(|id| format!("<ID>{id}</ID>")).collect();
         Reply::xml(format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<HOST_LIST_OUTPUT><RESPONSE>\
-             <DATETIME>2026-04-01T00:00:01Z</DATETIME><ID_SET>{ids}</ID_SET></RESPONSE></HOST_LIST_OUTPUT>\n"
+             <DATETIME>2026-04-01T00:00:01Z</DATETIME><ID_SET>{ids}</ID_SET>{warning}</RESPONSE></HOST_LIST_OUTPUT>\n"
         ))
     }
 }

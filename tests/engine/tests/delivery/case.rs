@@ -68,8 +68,24 @@ impl Case {
         self.try_until(stop, change).unwrap_or_else(|failures| panic!("{failures:?}"))
     }
 
-    fn try_until(
+    /// Runs with the state in this directory.
+    pub(crate) fn try_run_in(&self, state: &Path) -> Result<Summary, Vec<Failure>> {
+        let (stop, _driver) = self.driven();
+        self.try_in(state, &stop, |_| {})
+    }
+
+    /// Like [`Case::run_until`]. The failures if an instance could not be opened.
+    pub(crate) fn try_until(
         &self,
+        stop: &Arc<Stop>,
+        change: impl FnOnce(&mut Pipeline),
+    ) -> Result<Summary, Vec<Failure>> {
+        self.try_in(self.folder.path(), stop, change)
+    }
+
+    fn try_in(
+        &self,
+        state: &Path,
         stop: &Arc<Stop>,
         change: impl FnOnce(&mut Pipeline),
     ) -> Result<Summary, Vec<Failure>> {
@@ -79,7 +95,7 @@ impl Case {
             config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
         change(&mut pipeline);
         let options = RunOptions::default();
-        session::run(&pipeline, &registry, self.folder.path(), options, stop, &Watchers::default())
+        session::run(&pipeline, &registry, state, options, stop, &Watchers::default())
     }
 
     /// The state directory of an instance.

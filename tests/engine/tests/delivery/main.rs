@@ -9,6 +9,7 @@ mod filters;
 mod hang;
 mod interruption;
 mod invalid_rows;
+mod keeper;
 mod keys;
 mod random_behavior;
 mod stored;
