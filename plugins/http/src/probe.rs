@@ -28,6 +28,9 @@ impl Probe {
             scanbridge_json_records::RecordId::Finding => "finding",
             scanbridge_json_records::RecordId::Event => "event",
         };
+        if settings.preset.form == RecordForm::Import {
+            return Self::of_import(settings, url);
+        }
         let mut defaults = vec![
             ("format", settings.format.word().to_owned()),
             ("record_id", id.to_owned()),
@@ -48,6 +51,20 @@ impl Probe {
         }
     }
 
+    fn of_import(settings: &Settings, url: &Url) -> Self {
+        Self {
+            preset: settings.preset,
+            url: url.clone(),
+            base: settings.base.clone(),
+            target: settings.target.clone(),
+            has_acks: false,
+            defaults: vec![
+                ("batch_bytes", show_size(settings.limits.bytes as u64)),
+                ("timeout", format!("{} s", settings.timeout.as_secs())),
+            ],
+        }
+    }
+
     /// Without contacting the destination.
     pub(crate) fn local(&self) -> CheckReport {
         let origin = format!("`preset: {}`", self.preset.name);
@@ -58,6 +75,9 @@ impl Probe {
         if self.preset.answers == crate::preset::Answers::Splunk && !self.has_acks {
             let detail = "off (`ack: no`): Splunk confirms that events are valid, not that they are indexed";
             return report.step("acknowledgement", Verdict::Ok, detail);
+        }
+        if self.preset.form == RecordForm::Import {
+            return report.step("deduplication", Verdict::Warning, DEDUPLICATION);
         }
         report
     }
@@ -106,9 +126,17 @@ pub(crate) fn remote(report: CheckReport, probe: &Probe, delivery: &mut Delivery
             asked.target(url, &name)?;
         }
         RecordForm::Sentinel | RecordForm::SecOps => asked.token()?,
+        RecordForm::Import => {
+            asked.get("login", Method::GET, probe.at(&["api", "v2", "user_profile", ""]), expect_success)?;
+        }
     }
     Ok(asked.report)
 }
+
+/// What cannot be read from DefectDojo.
+const DEDUPLICATION: &str = "DefectDojo must compare findings by their IDs: set the deduplication of \
+     `Generic Findings Import` to unique_id_from_tool (DD_DEDUPLICATION_ALGORITHM_PER_PARSER); otherwise different \
+     findings with the same title count as one";
 
 struct Asked<'a> {
     report: CheckReport,

@@ -5,6 +5,7 @@
 mod bulk;
 mod case;
 mod google;
+mod import;
 mod rude;
 mod sentinel;
 mod settings;

@@ -10,6 +10,7 @@
 //! ```
 
 mod bulk;
+mod defect_dojo;
 mod lines;
 mod logs;
 mod message;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub use bulk::Bulk;
+pub use defect_dojo::{DefectDojo, Known};
 pub use lines::Lines;
 pub use logs::{SecOps, Sentinel};
 pub use message::{Answer, Request};
