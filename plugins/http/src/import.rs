@@ -1,8 +1,8 @@
 //! Destinations that import whole reports (DefectDojo).
 //!
 //! The findings of a report go to a part file in the state directory ([`part`]). When the report is complete and its receipt is
-//! stored, the files for the destination are made of it and posted one after the other ([`upload`]). A kill in between posts
-//! all of them again, which changes nothing: the destination recognizes findings by their IDs.
+//! stored, the files for the destination are made of it and posted one after the other ([`upload`]). After a kill in
+//! between, the next file follows. A file that is posted again changes nothing: the destination recognizes findings by their IDs.
 
 mod finding;
 mod form;
@@ -58,14 +58,21 @@ struct Spool {
     pending: PathBuf,
     /// Findings that were refused.
     refused: PathBuf,
+    /// How much of the report is posted.
+    done: PathBuf,
 }
 
 impl Spool {
     fn open(services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
         let folder = services.state_folder()?;
-        let (pending, refused) = (folder.join("defectdojo-report"), folder.join("defectdojo-refused.ndjson"));
+        let pending = folder.join("defectdojo-report");
         let target = Target { mode: 0o600, ..Target::new(&pending) };
-        Ok(Self { file: ReportFile::open(target, receipt)?, pending, refused })
+        Ok(Self {
+            file: ReportFile::open(target, receipt)?,
+            pending,
+            refused: folder.join("defectdojo-refused.ndjson"),
+            done: folder.join("defectdojo-done"),
+        })
     }
 }
 
@@ -189,9 +196,9 @@ impl Import {
 
     /// Posts the report that is to be posted, if there is one.
     fn post(&mut self) -> Result<()> {
-        let Some(Spool { pending, refused, .. }) = &self.spool else { return Ok(()) };
-        let failed = |what, error: &io::Error| PluginError::of_file(ErrorKind::Io, what, pending, error);
-        if !fs::exists(pending).map_err(|error| failed("read", &error))? {
+        let Some(Spool { pending, refused, done, .. }) = &self.spool else { return Ok(()) };
+        let failed = |error: io::Error| PluginError::of_file(ErrorKind::Io, "read", pending, &error);
+        if !fs::exists(pending).map_err(failed)? {
             return Ok(());
         }
         let upload = Upload {
@@ -200,13 +207,24 @@ impl Import {
             delivery: &mut self.delivery,
             services: &self.services,
             refused,
+            done,
         };
         let refused = upload.run()?;
         if refused > 0 {
             self.refused += refused;
             self.services.note(Level::WARN, "findings refused by DefectDojo", refused);
         }
-        fs::remove_file(pending).map_err(|error| failed("remove", &error))
+        // In this order: what is done of this report must never count for another one.
+        for path in [done, pending] {
+            match fs::remove_file(path) {
+                // A report without files has none that are done.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(PluginError::of_file(ErrorKind::Io, "remove", path, &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn file(&mut self) -> Result<&mut ReportFile> {

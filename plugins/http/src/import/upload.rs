@@ -1,6 +1,6 @@
 //! Posts the files that are made of a part file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -21,10 +21,12 @@ pub(super) struct Upload<'a> {
     pub(super) services: &'a Services,
     /// The file to which refused findings are appended.
     pub(super) refused: &'a Path,
+    /// A byte for each file of the report that is done: after a kill, the next one follows.
+    pub(super) done: &'a Path,
 }
 
 /// If this number of single findings is refused and no file was imported, the form is wrong, not the findings.
-const ALL_REFUSED: usize = 3;
+const ALL_REFUSED: u64 = 3;
 
 impl Upload<'_> {
     /// Posts all files, and returns the number of findings that were refused. It may be repeated.
@@ -37,20 +39,25 @@ impl Upload<'_> {
             index.footer.as_ref().ok_or_else(|| self.failed(&io::Error::other("it has no last line")))?;
         let file = File::open(self.path).map_err(|error| self.failed(&error))?;
         let files: u16 = footer.parts.values().sum();
+        let before = fs::metadata(self.done).map_or(0, |done| done.len());
         let (mut done, mut refused) = (0_u64, Refused::default());
         self.services.phase("DefectDojo imports the report");
         for (group, count) in &footer.parts {
             let entries = index.groups.get(group).map_or(&[][..], Vec::as_slice);
             for number in 0..*count {
-                self.services.progress(done, Some(u64::from(files)));
+                done += 1;
+                if done <= before {
+                    continue;
+                }
+                self.services.progress(done - 1, Some(u64::from(files)));
                 let texts = self.findings(&file, entries, *count, number)?;
                 let findings: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
                 self.file(footer, group, number, &findings, &mut refused)?;
-                done += 1;
+                append(self.refused, &std::mem::take(&mut refused.lines))?;
+                append(self.done, b".")?;
             }
         }
-        self.keep_refused(&refused.findings)?;
-        Ok(refused.findings.len() as u64)
+        Ok(refused.count)
     }
 
     /// Posts one file. If a finding in it is refused, nothing is closed.
@@ -115,15 +122,16 @@ impl Upload<'_> {
             ));
         };
         let Target { product, title } = target;
-        let finding = String::from_utf8_lossy(finding).into_owned();
         tracing::warn!(product, test = title, "finding refused by DefectDojo: {reason}");
-        refused.findings.push(serde_json::json!({
+        let line = serde_json::json!({
             "reason": reason,
             "product_name": product,
             "test_title": title,
-            "finding": serde_json::from_str::<serde_json::Value>(&finding).unwrap_or_default(),
-        }));
-        if !refused.has_delivered && refused.findings.len() == ALL_REFUSED {
+            "finding": serde_json::from_slice::<serde_json::Value>(finding).unwrap_or_default(),
+        });
+        refused.lines.extend_from_slice(format!("{line}\n").as_bytes());
+        refused.count += 1;
+        if !refused.has_delivered && refused.count == ALL_REFUSED {
             return Err(PluginError::config(format!(
                 "each of the first {ALL_REFUSED} findings is refused: {reason}"
             ))
@@ -143,20 +151,19 @@ impl Upload<'_> {
         entries.iter().filter(is_in_file).map(read).collect()
     }
 
-    /// Appends refused findings to their file, one per line.
-    fn keep_refused(&self, findings: &[serde_json::Value]) -> Result<()> {
-        if findings.is_empty() {
-            return Ok(());
-        }
-        let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(self.refused);
-        file.and_then(|mut file| file.write_all(lines.as_bytes()).and_then(|()| file.sync_all()))
-            .map_err(|error| PluginError::of_file(ErrorKind::Io, "write", self.refused, &error))
-    }
-
     fn failed(&self, error: &io::Error) -> PluginError {
         PluginError::of_file(ErrorKind::Io, "read", self.path, error)
     }
+}
+
+/// Appends to a file that only its owner can read.
+fn append(path: &Path, bytes: &[u8]) -> Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .map_err(|error| PluginError::of_file(ErrorKind::Io, "write", path, &error))
 }
 
 /// Where a file goes.
@@ -168,6 +175,8 @@ struct Target {
 /// Findings that are refused.
 #[derive(Default)]
 struct Refused {
-    findings: Vec<serde_json::Value>,
+    /// Those of the current file, one per line.
+    lines: Vec<u8>,
+    count: u64,
     has_delivered: bool,
 }

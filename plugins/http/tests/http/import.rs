@@ -273,3 +273,29 @@ fn wrong_token_is_not_repeated() {
     assert_eq!((error.kind, server.requests().len()), (ErrorKind::Auth, 1));
     assert!(!error.message.contains("t0ken"), "{error}");
 }
+
+#[test]
+fn files_that_are_done_are_not_posted_again() {
+    let (server, mut options) = start();
+    options["max_findings"] = 4.into();
+    let results: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    let results: Vec<&str> = results.iter().map(String::as_str).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let mut output = open_in(folder.path(), &options, None).unwrap();
+    let sealed = write(&mut output, &weekly(), Begin::NEW, &complete(), &[findings(&results, &[])]);
+    drop(output);
+    let mut attempts = 0;
+    loop {
+        server.be_rude([Rude::Closed, Rude::Status(503, None)]);
+        attempts += 1;
+        match open_in(folder.path(), &options, Some(&sealed)) {
+            Ok(output) => break output.close().unwrap(),
+            Err(error) => assert_eq!(error.kind, ErrorKind::Unavailable, "{error}"),
+        }
+    }
+    server.with(|dojo| {
+        assert_eq!((dojo.active().len(), dojo.imports.len()), (40, attempts));
+        assert!(dojo.imports.len() >= 16);
+    });
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing stays");
+}
