@@ -6,6 +6,7 @@ mod bulk;
 mod case;
 mod google;
 mod import;
+mod modes;
 mod rude;
 mod sentinel;
 mod settings;

@@ -291,7 +291,14 @@ print(json.dumps([len(findings), parts['file'].get_filename(), parts['product_na
 
 #[test]
 fn wrong_answers_end_the_run_with_their_exit_codes() {
-    for (fault, code) in [(Rude::Page, 76), (Rude::Redirect, 78), (Rude::Status(403, None), 77)] {
+    for (fault, code) in [
+        (Rude::Page, 76),
+        (Rude::Noise, 76),
+        (Rude::Redirect, 78),
+        (Rude::Status(401, None), 77),
+        (Rude::Status(403, None), 77),
+        (Rude::Status(404, None), 78),
+    ] {
         let sandbox = Sandbox::new();
         let server = HttpDestination::start(Bulk::default());
         server.be_rude([fault]);
