@@ -120,9 +120,9 @@ impl Judge {
                         .with_hint("redirects are not followed: set `url` to the address of the destination"),
                 )
             }
-            404 | 405 | 406 | 410 | 415 => Verdict::Failed(
-                error(ErrorKind::Config).with_option("url").with_hint("check options `url` and `preset`"),
-            ),
+            404 | 405 | 406 | 410 | 415 => {
+                Verdict::Failed(error(ErrorKind::Config).with_option("url").with_hint(self.preset.missing))
+            }
             _ => Verdict::Failed(error(ErrorKind::Protocol).with_hint("check options `url` and `preset`")),
         }
     }

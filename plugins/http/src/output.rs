@@ -152,7 +152,7 @@ fn requests(open: &Open<'_>, settings: &Settings, content_type: String) -> Resul
             Acks { url, channel: channel.clone(), timeout }
         }),
     };
-    let probe = Probe::new(settings, &request.url);
+    let probe = Probe::new(settings, &request.url, open.services.fips());
     Ok((request, probe))
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Preset {
     pub record_id: RecordId,
     /// What is missing after a 403.
     pub right: &'static str,
+    /// What to check after a 404.
+    pub missing: &'static str,
 }
 
 /// What is in a record.
@@ -106,6 +108,7 @@ const WEBHOOK: Preset = Preset {
     timeout_secs: 60,
     record_id: RecordId::Event,
     right: "the receiver must allow this login to post",
+    missing: "check options `url` and `preset`",
 };
 
 const SPLUNK_HEC: Preset = Preset {
@@ -158,6 +161,8 @@ pub(crate) const ALL: &[Preset] = &[
         max_batch_bytes: 1 << 20,
         gzip: true,
         right: "the application needs the role Monitoring Metrics Publisher on the data collection rule",
+        missing: "check options `url`, `dcr` and `stream`; dist/destinations/sentinel-table.json and sentinel-dcr.json are \
+                  templates of the table and the rule",
         ..WEBHOOK
     },
     Preset {

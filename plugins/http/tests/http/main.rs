@@ -11,4 +11,5 @@ mod rude;
 mod sentinel;
 mod settings;
 mod splunk;
+mod templates;
 mod webhook;
