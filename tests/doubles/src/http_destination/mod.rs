@@ -167,6 +167,17 @@ impl<D: Destination> HttpDestination<D> {
         look(&mut lock(&self.shared.destination))
     }
 
+    /// The number of complete requests so far.
+    #[must_use]
+    pub fn request_count(&self) -> usize {
+        lock(&self.shared.requests).len()
+    }
+
+    /// Forgets all requests so far.
+    pub fn forget_requests(&self) {
+        lock(&self.shared.requests).clear();
+    }
+
     /// All complete requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
