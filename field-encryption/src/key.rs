@@ -109,6 +109,12 @@ impl FieldKey {
         u64::from_be_bytes(first_bytes(self.tag(&[b"check"]).as_ref()))
     }
 
+    /// A key for hashes that only who has this key can compute. Another `purpose` has another key.
+    #[must_use]
+    pub fn hash_key(&self, purpose: &str) -> HashKey {
+        HashKey(hmac::Key::new(HMAC_SHA256, self.tag(&[b"hash", purpose.as_bytes()]).as_ref()))
+    }
+
     pub(crate) fn tag(&self, parts: &[&[u8]]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.token);
         parts.iter().for_each(|part| context.update(part));
@@ -118,6 +124,35 @@ impl FieldKey {
     pub(crate) fn tweak(&self, format: u8) -> Tweak {
         let [a, b, c, d] = self.tweak;
         Tweak([format, 0, 0, a, b, c, d])
+    }
+}
+
+/// Hashes values that are not to be guessed from their hashes: HMAC-SHA-256.
+#[derive(Clone)]
+pub struct HashKey(hmac::Key);
+
+/// Omits the key.
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashKey")
+    }
+}
+
+impl HashKey {
+    /// Identifies the key without revealing it.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.hash(b"id", &[])
+    }
+
+    /// The first 64 bits of the HMAC of a value. Values with different labels have different hashes.
+    #[must_use]
+    pub fn hash(&self, label: &[u8], value: &[u8]) -> u64 {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(&(label.len() as u64).to_be_bytes());
+        context.update(label);
+        context.update(value);
+        u64::from_be_bytes(first_bytes(context.sign().as_ref()))
     }
 }
 
@@ -138,4 +173,25 @@ pub fn random_secret() -> String {
 
 fn first_bytes<const N: usize>(bytes: &[u8]) -> [u8; N] {
     std::array::from_fn(|index| bytes[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hash_depends_on_the_secret_the_purpose_and_the_label() {
+        let key = |secret: &[u8], purpose| FieldKey::derive(secret, "soc", 1, "").unwrap().hash_key(purpose);
+        let one = key(b"0123456789abcdef", "a");
+        assert_eq!(one.hash(b"x", b"value"), key(b"0123456789abcdef", "a").hash(b"x", b"value"));
+        let all = [
+            one.hash(b"x", b"value"),
+            one.hash(b"xv", b"alue"),
+            one.id(),
+            key(b"0123456789abcdef", "b").hash(b"x", b"value"),
+            key(b"0123456789abcdeg", "a").hash(b"x", b"value"),
+        ];
+        let different: std::collections::BTreeSet<u64> = all.into_iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
 }

@@ -29,6 +29,6 @@ pub const IS_FIPS: bool = cfg!(feature = "fips");
 
 pub use ff1::{Domain, Ff1, Halves, MIN_VALUES};
 pub use format::{Decrypted, Encrypted, Format, OutsideFormat};
-pub use key::{FieldKey, MIN_SECRET_BYTES, ShortSecret, random_secret};
+pub use key::{FieldKey, HashKey, MIN_SECRET_BYTES, ShortSecret, random_secret};
 pub use mentions::{Mentions, OwnName};
 pub use token::{TOKEN_BYTES, is_token};

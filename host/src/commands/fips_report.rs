@@ -1,6 +1,7 @@
 //! What `check` says about FIPS mode.
 
 use std::fs;
+use std::path::Path;
 
 use scanbridge_plugin_api::{CryptoModule, Fips, PluginKind};
 use serde_json::{Map, Value, json};
@@ -49,27 +50,61 @@ pub(super) fn to_json(modes: &[InstanceMode]) -> Value {
 
 /// Warnings about the mode of a pipeline.
 pub(super) fn warnings(pipeline: &Pipeline) -> Vec<Problem> {
-    let is_enabled = fs::read_to_string(KERNEL).is_ok_and(|text| text.trim() == "1");
-    warnings_on(pipeline, is_enabled)
+    let modes: Vec<Fips> = instances(pipeline).map(|(_, instance)| instance.fips).collect();
+    let problem =
+        |[message, hint]: [&str; 2]| pipeline.file_problem(ProblemLevel::Warning, "fips", message, hint);
+    warnings_about(&modes, is_in_fips_mode(Path::new(KERNEL))).into_iter().map(problem).collect()
 }
 
-fn warnings_on(pipeline: &Pipeline, is_kernel_in_fips_mode: bool) -> Vec<Problem> {
-    let warning =
-        |message: &str, hint: &str| pipeline.file_problem(ProblemLevel::Warning, "fips", message, hint);
+/// Messages and hints about the modes of all instances.
+fn warnings_about(modes: &[Fips], is_kernel_in_fips_mode: bool) -> Vec<[&'static str; 2]> {
     let mut warnings = Vec::new();
-    if instances(pipeline).any(|(_, instance)| instance.fips.is_suite_b()) {
-        warnings.push(warning(
+    if modes.iter().any(|mode| mode.is_suite_b()) {
+        warnings.push([
             "Suite B was retired; suite-b-192 is the part of it that CNSA 1.0 kept",
             "set `fips: on` unless a rule of yours demands Suite B",
-        ));
+        ]);
     }
-    if is_kernel_in_fips_mode && instances(pipeline).any(|(_, instance)| instance.fips.is_off()) {
-        warnings.push(warning(
+    if is_kernel_in_fips_mode && modes.iter().any(|mode| mode.is_off()) {
+        warnings.push([
             "this machine is in FIPS mode (/proc/sys/crypto/fips_enabled), and `fips` is off",
             "set `fips: on` at the top level of the pipeline; it needs the FIPS build",
-        ));
+        ]);
     }
     warnings
 }
 
+/// Whether the kernel is in FIPS mode. Many kernels do not have the file.
+fn is_in_fips_mode(file: &Path) -> bool {
+    fs::read_to_string(file).is_ok_and(|text| text.trim() == "1")
+}
+
 const KERNEL: &str = "/proc/sys/crypto/fips_enabled";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_in_fips_mode_is_a_warning_if_an_instance_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("fips_enabled");
+        for (text, expected) in [("1\n", true), ("0\n", false), ("", false)] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(is_in_fips_mode(&file), expected, "{text:?}");
+        }
+        assert!(!is_in_fips_mode(&folder.path().join("none")));
+
+        for (modes, is_enabled, count) in [
+            (&[Fips::Off, Fips::On][..], true, 1),
+            (&[Fips::Off], false, 0),
+            (&[Fips::On, Fips::On], true, 0),
+            (&[Fips::SuiteB128, Fips::Off], true, 2),
+        ] {
+            let warnings = warnings_about(modes, is_enabled);
+            assert_eq!(warnings.len(), count, "{modes:?}");
+            let is_about_kernel = warnings.iter().any(|[message, _]| message.contains("fips_enabled"));
+            assert_eq!(is_about_kernel, is_enabled && modes.contains(&Fips::Off), "{modes:?}");
+        }
+    }
+}

@@ -11,20 +11,20 @@ use super::stored::{NewFile, StoredPairs};
 /// Entries of assets that no run has seen for this many days are removed.
 pub(super) const DAYS: u32 = 400;
 
-/// Compares, writes the file for the next run, and replaces the old one.
+/// Compares, writes the file for the next run, and replaces the old one. `key` identifies the key of the hashes.
 pub(super) fn merge(
-    file: &Path,
+    (file, key): (&Path, Option<u64>),
     pieces: Pieces,
     complete: &BTreeSet<u32>,
     run: u64,
     day: u32,
 ) -> io::Result<Compared> {
-    let stored = StoredPairs::open(file)?;
+    let stored = StoredPairs::open(file, key)?;
     let against_run = stored.as_ref().map(|stored| stored.run);
     let mut merge = Merge {
         old: Old(stored, None).read()?,
         new: New(pieces.into_sorted()?, None).read()?,
-        out: NewFile::create(file, run)?,
+        out: NewFile::create(file, run, key)?,
         compared: Compared { against_run, ..Compared::default() },
     };
     while let Some(asset) = merge.next_asset() {

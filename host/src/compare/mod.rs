@@ -1,5 +1,6 @@
 //! Which findings are new, gone or the same since the last run. Findings are not kept: the pipeline's state directory has
-//! two hashes for each of them, of the asset and of the finding, sorted, in one file.
+//! two hashes for each of them, of the asset and of the finding, sorted, in one file. If an output encrypts fields, the hashes
+//! have a key, which is derived from that of the output: nobody else can guess an address or a name from them.
 //!
 //! *Gone* means: the last run had the finding, a complete report of this run has its asset, and no report of this run has
 //! the finding. It does not mean fixed: the asset may have been scanned with other options.
@@ -23,6 +24,8 @@ pub(crate) use run::{ReportComparison, RunComparison};
 #[derive(Debug)]
 struct Comparison {
     file: PathBuf,
+    /// Identifies the key of the hashes; `None` without a key.
+    key: Option<u64>,
     pieces: Pieces,
     complete: BTreeSet<u32>,
     with_gap: BTreeSet<u32>,
@@ -34,10 +37,20 @@ impl Comparison {
         let pieces = Pieces::new(&state_folder.join("compare.tmp"));
         Self {
             file: state_folder.join("compare.bin"),
+            key: None,
             pieces,
             complete: BTreeSet::new(),
             with_gap: BTreeSet::new(),
         }
+    }
+
+    /// The hashes have the key with this ID. Removes a file whose hashes have none.
+    ///
+    /// # Errors
+    /// When the file cannot be read or removed.
+    fn use_key(&mut self, key: u64) -> io::Result<()> {
+        self.key = Some(key);
+        stored::remove_without_key(&self.file)
     }
 
     /// Adds findings and assets. The vector is empty afterwards.
@@ -63,9 +76,9 @@ impl Comparison {
     /// # Errors
     /// When a file cannot be read or written. Then the file of the last run is unchanged.
     fn finish(self, run: u64, day: u32) -> io::Result<Compared> {
-        let Self { file, pieces, mut complete, with_gap } = self;
+        let Self { file, key, pieces, mut complete, with_gap } = self;
         complete.retain(|report| !with_gap.contains(report));
-        merge::merge(&file, pieces, &complete, run, day)
+        merge::merge((&file, key), pieces, &complete, run, day)
     }
 }
 
@@ -83,7 +96,14 @@ mod tests {
     type Run = Vec<(bool, BTreeMap<u64, BTreeSet<u64>>)>;
 
     fn compare(folder: &Path, run: &Run, number: u64, day: u32) -> Compared {
+        compare_with_key(folder, None, run, number, day)
+    }
+
+    fn compare_with_key(folder: &Path, key: Option<u64>, run: &Run, number: u64, day: u32) -> Compared {
         let mut comparison = Comparison::new(folder);
+        if let Some(key) = key {
+            comparison.use_key(key).unwrap();
+        }
         for (report, (complete, assets)) in (0..).zip(run) {
             for (asset, findings) in assets {
                 let findings = findings.iter().map(|finding| Pair::finding(*asset, *finding));
@@ -135,6 +155,30 @@ mod tests {
         let again = compare(folder.path(), &vec![report(true, &[(1, &[10])])], 3, DAYS + 2);
         assert_eq!(again, Compared { against_run: Some(2), new: 1, gone: 0, same: 0 });
         assert!(fs::metadata(folder.path().join("compare.bin")).unwrap().len() > size);
+    }
+
+    #[test]
+    fn hashes_with_another_key_are_compared_with_nothing() {
+        let run = vec![report(true, &[(1, &[10, 11])])];
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("compare.bin");
+        let compare = |key, number| compare_with_key(folder.path(), key, &run, number, 1).against_run;
+        assert_eq!(compare(None, 1), None);
+        let without_key = fs::read(&file).unwrap();
+        // Also if the run never finishes.
+        Comparison::new(folder.path()).use_key(5).unwrap();
+        assert!(!file.exists(), "hashes without a key are removed at once");
+        fs::write(&file, &without_key).unwrap();
+        assert_eq!(compare(Some(5), 2), None);
+        assert_eq!(compare(Some(5), 3), Some(2));
+        Comparison::new(folder.path()).use_key(6).unwrap();
+        assert!(file.exists(), "another key reveals nothing");
+        assert_eq!(compare(Some(6), 4), None);
+        assert_eq!(compare(Some(6), 5), Some(4));
+        assert_eq!(compare(None, 6), None);
+        assert_eq!(compare(None, 7), Some(6));
+        fs::write(&file, without_key).unwrap();
+        assert_eq!(compare(None, 8), Some(1), "the form without a key is the old one");
     }
 
     #[test]

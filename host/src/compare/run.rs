@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use scanbridge_field_encryption::HashKey;
 use scanbridge_plugin_api::batch::Batch;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::identity::add_pairs;
+use super::identity::Hasher;
 use super::{Compared, Comparison, Pair};
 
 /// Collects the findings of a run. When a file cannot be written, the run continues without the comparison.
@@ -21,6 +22,7 @@ pub(crate) struct RunComparison {
 #[derive(Debug)]
 struct State {
     comparison: Option<Comparison>,
+    hasher: Hasher,
     /// Pairs of the last batch; kept for its memory.
     pairs: Vec<Pair>,
 }
@@ -28,8 +30,25 @@ struct State {
 impl RunComparison {
     /// The comparison of a run of the pipeline with this state directory.
     pub(crate) fn new(state_folder: &Path) -> Arc<Self> {
-        let state = State { comparison: Some(Comparison::new(state_folder)), pairs: Vec::new() };
+        let comparison = Some(Comparison::new(state_folder));
+        let state = State { comparison, hasher: Hasher::default(), pairs: Vec::new() };
         Arc::new(Self { state: Mutex::new(state), reports: AtomicU32::new(0) })
+    }
+
+    /// Nothing that is stored may reveal what an output encrypts: from now on, hashes have a key. The first key stays.
+    pub(crate) fn use_key(&self, key: HashKey) {
+        let mut state = self.lock();
+        let State { comparison, hasher, .. } = &mut *state;
+        if hasher.key.is_some() {
+            return;
+        }
+        if let Some(running) = comparison
+            && let Err(error) = running.use_key(key.id())
+        {
+            without_comparison(&error);
+            *comparison = None;
+        }
+        hasher.key = Some(key);
     }
 
     /// A report of this input begins.
@@ -66,9 +85,9 @@ impl ReportComparison {
     /// Adds the valid rows of a batch.
     pub(crate) fn add(&self, batch: Batch<'_>) {
         let mut state = self.run.lock();
-        let State { comparison, pairs } = &mut *state;
+        let State { comparison, hasher, pairs } = &mut *state;
         let Some(running) = comparison else { return };
-        add_pairs(batch, self.number, self.input, pairs);
+        hasher.add_pairs(batch, self.number, self.input, pairs);
         if let Err(error) = running.add(pairs) {
             without_comparison(&error);
             *comparison = None;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use scanbridge_field_encryption::{FieldKey, Format, Mentions, OwnName};
+use scanbridge_field_encryption::{FieldKey, Format, HashKey, Mentions, OwnName};
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{
     AssetView, BadBatch, CellWriter, Column, FindingView, Selection, ValidBatch,
@@ -72,6 +72,11 @@ impl OutputCipher {
     /// Identity and version of the key.
     pub(crate) fn label(&self) -> &str {
         &self.label
+    }
+
+    /// The key for hashes of findings that are kept to compare runs.
+    pub(crate) fn hash_key(&self) -> HashKey {
+        self.key.hash_key("comparison of runs")
     }
 
     pub(super) fn fields(&self) -> &[EncryptedField] {

@@ -389,6 +389,9 @@ fn cipher_of(
         return compared.map(|()| None).map_err(failure);
     };
     let cipher = OutputCipher::new(encryption, mode).map_err(failure)?;
+    if let Some(comparison) = &settings.comparison {
+        comparison.use_key(cipher.hash_key());
+    }
     let now = FrozenEncryption::of(encryption, &cipher);
     if let Some(frozen) = &frozen {
         frozen.compare(id, Some(&now)).map_err(failure)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, Zoned};
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use scanbridge_plugin_api::{ErrorKind, PluginError, printable};
 
 use crate::preset::Preset;
@@ -27,6 +27,20 @@ impl Response {
             Some(wait) => error.with_retry_after(wait),
             None => error,
         }
+    }
+}
+
+impl Response {
+    /// By how much our clock differs from that of the server, as a sentence; `None` for less than five minutes, or if the
+    /// server does not tell its time.
+    pub(crate) fn clock_difference(&self, now: Timestamp) -> Option<String> {
+        const TOLERATED: i64 = 300;
+        let theirs: Zoned = jiff::fmt::rfc2822::parse(self.headers.get(DATE)?.to_str().ok()?.trim()).ok()?;
+        let seconds = now.as_second() - theirs.timestamp().as_second();
+        let minutes = seconds.unsigned_abs().div_ceil(60);
+        let side = if seconds > 0 { "ahead of" } else { "behind" };
+        (seconds.abs() >= TOLERATED)
+            .then(|| format!("the clock of this machine is {minutes} min {side} that of {}", self.address))
     }
 }
 
@@ -106,9 +120,9 @@ impl Judge {
                         .with_hint("redirects are not followed: set `url` to the address of the destination"),
                 )
             }
-            404 | 405 | 406 | 410 | 415 => Verdict::Failed(
-                error(ErrorKind::Config).with_option("url").with_hint("check options `url` and `preset`"),
-            ),
+            404 | 405 | 406 | 410 | 415 => {
+                Verdict::Failed(error(ErrorKind::Config).with_option("url").with_hint(self.preset.missing))
+            }
             _ => Verdict::Failed(error(ErrorKind::Protocol).with_hint("check options `url` and `preset`")),
         }
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Secret, Services};
@@ -159,10 +160,19 @@ fn read_token(response: &Response, redactor: &Redactor) -> Result<(Secret, Durat
         return Ok((Secret::new(answer.access_token), life));
     }
     Err(match response.status {
-        400 | 401 | 403 => PluginError::new(ErrorKind::Auth, says()).with_hint(
-            "check the client ID and its secret, or the service account, and the clock of this machine",
-        ),
+        400 | 401 | 403 => refused(response, says()),
         408 | 429 | 500..=599 => response.unavailable(says()),
         _ => PluginError::config(says()).with_hint("check `oauth_token_url`"),
     })
+}
+
+/// The token server refuses the login. An assertion with times of a wrong clock is one reason.
+fn refused(response: &Response, says: String) -> PluginError {
+    match response.clock_difference(Timestamp::now()) {
+        Some(difference) => PluginError::new(ErrorKind::Auth, format!("{says}; {difference}")).with_hint(
+            "set the clock of this machine (NTP); tokens are refused when it differs from that of the server",
+        ),
+        None => PluginError::new(ErrorKind::Auth, says)
+            .with_hint("check the client ID and its secret, or the service account"),
+    }
 }

@@ -20,7 +20,7 @@ use crate::webhook::{Signer, message_id};
 #[derive(Debug)]
 pub(crate) struct RequestSettings {
     pub(crate) url: Url,
-    pub(crate) content_type: &'static str,
+    pub(crate) content_type: String,
     /// Before, between and after records.
     pub(crate) frame: [String; 3],
     pub(crate) gzip: bool,
@@ -91,6 +91,11 @@ impl Delivery {
             rejected: Vec::new(),
             bytes: 0,
         }
+    }
+
+    /// The URL of requests with records.
+    pub(crate) fn url(&self) -> &Url {
+        &self.settings.url
     }
 
     /// The rows that were refused since the last call, with reasons.
@@ -244,7 +249,7 @@ impl Delivery {
         body: Vec<u8>,
     ) -> Result<Response> {
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.settings.content_type));
+        headers.insert(CONTENT_TYPE, value(&self.settings.content_type));
         if self.settings.is_webhook && !ids.is_empty() {
             self.sign(&mut headers, ids, &body);
         }
@@ -347,7 +352,7 @@ const REQUEST_ID: &str = "x-ms-client-request-id";
 const CHANNEL: &str = "x-splunk-request-channel";
 
 fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("hexadecimal digits and Base64 are valid in a header")
+    HeaderValue::from_str(text).expect("media types, hexadecimal digits and Base64 are valid in a header")
 }
 
 fn compressed(body: &[u8]) -> Result<Vec<u8>> {

@@ -1,8 +1,8 @@
 //! HTTP output: posts findings in batches to a destination.
 //!
-//! `preset` is the table of destinations, `options` and `settings` what an operator chooses. `record` turns a finding into a
-//! record, `queue` collects records, `delivery` posts them and judges the response with `answer` and the file of the
-//! destination (`splunk`, `bulk`, `webhook`). `client` makes the requests, `credentials` and `service_account` log in.
+//! `preset` is the table of destinations, `options` and `settings` what an operator chooses. `stream` is for destinations of
+//! single records: `record` turns a finding into a record, `queue` collects records, `delivery` posts them and judges the response with `answer` and the file of the
+//! destination (`splunk`, `bulk`, `webhook`). `import` is for destinations of whole reports. `client` makes the requests, `credentials` and `service_account` log in.
 
 #![doc = include_str!("../README.md")]
 
@@ -13,6 +13,7 @@ mod client;
 mod credentials;
 mod delivery;
 mod encoder;
+mod import;
 mod limits;
 mod options;
 mod output;
@@ -24,6 +25,7 @@ mod redact;
 mod service_account;
 mod settings;
 mod splunk;
+mod stream;
 mod time;
 mod verdict;
 mod webhook;

@@ -5,10 +5,11 @@ use scanbridge_json_records::LEAVE_OUT;
 use scanbridge_plugin_api::{OptionSpec, ValueSpec};
 use scanbridge_tls_identity::options as tls;
 
-use crate::preset::WORDS;
+use crate::preset::{DEFECTDOJO, WORDS};
 
 const SPLUNK: &[&str] = &["splunk-hec", "splunk-hec-raw"];
 const BULK: &[&str] = &["elasticsearch", "opensearch"];
+const DOJO: &[&str] = &[DEFECTDOJO];
 const HTTP: &[&str] = &["https", "http"];
 
 /// All options of the plugin.
@@ -69,8 +70,8 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     ),
     OptionSpec::integer("max_requests_per_sec", 1, 10_000).resume_safe().group("limits")
         .help("Maximum number of requests per second. Default: no limit."),
-    OptionSpec::duration("timeout", 1_000, 3_600_000).resume_safe().default_integer(60_000).group("network")
-        .help("Timeout for a request and its response."),
+    OptionSpec::duration("timeout", 1_000, 3_600_000).resume_safe().group("network")
+        .help("Timeout for a request and its response. Default: 1 min; for `defectdojo` 30 min."),
     OptionSpec::duration("connect_timeout", 1_000, 600_000).resume_safe().default_integer(10_000).group("network")
         .help("Timeout for connecting, including the TLS handshake."),
     OptionSpec::text("index").group("records").help(
@@ -115,6 +116,35 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         .group("network").help("Version of the Chronicle API. Default: v1alpha."),
     OptionSpec::text("forwarder").only_with("preset", &["google-secops"]).group("account")
         .help("Resource name of the forwarder of the logs. Default: none."),
+    OptionSpec::text("product_name").only_with("preset", DOJO).required_with("preset", DOJO).group("records").help(
+        "Product in DefectDojo. `{asset_group}`: the first asset group of the asset, in alphabetical order; `Ungrouped` \
+         without one. Only for `defectdojo`.",
+    ),
+    OptionSpec::text("product_type_name").only_with("preset", DOJO).group("records")
+        .help("Product type of products that the import creates. Default: none; the products must exist."),
+    OptionSpec::text("engagement_name").only_with("preset", DOJO).group("records")
+        .help("Engagement in DefectDojo. Default: Scanbridge. Only for `defectdojo`."),
+    OptionSpec::text("test_title").only_with("preset", DOJO).group("records").help(
+        "Test in DefectDojo. `{report}`: title, ID or file name of the report. Reports with the same test replace each \
+         other. Default: {report}.",
+    ),
+    OptionSpec::choice("minimum_severity", &["Info", "Low", "Medium", "High", "Critical"]).only_with("preset", DOJO)
+        .group("records").help("Lowest severity that DefectDojo imports. Default: Info. Only for `defectdojo`."),
+    OptionSpec::flag("active").only_with("preset", DOJO).group("records").help(
+        "Import all findings as active, or none. Default: by the status of each finding. Only for `defectdojo`.",
+    ),
+    OptionSpec::flag("verified").only_with("preset", DOJO).group("records")
+        .help("Import findings as verified. Default: no. Only for `defectdojo`."),
+    OptionSpec::flag("close_old_findings").only_with("preset", DOJO).group("records").help(
+        "Close findings of the test that a complete report no longer has. Default: yes. Only for `defectdojo`.",
+    ),
+    OptionSpec::flag("do_not_reactivate").only_with("preset", DOJO).group("records").help(
+        "Keep findings closed that were closed in DefectDojo and are found again. Default: no. Only for `defectdojo`.",
+    ),
+    OptionSpec::integer("max_findings", 1, 1_000_000).only_with("preset", DOJO).resume_safe().group("limits").help(
+        "Maximum number of findings in a file; a report with more is sent as several tests. Default: 10000. Only for \
+         `defectdojo`.",
+    ),
     route::PROXY,
     route::PROXY_USERNAME,
     route::PROXY_PASSWORD,

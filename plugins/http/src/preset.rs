@@ -21,10 +21,14 @@ pub(crate) struct Preset {
     pub max_batch_bytes: u64,
     /// Default of `compression`.
     pub gzip: bool,
+    /// Default of `timeout`, in seconds.
+    pub timeout_secs: u64,
     /// Default of `record_id`.
     pub record_id: RecordId,
     /// What is missing after a 403.
     pub right: &'static str,
+    /// What to check after a 404.
+    pub missing: &'static str,
 }
 
 /// What is in a record.
@@ -66,6 +70,8 @@ pub(crate) enum RecordForm {
     Sentinel,
     /// A log of Google SecOps.
     SecOps,
+    /// A finding in the file of a report, for DefectDojo.
+    Import,
 }
 
 /// How a response is read.
@@ -81,6 +87,8 @@ pub(crate) enum Answers {
     NoContent,
     /// Status 200 with an empty object, or without a body.
     EmptyObject,
+    /// The test that a file was imported into.
+    Import,
 }
 
 const ALL_FORMATS: &[Format] = &[Format::Json, Format::Ocsf, Format::Ecs, Format::Cef];
@@ -97,8 +105,10 @@ const WEBHOOK: Preset = Preset {
     max_batch_bytes: 64 << 20,
     // Few receivers decompress requests.
     gzip: false,
+    timeout_secs: 60,
     record_id: RecordId::Event,
     right: "the receiver must allow this login to post",
+    missing: "check options `url` and `preset`",
 };
 
 const SPLUNK_HEC: Preset = Preset {
@@ -126,6 +136,9 @@ const ELASTICSEARCH: Preset = Preset {
     ..WEBHOOK
 };
 
+/// The word for DefectDojo.
+pub(crate) const DEFECTDOJO: &str = "defectdojo";
+
 /// All destinations.
 pub(crate) const ALL: &[Preset] = &[
     SPLUNK_HEC,
@@ -148,6 +161,8 @@ pub(crate) const ALL: &[Preset] = &[
         max_batch_bytes: 1 << 20,
         gzip: true,
         right: "the application needs the role Monitoring Metrics Publisher on the data collection rule",
+        missing: "check options `url`, `dcr` and `stream`; dist/destinations/sentinel-table.json and sentinel-dcr.json are \
+                  templates of the table and the rule",
         ..WEBHOOK
     },
     Preset {
@@ -161,12 +176,34 @@ pub(crate) const ALL: &[Preset] = &[
         right: "the service account needs the IAM permission chronicle.logs.import",
         ..WEBHOOK
     },
+    Preset {
+        name: DEFECTDOJO,
+        formats: &[Format::Json],
+        form: RecordForm::Import,
+        content_type: "multipart/form-data",
+        token_scheme: "Token",
+        answers: Answers::Import,
+        batch_bytes: 16 << 20,
+        // An import takes minutes.
+        timeout_secs: 30 * 60,
+        record_id: RecordId::Finding,
+        right: "the user needs the role Writer on the product; to create products, that on the product type",
+        ..WEBHOOK
+    },
     WEBHOOK,
 ];
 
 /// The words of `preset`.
-pub(crate) const WORDS: &[&str] =
-    &["splunk-hec", "splunk-hec-raw", "elasticsearch", "opensearch", "sentinel", "google-secops", "webhook"];
+pub(crate) const WORDS: &[&str] = &[
+    "splunk-hec",
+    "splunk-hec-raw",
+    "elasticsearch",
+    "opensearch",
+    "sentinel",
+    "google-secops",
+    DEFECTDOJO,
+    "webhook",
+];
 
 impl Preset {
     /// The preset with this word.

@@ -1,7 +1,7 @@
 //! `check`: the defaults of the preset, and whether the destination would take records now. No record is sent.
 
 use reqwest::Method;
-use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Verdict, show_size};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, Fips, PluginError, Result, Verdict, show_size};
 use url::Url;
 
 use crate::answer::{self, Response};
@@ -19,15 +19,20 @@ pub(crate) struct Probe {
     base: Url,
     target: Target,
     has_acks: bool,
+    /// A warning about the login of the proxy.
+    clear_login: Option<&'static str>,
     defaults: Vec<(&'static str, String)>,
 }
 
 impl Probe {
-    pub(crate) fn new(settings: &Settings, url: &Url) -> Self {
+    pub(crate) fn new(settings: &Settings, url: &Url, fips: Fips) -> Self {
         let id = match settings.record_id {
             scanbridge_json_records::RecordId::Finding => "finding",
             scanbridge_json_records::RecordId::Event => "event",
         };
+        if settings.preset.form == RecordForm::Import {
+            return Self::of_import(settings, url, fips);
+        }
         let mut defaults = vec![
             ("format", settings.format.word().to_owned()),
             ("record_id", id.to_owned()),
@@ -44,7 +49,23 @@ impl Probe {
             base: settings.base.clone(),
             target: settings.target.clone(),
             has_acks: settings.ack_timeout.is_some(),
+            clear_login: clear_login(settings, fips),
             defaults,
+        }
+    }
+
+    fn of_import(settings: &Settings, url: &Url, fips: Fips) -> Self {
+        Self {
+            preset: settings.preset,
+            url: url.clone(),
+            base: settings.base.clone(),
+            target: settings.target.clone(),
+            has_acks: false,
+            clear_login: clear_login(settings, fips),
+            defaults: vec![
+                ("batch_bytes", show_size(settings.limits.bytes as u64)),
+                ("timeout", format!("{} s", settings.timeout.as_secs())),
+            ],
         }
     }
 
@@ -54,10 +75,16 @@ impl Probe {
         let add = |report: CheckReport, (name, value): &(&'static str, String)| {
             report.effective(*name, value.clone(), origin.clone())
         };
-        let report = self.defaults.iter().fold(CheckReport::default(), add);
+        let mut report = self.defaults.iter().fold(CheckReport::default(), add);
+        if let Some(detail) = self.clear_login {
+            report = report.step("encryption", Verdict::Warning, detail).about("proxy");
+        }
         if self.preset.answers == crate::preset::Answers::Splunk && !self.has_acks {
             let detail = "off (`ack: no`): Splunk confirms that events are valid, not that they are indexed";
             return report.step("acknowledgement", Verdict::Ok, detail);
+        }
+        if self.preset.form == RecordForm::Import {
+            return report.step("deduplication", Verdict::Warning, DEDUPLICATION);
         }
         report
     }
@@ -65,6 +92,10 @@ impl Probe {
     fn at(&self, segments: &[&str]) -> Url {
         below(&self.base, segments)
     }
+}
+
+fn clear_login(settings: &Settings, fips: Fips) -> Option<&'static str> {
+    settings.network.proxy.as_ref()?.clear_login(fips)
 }
 
 /// Asks the destination.
@@ -97,18 +128,30 @@ pub(crate) fn remote(report: CheckReport, probe: &Probe, delivery: &mut Delivery
         }
         RecordForm::Bulk => {
             asked.get("server", Method::GET, probe.at(&[]), version)?;
-            let (url, name) = match &probe.target {
-                Target::DataStream(name) => {
-                    (probe.at(&["_data_stream", name]), format!("data stream {name}"))
+            let (url, name, template) = match &probe.target {
+                Target::DataStream(name) => (
+                    probe.at(&["_data_stream", name]),
+                    format!("data stream {name}"),
+                    "elasticsearch-data-stream.json",
+                ),
+                Target::Index(name) => {
+                    (probe.at(&[name]), format!("index {name}"), "elasticsearch-index.json")
                 }
-                Target::Index(name) => (probe.at(&[name]), format!("index {name}")),
             };
-            asked.target(url, &name)?;
+            asked.target(url, &name, template)?;
         }
         RecordForm::Sentinel | RecordForm::SecOps => asked.token()?,
+        RecordForm::Import => {
+            asked.get("login", Method::GET, probe.at(&["api", "v2", "user_profile", ""]), expect_success)?;
+        }
     }
     Ok(asked.report)
 }
+
+/// What cannot be read from DefectDojo.
+const DEDUPLICATION: &str = "DefectDojo must compare findings by their IDs: set the deduplication of \
+     `Generic Findings Import` to unique_id_from_tool (DD_DEDUPLICATION_ALGORITHM_PER_PARSER); otherwise different \
+     findings with the same title count as one";
 
 struct Asked<'a> {
     report: CheckReport,
@@ -142,12 +185,12 @@ impl Asked<'_> {
     }
 
     /// Whether the data stream or index is there. Elasticsearch makes it with the first record, from a template.
-    fn target(&mut self, url: Url, name: &str) -> Result<()> {
+    fn target(&mut self, url: Url, name: &str, template: &str) -> Result<()> {
         let response = match self.delivery.exchange(Method::GET, url, &[], Vec::new()) {
             Ok(response) if response.status == 404 => {
                 let detail = format!(
-                    "{name} does not exist yet: the first record makes it; install the index template of the README \
-                     before that"
+                    "{name} does not exist yet: the first record makes it; install the index template \
+                     dist/destinations/{template} before that"
                 );
                 let report = std::mem::take(&mut self.report);
                 self.report = report.step("index", Verdict::Warning, detail);

@@ -1,12 +1,15 @@
 //! What is around the content of a record, by destination.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use scanbridge_json_records::push_text;
+use scanbridge_json_records::{RecordId, push_text};
 use scanbridge_plugin_api::batch::FindingView;
-use scanbridge_plugin_api::model::{AssetField, Field as _};
+use scanbridge_plugin_api::model::{AssetField, Field as _, ReportStart};
 
 use crate::cef_columns;
+use crate::import;
 use crate::limits::limit_values;
 use crate::preset::{Format, RecordForm};
 use crate::time;
@@ -47,6 +50,7 @@ impl RecordSettings {
             RecordForm::SplunkEvent => self.splunk(out, content),
             RecordForm::Sentinel => return self.sentinel(out, content),
             RecordForm::SecOps => secops(out, content),
+            RecordForm::Import => import::append(out, content),
         }
         0
     }
@@ -116,6 +120,44 @@ impl RecordSettings {
             push_members(out, content.line);
         }
         limit_values(out, start)
+    }
+}
+
+/// Makes a record of a finding and its content.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordMaker {
+    settings: RecordSettings,
+    id_kind: RecordId,
+    report_time: String,
+    /// The time of the run, in milliseconds since 1970.
+    started: i64,
+    id: Vec<u8>,
+    scratch: String,
+}
+
+impl RecordMaker {
+    pub(crate) fn new(settings: RecordSettings, id_kind: RecordId, started: i64) -> Self {
+        let (report_time, id, scratch) = (String::new(), Vec::new(), String::new());
+        Self { settings, id_kind, report_time, started, id, scratch }
+    }
+
+    pub(crate) fn begin(&mut self, report: &ReportStart) {
+        self.report_time.clone_from(&report.time);
+    }
+
+    /// Appends the record of a finding with this content. Returns the number of truncated values.
+    pub(crate) fn append(&mut self, out: &mut Vec<u8>, finding: FindingView<'_>, line: &[u8]) -> u64 {
+        self.id.clear();
+        self.id_kind.append(&mut self.id, finding, &self.report_time, &mut self.scratch);
+        let id = String::from_utf8_lossy(&self.id);
+        let time = time::of_finding(finding, &self.report_time, self.started);
+        let content = Content { finding, line, id: &id, time, collected: self.started };
+        self.settings.append(out, content)
+    }
+
+    /// The ID of the last record.
+    pub(crate) fn id(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.id)
     }
 }
 

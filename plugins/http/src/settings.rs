@@ -72,7 +72,8 @@ impl Settings {
         let preset = options.choice("preset", Preset::of)?.expect("the option is required");
         let format = format(options, preset)?;
         let duration = |name| Ok::<_, PluginError>(options.duration(name)?.unwrap_or_default());
-        let timeout = duration("timeout")?;
+        let timeout = options.duration("timeout")?.unwrap_or(Duration::from_secs(preset.timeout_secs));
+        refuse_unused(options, preset)?;
         let network = NetworkOptions::read(options, fips, [duration("connect_timeout")?, timeout], &WORDING)?;
         let base = base(options, preset, &network)?;
         let mut redactor = Redactor::default();
@@ -171,6 +172,8 @@ impl Settings {
                 &text("log_type", "ARCSIGHT_CEF")?,
                 "logs:import",
             ]),
+            // The path ends with a slash.
+            RecordForm::Import => path(&["api", "v2", "reimport-scan", ""]),
         })
     }
 
@@ -335,7 +338,7 @@ fn login(
         return Ok(Login::Tokens(TokenSource::ServiceAccount(Box::new(account))));
     }
     let needed = match preset.form {
-        RecordForm::SplunkEvent | RecordForm::Line => "token",
+        RecordForm::SplunkEvent | RecordForm::Line | RecordForm::Import => "token",
         RecordForm::Sentinel => "oauth_token_url",
         RecordForm::SecOps => "service_account_file",
         RecordForm::Webhook | RecordForm::Bulk => return Ok(Login::None),
@@ -352,6 +355,22 @@ fn headers(options: &Options, redactor: &mut Redactor) -> Result<HeaderMap> {
         headers.insert(header_name("headers", name)?, secret_header("headers", &value)?);
     }
     Ok(headers)
+}
+
+/// Refuses options that have no effect for DefectDojo, whose files have a fixed form.
+fn refuse_unused(options: &Options, preset: &Preset) -> Result<()> {
+    const UNUSED: [&str; 5] = ["format", "record_id", "leave_out", "compression", "batch_records"];
+    if preset.form != RecordForm::Import {
+        return Ok(());
+    }
+    match UNUSED.into_iter().find(|name| options.is_set(name)) {
+        None => Ok(()),
+        Some(name) => {
+            Err(PluginError::config(format!("option `{name}` has no effect with `preset: {}`", preset.name))
+                .with_option(name)
+                .with_hint("remove it"))
+        }
+    }
 }
 
 /// Refuses a login in clear text.

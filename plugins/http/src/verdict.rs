@@ -2,7 +2,7 @@
 
 use crate::answer::{Judge, Response, Verdict};
 use crate::preset::Answers;
-use crate::{bulk, splunk, webhook};
+use crate::{bulk, import, splunk, webhook};
 
 impl Judge {
     /// The verdict about the records with these IDs.
@@ -13,6 +13,7 @@ impl Judge {
             (Answers::Bulk, 200) => bulk::verdict(response, self, ids.len()),
             (Answers::Bulk, 409) => Verdict::Invalid(self.says(response)),
             (Answers::Webhook, 200 | 207) => webhook::verdict(response, self, ids),
+            (Answers::Import, _) => import::verdict(response, self).unwrap_or_else(by_status),
             (Answers::NoContent, 204) => Verdict::DELIVERED,
             (Answers::EmptyObject, 200) if is_empty(&response.body) => Verdict::DELIVERED,
             (Answers::NoContent | Answers::EmptyObject | Answers::Bulk, 200..=299) => {

@@ -1,7 +1,6 @@
 //! `check --probe`: checks the client certificate locally, then makes the cheapest API call.
 
 use jiff::SignedDuration;
-use scanbridge_http_route::Proxy;
 use scanbridge_plugin_api::{CheckReport, Result, Verdict};
 use scanbridge_tls_identity::Validity;
 use scanbridge_tls_identity::options::CERTIFICATE;
@@ -21,14 +20,11 @@ pub(crate) fn local(context: &SourceContext) -> CheckReport {
 
 /// In FIPS mode, warns about a password that crosses the network in the clear.
 fn proxy_login(report: CheckReport, context: &SourceContext) -> CheckReport {
-    let is_clear = |proxy: &Proxy| !proxy.tls && proxy.login.is_some();
-    if context.services.fips().is_off()
-        || !context.settings.network.route.proxy.as_ref().is_some_and(is_clear)
-    {
-        return report;
+    let proxy = context.settings.network.route.proxy.as_ref();
+    match proxy.and_then(|proxy| proxy.clear_login(context.services.fips())) {
+        Some(detail) => report.step("encryption", Verdict::Warning, detail).about("proxy"),
+        None => report,
     }
-    let detail = "the proxy password goes in the clear, because `proxy` begins with http://";
-    report.step("encryption", Verdict::Warning, detail).about("proxy")
 }
 
 /// Checks the client certificate and the login.

@@ -82,6 +82,7 @@ const ACTS: &[&str] = &[
     "gone-later",
     "gone-a-while",
     "unavailable-after-writing",
+    "log-clean-assets",
 ];
 
 /// Ends the process with success, as a C library may do on an error.
@@ -350,6 +351,9 @@ impl Output for Rogue {
         self.fail_at_random()?;
         if end.deliver {
             self.pending.push(format!("end {} complete={}", self.path, end.complete));
+            if self.act == "log-clean-assets" {
+                self.pending.extend(end.clean_assets.iter().map(|range| format!("clean {range}")));
+            }
         }
         let late = Rejection::new(0, "rejected at the end of the report".to_owned());
         let rejected = if self.act == "reject-in-end" { vec![late] } else { Vec::new() };

@@ -5,7 +5,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2,
 };
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingKind, ReportEnd, ReportSource, ReportStart, Severity,
+    AssetField, DefinitionField, FindingKind, Protocol, ReportEnd, ReportSource, ReportStart, Severity,
 };
 use scanbridge_plugin_api::{
     Begin, CommitPoint, Committed, Open, OpenFrame, Options, Output, Result, Services,
@@ -26,12 +26,18 @@ pub(crate) fn scan() -> ReportStart {
 
 /// A batch of one asset, with a vulnerability for each of these results.
 pub(crate) fn batch(results: &[&str]) -> RawBatch2 {
+    batch_from(0, results, |_| {})
+}
+
+/// The same with other numbers, and more about the asset.
+pub(crate) fn batch_from(first: usize, results: &[&str], more: impl Fn(&mut AssetRow)) -> RawBatch2 {
     let mut batch = BatchBuilder::default();
     let mut asset = AssetRow::default();
     asset.set(AssetField::Address, "192.0.2.1");
     asset.set(AssetField::Dns, "www.example.com");
+    more(&mut asset);
     let asset = batch.push_asset(&asset, false);
-    for (number, result) in results.iter().enumerate() {
+    for (number, result) in (first..).zip(results) {
         let mut definition = DefinitionRow::default();
         definition.set(DefinitionField::Id, &(1000 + number).to_string());
         definition.set(DefinitionField::Title, &format!("title {number}"));
@@ -39,6 +45,8 @@ pub(crate) fn batch(results: &[&str]) -> RawBatch2 {
         let mut finding = FindingRow::default();
         finding.set_kind(FindingKind::Vulnerability);
         finding.set_severity(Severity::new(4));
+        finding.set_port(443);
+        finding.set_protocol(Protocol::Tcp);
         finding.set_printed("last_found", FOUND);
         finding.set_printed("result", result);
         batch.push_finding(asset, definition, &finding);

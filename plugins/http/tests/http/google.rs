@@ -27,30 +27,35 @@ fn openssl(folder: &Path, arguments: &[&str]) -> Option<String> {
 
 /// A service account with a new key, and the instance that knows it.
 fn start(folder: &Path) -> Option<(HttpDestination<SecOps>, Value)> {
+    let tokens = Tokens { life: 3600, ..Tokens::default() };
+    let server = HttpDestination::start(SecOps { tokens, ..SecOps::default() });
+    let options = options(folder, &server.url())?;
+    Some((server, options))
+}
+
+/// Options with a new service account in `folder`.
+pub(crate) fn options(folder: &Path, url: &str) -> Option<Value> {
     openssl(
         folder,
         &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "key.pem"],
     )?;
     openssl(folder, &["pkey", "-in", "key.pem", "-pubout", "-out", "public.pem"])?;
-    let tokens = Tokens { life: 3600, ..Tokens::default() };
-    let server = HttpDestination::start(SecOps { tokens, ..SecOps::default() });
     let file = json!({
         "type": "service_account",
         "client_email": "scanbridge@example.iam.gserviceaccount.com",
         "private_key_id": "k1",
         "private_key": fs::read_to_string(folder.join("key.pem")).unwrap(),
-        "token_uri": format!("{}/token", server.url()),
+        "token_uri": format!("{url}/token"),
     });
     fs::write(folder.join("account.json"), file.to_string()).unwrap();
-    let options = json!({
+    Some(json!({
         "preset": "google-secops",
-        "url": server.url(),
+        "url": url,
         "service_account_file": folder.join("account.json"),
         "project": "p1",
         "region": "eu",
         "instance": "i1",
-    });
-    Some((server, options))
+    }))
 }
 
 fn base64_url(text: &str) -> Vec<u8> {
@@ -114,6 +119,24 @@ fn invalid_log_is_found_by_halving() {
     let committed = send(&options, &["a", "b", "c"]).unwrap();
     assert_eq!(rejected(&committed).iter().map(|(row, _)| *row).collect::<Vec<_>>(), [1]);
     server.with(|secops| assert_eq!(secops.logs.len(), 2));
+}
+
+#[test]
+fn refused_assertion_names_the_difference_of_the_clocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((server, options)) = start(folder.path()) else { return };
+    for (date, side) in
+        [("Wed, 01 Jan 2020 00:00:00 GMT", "ahead of"), ("Fri, 01 Jan 2100 00:00:00 GMT", "behind")]
+    {
+        server.with(|secops| secops.tokens.date = date);
+        let error = send(&options, &["a"]).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Auth);
+        assert!(error.message.contains("Invalid JWT") && error.message.contains(side), "{error}");
+        assert!(error.hint.unwrap().contains("set the clock"), "{}", error.message);
+    }
+    // The right time, to a few seconds.
+    server.with(|secops| secops.tokens.date = "");
+    send(&options, &["a"]).unwrap();
 }
 
 #[test]

@@ -5,8 +5,11 @@
 mod bulk;
 mod case;
 mod google;
+mod import;
+mod modes;
 mod rude;
 mod sentinel;
 mod settings;
 mod splunk;
+mod templates;
 mod webhook;

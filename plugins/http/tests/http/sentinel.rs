@@ -90,6 +90,16 @@ fn expired_token_is_replaced_and_a_lost_one_once() {
 }
 
 #[test]
+fn life_of_a_token_does_not_depend_on_clocks() {
+    let (server, options) = start(3600);
+    server.with(|sentinel| sentinel.tokens.date = "Wed, 01 Jan 2020 00:00:00 GMT");
+    let mut output = open(&options).unwrap();
+    deliver(&mut output, &[batch(&["a"])]).unwrap();
+    deliver(&mut output, &[batch(&["b"])]).unwrap();
+    server.with(|sentinel| assert_eq!((sentinel.tokens.given, sentinel.rows.len()), (1, 2)));
+}
+
+#[test]
 fn wrong_client_secret_is_not_repeated_and_not_shown() {
     let (server, mut options) = start(3600);
     options["oauth_client_secret"] = "an0ther-s3cret".into();

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use scanbridge_plugin_api::{Endpoint, Options, Result, Secret, UrlParts};
+use scanbridge_plugin_api::{Endpoint, Fips, Options, Result, Secret, UrlParts};
 
 /// An HTTP proxy with CONNECT support.
 #[derive(Debug, Clone)]
@@ -53,6 +53,13 @@ impl Proxy {
         let direct =
             direct.iter().flat_map(|entry| entry.split(['|', ','])).filter_map(read_direct).collect();
         Ok(Some(Self { tls, host, port, login, direct }))
+    }
+
+    /// In FIPS mode, the warning about a password that crosses the network in the clear. For `check`, about option `proxy`.
+    #[must_use]
+    pub fn clear_login(&self, fips: Fips) -> Option<&'static str> {
+        (!fips.is_off() && !self.tls && self.login.is_some())
+            .then_some("the proxy password goes in the clear, because `proxy` begins with http://")
     }
 
     /// True if a host is reached through the proxy.
@@ -181,6 +188,22 @@ mod tests {
         }
         for host in ["example.com", "badexample.com", "192.0.3.9", "2001:db8::2"] {
             assert!(proxy.serves(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn clear_login_is_a_warning_in_fips_mode() {
+        let login = r#""proxy_username": "u", "proxy_password": "s3cret""#;
+        for (options, fips, is_warned) in [
+            (format!(r#""proxy": "http://192.0.2.1:1", {login}"#), Fips::On, true),
+            (format!(r#""proxy": "http://192.0.2.1:1", {login}"#), Fips::SuiteB192, true),
+            (format!(r#""proxy": "http://192.0.2.1:1", {login}"#), Fips::Off, false),
+            (format!(r#""proxy": "https://192.0.2.1:1", {login}"#), Fips::On, false),
+            (r#""proxy": "http://192.0.2.1:1""#.to_owned(), Fips::On, false),
+        ] {
+            let warning = read(&options).unwrap().unwrap().clear_login(fips);
+            assert_eq!(warning.is_some(), is_warned, "{options}");
+            assert!(warning.is_none_or(|warning| !warning.contains("s3cret")));
         }
     }
 }

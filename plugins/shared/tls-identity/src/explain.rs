@@ -191,6 +191,10 @@ fn of_alert(peer: &str, identity: Option<&Identity>, alert: AlertDescription) ->
         .with_hint("no common cipher suite, or the client certificate is not accepted; see the peer's log"),
         (Alert::UnrecognisedName, _) => refused(format!("{peer} does not recognize this server name"))
             .with_hint("use a name from the peer's certificate"),
+        // The peer or the way to it failed, not the settings.
+        (Alert::InternalError | Alert::BadRecordMac | Alert::UserCanceled, _) => {
+            PluginError::unavailable(format!("TLS connection closed by {peer} with alert {alert:?}"))
+        }
         _ => protocol(format!("TLS connection closed by {peer} with alert {alert:?}")),
     }
 }

@@ -10,14 +10,16 @@
 //! ```
 
 mod bulk;
+mod defect_dojo;
 mod lines;
 mod logs;
 mod message;
 mod splunk;
 mod tokens;
+mod wire;
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,11 +29,13 @@ use std::time::Duration;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub use bulk::Bulk;
+pub use defect_dojo::{DefectDojo, Known};
 pub use lines::Lines;
 pub use logs::{SecOps, Sentinel};
 pub use message::{Answer, Request};
 pub use splunk::Splunk;
 pub use tokens::Tokens;
+use wire::Wire;
 
 /// What a destination does with requests. A record that contains `REJECT` is invalid.
 pub trait Destination: Send + 'static {
@@ -66,12 +70,25 @@ pub enum Rude {
     Redirect,
     /// No HTTP at all.
     Noise,
+    /// Over TLS: the handshake ends with the fatal alert of this number.
+    AlertInHandshake(u8),
+    /// Over TLS: the request is read, and a fatal alert comes instead of the response.
+    AlertAfterRequest,
 }
 
 impl Rude {
     /// Whether the destination processes the request.
     fn processes(self) -> bool {
-        !matches!(self, Self::Reset(_) | Self::Page | Self::Status(..) | Self::Redirect | Self::Noise)
+        !matches!(
+            self,
+            Self::Reset(_)
+                | Self::Page
+                | Self::Status(..)
+                | Self::Redirect
+                | Self::Noise
+                | Self::AlertInHandshake(_)
+                | Self::AlertAfterRequest
+        )
     }
 }
 
@@ -150,6 +167,17 @@ impl<D: Destination> HttpDestination<D> {
         look(&mut lock(&self.shared.destination))
     }
 
+    /// The number of complete requests so far.
+    #[must_use]
+    pub fn request_count(&self) -> usize {
+        lock(&self.shared.requests).len()
+    }
+
+    /// Forgets all requests so far.
+    pub fn forget_requests(&self) {
+        lock(&self.shared.requests).clear();
+    }
+
     /// All complete requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
@@ -170,9 +198,12 @@ impl<D: Destination> Shared<D> {
         let Ok(reset) = stream.try_clone() else { return };
         let is_clean = match &self.tls {
             None => self.serve(stream),
-            Some(tls) => ServerConnection::new(Arc::clone(tls))
-                .map_err(io::Error::other)
-                .and_then(|connection| self.serve(StreamOwned::new(connection, stream))),
+            Some(tls) => match self.alert_in_handshake() {
+                Some(alert) => wire::refuse_handshake(stream, alert),
+                None => ServerConnection::new(Arc::clone(tls))
+                    .map_err(io::Error::other)
+                    .and_then(|connection| self.serve(StreamOwned::new(connection, stream))),
+            },
         };
         if is_clean.is_ok_and(|is_reset| is_reset) {
             // Closing with this option sends a reset instead of an end.
@@ -180,8 +211,16 @@ impl<D: Destination> Shared<D> {
         }
     }
 
+    /// The alert with which the next handshake ends, if the next fault is one.
+    fn alert_in_handshake(&self) -> Option<u8> {
+        let mut faults = lock(&self.faults);
+        let Some(Rude::AlertInHandshake(alert)) = faults.front().copied() else { return None };
+        faults.pop_front();
+        Some(alert)
+    }
+
     /// Responds to the requests of one connection. Returns whether it is to be reset.
-    fn serve(&self, mut stream: impl Read + Write) -> io::Result<bool> {
+    fn serve(&self, mut stream: impl Wire) -> io::Result<bool> {
         while let Some(head) = message::read_head(&mut stream)? {
             let fault = lock(&self.faults).pop_front();
             if let Some(Rude::Reset(bytes)) = fault {
@@ -202,12 +241,19 @@ impl<D: Destination> Shared<D> {
             }
             match fault {
                 Some(Rude::Silent) => return Ok(true),
+                Some(Rude::AlertAfterRequest) => {
+                    stream.send_alert()?;
+                    return Ok(false);
+                }
                 Some(Rude::Noise) => {
                     stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n")?;
                     return Ok(false);
                 }
                 fault => {
                     if !message::write(&mut stream, &answer, fault, request.method == "HEAD")? {
+                        if fault == Some(Rude::Unbounded) {
+                            stream.send_end()?;
+                        }
                         return Ok(false);
                     }
                 }

@@ -11,6 +11,8 @@ pub struct Tokens {
     pub required: Vec<String>,
     /// The life of tokens, in seconds.
     pub life: u64,
+    /// The time of the server, as in the header `Date`; assertions are refused then. Empty: that of this machine.
+    pub date: &'static str,
     /// How many tokens were given.
     pub given: usize,
     /// The forms of all requests.
@@ -27,11 +29,17 @@ impl Tokens {
         if !is_complete {
             return Answer::json(401, &json!({ "error": "invalid_client", "error_description": form }));
         }
+        if !self.date.is_empty() && form.contains("assertion=") {
+            let text = "Invalid JWT: Token must be a short-lived token and in a reasonable timeframe.";
+            let refusal = json!({ "error": "invalid_grant", "error_description": text });
+            return Answer::json(400, &refusal).header("Date", self.date);
+        }
         self.given += 1;
-        Answer::json(
-            200,
-            &json!({ "access_token": self.token(), "token_type": "Bearer", "expires_in": self.life }),
-        )
+        let answer = json!({ "access_token": self.token(), "token_type": "Bearer", "expires_in": self.life });
+        match self.date {
+            "" => Answer::json(200, &answer),
+            date => Answer::json(200, &answer).header("Date", date),
+        }
     }
 
     /// The token that was given last.

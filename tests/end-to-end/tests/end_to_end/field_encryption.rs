@@ -103,6 +103,80 @@ fn files(folder: &std::path::Path, found: &mut Vec<(String, String)>) {
     }
 }
 
+/// Addresses without findings, which the end of a report names, reach an output encrypted, and nothing of them is in clear in
+/// its dead letters.
+#[test]
+fn clean_assets_reach_an_output_encrypted() {
+    let output = |encrypt: &str| {
+        format!("{{ id: own, plugin: Rogue, {encrypt} with: {{ act: log-clean-assets, log: own.log }} }}")
+    };
+    let clean = |sandbox: &Sandbox| -> Vec<String> {
+        let log = sandbox.read("own.log");
+        log.lines().filter_map(|line| line.strip_prefix("clean ")).map(str::to_owned).collect()
+    };
+    let plain = sandbox();
+    run(&plain, &every_field(&[output("")])).expect_code(0);
+    assert_eq!(clean(&plain), ["198.51.100.90-198.51.100.91"]);
+
+    let sandbox = sandbox();
+    let encrypted = format!("{},", encrypt("fields: [asset.address, finding.result]"));
+    let outputs = [
+        output(&encrypted),
+        format!("{{ id: bad, plugin: Rogue, {encrypted} with: {{ act: reject-all }} }}"),
+    ];
+    run(&sandbox, &every_field(&outputs)).expect_code(65);
+    let addresses = clean(&sandbox);
+    assert_eq!(addresses.len(), 2, "one by one: {addresses:?}");
+    let arguments = ["decrypt", "pipeline.yaml", "--output", "own", "--format", "address"];
+    let arguments: Vec<&str> = arguments.into_iter().chain(addresses.iter().map(String::as_str)).collect();
+    let decrypted = command(&sandbox, &arguments).expect_code(0).stdout;
+    let mut decrypted: Vec<&str> = decrypted.lines().collect();
+    decrypted.sort_unstable();
+    assert_eq!(decrypted, ["198.51.100.90", "198.51.100.91"]);
+
+    let letters =
+        command(&sandbox, &["dead-letters", "show", "pipeline.yaml", "--format", "json"]).expect_code(0);
+    assert!(!letters.stdout.is_empty() && !letters.stdout.contains("198.51.100.9"), "{}", letters.stdout);
+    let mut all = Vec::new();
+    files(&sandbox.path("state"), &mut all);
+    for (name, text) in &all {
+        assert!(!text.contains("198.51.100.9"), "{name} contains an address");
+    }
+}
+
+/// What is kept to compare runs has a key: the hash of a known address cannot be computed without the secret.
+#[test]
+fn hashes_of_the_comparison_have_a_key() {
+    let sandbox = sandbox();
+    let lines = |encrypt: &str| {
+        every_field(&[format!("{{ id: lines, plugin: JSON, {encrypt} with: {{ path: lines.ndjson }} }}")])
+    };
+    let file = || fs::read(sandbox.path("state/pipeline/compare.bin")).unwrap();
+    let compared = |outcome: &Outcome| outcome.summary()["compared"]["against_run"].as_u64();
+    assert_eq!(compared(&run(&sandbox, &lines("")).expect_code(0)), None);
+    assert!(compared(&run(&sandbox, &lines("")).expect_code(0)).is_some());
+    let clear = file();
+    // Pairs of hashes, after the header without a key.
+    let hashes: BTreeSet<&[u8]> = clear[16..clear.len() - 8].chunks(8).collect();
+
+    let text = lines(&format!("{},", encrypt("fields: [asset.address]")));
+    let first = run(&sandbox, &text).expect_code(0);
+    assert_eq!(compared(&first), None);
+    assert!(first.stderr.contains("had hashes without a key and is removed"), "{}", first.stderr);
+    let keyed = file();
+    let is_shared = keyed[24..keyed.len() - 8].chunks(16).any(|pair| hashes.contains(&pair[..8]));
+    assert!(!is_shared, "no asset has the hash that it had without a key");
+    assert!(compared(&run(&sandbox, &text).expect_code(0)).is_some());
+
+    command(&sandbox, &["state", "forget-encryption", "pipeline.yaml", "--output", "lines", "--yes"])
+        .expect_code(0);
+    write_secret(&sandbox, "secret", "an0theran0therAN0THER");
+    let changed = run(&sandbox, &text).expect_code(0);
+    assert_eq!(compared(&changed), None);
+    assert!(changed.stderr.contains("the key of `encrypt` was changed"), "{}", changed.stderr);
+    assert!(compared(&run(&sandbox, &text).expect_code(0)).is_some());
+}
+
 /// With every field encrypted, no value shows in an output, its state, a dead letter, the log, the summary, the metrics, the
 /// report of the run. The log of the input and the host's own state may have title and path of the report.
 #[test]

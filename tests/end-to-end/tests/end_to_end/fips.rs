@@ -51,6 +51,42 @@ fn unknown_mode_is_an_error_in_every_place() {
     assert!(found.contains("unknown FIPS mode `maybe`"), "{found}");
 }
 
+/// The identity of a library is read before it is loaded, and is only a claim. The module that is loaded must be that one.
+#[test]
+fn module_that_differs_from_the_identity_is_refused_by_name() {
+    let (from, to, claimed) = if cfg!(feature = "fips") {
+        let [ours, other] = if scanbridge_under_test_has_generation_3() { ["3", "4"] } else { ["4", "3"] };
+        let line = |generation: &str| format!("crypto=aws-lc-fips-{generation}\n");
+        (line(ours), line(other), format!("aws-lc-fips-{other}"))
+    } else {
+        // Unknown lines are ignored; this one keeps the length.
+        ("crypto=unvalidated\n".to_owned(), "crypto=none\npad=ab\n".to_owned(), "none".to_owned())
+    };
+    let changed =
+        crate::installation::host_with_changed("scanbridge_arcsight_cef", from.as_bytes(), to.as_bytes());
+    let sandbox = Sandbox::new();
+    let output = "{ id: siem, plugin: ArcSightCEF, with: { path: findings.cef } }";
+    sandbox.write("pipeline.yaml", pipeline("path: scan.xml", &[output]));
+    let arguments = ["plugin", "list"];
+    let list = Outcome::of(sandbox.program(&changed, &arguments).output().unwrap());
+    let expected = format!("its identity names the cryptography `{claimed}`, and its code `");
+    let found = one_line(&(list.stdout + &list.stderr));
+    assert!(found.contains("scanbridge-arcsight-cef 0.1.0"), "{found}");
+    assert!(found.contains(&expected) && found.contains("libscanbridge_arcsight_cef.so"), "{found}");
+    let checked = Outcome::of(sandbox.program(&changed, &["check", "pipeline.yaml"]).output().unwrap());
+    assert!(one_line(&checked.stderr).contains(&expected), "{}", checked.stderr);
+    assert_eq!(checked.code, Some(78));
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn scanbridge_under_test_has_generation_3() -> bool {
+    let version = host(&Sandbox::new(), &["--version"]).expect_code(0).stdout;
+    version.contains("AWS-LC FIPS 3.x")
+}
+
 #[cfg(not(feature = "fips"))]
 mod normal_build {
     use super::*;
@@ -131,6 +167,23 @@ mod fips_build {
         assert_eq!(siem["mode"], "on");
         assert!(siem["module"].as_str().unwrap().starts_with("aws-lc-fips-"), "{siem}");
         assert!(!checked(&sandbox, &pipeline(FILE, &[CSV]), &[]).expect_code(0).stdout.contains("fips"));
+    }
+
+    #[test]
+    fn password_for_a_proxy_without_tls_is_a_warning() {
+        let sandbox = Sandbox::new();
+        for (scheme, is_warned) in [("http", true), ("https", false)] {
+            let text = format!(
+                "version: 1\nfips: on\ninputs:\n  - {{ id: api, plugin: QualysGuard, with: {{ server: \
+                 qualysapi.example.com, user_id: u, password: \"${{env:PASSWORD:-p}}\", proxy: \
+                 '{scheme}://192.0.2.1:8080', proxy_username: zaphod, proxy_password: \"${{env:PROXY:-t0w3L}}\" }} \
+                 }}\noutputs:\n  - {CSV}\n"
+            );
+            let found = checked(&sandbox, &text, &["--offline"]).expect_code(0);
+            let found = one_line(&(found.stdout + &found.stderr));
+            assert_eq!(found.contains("the proxy password goes in the clear"), is_warned, "{found}");
+            assert!(!found.contains("t0w3L"), "{found}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use scanbridge_doubles::http_destination::{
-    Bulk, Destination, HttpDestination, Lines, Rude, SecOps, Sentinel, Splunk, Tokens,
+    Bulk, DefectDojo, Destination, HttpDestination, Lines, Request, Rude, SecOps, Sentinel, Splunk, Tokens,
 };
 use serde_json::Value;
 
@@ -14,8 +14,15 @@ use crate::installation::project_file;
 use crate::sandbox::{Outcome, Sandbox, pipeline};
 
 /// The secrets of all pipelines here, and the tokens that the token servers give.
-const SECRETS: [&str; 6] =
-    ["hec-t0ken-7f", "cl1ent-s3cret-7f", "ap1-key-7f", "pa55word-7f", "header-s3cret-7f", "t0ken-1"];
+const SECRETS: [&str; 7] = [
+    "hec-t0ken-7f",
+    "cl1ent-s3cret-7f",
+    "ap1-key-7f",
+    "pa55word-7f",
+    "header-s3cret-7f",
+    "t0ken-1",
+    "d0jo-key-7f",
+];
 
 /// Fake destinations with the logins of [`SECRETS`].
 pub(crate) fn splunk() -> Splunk {
@@ -36,6 +43,10 @@ pub(crate) fn secops() -> SecOps {
     SecOps { tokens: Tokens { life: 3600, ..Tokens::default() }, ..SecOps::default() }
 }
 
+pub(crate) fn defectdojo() -> DefectDojo {
+    DefectDojo { token: SECRETS[6].to_owned(), ..DefectDojo::default() }
+}
+
 /// The options for each of them.
 pub(crate) fn splunk_options(url: &str) -> String {
     format!("preset: splunk-hec, url: {url:?}, token: {}", SECRETS[0])
@@ -51,6 +62,10 @@ pub(crate) fn sentinel_options(url: &str) -> String {
 
 pub(crate) fn bulk_options(url: &str) -> String {
     format!("preset: elasticsearch, url: {url:?}, token: {}", SECRETS[2])
+}
+
+pub(crate) fn defectdojo_options(url: &str) -> String {
+    format!("preset: defectdojo, url: {url:?}, token: {}, product_name: Network", SECRETS[6])
 }
 
 pub(crate) fn webhook_options(url: &str) -> String {
@@ -223,8 +238,67 @@ fn rude_server_gets_all_findings_in_the_end() {
 }
 
 #[test]
+fn defectdojo_gets_a_whole_report_and_a_refused_finding_sets_the_exit_code() {
+    let sandbox = Sandbox::new();
+    let server = HttpDestination::start(defectdojo());
+    let options = defectdojo_options(&server.url());
+    let outcome = deliver(&sandbox, &options, None, 0);
+    assert_delivered(&outcome, FINDINGS);
+    assert_nothing_secret(&sandbox, &outcome);
+    server.with(|dojo| assert_eq!(dojo.active().len(), FINDINGS));
+    assert_eq!(server.requests().len(), 1);
+    assert_form_is_read_by_python(&sandbox, &server.requests()[0]);
+
+    let outcome = deliver(&sandbox, &options, Some("REJECT"), 65);
+    let said = "1 findings were refused by DefectDojo";
+    assert!(
+        outcome.stderr.contains(said) && outcome.stderr.contains("defectdojo-refused.ndjson"),
+        "{}",
+        outcome.stderr
+    );
+    assert_nothing_secret(&sandbox, &outcome);
+    server.with(|dojo| assert_eq!(dojo.active().len(), FINDINGS, "nothing is closed"));
+    let arguments = ["check", "pipeline.yaml", "--probe", "--state-dir", "state"];
+    let checked = Outcome::of(sandbox.host(&arguments).output().unwrap()).expect_code(0);
+    assert!(checked.stdout.contains("unique_id_from_tool"), "{}", checked.stdout);
+}
+
+/// Python's own parser of multipart bodies, which knows nothing of ours.
+#[expect(clippy::print_stderr, reason = "says why the test was skipped")]
+fn assert_form_is_read_by_python(sandbox: &Sandbox, request: &Request) {
+    let mut message =
+        format!("Content-Type: {}\r\n\r\n", request.header("content-type").unwrap()).into_bytes();
+    message.extend_from_slice(&request.body);
+    sandbox.write("form", &message);
+    let script = "import email, email.policy, json
+form = email.message_from_binary_file(open('form', 'rb'), policy=email.policy.HTTP)
+assert form.is_multipart() and not form.defects, form.defects
+parts = {part.get_param('name', header='content-disposition'): part for part in form.iter_parts()}
+assert not any(part.defects for part in parts.values())
+findings = json.loads(parts['file'].get_payload(decode=True))['findings']
+print(json.dumps([len(findings), parts['file'].get_filename(), parts['product_name'].get_payload().strip()]))";
+    let python = match Command::new("python3").current_dir(sandbox.path("")).args(["-c", script]).output() {
+        Ok(output) => output,
+        Err(error) => {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "python3: {error}");
+            return eprintln!("skipped: python3 is not installed");
+        }
+    };
+    assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
+    let read: Value = serde_json::from_slice(&python.stdout).unwrap();
+    assert_eq!(read, serde_json::json!([FINDINGS, "findings.json", "Network"]));
+}
+
+#[test]
 fn wrong_answers_end_the_run_with_their_exit_codes() {
-    for (fault, code) in [(Rude::Page, 76), (Rude::Redirect, 78), (Rude::Status(403, None), 77)] {
+    for (fault, code) in [
+        (Rude::Page, 76),
+        (Rude::Noise, 76),
+        (Rude::Redirect, 78),
+        (Rude::Status(401, None), 77),
+        (Rude::Status(403, None), 77),
+        (Rude::Status(404, None), 78),
+    ] {
         let sandbox = Sandbox::new();
         let server = HttpDestination::start(Bulk::default());
         server.be_rude([fault]);

@@ -86,10 +86,17 @@ impl Server {
 
     /// The JSON of a response.
     fn ask(&self, request: &str) -> Value {
+        self.ask_with(request, "")
+    }
+
+    /// The same for a request with this JSON.
+    fn ask_with(&self, request: &str, body: &str) -> Value {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let length = body.len();
         write!(
             stream,
-            "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
         )
         .unwrap();
         let mut text = String::new();
@@ -140,6 +147,43 @@ fn opensearch_api_has_the_newest_state_of_each_finding() {
     }
     server.ask("POST /findings/_refresh");
     assert_eq!(server.ask("GET /findings/_count")["count"], 16);
+}
+
+/// Installs a template, delivers to what it is for, and returns the type of a field in the mapping that came of it.
+fn type_after_template(
+    sandbox: &Sandbox,
+    server: &Server,
+    template: &str,
+    options: &str,
+    target: &str,
+) -> String {
+    let file = project_file(&format!("dist/destinations/{template}.json"));
+    let template = std::fs::read_to_string(file).unwrap();
+    let installed = server.ask_with("PUT /_index_template/scanbridge", &template);
+    assert_eq!(installed["acknowledged"], true, "{installed}");
+    deliver(sandbox, options);
+    let mapping = server.ask(&format!("GET /{target}/_mapping"));
+    let (_, index) = mapping.as_object().unwrap().iter().next().unwrap();
+    let pointer = "/mappings/properties/finding/properties/port/type";
+    index.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{mapping:#}")).to_owned()
+}
+
+#[test]
+fn index_templates_are_accepted() {
+    let Some(receivers) = receivers() else { return };
+    let sandbox = Sandbox::new();
+    let server = Server::noida_db(&receivers, &sandbox.path("data"));
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let stream = "logs-scanbridge.finding-default";
+    let options = format!("preset: elasticsearch, url: {url:?}, format: json");
+    assert_eq!(type_after_template(&sandbox, &server, "elasticsearch-data-stream", &options, stream), "long");
+
+    let sandbox = Sandbox::new();
+    let server = Server::osmem(&receivers);
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let options = format!("preset: opensearch, url: {url:?}, format: json, index: scanbridge-findings");
+    let index = "scanbridge-findings";
+    assert_eq!(type_after_template(&sandbox, &server, "elasticsearch-index", &options, index), "long");
 }
 
 #[test]

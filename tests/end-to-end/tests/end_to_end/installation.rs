@@ -55,6 +55,24 @@ fn install() -> PathBuf {
     host
 }
 
+/// The executable of a host whose only plugin is this library, with other bytes in place of some.
+pub(crate) fn host_with_changed(plugin: &str, from: &[u8], to: &[u8]) -> PathBuf {
+    assert_eq!(from.len(), to.len());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("changed-{plugin}"));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("plugins")).unwrap();
+    let host = folder.join("scanbridge");
+    fs::hard_link(env!("CARGO_BIN_EXE_scanbridge-under-test"), &host).unwrap();
+    let library = library(plugin);
+    let mut bytes = fs::read(std::env::current_exe().unwrap().with_file_name(&library)).unwrap();
+    let places = bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from);
+    let places: Vec<usize> = places.map(|(place, _)| place).collect();
+    assert_eq!(places.len(), 1, "{places:?}");
+    bytes[places[0]..places[0] + to.len()].copy_from_slice(to);
+    fs::write(folder.join("plugins").join(&library), bytes).unwrap();
+    host
+}
+
 /// The folder of the plugins that misbehave on purpose, which are not installed.
 pub(crate) fn rogue_plugins() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
