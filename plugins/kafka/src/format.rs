@@ -94,10 +94,6 @@ impl ReportHeaders {
         Ok(Self { source: report.source.result_name().to_owned(), id: report.id.clone(), start })
     }
 
-    /// The size of the headers of a batch record, about.
-    pub(crate) fn bytes(&self) -> usize {
-        self.source.len() + self.id.len() + self.start.len() + 200
-    }
 
     /// The headers of a text record.
     pub(crate) fn text(&self, format: Format) -> OwnedHeaders {

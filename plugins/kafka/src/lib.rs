@@ -2,6 +2,7 @@
 //!
 //! `options` are the tables, `connection` and `settings` what an operator chose. `link` is what all clients report, `error`
 //! classifies it. Output: `asset_records` and `text_records` make records of `format`, `producer` sends them.
+//! `input` is the input.
 
 #![doc = include_str!("../README.md")]
 
@@ -9,6 +10,7 @@ mod asset_records;
 mod connection;
 mod error;
 mod format;
+mod input;
 mod key;
 mod link;
 mod options;
@@ -21,6 +23,7 @@ mod time;
 mod token;
 mod topic_settings;
 
+pub use input::KafkaInput;
 pub use output::KafkaOutput;
 
 // Without a declaration of its cryptography, the host refuses the library in FIPS mode: OpenSSL of the system is used.

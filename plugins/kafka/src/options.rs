@@ -139,10 +139,6 @@ pub(crate) const INPUT: &[OptionSpec] = &[
     OptionSpec::choice("start", &["earliest", "latest"]).default_text("earliest").group("source").help(
         "Position at which a group without a stored position begins: the first record, or only new records.",
     ),
-    OptionSpec::flag("stop_at_end").group("source").help(
-        "End the run when all partitions of this worker are read to their end. Without it the input waits for new \
-         records.",
-    ),
     OptionSpec::text("member").resume_safe().group("source").help(
         "Name of this worker in its group, kept over restarts so that they move no partitions. Must be unique in the \
          group. Default: machine, pipeline and instance.",
