@@ -94,7 +94,7 @@ impl Failed<'_> {
                 "set `tls_certificate` to a client certificate that the brokers trust".to_owned()
             }
             _ if words.contains("PLAINTEXT broker listener") || words.contains("wrong version number") => {
-                "this port does not use TLS: set another port, or `security: plaintext`".to_owned()
+                "if this port does not use TLS, set another port or `security: plaintext`".to_owned()
             }
             _ if words.contains("SASL mechanism") => "set `sasl` to a method that the brokers offer".to_owned(),
             _ if kind == ErrorKind::Auth => "check `sasl`, `username` and `password`".to_owned(),
@@ -191,7 +191,8 @@ pub(crate) fn is_of_record(code: Code) -> bool {
 
 fn is_interrupted(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
-    !words.contains("certificate") && (words.contains("reset") || words.contains("timed out"))
+    let breaks = ["reset", "timed out", "disconnected"];
+    !words.contains("certificate") && breaks.iter().any(|text| words.contains(text))
 }
 
 fn needs_client_certificate(words: &str) -> bool {
@@ -288,7 +289,8 @@ mod tests {
             (
                 Code::SSL,
                 "SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?",
-                ErrorKind::Config,
+                // A broker that is restarted looks the same.
+                ErrorKind::Unavailable,
             ),
             (Code::SSL, "SSL transport error: Connection reset by peer", ErrorKind::Unavailable),
             (
@@ -312,7 +314,8 @@ mod tests {
             let error = FAILED.error(code, words);
             assert_eq!(error.kind, kind, "{words}");
             assert!(error.message.contains(&words[..20]), "the peer's words: {}", error.message);
-            assert_eq!(error.hint.is_some(), kind != ErrorKind::Unavailable, "{words}");
+            let is_known = kind != ErrorKind::Unavailable || words.contains("PLAINTEXT");
+            assert_eq!(error.hint.is_some(), is_known, "{words}");
         }
     }
 
