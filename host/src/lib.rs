@@ -25,6 +25,7 @@ pub mod plugins;
 mod read_only;
 pub mod replay;
 mod reports;
+mod resume;
 pub mod session;
 mod setup;
 mod shell;

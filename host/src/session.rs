@@ -13,12 +13,12 @@ use crate::compare::RunComparison;
 use crate::config::{IfRunning, Pipeline};
 use crate::hello::{done_before, hello};
 use crate::pipeline::{
-    self, Failure, Head, OutputSummary, RunStatus, Settings, Stop, Summary, Trigger, Watchers,
+    self, Failure, Head, OpenKeeper, OutputSummary, RunStatus, Settings, Stop, Summary, Trigger, Watchers,
 };
 use crate::plugins::{CallRecorder, Registry};
+use crate::resume::{ResumePoint, before_open, resume_point, take_over};
 use crate::state::{
-    Change, ChangedOptions, Checkpoint, Choice, DayCounts, Fingerprint, Ledger, Lock, RunRecord, RunState,
-    StateError, StateFolder,
+    Checkpoint, Choice, DayCounts, Fingerprint, Ledger, Lock, RunRecord, RunState, StateError, StateFolder,
 };
 
 /// Options of one run, from the command line.
@@ -82,21 +82,28 @@ pub(crate) fn run_choice(
         ChoiceStart::Postponed if choice.is_none() && is_continuous => stop.request_at_report(),
         _ => {}
     }
-    let resume = resume_point(&ledger, pipeline, registry, &fingerprint, options.restart);
-    let ResumePoint { from, number, options_changed } = resume.map_err(to_failures)?;
+    let resume = || resume_point(&ledger, pipeline, registry, &fingerprint, options.restart);
+    // The output may know better where the run starts.
+    let can_keep = pipeline::can_keep(pipeline, registry);
+    let point = if can_keep { before_open(&ledger, options.restart) } else { resume() };
+    let mut point = point.map_err(to_failures)?;
+    let number = point.number;
     let recorder = record_calls(&folder);
-    let mut start = from.clone().unwrap_or_default();
-    if choice_start == ChoiceStart::BetweenReports {
-        start.positions.clear();
-    }
-    start.unconfirmed = ledger.unconfirmed().map_err(to_failures)?;
-    start.unconfirmed.retain(|id, _| pipeline.inputs.iter().any(|input| input.instance.id == *id));
+    let start = |point: &ResumePoint| -> Result<Checkpoint, StateError> {
+        let mut start = point.from.clone().unwrap_or_default();
+        if choice_start == ChoiceStart::BetweenReports {
+            start.positions.clear();
+        }
+        start.unconfirmed = ledger.unconfirmed()?;
+        start.unconfirmed.retain(|id, _| pipeline.inputs.iter().any(|input| input.instance.id == *id));
+        Ok(start)
+    };
     // What was not chosen is not gone.
     let is_compared = pipeline.run.compare && choice.is_none();
     let comparison = is_compared.then(|| RunComparison::new(folder.path()));
-    let settings = Settings {
+    let mut settings = Settings {
         folder,
-        from: start,
+        from: start(&point).map_err(to_failures)?,
         ledger: Some(Arc::clone(&ledger)),
         run: number,
         recorder: recorder.clone(),
@@ -105,12 +112,26 @@ pub(crate) fn run_choice(
         until_idle: options.once || pipeline.run.until_idle || choice.is_some(),
         choice: choice.clone(),
         discards: false,
-        options_changed,
+        options_changed: point.options_changed.clone(),
+        share: None,
         comparison: comparison.clone(),
     };
     let hello = hello(pipeline, number, ledger.totals().map_err(to_failures)?, choice.as_ref());
     watchers.notify(&hello);
-    let opened = pipeline::build(pipeline, registry, settings, stop)?;
+    let keeper = pipeline::open_keeper(pipeline, registry, &settings, stop, watchers)?;
+    let mut kept = None;
+    if let Some(loaded) = keeper.as_ref().and_then(OpenKeeper::loaded) {
+        let taken_over =
+            take_over(&ledger, pipeline, registry, &fingerprint, (number, options.restart), loaded);
+        let (about, at) = taken_over.map_err(to_failures)?;
+        (kept, point, settings.share) = (Some(about), at, Some(loaded.share));
+    } else if can_keep {
+        point = resume().map_err(to_failures)?;
+    }
+    settings.from = start(&point).map_err(to_failures)?;
+    settings.options_changed.clone_from(&point.options_changed);
+    let keeper = keeper.map(|keeper| (keeper, kept));
+    let opened = pipeline::build_with(pipeline, registry, settings, stop, keeper)?;
     let trigger = if choice.is_some() { Trigger::Choice } else { options.trigger };
     let head = Head::of(pipeline, trigger);
     let mut record = RunRecord {
@@ -123,7 +144,7 @@ pub(crate) fn run_choice(
         findings: 0,
         choice,
     };
-    ledger.begin(&record, from.as_ref()).map_err(to_failures)?;
+    ledger.begin(&record, point.from.as_ref()).map_err(to_failures)?;
     let (mut summary, mut result) = pipeline::run(opened, Arc::clone(stop), watchers);
     // What an interrupted or failed run has not read is not gone.
     let is_whole = result.state == RunState::Finished && summary.status != RunStatus::Failed;
@@ -246,126 +267,3 @@ pub(crate) fn lock_now(folder: &StateFolder, pipeline: &str) -> Result<Lock, Sta
 
 /// Interval between attempts to acquire the lock.
 const LOCK_POLL: Duration = Duration::from_millis(250);
-
-/// Where a run starts.
-struct ResumePoint {
-    /// The checkpoint to resume from; `None` for the beginning.
-    from: Option<Checkpoint>,
-    /// The number of the run.
-    number: u64,
-    /// Options that differ from those of the run that is resumed.
-    options_changed: ChangedOptions,
-}
-
-/// # Errors
-/// When the pipeline has changed since the interrupted run, or the ledger cannot be read.
-fn resume_point(
-    ledger: &Ledger,
-    pipeline: &Pipeline,
-    registry: &Registry,
-    fingerprint: &Fingerprint,
-    restart: bool,
-) -> Result<ResumePoint, StateError> {
-    let last = ledger.last_run()?;
-    let number = last.as_ref().map_or(1, |last| last.number + 1);
-    let from_the_beginning = ResumePoint { from: None, number, options_changed: ChangedOptions::new() };
-    let (Some(checkpoint), Some(last)) = (ledger.checkpoint()?, last) else { return Ok(from_the_beginning) };
-    let since = last.ended.as_deref().unwrap_or(&last.started);
-    if restart {
-        tracing::warn!("--restart: discarding the interrupted run {} ({since})", last.number);
-        return Ok(from_the_beginning);
-    }
-    let (from, options_changed) = match resumed(ledger, pipeline, registry, fingerprint, checkpoint, &last)? {
-        Resumed::Complete(checkpoint, options_changed) => (checkpoint, options_changed),
-        // Correcting an error must not need another command when nothing was delivered with it.
-        Resumed::Nothing(what) => {
-            tracing::info!(
-                "{what} since run {} (interrupted {since}), which has delivered nothing: starting from the beginning",
-                last.number
-            );
-            return Ok(from_the_beginning);
-        }
-        Resumed::Unchanged(what, checkpoint, options_changed) => {
-            tracing::info!(
-                "{what} since run {} (interrupted {since}), which ended between two reports: what has not changed \
-                 continues there",
-                last.number
-            );
-            if checkpoint.positions.is_empty() {
-                return Ok(from_the_beginning);
-            }
-            (checkpoint, options_changed)
-        }
-        Resumed::Refused(what) => {
-            return Err(StateError {
-                message: format!("cannot resume run {} (interrupted {since}): {what} since", last.number),
-                hint: Some(
-                    "undo the change to resume, or start from the beginning with --restart or `scanbridge state \
-                     discard FILE`"
-                        .to_owned(),
-                ),
-                exit_code: 78,
-            });
-        }
-    };
-    tracing::info!("resuming run {} (interrupted {since})", last.number);
-    Ok(ResumePoint { from: Some(from), number, options_changed })
-}
-
-/// What a run takes over from an interrupted one.
-enum Resumed {
-    /// The checkpoint, with options that may differ.
-    Complete(Checkpoint, ChangedOptions),
-    /// What was changed, and what the unchanged inputs and outputs continue with: no report is in progress.
-    Unchanged(String, Checkpoint, ChangedOptions),
-    /// What was changed: nothing was delivered, so nothing is lost.
-    Nothing(String),
-    /// What was changed: a report is in progress that only the earlier pipeline can finish.
-    Refused(String),
-}
-
-fn resumed(
-    ledger: &Ledger,
-    pipeline: &Pipeline,
-    registry: &Registry,
-    fingerprint: &Fingerprint,
-    mut checkpoint: Checkpoint,
-    last: &RunRecord,
-) -> Result<Resumed, StateError> {
-    let sent = ledger.reports()?.iter().any(|report| report.sent >= last.started);
-    let is_safe = |change: &Change| change.is_safe(pipeline, registry, &checkpoint, sent);
-    let what = match fingerprint.changed_since(&last.fingerprint, is_safe) {
-        Ok(changed) => return Ok(Resumed::Complete(checkpoint, changed)),
-        Err(what) => what,
-    };
-    if !sent && checkpoint.is_empty() {
-        return Ok(Resumed::Nothing(what));
-    }
-    if checkpoint.is_inside_report() {
-        return Ok(Resumed::Refused(what));
-    }
-    let (unchanged, options) = fingerprint.unchanged_since(&last.fingerprint, is_safe);
-    checkpoint.positions.retain(|id, _| unchanged.contains(id));
-    checkpoint.outputs.retain(|id, _| unchanged.contains(id));
-    Ok(Resumed::Unchanged(what, checkpoint, options))
-}
-
-/// Whether a report is in progress that this pipeline cannot finish, because it was changed. Reads the saved state only.
-///
-/// # Errors
-/// When the ledger cannot be read.
-pub(crate) fn is_change_refused(
-    pipeline: &Pipeline,
-    registry: &Registry,
-    state: &Path,
-) -> Result<bool, StateError> {
-    let folder = StateFolder::of(state, &pipeline.name);
-    if !folder.ledger().exists() {
-        return Ok(false);
-    }
-    let ledger = Ledger::read_copy(&folder.ledger())?;
-    let (Some(checkpoint), Some(last)) = (ledger.checkpoint()?, ledger.last_run()?) else { return Ok(false) };
-    let fingerprint = Fingerprint::of(pipeline, registry);
-    let resumed = resumed(&ledger, pipeline, registry, &fingerprint, checkpoint, &last)?;
-    Ok(matches!(resumed, Resumed::Refused(_)))
-}

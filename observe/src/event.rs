@@ -166,6 +166,9 @@ pub struct OutputTick {
     pub id: String,
     /// What it does.
     pub state: OutputState,
+    /// What it does in more detail, in the words of the plugin; empty if nothing is known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub phase: String,
     /// Counts: `records`, `filtered`, `rejected`, `undelivered`, `diverted`, `retried`, `derived`, `bytes`, and those of
     /// [`Durations`](crate::Durations).
     pub counts: Counts,
@@ -190,6 +193,8 @@ pub enum OutputState {
     /// It delivers, or has nothing to deliver.
     #[default]
     Ok,
+    /// It waits before it can begin, for example because other instances of the pipeline are active.
+    Waiting,
     /// It waits before a retry.
     Retrying,
     /// Its findings go to its failover output.

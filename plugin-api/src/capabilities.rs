@@ -160,6 +160,41 @@ words! {
     }
 }
 
+words! {
+    /// Whether an output stores the checkpoint of the pipeline, in the transaction that stores the findings
+    /// ([`Output::commit_with`](crate::Output::commit_with)).
+    KeepsCheckpoint {
+        /// No: the host stores it in its ledger.
+        #[default]
+        No = "no",
+        /// Yes. The output must be the only one of its pipeline, which must have exactly one input.
+        Yes = "yes",
+    }
+}
+
+words! {
+    /// Whether an input can read a part of its source ([`Share`](crate::keeper::Share)), so that several machines share the work.
+    Shares {
+        /// No: it always reads everything.
+        #[default]
+        No = "no",
+        /// Yes: it reads what [`Open::share`](crate::Open::share) says.
+        Yes = "yes",
+    }
+}
+
+impl KeepsCheckpoint {
+    fn is_no(&self) -> bool {
+        *self == Self::No
+    }
+}
+
+impl Shares {
+    fn is_no(&self) -> bool {
+        *self == Self::No
+    }
+}
+
 impl ReadOnly {
     fn is_no(&self) -> bool {
         *self == Self::No
@@ -190,6 +225,9 @@ pub struct OutputCapabilities {
     /// Whether `check` can be called without contacting a peer.
     #[serde(skip_serializing_if = "LocalCheck::is_no")]
     pub local_check: LocalCheck,
+    /// Whether it stores the checkpoint of the pipeline.
+    #[serde(skip_serializing_if = "KeepsCheckpoint::is_no")]
+    pub keeps_checkpoint: KeepsCheckpoint,
 }
 
 impl OutputCapabilities {
@@ -201,6 +239,7 @@ impl OutputCapabilities {
         order: Order::Stream,
         late_answers: LateAnswers::None,
         local_check: LocalCheck::No,
+        keeps_checkpoint: KeepsCheckpoint::No,
     };
 
     /// Sets how it continues a report.
@@ -245,6 +284,13 @@ impl OutputCapabilities {
         self
     }
 
+    /// Sets whether it stores the checkpoint of the pipeline.
+    #[must_use]
+    pub const fn keeps_checkpoint(mut self, keeps_checkpoint: KeepsCheckpoint) -> Self {
+        self.keeps_checkpoint = keeps_checkpoint;
+        self
+    }
+
     /// The effective capabilities of an instance: its own declaration, limited to that of its plugin.
     #[must_use]
     pub fn at_most(self, plugin: Self) -> Self {
@@ -255,6 +301,7 @@ impl OutputCapabilities {
             order: self.order.min(plugin.order),
             late_answers: self.late_answers.min(plugin.late_answers),
             local_check: self.local_check.min(plugin.local_check),
+            keeps_checkpoint: self.keeps_checkpoint.min(plugin.keeps_checkpoint),
         }
     }
 }
@@ -276,6 +323,9 @@ pub struct InputCapabilities {
     /// Whether it can be read without any effect.
     #[serde(skip_serializing_if = "ReadOnly::is_no")]
     pub read_only: ReadOnly,
+    /// Whether it can read a part of its source.
+    #[serde(skip_serializing_if = "Shares::is_no")]
+    pub shares: Shares,
 }
 
 impl InputCapabilities {
@@ -286,6 +336,7 @@ impl InputCapabilities {
         ends: Ends::Yes,
         local_check: LocalCheck::No,
         read_only: ReadOnly::No,
+        shares: Shares::No,
     };
 
     /// Sets where it can continue.
@@ -323,6 +374,13 @@ impl InputCapabilities {
         self
     }
 
+    /// Sets whether it can read a part of its source.
+    #[must_use]
+    pub const fn shares(mut self, shares: Shares) -> Self {
+        self.shares = shares;
+        self
+    }
+
     /// The effective capabilities of an instance: its own declaration, limited to that of its plugin.
     #[must_use]
     pub fn at_most(self, plugin: Self) -> Self {
@@ -332,6 +390,7 @@ impl InputCapabilities {
             ends: self.ends.min(plugin.ends),
             local_check: self.local_check.min(plugin.local_check),
             read_only: self.read_only.min(plugin.read_only),
+            shares: self.shares.min(plugin.shares),
         }
     }
 }

@@ -14,6 +14,7 @@ mod descriptor;
 mod error;
 mod fips;
 mod input;
+pub mod keeper;
 pub mod model;
 mod open;
 mod options;
@@ -29,8 +30,8 @@ mod state;
 
 pub use abi::unacknowledged_bytes;
 pub use capabilities::{
-    Ends, InputCapabilities, LateAnswers, LocalCheck, Order, OutputCapabilities, Partial, ReadOnly, Replaces,
-    Rereads, Resume, Resumes,
+    Ends, InputCapabilities, KeepsCheckpoint, LateAnswers, LocalCheck, Order, OutputCapabilities, Partial,
+    ReadOnly, Replaces, Rereads, Resume, Resumes, Shares,
 };
 pub use check::{CheckReport, CheckStep, EffectiveValue, Verdict};
 pub use connector::ConnectorIdentity;

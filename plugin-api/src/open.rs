@@ -9,6 +9,7 @@ use crate::batch::Schema;
 use crate::connector::ConnectorIdentity;
 use crate::error::PluginError;
 use crate::fips::Fips;
+use crate::keeper::Share;
 use crate::options::Options;
 use crate::report_key::ReportKey;
 use crate::services::Services;
@@ -147,6 +148,10 @@ pub struct OpenFrame {
     /// output that would do harm with other values refuses to open. Outputs only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub encrypted: Vec<String>,
+    /// The part of its source that an input reads; absent for all of it. Only for inputs that declare
+    /// [`Shares::Yes`](crate::Shares).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
 }
 
 /// Omits the options, which contain secrets.
@@ -191,6 +196,12 @@ impl<'a> Open<'a> {
         &self.frame.instance
     }
 
+    /// The part of its source that an input reads: [`Share::WHOLE`] without a pipeline that is shared.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.frame.share.unwrap_or_default()
+    }
+
     /// The directory of the instance; [`Services::state_folder`] creates it.
     #[must_use]
     pub fn state_folder(&self) -> &Path {
@@ -210,6 +221,8 @@ pub struct Opened<T, C> {
     pub schema: Schema,
     /// Inputs that declare [`ReadOnly::Yes`](crate::ReadOnly): what reading would change at the source nevertheless.
     pub effect: Option<PluginError>,
+    /// Outputs that keep the checkpoint: the part of the source that the pipeline's input reads; `None` for all of it.
+    pub share: Option<Share>,
 }
 
 impl<T, C> Opened<T, C> {
@@ -218,6 +231,14 @@ impl<T, C> Opened<T, C> {
     #[must_use]
     pub fn with_effect(mut self, effect: PluginError) -> Self {
         self.effect = Some(effect);
+        self
+    }
+
+    /// Sets the part of the source that the pipeline's input reads, because other instances read the others. Only for an
+    /// output with [`KeepsCheckpoint::Yes`](crate::KeepsCheckpoint).
+    #[must_use]
+    pub fn with_share(mut self, share: Share) -> Self {
+        self.share = Some(share);
         self
     }
 
@@ -238,7 +259,7 @@ impl<T, C> Opened<T, C> {
 
 impl<T, C> From<T> for Opened<T, C> {
     fn from(plugin: T) -> Self {
-        Self { plugin, capabilities: None, schema: Schema::default(), effect: None }
+        Self { plugin, capabilities: None, schema: Schema::default(), effect: None, share: None }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::batch::Batch;
 use crate::capabilities::OutputCapabilities;
 use crate::check::CheckReport;
 use crate::error::{PluginError, Result};
+use crate::keeper::{PairChanges, Pairs};
 use crate::model::{ReportEnd, ReportStart};
 use crate::open::{Open, Opened};
 use crate::options::OptionSpec;
@@ -205,6 +206,10 @@ pub trait Output: Send + Sized + 'static {
     /// Whether [`Output::render`] is implemented. The host shows the findings as JSON of its own otherwise.
     const RENDERS: bool = false;
 
+    /// Whether [`Output::load`] and [`Output::commit_with`] are implemented. Their pairs are used if an instance also has
+    /// the capability [`KeepsCheckpoint::Yes`](crate::KeepsCheckpoint).
+    const KEEPS_CHECKPOINT: bool = false;
+
     /// Opens an instance. `receipt` is from a commit of an interrupted run, or of an instance that failed. A receipt
     /// from the end of a report may refer to data that [`Output::stored`] has not published yet: publish it now. What
     /// was written after the receipt is removed where that is possible (`resume: exact`).
@@ -268,6 +273,39 @@ pub trait Output: Send + Sized + 'static {
     /// As in [`Output::write`].
     fn commit(&mut self, at: CommitPoint) -> Result<Committed>;
 
+    /// The stored checkpoint: every pair of the last successful [`Output::commit_with`], of this instance or another one;
+    /// none if there was no commit yet. The host calls it once, directly after `open` and before it opens the input.
+    ///
+    /// From now on no other instance may commit to the same checkpoint: `open` has excluded it.
+    ///
+    /// # Errors
+    /// As in [`Output::write`]; [`ErrorKind::Displaced`](crate::ErrorKind) if another instance has taken over.
+    fn load(&mut self) -> Result<Pairs> {
+        Err(keeps_no_checkpoint())
+    }
+
+    /// Replaces [`Output::commit`] for an output that keeps the checkpoint: stores the written findings and the changed
+    /// pairs, both or neither, also if the host is killed during the call. Pairs that are not named keep their value.
+    ///
+    /// Receipts and late rows do not exist here: both are left empty. `begin`, `write` and `end` before a commit that did
+    /// not happen must leave nothing that a reader can see. [`Output::stored`] is not called.
+    ///
+    /// Without changes, nothing is stored, also no findings: the host only asks whether the instance may still commit. It
+    /// does so after [`Services::wake`](crate::Services::wake). A commit always has changes.
+    ///
+    /// Only for [`Purpose::Run`](crate::Purpose::Run). A replay of dead letters has no checkpoint, so the host calls
+    /// `commit` then.
+    ///
+    /// # Errors
+    /// As in [`Output::write`]. Nothing is stored then, or it is unknown whether it is: after
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind) the host opens another instance, and ends the run if that one loads
+    /// another checkpoint than the last one of this run. [`ErrorKind::Displaced`](crate::ErrorKind) if another instance has
+    /// taken over: the run ends.
+    fn commit_with(&mut self, at: CommitPoint, changes: &PairChanges) -> Result<Committed> {
+        let _ = (at, changes);
+        Err(keeps_no_checkpoint())
+    }
+
     /// The receipt of the last commit, which was at the end of a report, is stored: publish that report. Not called
     /// for outputs with `resume: none`. If the host is killed before or during this call, [`Output::open`] with that
     /// receipt must complete it.
@@ -290,3 +328,7 @@ pub trait Output: Send + Sized + 'static {
 
 /// The result of [`Output::open`].
 pub type OpenedOutput<T> = Opened<T, OutputCapabilities>;
+
+fn keeps_no_checkpoint() -> PluginError {
+    PluginError::bug("plugin bug: the output declares that it keeps the checkpoint, but does not")
+}

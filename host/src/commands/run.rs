@@ -149,7 +149,7 @@ fn earlier_version(
 ) -> Option<Pipeline> {
     // An error of the saved state is reported by the run itself.
     let is_refused =
-        !options.restart && session::is_change_refused(pipeline, registry, state).unwrap_or(false);
+        !options.restart && crate::resume::is_change_refused(pipeline, registry, state).unwrap_or(false);
     let earlier = Source::Bundle(earlier);
     let earlier = is_refused.then(|| earlier.checked(registry, NOTHING_STARTED).ok()).flatten()?;
     tracing::info!(

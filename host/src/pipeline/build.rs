@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use scanbridge_plugin_api::batch::Schema;
+use scanbridge_plugin_api::keeper::Share;
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, OutputCapabilities, Partial, PluginError, PluginKind, Position, Purpose, Receipt,
+    Shares,
 };
 
+use super::checkpoint::Kept;
 use super::input::{DeadLetterSource, PluginSource, Source};
+use super::keeper::{OpenKeeper, check_only};
 use super::opener::{Opener, RunOfInstance};
 use super::output::{DISCARD, Destination, DestinationCipher};
 use super::retry::is_retryable;
@@ -32,6 +36,8 @@ pub struct OpenPipeline {
     pub(super) absent: Vec<AbsentOutput>,
     pub(super) interval: CheckpointInterval,
     pub(super) settings: Settings,
+    /// Set if the output keeps the checkpoint.
+    pub(super) kept: Option<Kept>,
 }
 
 #[derive(Debug)]
@@ -138,8 +144,26 @@ pub fn build(
     settings: Settings,
     stop: &Arc<Stop>,
 ) -> Result<OpenPipeline, Vec<Failure>> {
-    open_all(pipeline, registry, settings, stop)
-        .map_err(|errors| errors.into_iter().map(|error| error.failure).collect())
+    build_with(pipeline, registry, settings, stop, None)
+}
+
+/// Like [`build`], after [`open_keeper`](super::keeper::open_keeper) has opened the output. `about`: what this run says about
+/// its commits, and what it has loaded, if the output keeps the checkpoint.
+///
+/// # Errors
+/// As for [`build`].
+pub(crate) fn build_with(
+    pipeline: &Pipeline,
+    registry: &Registry,
+    settings: Settings,
+    stop: &Arc<Stop>,
+    keeper: Option<(OpenKeeper, Option<Kept>)>,
+) -> Result<OpenPipeline, Vec<Failure>> {
+    let (keeper, kept) = keeper.unzip();
+    let opened = open_with(pipeline, registry, settings, stop, keeper);
+    let opened =
+        opened.map_err(|errors| errors.into_iter().map(|error| error.failure).collect::<Vec<_>>())?;
+    Ok(OpenPipeline { kept: kept.flatten(), ..opened })
 }
 
 /// Like [`build`], with the errors of the plugins.
@@ -148,6 +172,16 @@ pub(crate) fn open_all(
     registry: &Registry,
     settings: Settings,
     stop: &Arc<Stop>,
+) -> Result<OpenPipeline, Vec<OpenError>> {
+    open_with(pipeline, registry, settings, stop, None)
+}
+
+fn open_with(
+    pipeline: &Pipeline,
+    registry: &Registry,
+    settings: Settings,
+    stop: &Arc<Stop>,
+    mut keeper: Option<OpenKeeper>,
 ) -> Result<OpenPipeline, Vec<OpenError>> {
     let mut failures = Vec::new();
     let (mut inputs, mut absent) = (Vec::new(), Vec::new());
@@ -177,7 +211,8 @@ pub(crate) fn open_all(
                 continue;
             }
         };
-        match open_output(index, output, registry, pipeline, &settings, run, dead_letter_bytes) {
+        let keeper = keeper.take();
+        match open_output(index, output, registry, pipeline, &settings, run, dead_letter_bytes, keeper) {
             Ok(output) => outputs.push(output.with_cipher(cipher)),
             Err(failure) if output.required => failures.push(failure),
             Err(OpenError { failure, cause }) => {
@@ -187,7 +222,8 @@ pub(crate) fn open_all(
         }
     }
     if failures.is_empty() && (!outputs.is_empty() || pipeline.outputs.is_empty()) {
-        return Ok(OpenPipeline { inputs, outputs, absent, interval: pipeline.run.checkpoint, settings });
+        let interval = pipeline.run.checkpoint;
+        return Ok(OpenPipeline { inputs, outputs, absent, interval, settings, kept: None });
     }
     let absent = absent.into_iter();
     failures.extend(absent.map(|output| OpenError { failure: output.failure, cause: output.cause }));
@@ -215,7 +251,7 @@ pub fn build_replay(
             .and_then(|cipher| {
                 // No size limit: existing dead letters are kept even if a new reason makes one longer.
                 let opened =
-                    open_output(index, output, registry, pipeline, &settings, (stop, false), u64::MAX)?;
+                    open_output(index, output, registry, pipeline, &settings, (stop, false), u64::MAX, None)?;
                 Ok(opened.with_cipher(cipher))
             });
         match opened {
@@ -229,7 +265,8 @@ pub fn build_replay(
     let source = Source::DeadLetters(Box::new(DeadLetterSource::new(dead_letters, schema)));
     let faults = RowFaults::new(source.id(), source.plugin(), OnInvalid::Reject, 0, None);
     let inputs = vec![OpenInput { source, retry: RetryPolicy::default(), faults: Arc::new(faults) }];
-    Ok(OpenPipeline { inputs, outputs, absent: Vec::new(), interval: pipeline.run.checkpoint, settings })
+    let interval = pipeline.run.checkpoint;
+    Ok(OpenPipeline { inputs, outputs, absent: Vec::new(), interval, settings, kept: None })
 }
 
 pub(super) fn open_input(
@@ -254,7 +291,15 @@ pub(super) fn open_input(
     let room = room.transpose()?;
     let faults = RowFaults::new(&instance.id, &instance.plugin, *on_invalid, settings.run, room);
     let start = settings.from.positions.get(&instance.id).cloned().unwrap_or_default();
-    let source = Source::Plugin(Box::new(PluginSource::open(opener, Position(start))?));
+    let share = settings.share.unwrap_or_default();
+    if !share.is_whole() && declared.shares == Shares::No {
+        return Err(cannot_share(input, share));
+    }
+    let source = PluginSource::open(opener, Position(start))?;
+    if !share.is_whole() && !source.shares() {
+        return Err(cannot_share(input, share));
+    }
+    let source = Source::Plugin(Box::new(source));
     Ok(OpenInput { source, retry: *retry, faults: Arc::new(faults) })
 }
 
@@ -266,6 +311,7 @@ fn open_output(
     settings: &Settings,
     (stop, endless): (&Arc<Stop>, bool),
     dead_letter_bytes: u64,
+    keeper: Option<OpenKeeper>,
 ) -> Result<OpenOutput, OpenError> {
     let OutputInstance { instance, required, filters, delivery, host, .. } = output;
     let failure = |error: PluginError| open_error(instance, error);
@@ -273,29 +319,46 @@ fn open_output(
     let claim = claim.map_err(|error| failure(not_available(error)))?;
     let table = claim.library.output_table(claim.name).map_err(|error| failure(not_available(error)))?;
     let render = claim.library.render_table(claim.name).map_err(|error| failure(not_available(error)))?;
+    let with_keeper = claim.library.keeper_table(claim.name);
+    let with_keeper = with_keeper.map_err(|error| failure(not_available(error)))?;
     let descriptor = claim.library.descriptor(PluginKind::Output, claim.name);
     let declared = descriptor.map_err(|error| failure(not_available(error)))?.output_capabilities();
     let run = RunOfInstance { pipeline, settings, stop, hang: delivery.hang, endless };
-    let opener = Opener::new((table, render), declared, PluginKind::Output, instance, claim, run);
     let stored = settings.from.outputs.get(&instance.id).cloned();
     let mut from = stored.unwrap_or_default();
     let dead_letters = DeadLetterWriter::open(settings.ledger.clone(), &instance.id, dead_letter_bytes);
     let dead_letters = dead_letters
         .map_err(|error| OpenError { failure: Failure::of_state(&instance.id, &error), cause: None })?;
     from.dead_letters = dead_letters.end();
-    let mut thread = opener.thread();
+    let tables = (table, render, with_keeper);
+    let new_opener = || Opener::new(tables, declared, PluginKind::Output, instance, claim, run);
     if settings.discards {
+        let opener = new_opener();
+        let mut thread = opener.thread();
         opener.open(&mut thread, None).map_err(failure)?;
         let destination = discarding(output, claim, run, dead_letters, from);
         let delivery = Delivery { max_findings_per_sec: None, ..delivery.clone() };
         return Ok(OpenOutput { index, required: *required, delivery, destination, open_error: None });
     }
     let receipt = from.receipt.clone().map(Receipt);
-    let (capabilities, open_error) = match opener.open(&mut thread, receipt.as_ref()) {
-        Ok(capabilities) => (capabilities, None),
-        Err(error) if is_retryable(&error) => (opener.declared(), Some(error)),
-        Err(error) => return Err(failure(error)),
+    let (opener, thread, capabilities, open_error) = match keeper {
+        Some(OpenKeeper { opener, thread, capabilities, .. }) => (opener, thread, capabilities, None),
+        None => {
+            let opener = new_opener();
+            let mut thread = opener.thread();
+            match opener.open(&mut thread, receipt.as_ref()) {
+                Ok(capabilities) => (opener, thread, capabilities, None),
+                Err(error) if is_retryable(&error) => {
+                    let declared = opener.declared();
+                    (opener, thread, declared, Some(error))
+                }
+                Err(error) => return Err(failure(error)),
+            }
+        }
     };
+    if open_error.is_none() {
+        check_only(pipeline, output, capabilities, settings.purpose).map_err(failure)?;
+    }
     if settings.purpose == Purpose::Replay && capabilities.partial == Partial::Refuses {
         return Err(failure(partial_not_supported(&instance.id)));
     }
@@ -305,7 +368,9 @@ fn open_output(
     if endless {
         delivery.retry = delivery.retry.in_endless_run(host);
     }
-    Ok(OpenOutput { index, required: *required, delivery, destination, open_error })
+    // Without it there is no checkpoint.
+    let required = *required || destination.keeps_checkpoint();
+    Ok(OpenOutput { index, required, delivery, destination, open_error })
 }
 
 /// The encryption of an output. Its settings are compared with those of the first delivery.
@@ -331,6 +396,16 @@ fn cipher_of(
     let delivers = matches!(settings.purpose, Purpose::Run | Purpose::Replay);
     let to_freeze = settings.ledger.clone().filter(|_| delivers && frozen.is_none() && !settings.discards);
     Ok(Some(DestinationCipher::new(Arc::new(cipher), to_freeze.map(|ledger| (ledger, now)))))
+}
+
+/// The error of an input that always reads everything, when the output has given this run only a part.
+fn cannot_share(input: &InputInstance, share: Share) -> PluginError {
+    let Instance { id, plugin, .. } = &input.instance;
+    let Share { number, of, .. } = share;
+    PluginError::config(format!(
+        "input {id} cannot read a part of its source (plugin {plugin}), and the output has given this run part {number} of {of}"
+    ))
+    .with_hint("let the output keep one checkpoint only (`slots: 1`), or choose another input")
 }
 
 /// Checks that the dead letters of an output are encrypted as the output is now: they are sent as they are.
@@ -363,8 +438,14 @@ fn discarding(
 ) -> Destination {
     let declared = OutputCapabilities::NONE;
     let OutputInstance { instance, filters, .. } = output;
-    let opener =
-        Opener::new((DISCARD, None), declared, PluginKind::Output, &instance.without_options(), claim, run);
+    let opener = Opener::new(
+        (DISCARD, None, None),
+        declared,
+        PluginKind::Output,
+        &instance.without_options(),
+        claim,
+        run,
+    );
     let mut thread = opener.thread();
     opener.open(&mut thread, None).expect("this output opens");
     Destination::new(opener, thread, declared, filters.clone(), dead_letters, from, 0)
@@ -382,7 +463,7 @@ fn partial_not_supported(id: &str) -> PluginError {
 
 /// Adds the option that the error is about and, for the summary, its location. It is the named one, otherwise the first
 /// one in the message. The plugin's own checks concern several options, so only the plugin can make them.
-fn open_error(instance: &Instance, mut error: PluginError) -> OpenError {
+pub(super) fn open_error(instance: &Instance, mut error: PluginError) -> OpenError {
     error.message = message_with_line(&error).into_owned();
     error.line = None;
     if error.kind == ErrorKind::Config && error.option.is_none() {
@@ -398,6 +479,6 @@ fn open_error(instance: &Instance, mut error: PluginError) -> OpenError {
     OpenError { failure: Failure::new(&instance.id, &located), cause: Some(Box::new(error)) }
 }
 
-fn not_available(error: impl std::fmt::Display) -> PluginError {
+pub(super) fn not_available(error: impl std::fmt::Display) -> PluginError {
     PluginError::config(error.to_string())
 }

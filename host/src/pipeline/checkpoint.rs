@@ -12,6 +12,7 @@ use std::time::Duration;
 use scanbridge_observe::ReportEvent;
 use scanbridge_plugin_api::{ReportKey, Stored, StoredReport};
 
+pub(crate) use kept::Kept;
 pub(super) use new_mark::{EndedReport, NewMark};
 pub(super) use receipts::OutputIds;
 use state::State;
@@ -20,6 +21,7 @@ pub(super) use state::{Inputs, Unsettled};
 use super::stop::Stop;
 use crate::state::{Checkpoint, DeadLetterEnd, Ledger, OutputState, SinceCheckpoint, StateError};
 
+mod kept;
 mod marks;
 mod new_mark;
 mod parts;
@@ -189,12 +191,14 @@ impl Checkpoints {
     /// to any next transaction.
     pub(super) fn since_checkpoint(&self, all_keys: bool) -> SinceCheckpoint {
         let state = self.lock();
+        // What an output that keeps the checkpoint has not committed is known by the next run only.
+        let since = if state.kept.is_some() { SinceCheckpoint::default() } else { state.since.clone() };
         let changes = state.all_keys().map(|keys| {
             let changes = if all_keys { keys.take_all() } else { keys.take_confirmed() };
             (keys.instance().to_owned(), changes)
         });
         let keys = changes.filter(|(_, changes)| !changes.is_empty()).collect();
-        SinceCheckpoint { keys, ..state.since.clone() }
+        SinceCheckpoint { keys, ..since }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -24,6 +24,8 @@ pub(super) struct Control {
     /// Set by a failure after which a later run starts from the beginning.
     not_resumable: AtomicBool,
     active_outputs: AtomicUsize,
+    /// Whether another instance has taken over the work of an input, or of an output that the run needs.
+    displaced: AtomicBool,
 }
 
 impl Control {
@@ -43,6 +45,7 @@ impl Control {
             keeps_state,
             not_resumable: AtomicBool::new(false),
             active_outputs: AtomicUsize::new(outputs),
+            displaced: AtomicBool::new(false),
         }
     }
 
@@ -54,6 +57,19 @@ impl Control {
     /// Whether an input or a required output has failed.
     pub(super) fn has_failed(&self) -> bool {
         self.required_failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether another instance has taken over: nothing more is delivered.
+    pub(super) fn is_displaced(&self) -> bool {
+        self.displaced.load(Ordering::Relaxed)
+    }
+
+    /// Ends the run if another instance has taken over: every call, because that instance does the work already.
+    fn end_if_displaced(&self, error: &PluginError) {
+        if error.kind == ErrorKind::Displaced {
+            self.displaced.store(true, Ordering::Relaxed);
+            self.stop.abort();
+        }
     }
 
     pub(super) fn input_failed(&self, id: &str, error: &PluginError) {
@@ -74,6 +90,7 @@ impl Control {
         self.input_failed(id, error);
         if error.kind != ErrorKind::Cancelled {
             self.set_failed(is_resumable_failure(error.kind));
+            self.end_if_displaced(error);
         }
     }
 
@@ -89,6 +106,9 @@ impl Control {
 
     fn output_ended(&self, id: &str, required: bool, error: &PluginError, resumable: bool) {
         let last = self.active_outputs.fetch_sub(1, Ordering::Relaxed) == 1;
+        if error.kind == ErrorKind::Cancelled && self.is_displaced() {
+            return; // It has not failed itself.
+        }
         let ends_the_run = required || last;
         if ends_the_run {
             // Without a failure, only the operator stops a run.
@@ -102,6 +122,7 @@ impl Control {
         self.record(id, error);
         if ends_the_run {
             self.stop.request();
+            self.end_if_displaced(error);
         } else {
             tracing::warn!(
                 instance = id,

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scanbridge_plugin_api::abi::{
-    API, HostTable2, InputHandle, InputTable2, OutputHandle, OutputTable2, RenderTable1, ReportsTable1, mask,
+    API, HostTable2, InputHandle, InputTable2, KeeperTable1, OutputHandle, OutputTable2, RenderTable1,
+    ReportsTable1, mask,
 };
 use scanbridge_plugin_api::batch::Schema;
+use scanbridge_plugin_api::keeper::{Pairs, Share};
 use scanbridge_plugin_api::{
-    ErrorKind, Fips, InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position,
-    Purpose, Receipt, ReportChoice,
+    ErrorKind, Fips, InputCapabilities, KeepsCheckpoint, LateAnswers, OpenFrame, OutputCapabilities,
+    PluginError, PluginKind, Position, Purpose, Receipt, ReportChoice, Resume,
 };
 
 use super::machine;
@@ -32,8 +34,8 @@ pub(super) type OutputOpener = Opener<OutputTables, OutputCapabilities>;
 /// The functions of an input, and those for stored reports, if it has them.
 pub(super) type InputTables = (InputTable2, Option<ReportsTable1>);
 
-/// The functions of an output, and those with which it renders, if it can.
-pub(super) type OutputTables = (OutputTable2, Option<RenderTable1>);
+/// The functions of an output, and those with which it renders and keeps the checkpoint, if it can.
+pub(super) type OutputTables = (OutputTable2, Option<RenderTable1>, Option<KeeperTable1>);
 
 /// Opens the instances of one input or output of the pipeline.
 pub(super) struct Opener<T, C> {
@@ -49,6 +51,8 @@ pub(super) struct Opener<T, C> {
     /// The host table of the context.
     host: &'static HostTable2,
     limits: CallLimits,
+    /// Whether the run stores checkpoints.
+    has_checkpoints: bool,
 }
 
 impl<T, C> std::fmt::Debug for Opener<T, C> {
@@ -83,6 +87,7 @@ impl<T, C> Opener<T, C> {
             context,
             host: leaked_table(context),
             limits,
+            has_checkpoints: settings.has_checkpoints(),
         }
     }
 
@@ -164,6 +169,7 @@ fn frame(kind: PluginKind, instance: &Instance, run: RunOfInstance<'_>, limits: 
     }
     if kind == PluginKind::Input {
         frame.reports = settings.reports.as_ref().map(|(_, reports)| reports.clone());
+        frame.share = settings.share.filter(|share| !share.is_whole());
     }
     frame.state_folder = settings.folder.instance(&instance.id);
     frame.endless = run.endless;
@@ -202,6 +208,11 @@ impl InputOpener {
 }
 
 impl OutputOpener {
+    /// Whether its instances keep the checkpoint if they can: in runs that have one.
+    pub(super) fn is_keeper(&self) -> bool {
+        self.has_checkpoints
+    }
+
     /// Whether the plugin can render.
     pub(super) fn renders(&self) -> bool {
         self.table.1.is_some()
@@ -213,14 +224,33 @@ impl OutputOpener {
         thread: &mut InstanceThread<OutputHandle>,
         receipt: Option<&Receipt>,
     ) -> Result<OutputCapabilities, PluginError> {
-        let ((table, render), frame, host) = (self.table, Arc::clone(&self.frame), self.host);
-        let (receipt, declared) = (receipt.cloned(), self.declared);
+        let ((table, render, keeper), frame, host) = (self.table, Arc::clone(&self.frame), self.host);
+        let (receipt, declared, is_keeper) = (receipt.cloned(), self.declared, self.is_keeper());
         thread.call("open", self.limits, move |handle| {
-            let opened = OutputHandle::open(table, &frame, receipt.as_ref(), host)?.with_render(render);
-            let capabilities = opened.capabilities().map_or(declared, |answer| answer.at_most(declared));
+            let opened = OutputHandle::open(table, &frame, receipt.as_ref(), host)?;
+            let opened = opened.with_render(render).with_keeper(keeper);
+            let mut capabilities = opened.capabilities().map_or(declared, |answer| answer.at_most(declared));
+            if is_keeper && capabilities.keeps_checkpoint == KeepsCheckpoint::Yes {
+                // A commit stores findings and checkpoint, or neither.
+                (capabilities.resume, capabilities.late_answers) = (Resume::Exact, LateAnswers::None);
+            }
             tracing::debug!(event = "opened", instance = frame.instance, "output opened");
             *handle = Some(opened);
             Ok(capabilities)
+        })
+    }
+}
+
+impl OutputOpener {
+    /// What an instance that keeps the checkpoint has stored, and the part of the source that its input reads.
+    pub(super) fn load(
+        &self,
+        thread: &mut InstanceThread<OutputHandle>,
+    ) -> Result<(Share, Pairs), PluginError> {
+        thread.call("load", self.limits, |handle| {
+            let closed = || PluginError::new(ErrorKind::Unavailable, "the output is closed");
+            let handle = handle.as_mut().ok_or_else(closed)?;
+            Ok((handle.share(), handle.load()?))
         })
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Queue {
     required: bool,
     /// The instances that take from it.
     instances: Vec<&'static Context>,
+    /// Whether a call of `wake` ends a wait for items.
+    is_woken: bool,
     stop: Arc<Stop>,
     /// When the run began.
     started: Instant,
@@ -52,6 +54,15 @@ struct State {
     logged_full: Option<Instant>,
 }
 
+/// What an output's thread takes.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// The next item.
+    Item(Item),
+    /// Nothing: an instance has called `wake`.
+    Woken,
+}
+
 /// What is in a queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueLoad {
@@ -64,6 +75,9 @@ pub(super) struct QueueLoad {
 
 /// How often a waiting input checks whether the output is stalled.
 const STALL_CHECK: Duration = Duration::from_millis(50);
+
+/// How often a waiting output checks whether an instance has called `wake`.
+const WAKE_CHECK: Duration = Duration::from_millis(200);
 
 /// How long a call of an optional output may make no progress before the input does not wait for it any more. The other
 /// outputs lose at most a twentieth of the time of the run by such waits, or little time.
@@ -93,10 +107,16 @@ impl Queue {
             on_full,
             required,
             instances,
+            is_woken: false,
             stop,
             started,
             missed: AtomicU64::new(0),
         }
+    }
+
+    /// Sets whether a call of `wake` ends a wait for items.
+    pub(super) fn with_wake(self, is_woken: bool) -> Self {
+        Self { is_woken, ..self }
     }
 
     /// Adds an item. Waits while the queue is full, unless findings may be dropped for this output. Returns whether an
@@ -165,21 +185,28 @@ impl Queue {
     }
 
     /// Takes the next item; `None` when the queue is closed and empty.
-    pub(super) fn take(&self) -> Option<Item> {
+    pub(super) fn take(&self) -> Option<Taken> {
         let mut state = self.lock();
         loop {
+            if self.is_woken && self.instances.iter().any(|instance| instance.take_wake()) {
+                return Some(Taken::Woken);
+            }
             if let Some((item, _)) = state.items.pop_front() {
                 let (bytes, findings) = item.size();
                 state.bytes -= bytes;
                 state.findings -= findings;
                 drop(state);
                 self.changed.notify_all();
-                return Some(item);
+                return Some(Taken::Item(item));
             }
             if state.closed || state.abandoned {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = if self.is_woken {
+                self.changed.wait_timeout(state, WAKE_CHECK).unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+            };
         }
     }
 

@@ -153,14 +153,15 @@ fn prepare(
     let output_ids: Vec<OutputIds> = pairs.iter().map(output_ids).collect();
     let ahead: Vec<_> = output_ids.iter().map(|output| output.ahead(&from)).collect();
     let interval_bytes = opened.interval.bytes;
-    let checkpoints = Arc::new(Checkpoints::new(
+    let checkpoints = Checkpoints::new(
         ledger,
         from,
         Inputs { ids, keys, faults },
         output_ids,
         (opened.settings.run, absent),
         Arc::clone(&control.stop),
-    ));
+    );
+    let checkpoints = Arc::new(checkpoints.with_kept(opened.kept.take()));
     let workers = pairs.into_iter().zip(ahead).enumerate().map(|(number, ((output, standby), ahead))| {
         let indexes =
             [output.index].into_iter().chain(standby.as_ref().map(|standby| standby.index)).collect();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use scanbridge_plugin_api::keeper::Share;
 use scanbridge_plugin_api::{PluginKind, Purpose, ReportChoice, ReportKey};
 
 use crate::compare::RunComparison;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub discards: bool,
     /// Options that differ from those of the run that is resumed.
     pub options_changed: ChangedOptions,
+    /// The part of the source that the input reads; `None` for all of it.
+    pub share: Option<Share>,
     /// The comparison with the findings of the last run; `None` if nothing is compared.
     pub(crate) comparison: Option<Arc<RunComparison>>,
 }
@@ -72,6 +75,7 @@ impl Settings {
             until_idle: false,
             discards: false,
             options_changed: ChangedOptions::new(),
+            share: None,
             comparison: None,
         }
     }

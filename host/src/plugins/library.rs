@@ -5,8 +5,8 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use scanbridge_plugin_api::abi::{
-    BadDescriptor, Identity, InputTable2, OutputTable2, PLAIN_ROOT_SYMBOL, RENDER_1, REPORTS_1, ROOT_SYMBOL,
-    RenderTable1, ReportsTable1, Root, RootKind, open_plain_root, open_root,
+    BadDescriptor, Identity, InputTable2, KEEPER_1, KeeperTable1, OutputTable2, PLAIN_ROOT_SYMBOL, RENDER_1,
+    REPORTS_1, ROOT_SYMBOL, RenderTable1, ReportsTable1, Root, RootKind, open_plain_root, open_root,
 };
 use scanbridge_plugin_api::{CryptoModule, Descriptor, Fips, PluginKind, printable};
 
@@ -141,6 +141,16 @@ impl Library {
         let loaded = self.load_for(PluginKind::Output, name)?;
         let is_declared = self.descriptor(PluginKind::Output, name)?.tables.iter().any(|id| id == RENDER_1);
         Ok(if is_declared { loaded.root.render_table(name) } else { None })
+    }
+
+    /// The functions with which one of its outputs keeps the checkpoint, if it has them. Loads the library.
+    ///
+    /// # Errors
+    /// As for [`Library::descriptor`].
+    pub fn keeper_table(&self, name: &str) -> Result<Option<KeeperTable1>, Refusal> {
+        let loaded = self.load_for(PluginKind::Output, name)?;
+        let is_declared = self.descriptor(PluginKind::Output, name)?.tables.iter().any(|id| id == KEEPER_1);
+        Ok(if is_declared { loaded.root.keeper_table(name) } else { None })
     }
 
     fn load(&self) -> Result<&Loaded, Refusal> {

@@ -10,9 +10,13 @@ use super::day_counts::DayCounts;
 use super::dead_letter::ReportRecord;
 
 /// A position in the stream that every output has delivered, so that a later run can resume there.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// As JSON, without what is stored apart: the positions, and the receipts and dead letters of the outputs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Checkpoint {
     /// The position of each input, in a format private to the input.
+    #[serde(skip)]
     pub positions: BTreeMap<String, Vec<u8>>,
     /// The state that each output can roll back to.
     pub outputs: BTreeMap<String, OutputState>,
@@ -34,10 +38,12 @@ pub struct InvalidOfReport {
     pub lost: u64,
 }
 
-/// State of one output at a checkpoint.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// State of one output at a checkpoint. As JSON, without what is stored apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct OutputState {
     /// The receipt, in a format private to the output. `None` for an output that cannot resume.
+    #[serde(skip)]
     pub receipt: Option<Vec<u8>>,
     /// Whether the output misses findings of the report in progress. If so, it must not remove old findings at the
     /// end of the report.
@@ -49,6 +55,7 @@ pub struct OutputState {
     /// Findings of the report in progress that are in its dead letters.
     pub rejected: u64,
     /// Its last dead letter.
+    #[serde(skip)]
     pub dead_letters: DeadLetterEnd,
     /// The report whose findings the output had received. If it differs from the report in progress, the output
     /// receives only the rest of that report.
@@ -130,12 +137,14 @@ pub struct Missed {
     pub reason: String,
 }
 
-/// What has happened since the last checkpoint in the ledger.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What has happened since the last checkpoint in the ledger. As JSON, without the changes of keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SinceCheckpoint {
     /// Reports that were delivered.
     pub reports: Vec<SentReport>,
     /// Changes of keys, by the `id` of the instance.
+    #[serde(skip)]
     pub keys: Vec<(String, KeyChanges)>,
     /// Reports of which an output lacks findings, or no longer does.
     pub missed: Vec<MissedChange>,
@@ -204,7 +213,8 @@ pub struct MissedReport {
 }
 
 /// A change of the list of missed reports.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MissedChange {
     /// The output lacks findings of the report.
     Add(MissedReport),

@@ -38,6 +38,8 @@ impl DeadLetterWriter {
         let mut end = DeadLetterEnd::default();
         if let Some(ledger) = &ledger {
             end = ledger.dead_letter_end(output)?;
+            // Those may count already at the destination.
+            end.number = end.number.max(ledger.prepared_dead_letters(output)?);
             ledger.remove_dead_letters_after(output, end.number)?;
         }
         Ok(Self {

@@ -29,6 +29,7 @@ mod counting;
 mod dead_letters;
 mod encryption;
 mod history;
+mod kept;
 mod keys;
 mod letter_groups;
 mod missed;

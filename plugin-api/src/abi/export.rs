@@ -5,6 +5,7 @@ use abi_stable::library::{CheckTypeLayout, RootModuleResult};
 use abi_stable::prefix_type::PrefixTypeTrait;
 
 use super::input_table::{INPUT_2, InputTable2, input_table};
+use super::keeper_table::{KEEPER_1, KeeperTable1, keeper_table};
 use super::memory::{Bytes, BytesRef};
 use super::output_table::{OUTPUT_2, OutputTable2, output_table};
 use super::render_table::{RENDER_1, RenderTable1, render_table};
@@ -32,7 +33,12 @@ pub struct PluginEntry {
 #[derive(Debug)]
 enum Table {
     Input(&'static InputTable2, Option<&'static ReportsTable1>, InputCapabilities),
-    Output(&'static OutputTable2, Option<&'static RenderTable1>, OutputCapabilities),
+    Output(
+        &'static OutputTable2,
+        Option<&'static RenderTable1>,
+        Option<&'static KeeperTable1>,
+        OutputCapabilities,
+    ),
 }
 
 impl Table {
@@ -41,20 +47,21 @@ impl Table {
         let (first, optional) = match self {
             Self::Input(table, reports, _) => {
                 let reports = reports.map(|table| (REPORTS_1, std::ptr::from_ref(table).cast()));
-                ((INPUT_2, std::ptr::from_ref(*table).cast()), reports)
+                ((INPUT_2, std::ptr::from_ref(*table).cast()), [reports, None])
             }
-            Self::Output(table, render, _) => {
+            Self::Output(table, render, keeper, _) => {
                 let render = render.map(|table| (RENDER_1, std::ptr::from_ref(table).cast()));
-                ((OUTPUT_2, std::ptr::from_ref(*table).cast()), render)
+                let keeper = keeper.map(|table| (KEEPER_1, std::ptr::from_ref(table).cast()));
+                ((OUTPUT_2, std::ptr::from_ref(*table).cast()), [render, keeper])
             }
         };
-        [first].into_iter().chain(optional)
+        [first].into_iter().chain(optional.into_iter().flatten())
     }
 
     fn capabilities(&self) -> serde_json::Value {
         let capabilities = match self {
             Self::Input(_, _, capabilities) => serde_json::to_value(capabilities),
-            Self::Output(_, _, capabilities) => serde_json::to_value(capabilities),
+            Self::Output(_, _, _, capabilities) => serde_json::to_value(capabilities),
         };
         capabilities.expect("plain data can be serialized")
     }
@@ -93,6 +100,7 @@ impl<T: Input> Registration<T> {
 impl<T: Output> Registration<T> {
     const OUTPUT_TABLE: OutputTable2 = output_table::<T>();
     const RENDER_TABLE: &'static RenderTable1 = &render_table::<T>();
+    const KEEPER_TABLE: &'static KeeperTable1 = &keeper_table::<T>();
 
     /// The entry of an output; `version` is the version of the plugin's crate.
     #[must_use]
@@ -106,6 +114,7 @@ impl<T: Output> Registration<T> {
             table: Table::Output(
                 &Self::OUTPUT_TABLE,
                 if T::RENDERS { Some(Self::RENDER_TABLE) } else { None },
+                if T::KEEPS_CHECKPOINT { Some(Self::KEEPER_TABLE) } else { None },
                 T::CAPABILITIES,
             ),
         }

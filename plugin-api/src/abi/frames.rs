@@ -9,6 +9,7 @@ use crate::batch::Schema;
 use crate::descriptor::PluginKind;
 use crate::error::Result;
 use crate::input::StoredReport;
+use crate::keeper::Share;
 use crate::open::{Open, OpenFrame};
 use crate::options::{OptionSpec, Options};
 use crate::services::Services;
@@ -28,17 +29,20 @@ pub(super) struct Answer<C> {
     /// Inputs: what reading would change at the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) effect: Option<Detail>,
+    /// Outputs that keep the checkpoint: the part that the input reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) share: Option<Share>,
 }
 
 impl<C> Answer<C> {
     pub(super) fn of(capabilities: Option<C>, schema: Option<Schema>) -> Self {
-        Self { api: super::API.to_owned(), capabilities, schema, effect: None }
+        Self { api: super::API.to_owned(), capabilities, schema, effect: None, share: None }
     }
 }
 
 impl<C> Default for Answer<C> {
     fn default() -> Self {
-        Self { api: String::new(), capabilities: None, schema: None, effect: None }
+        Self { api: String::new(), capabilities: None, schema: None, effect: None, share: None }
     }
 }
 

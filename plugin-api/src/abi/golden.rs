@@ -15,15 +15,15 @@ use super::{
 use super::{BatchRef, DefinitionRef, RawBatch2, StepKind, TextRef};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
 use super::{
-    CommittedFrame, InputTable2, OutputTable2, RenderTable1, ReportsTable1, Status, StepFrame, WriteFrame,
-    WrittenFrame,
+    CommittedFrame, InputTable2, KeeperTable1, OutputTable2, RenderTable1, ReportsTable1, Status, StepFrame,
+    WriteFrame, WrittenFrame,
 };
 use super::{host_table, input_table, output_table, status, write_frame};
 use crate::batch::ColumnType;
 use crate::model::{AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Protocol};
 use crate::{
-    Ends, ErrorKind, LateAnswers, LocalCheck, Order, Outcome, Partial, Purpose, ReadOnly, Replaces, Rereads,
-    Resume, Resumes,
+    Ends, ErrorKind, KeepsCheckpoint, LateAnswers, LocalCheck, Order, Outcome, Partial, Purpose, ReadOnly,
+    Replaces, Rereads, Resume, Resumes, Shares,
 };
 
 #[test]
@@ -58,6 +58,7 @@ fn released_tables_are_unchanged() {
         (super::RENDER_1, <RenderTable1 as StableAbi>::LAYOUT),
         (super::MOVED_1, <MovedTable1 as StableAbi>::LAYOUT),
         (super::REPORTS_1, <ReportsTable1 as StableAbi>::LAYOUT),
+        (super::KEEPER_1, <KeeperTable1 as StableAbi>::LAYOUT),
     ];
     let dump: String = tables.into_iter().map(|(id, layout)| table(id, layout)).collect();
     let words = dump.split(|c: char| !c.is_alphanumeric() && c != '_');
@@ -207,6 +208,11 @@ fn released_numbers_and_words_are_unchanged() {
     numbers("kinds of metrics", &[("counter", host_table::COUNTER), ("gauge", host_table::GAUGE)]);
     numbers("cancel levels", &[("drain", crate::services::DRAIN), ("abort", crate::services::ABORT)]);
     let _ = writeln!(current, "tables {}", super::REPORTS_1);
+    let words: Vec<&str> = KeepsCheckpoint::ALL.iter().map(|word| word.word()).collect();
+    let _ = writeln!(current, "keeps_checkpoint {}", words.join(" "));
+    let words: Vec<&str> = Shares::ALL.iter().map(|word| word.word()).collect();
+    let _ = writeln!(current, "shares {}", words.join(" "));
+    let _ = writeln!(current, "tables {}", super::KEEPER_1);
     let golden = include_str!("golden/words.txt");
     assert!(
         current == golden,

@@ -9,13 +9,14 @@ use super::frames::{Answer, StoredFrame};
 use super::reports_table::Marked;
 use super::status::Detail;
 use crate::batch::{Column, ColumnType, Schema};
+use crate::keeper::Share;
 use crate::model::{Hints, Note, ReportDetail, ReportEnd, ReportSource, ReportStart};
 use crate::{
     CheckReport, ConnectorIdentity, Cryptography, DescribedCrypto, Descriptor, EndpointPort, ErrorKind,
-    ExcludedKeys, Fips, InputCapabilities, Limits, LocalCheck, OpenFrame, OptionCondition, OptionDescriptor,
-    OptionKind, OptionMaximum, Outcome, OutputCapabilities, PluginError, PluginKind, Purpose, ReadOnly,
-    Rendered, ReportChoice, ReportEntry, ReportKey, ReportMarks, ReportPage, ReportQuery, Resume,
-    StoredReport, Verdict,
+    ExcludedKeys, Fips, InputCapabilities, KeepsCheckpoint, Limits, LocalCheck, OpenFrame, OptionCondition,
+    OptionDescriptor, OptionKind, OptionMaximum, Outcome, OutputCapabilities, PluginError, PluginKind,
+    Purpose, ReadOnly, Rendered, ReportChoice, ReportEntry, ReportKey, ReportMarks, ReportPage, ReportQuery,
+    Resume, Shares, StoredReport, Verdict,
 };
 
 /// A complete example of each JSON form. Its keys and types are frozen.
@@ -216,6 +217,16 @@ fn forms() -> Vec<(&'static str, Value)> {
         ("report choice", form(&ReportChoice::new(vec!["scan/1".to_owned()], true))),
         ("report marks", form(&ReportMarks::new(vec!["scan/1".to_owned()], true))),
         ("marked reports", form(&Marked { changed: 1 })),
+        (
+            "output capabilities with the checkpoint",
+            form(&OutputCapabilities::NONE.keeps_checkpoint(KeepsCheckpoint::Yes)),
+        ),
+        ("input capabilities with sharing", form(&InputCapabilities::NONE.shares(Shares::Yes))),
+        ("answer with a share", {
+            let none = Answer::<OutputCapabilities>::of(None, None);
+            form(&Answer { share: Some(Share::new(1, 2)), ..none })
+        }),
+        ("open of a share", form(&OpenFrame { share: Some(Share::new(1, 2)), ..OpenFrame::default() })),
     ]
 }
 
@@ -254,17 +265,15 @@ fn json_forms_can_grow() {
         let parse = match name {
             "report start" | "encrypted report start" => read::<ReportStart>,
             open if open.starts_with("open") => read::<OpenFrame>,
-            "answer" | "answer with an effect" => read::<Answer<OutputCapabilities>>,
+            answer if answer.starts_with("answer") => read::<Answer<OutputCapabilities>>,
             "stored" => read::<StoredFrame>,
-            "input capabilities" | "input capabilities with reading without effect" => {
-                read::<InputCapabilities>
-            }
+            input if input.starts_with("input capabilities") => read::<InputCapabilities>,
             "schema" => read::<Schema>,
             "report end" => read::<ReportEnd>,
             "descriptor" => read::<Descriptor>,
             "error" => read::<Detail>,
             option if option.starts_with("option") => read::<OptionDescriptor>,
-            "output capabilities with a local check" => read::<OutputCapabilities>,
+            output if output.starts_with("output capabilities") => read::<OutputCapabilities>,
             "cryptography" => read::<DescribedCrypto>,
             "rendered" | "rendered without a record" => read::<Rendered>,
             "report query" => read::<ReportQuery>,
@@ -300,7 +309,7 @@ fn required_keys_are_only_removed() {
         let (_, value) = forms.iter().find(|(name, _)| *name == form).expect("a form of this name");
         value.pointer(path).unwrap_or_else(|| panic!("{form} has no {path}")).clone()
     };
-    let objects: [(&str, &str, Read, &[&str]); 22] = [
+    let objects: [(&str, &str, Read, &[&str]); 23] = [
         ("open", "", is_read::<OpenFrame>, &[]),
         ("open", "/limits", is_read::<Limits>, &[]),
         ("open", "/reports/0", is_read::<ReportKey>, &[]),
@@ -323,6 +332,7 @@ fn required_keys_are_only_removed() {
         ("report page", "/entries/0", is_read::<ReportEntry>, &[]),
         ("report choice", "", is_read::<ReportChoice>, &[]),
         ("report marks", "", is_read::<ReportMarks>, &[]),
+        ("open of a share", "/share", is_read::<Share>, &[]),
     ];
     for (form, path, is_read, required) in objects {
         let complete = object(form, path);

@@ -13,6 +13,7 @@ mod host_table;
 mod identity;
 mod input_state;
 mod input_table;
+mod keeper_table;
 pub(crate) mod log;
 mod mask;
 mod memory;
@@ -37,6 +38,7 @@ pub use identity::{
     IdentifiedPlugin, Identity, IdentityError, RootKind, SECTION, identity_record, name_record, record_length,
 };
 pub use input_table::{INPUT_2, InputHandle, InputTable2, StepFrame, StepKind, input_table};
+pub use keeper_table::{KEEPER_1, KeeperTable1, keeper_table};
 pub use log::level_number;
 pub use mask::{mask, masked};
 pub use memory::{Bytes, BytesRef, Owner, Words, WordsRef};

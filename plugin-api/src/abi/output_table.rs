@@ -4,6 +4,7 @@ use abi_stable::StableAbi;
 
 use super::frames::{self, Answer};
 use super::host_table::{HostHandle, HostTable2};
+use super::keeper_table::KeeperTable1;
 use super::memory::{Bytes, BytesRef, Words};
 use super::render_table::RenderTable1;
 use super::shim::{Instance, guard};
@@ -14,6 +15,7 @@ use crate::capabilities::OutputCapabilities;
 use crate::check::CheckReport;
 use crate::descriptor::PluginKind;
 use crate::error::{PluginError, Result};
+use crate::keeper::{PairChanges, Pairs, Share};
 use crate::model::{ReportEnd, ReportStart};
 use crate::open::OpenFrame;
 use crate::output::{Begin, CommitPoint, Committed, LateRow, Output, Receipt, Rejection, Rendered, Written};
@@ -216,7 +218,7 @@ extern "C" fn open<T: Output>(
         let opened = frames::open(PluginKind::Output, frame, T::OPTIONS, host, |open| {
             T::open(open, receipt.as_ref())
         })?;
-        *answer = to_json(&Answer::of(opened.capabilities, None));
+        *answer = to_json(&Answer { share: opened.share, ..Answer::of(opened.capabilities, None) });
         let state = PluginState { plugin: opened.plugin, columns: Columns::of(Schema::empty()) };
         *handle = Instance::into_handle(state, host);
         Ok(())
@@ -272,13 +274,17 @@ extern "C" fn commit<T: Output>(handle: *mut (), flags: u32, committed: &mut Com
     // SAFETY: the host follows the rule for handles.
     unsafe {
         Instance::<PluginState<T>>::call(handle, |state| {
-            let at = match flags & BETWEEN_REPORTS {
-                0 => CommitPoint::InReport,
-                _ => CommitPoint::BetweenReports,
-            };
-            *committed = state.plugin.commit(at)?.into();
+            *committed = state.plugin.commit(commit_point(flags))?.into();
             Ok(())
         })
+    }
+}
+
+/// The position of a commit with these flags.
+pub(super) fn commit_point(flags: u32) -> CommitPoint {
+    match flags & BETWEEN_REPORTS {
+        0 => CommitPoint::InReport,
+        _ => CommitPoint::BetweenReports,
     }
 }
 
@@ -298,8 +304,11 @@ pub struct OutputHandle {
     table: OutputTable2,
     /// `None` for an output that cannot render.
     render: Option<RenderTable1>,
+    /// `None` for an output that keeps no checkpoint.
+    keeper: Option<KeeperTable1>,
     handle: *mut (),
     capabilities: Option<OutputCapabilities>,
+    share: Share,
 }
 
 // SAFETY: an `Output` is `Send`. Only one thread at a time uses a handle, because its methods take `&mut`.
@@ -321,9 +330,15 @@ impl OutputHandle {
         let receipt = receipt.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let status = (table.open)(to_json(frame)[..].into(), receipt, host, &mut answer, &mut handle);
         Result::from(status)?;
-        let mut opened = Self { table, render: None, handle, capabilities: None };
+        let mut opened =
+            Self { table, render: None, keeper: None, handle, capabilities: None, share: Share::WHOLE };
         let answer: Answer<OutputCapabilities> = from_json(&answer)?;
         opened.capabilities = answer.capabilities;
+        opened.share = answer.share.unwrap_or_default();
+        if !opened.share.is_valid() {
+            let Share { number, of } = opened.share;
+            return Err(PluginError::bug(format!("plugin bug: `open` returned share {number} of {of}")));
+        }
         Ok(opened)
     }
 
@@ -332,6 +347,20 @@ impl OutputHandle {
     pub fn with_render(mut self, table: Option<RenderTable1>) -> Self {
         self.render = table;
         self
+    }
+
+    /// Adds the functions for [`OutputHandle::load`] and [`OutputHandle::commit_with`]; `None` for an output that does not
+    /// have them.
+    #[must_use]
+    pub fn with_keeper(mut self, table: Option<KeeperTable1>) -> Self {
+        self.keeper = table;
+        self
+    }
+
+    /// The part of the source that the input reads, for an output that keeps the checkpoint.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.share
     }
 
     /// The capabilities of the instance; `None` if they are those of the plugin.
@@ -420,6 +449,27 @@ impl OutputHandle {
         let mut committed = CommittedFrame::default();
         Result::from((self.table.commit)(self.handle, flags, &mut committed))?;
         committed.try_into()
+    }
+
+    /// See [`Output::load`].
+    ///
+    /// # Errors
+    /// The error of the plugin; a plugin bug for invalid pairs, and without the table.
+    pub fn load(&mut self) -> Result<Pairs> {
+        self.keeper()?.load(self.handle)
+    }
+
+    /// See [`Output::commit_with`].
+    ///
+    /// # Errors
+    /// The error of the plugin; a plugin bug if a limit is exceeded, for an invalid answer, and without the table.
+    pub fn commit_with(&mut self, at: CommitPoint, changes: &PairChanges) -> Result<Committed> {
+        self.keeper()?.commit_with(self.handle, at, changes)
+    }
+
+    fn keeper(&self) -> Result<KeeperTable1> {
+        let missing = "plugin bug: the output declares `keeps_checkpoint` without the table keeper/1";
+        self.keeper.ok_or_else(|| PluginError::bug(missing))
     }
 
     /// See [`Output::stored`].

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::input_table::{INPUT_2, InputTable2};
+use super::keeper_table::{KEEPER_1, KeeperTable1};
 use super::memory::{Bytes, BytesRef};
 use super::output_table::{OUTPUT_2, OutputTable2};
 use super::render_table::{RENDER_1, RenderTable1};
@@ -118,6 +119,15 @@ impl Root {
     #[must_use]
     pub fn render_table(&self, plugin: &str) -> Option<RenderTable1> {
         let table = (self.get_table)(RENDER_1.into(), plugin.into()).cast::<RenderTable1>();
+        // SAFETY: as above.
+        unsafe { table.as_ref() }.copied()
+    }
+
+    /// The functions with which the output with this name keeps the checkpoint. Ask only for an output whose descriptor
+    /// lists [`KEEPER_1`].
+    #[must_use]
+    pub fn keeper_table(&self, plugin: &str) -> Option<KeeperTable1> {
+        let table = (self.get_table)(KEEPER_1.into(), plugin.into()).cast::<KeeperTable1>();
         // SAFETY: as above.
         unsafe { table.as_ref() }.copied()
     }

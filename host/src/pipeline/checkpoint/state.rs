@@ -7,6 +7,7 @@ use std::time::Instant;
 use scanbridge_observe::ReportEvent;
 use scanbridge_plugin_api::{Position, ReportKey, Stored, StoredReport};
 
+use super::kept::Kept;
 use super::new_mark::NewMark;
 use super::receipts::{OutputIds, OutputProgress};
 use crate::pipeline::row_faults::{ReportTally, RowFaults};
@@ -59,7 +60,11 @@ pub(super) struct AwaitingReport {
 pub(super) struct State {
     /// `None` for runs without saved state, and after the run.
     pub(super) ledger: Option<Arc<Ledger>>,
+    /// Set if the output keeps the checkpoint; the ledger then has a copy.
+    pub(super) kept: Option<Kept>,
     pub(super) inputs: Inputs,
+    /// Number of inputs that have read everything.
+    pub(super) ended_inputs: usize,
     /// Barriers that are not stored yet, by number.
     pub(super) marks: VecDeque<(u64, NewMark)>,
     pub(super) last_mark: u64,
@@ -110,7 +115,9 @@ impl State {
         let notifications = notifications.collect();
         Self {
             ledger,
+            kept: None,
             inputs,
+            ended_inputs: 0,
             marks: VecDeque::new(),
             last_mark: 0,
             stored: 0,

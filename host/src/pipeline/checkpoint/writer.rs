@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::Checkpoints;
+use super::kept::Kept;
 use super::receipts::MAX_WAIT;
 use super::state::State;
 use crate::pipeline::clock::after;
@@ -75,7 +76,10 @@ impl State {
             let changes =
                 self.keys_at(mark).map(|(keys, mark)| (keys.instance().to_owned(), keys.begin_write(mark)));
             self.since.keys = changes.filter(|(_, changes)| !changes.is_empty()).collect();
-            ledger.store(&self.checkpoint, &self.since)?;
+            match &self.kept {
+                None => ledger.store(&self.checkpoint, &self.since)?,
+                Some(_) => ledger.store_copy(&self.checkpoint, &self.since)?,
+            }
             self.all_keys().for_each(|keys| keys.written());
             for (input, letters) in &self.since.invalid_rows {
                 let faults = self.inputs.faults.iter().find(|faults| faults.input() == input);
@@ -84,6 +88,7 @@ impl State {
             self.since = SinceCheckpoint::default();
             self.written = (self.written.0 + 1, crate::state::now());
         }
+        self.kept.iter_mut().for_each(Kept::commit_succeeded);
         Ok(())
     }
 

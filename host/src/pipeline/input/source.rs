@@ -6,7 +6,7 @@ use scanbridge_plugin_api::abi::InputHandle;
 use scanbridge_plugin_api::batch::{RawBatch2, Schema};
 use scanbridge_plugin_api::{
     CheckReport, Ends, ErrorKind, Event, Fips, InputCapabilities, LocalCheck, PluginError, Position,
-    ReadOnly, ReportMarks, ReportPage, ReportQuery, Resumes, Step, Stored,
+    ReadOnly, ReportMarks, ReportPage, ReportQuery, Resumes, Shares, Step, Stored,
 };
 
 use super::dead_letter_source::DeadLetterSource;
@@ -42,6 +42,11 @@ impl PluginSource {
         let mut thread = opener.thread();
         let (schema, capabilities, effect) = opener.open(&mut thread, &start)?;
         Ok(Self { opener, thread, schema, capabilities, start, effect, reopened: false })
+    }
+
+    /// Whether it can read a part of its source.
+    pub(in crate::pipeline) fn shares(&self) -> bool {
+        self.capabilities.shares == Shares::Yes
     }
 
     fn call<T: Send + 'static>(

@@ -299,6 +299,9 @@ impl InputWorker<'_> {
 
     /// Handles the end of the input: the outputs finish, or keep their state for a later run.
     fn end_input(&mut self, result: &Result<(), PluginError>) {
+        if result.is_ok() {
+            self.checkpoints.input_finished();
+        }
         if let Err(error) = result {
             if let Some(context) = self.source.context() {
                 context.keys().roll_back();

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use scanbridge_observe::{Counts, Durations};
 use scanbridge_plugin_api::abi::OutputHandle;
+use scanbridge_plugin_api::keeper::{PairChanges, Pairs};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{
-    CheckReport, CommitPoint, Committed, ErrorKind, LocalCheck, OutputCapabilities, PluginError, Receipt,
-    Resume, Verdict,
+    CheckReport, CommitPoint, Committed, ErrorKind, KeepsCheckpoint, LocalCheck, OutputCapabilities,
+    PluginError, Receipt, Resume, Verdict,
 };
 
 use super::account::{Account, Ended, LiveCounts, OpenReport};
@@ -32,6 +33,8 @@ pub(in crate::pipeline) struct Destination {
     pub(super) opener: OutputOpener,
     thread: InstanceThread<OutputHandle>,
     pub(super) capabilities: OutputCapabilities,
+    /// Whether it keeps the checkpoint of this run.
+    keeps_checkpoint: bool,
     /// Whether this instance received the start of the current report.
     pub(super) has_started: bool,
     pub(super) filters: Vec<Filter>,
@@ -88,11 +91,13 @@ impl Destination {
         });
         let receipt = receipt.map(Receipt);
         let ended = Ended::default();
+        let keeps_checkpoint = opener.is_keeper() && capabilities.keeps_checkpoint == KeepsCheckpoint::Yes;
         let account = Account { summary, report, has_gap, gap_is_covered, receipt, dead_letters: end, ended };
         Self {
             opener,
             thread,
             capabilities,
+            keeps_checkpoint,
             has_started: false,
             filters,
             rows: Rows::default(),
@@ -122,7 +127,7 @@ impl Destination {
         let result = self.thread.call(name, limits, move |handle| work(handle.as_mut().ok_or_else(closed)?));
         match name {
             "write" => self.write_times.add(begun.elapsed()),
-            "commit" => self.commit_times.add(begun.elapsed()),
+            "commit" | "commit_with" => self.commit_times.add(begun.elapsed()),
             _ => {}
         }
         result
@@ -140,6 +145,16 @@ impl Destination {
     /// Capabilities of the instance.
     pub(in crate::pipeline) fn capabilities(&self) -> OutputCapabilities {
         self.capabilities
+    }
+
+    /// Whether it keeps the checkpoint of this run.
+    pub(in crate::pipeline) fn keeps_checkpoint(&self) -> bool {
+        self.keeps_checkpoint
+    }
+
+    /// Whether a report in progress at the last commit can be continued.
+    pub(super) fn has_commit(&self) -> bool {
+        self.keeps_checkpoint || self.current.receipt.is_some()
     }
 
     /// Whether a call did not return.
@@ -188,13 +203,17 @@ impl Destination {
 
     /// State of the last commit, for the ledger.
     pub(super) fn state_at_commit(&self) -> OutputState {
-        let Account { has_gap, gap_is_covered, dead_letters, ref report, ref receipt, .. } = self.committed;
+        self.state_of(&self.committed)
+    }
+
+    fn state_of(&self, account: &Account) -> OutputState {
+        let Account { has_gap, gap_is_covered, dead_letters, ref report, ref receipt, .. } = *account;
         let has_invalid_rows = report.as_ref().is_some_and(|report| report.has_invalid_rows);
         let rejected = report.as_ref().map_or(0, |report| report.rejected);
         let report =
             report.as_ref().filter(|report| report.has_findings).map(|report| (&*report.begin.report).into());
         let receipt = receipt.as_ref().map(|receipt| receipt.0.clone());
-        let (ahead, counts) = (Vec::new(), self.before.plus(self.committed.counts()));
+        let (ahead, counts) = (Vec::new(), self.before.plus(account.counts()));
         OutputState {
             receipt,
             has_gap,
@@ -260,7 +279,9 @@ impl Destination {
         self.current = self.committed.clone();
         self.late.clear();
         self.context().keys().roll_back();
-        self.dead_letters.roll_back_to(self.committed.dead_letters)?;
+        if !self.keeps_checkpoint {
+            self.dead_letters.roll_back_to(self.committed.dead_letters)?;
+        }
         self.capabilities = self.opener.open(&mut self.thread, self.committed.receipt.as_ref())?;
         if probe {
             let report = self.check()?;
@@ -276,8 +297,7 @@ impl Destination {
     /// Commits everything written so far. Returns rows of earlier batches that the output requests again: the commit
     /// is valid only when there are none ([`Destination::keep_commit`]).
     pub(super) fn commit(&mut self) -> Result<Vec<LateRetry>, PluginError> {
-        let at =
-            if self.current.report.is_some() { CommitPoint::InReport } else { CommitPoint::BetweenReports };
+        let at = self.commit_point();
         let Committed { receipt, late_rejected, late_retry, derived, bytes, .. } =
             self.call("commit", move |handle| handle.commit(at))?;
         if let Some(receipt) = receipt.as_ref().filter(|receipt| receipt.0.len() > Receipt::MAX_BYTES) {
@@ -290,17 +310,48 @@ impl Destination {
             ));
         }
         self.current.receipt = receipt.filter(|_| resumes);
-        match &mut self.current.report {
-            Some(report) => {
-                report.derived = report.derived.saturating_add(derived);
-                report.bytes = report.bytes.saturating_add(bytes);
-            }
-            None => {
-                self.current.summary.derived = self.current.summary.derived.saturating_add(derived);
-                self.current.summary.bytes = self.current.summary.bytes.saturating_add(bytes);
-            }
-        }
+        self.count_commit(derived, bytes);
         self.account_late(late_rejected, late_retry)
+    }
+
+    /// Commits everything written so far together with these pairs of the checkpoint.
+    pub(super) fn commit_with(&mut self, changes: PairChanges) -> Result<(), PluginError> {
+        let at = self.commit_point();
+        let Committed { derived, bytes, .. } =
+            self.call("commit_with", move |handle| handle.commit_with(at, &changes))?;
+        self.count_commit(derived, bytes);
+        Ok(())
+    }
+
+    /// Checks the pairs that a new instance has loaded. If they are those of the last commit, the dead letters since then are
+    /// discarded: otherwise a commit that seems to have failed may have happened with them.
+    pub(super) fn check_loaded(
+        &mut self,
+        check: impl FnOnce(&Pairs) -> Result<(), PluginError>,
+    ) -> Result<(), PluginError> {
+        let pairs = self.call("load", OutputHandle::load)?;
+        check(&pairs)?;
+        self.dead_letters.roll_back_to(self.committed.dead_letters).map_err(PluginError::from)
+    }
+
+    fn commit_point(&self) -> CommitPoint {
+        if self.current.report.is_some() { CommitPoint::InReport } else { CommitPoint::BetweenReports }
+    }
+
+    fn count_commit(&mut self, derived: u64, bytes: u64) {
+        let counts = match &mut self.current.report {
+            Some(report) => (&mut report.derived, &mut report.bytes),
+            None => (&mut self.current.summary.derived, &mut self.current.summary.bytes),
+        };
+        *counts.0 = counts.0.saturating_add(derived);
+        *counts.1 = counts.1.saturating_add(bytes);
+    }
+
+    /// The state that the next commit makes the last one. Its dead letters are in the ledger, not synced.
+    pub(super) fn state_before_commit(&mut self) -> Result<OutputState, PluginError> {
+        self.dead_letters.flush()?;
+        self.current.dead_letters = self.dead_letters.end();
+        Ok(self.state_of(&self.current))
     }
 
     /// Makes the last commit the state to roll back to.
@@ -332,6 +383,11 @@ impl Destination {
         &self.committed.ended
     }
 
+    /// What this output missed of the report that ended before the next commit.
+    pub(super) fn ended_before_commit(&self) -> &Ended {
+        &self.current.ended
+    }
+
     /// Publishes the report that the last commit has sealed: its receipt is stored.
     pub(super) fn stored(&mut self) -> Result<(), PluginError> {
         let Some(receipt) = self.committed.receipt.clone() else { return Ok(()) };
@@ -347,8 +403,12 @@ impl Destination {
         self.thread.call("close", limits, |handle| handle.take().map_or(Ok(()), OutputHandle::close))
     }
 
-    /// Rolls back the dead letters of findings that count as undelivered.
+    /// Rolls back the dead letters of findings that count as undelivered. If the output keeps the checkpoint, the next run does
+    /// that, because it knows what was committed.
     pub(super) fn roll_back_dead_letters(&mut self) {
+        if self.keeps_checkpoint {
+            return;
+        }
         if let Err(error) = self.dead_letters.roll_back_to(self.committed.dead_letters) {
             tracing::warn!(instance = self.id(), "{error}");
         }
@@ -356,7 +416,9 @@ impl Destination {
 
     /// Reopens the output to roll back what it committed of the current report.
     pub(super) fn discard(&mut self) {
+        // What an output that keeps the checkpoint has not committed, nobody can see.
         if !self.is_hung()
+            && !self.keeps_checkpoint
             && self.committed.report.is_some()
             && self.reopen(false).and_then(|()| self.resume_report()).is_ok()
         {

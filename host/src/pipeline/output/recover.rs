@@ -1,5 +1,6 @@
 //! Reopens an output after a failure and repeats what it received since its last commit, or ends it for this run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use scanbridge_plugin_api::{PluginError, Resume};
@@ -117,6 +118,11 @@ impl OutputWorker {
         self.ahead.roll_back();
         let active = self.active();
         active.reopen(probe)?;
+        if active.keeps_checkpoint() {
+            let checkpoints = Arc::clone(&self.checkpoints);
+            self.active().check_loaded(|pairs| checkpoints.check_loaded(pairs))?;
+        }
+        let active = self.active();
         active.set_repeating(true);
         let resumes = active.capabilities().resume != Resume::None;
         self.checkpoints.set_resumes(self.number, resumes);

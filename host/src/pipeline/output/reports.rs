@@ -27,7 +27,7 @@ impl Destination {
         self.current.has_gap = if is_resumable { self.current.has_gap } else { begin.continued };
         self.current.gap_is_covered &= is_resumable;
         // An output without a commit has nothing to resume.
-        let continued = is_resumable && self.current.receipt.is_some();
+        let continued = is_resumable && self.has_commit();
         let previous = self.current.report.take();
         self.current.report = Some(match previous {
             Some(previous) if continued => OpenReport { begin: begin.clone(), ..previous },
@@ -43,7 +43,7 @@ impl Destination {
     pub(super) fn resume_report(&mut self) -> Result<(), PluginError> {
         let Some(report) = &self.current.report else { return Ok(()) };
         let begin = report.begin.clone();
-        self.send_start(&begin, self.current.receipt.is_some())
+        self.send_start(&begin, self.has_commit())
     }
 
     fn send_start(&mut self, begin: &ReportBegin, continued: bool) -> Result<(), PluginError> {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use scanbridge_observe::OutputState;
+use scanbridge_observe::OutputState as LiveState;
+use scanbridge_plugin_api::keeper::PairChanges;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Resume};
 
 use super::account::Ended;
@@ -17,11 +18,11 @@ use crate::pipeline::build::OpenOutput;
 use crate::pipeline::checkpoint::Checkpoints;
 use crate::pipeline::control::Control;
 use crate::pipeline::item::{Item, Mark, ReportBegin};
-use crate::pipeline::queue::Queue;
+use crate::pipeline::queue::{Queue, Taken};
 use crate::pipeline::rate_limit::RateLimit;
 use crate::pipeline::retry::{Outage, is_retryable, milliseconds};
 use crate::pipeline::summary::{Failure, OutputSummary};
-use crate::state::AheadReport;
+use crate::state::{AheadReport, OutputState};
 use crate::telemetry::without_controls;
 
 /// An output with its failover output, and its state for retries.
@@ -66,7 +67,8 @@ impl OutputWorker {
             .collect();
         let instances = watched.iter().map(|(_, context)| *context).collect();
         let stop = Arc::clone(&control.stop);
-        let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required, instances, stop));
+        let queue = Queue::new(delivery.queue, delivery.on_full, required, instances, stop);
+        let queue = Arc::new(queue.with_wake(destination.keeps_checkpoint()));
         let live = Arc::new(LiveOutput::new(watched, Arc::clone(&queue)));
         let resumes = destination.capabilities().resume != Resume::None;
         Self {
@@ -106,16 +108,16 @@ impl OutputWorker {
     pub(super) fn show(&self) {
         let circuit_open = self.outage.as_ref().is_some_and(Outage::breaker_is_open);
         let state = match (self.pair.has_failed_over(), &self.outage) {
-            (true, _) => OutputState::Diverted,
-            (false, Some(_)) => OutputState::Retrying,
-            (false, None) => OutputState::Ok,
+            (true, _) => LiveState::Diverted,
+            (false, Some(_)) => LiveState::Retrying,
+            (false, None) => LiveState::Ok,
         };
         self.live.show(&self.pair, state, circuit_open || self.pair.has_failed_over());
     }
 
     /// Delivers until the queue is closed. Returns the summary of the output, then that of its failover output.
     pub(in crate::pipeline) fn run(mut self) -> Vec<OutputSummary> {
-        let outcome = self.deliver_all();
+        let outcome = self.deliver_all().and_then(|()| self.commit_end());
         let is_resumable = match &outcome {
             Ok(()) => self.control.is_resumable(),
             Err(error) => self.close_failed(error),
@@ -134,7 +136,7 @@ impl OutputWorker {
         self.queue.abandon();
         match &outcome {
             Ok(()) => self.show(),
-            Err(_) => self.live.show(&self.pair, OutputState::Failed, false),
+            Err(_) => self.live.show(&self.pair, LiveState::Failed, false),
         }
         self.summaries(is_resumable)
     }
@@ -143,16 +145,18 @@ impl OutputWorker {
         if let Some(open_error) = self.open_error.take().filter(|_| !self.pair.has_failed_over()) {
             self.recover(open_error)?;
         }
-        while let Some(item) = self.queue.take() {
-            // Validates a batch and counts its findings as read, whatever this output makes of it.
-            item.findings();
-            self.retry_buffer.push(&item, self.max_buffer_bytes);
-            match self.deliver(&item) {
+        while let Some(taken) = self.queue.take() {
+            // What is queued is delivered by the instance that has taken over.
+            if self.control.is_displaced() {
+                return Err(PluginError::cancelled());
+            }
+            let is_mark = matches!(taken, Taken::Item(Item::Mark(_)));
+            match self.handle(taken) {
                 Ok(()) => {}
                 Err(error) if is_retryable(&error) => self.recover(error)?,
                 Err(error) => return Err(error),
             }
-            if matches!(item, Item::Mark(_)) {
+            if is_mark {
                 match self.probe_primary() {
                     Err(error) if is_retryable(&error) => self.recover(error)?,
                     probed => probed?,
@@ -160,6 +164,16 @@ impl OutputWorker {
             }
         }
         Ok(())
+    }
+
+    fn handle(&mut self, taken: Taken) -> Result<(), PluginError> {
+        let Taken::Item(item) = taken else {
+            return self.active().commit_with(PairChanges::new()); // Whether it may still commit.
+        };
+        // Validates a batch and counts its findings as read, whatever this output makes of it.
+        item.findings();
+        self.retry_buffer.push(&item, self.max_buffer_bytes);
+        self.deliver(&item)
     }
 
     /// Passes an item to the active output.
@@ -244,15 +258,37 @@ impl OutputWorker {
         Ok(())
     }
 
-    fn commit(&mut self, mark: Mark) -> Result<(), PluginError> {
-        let mut late = self.active().commit()?;
-        let mut rounds = 0;
-        while !late.is_empty() {
-            rounds += 1;
-            self.retry_late_rows(late, rounds)?;
-            late = self.active().commit()?;
+    /// Commits with the pairs of this barrier, for an output that keeps the checkpoint.
+    fn commit_with_checkpoint(&mut self, mark: Mark) -> Result<OutputState, PluginError> {
+        let id = self.active().id().to_owned();
+        let state = self.active().state_before_commit()?;
+        let ended = mark.ends_report.then(|| self.active().ended_before_commit().clone());
+        let changes = self.checkpoints.prepare(self.number, mark, vec![(id, state)], ended)?;
+        self.active().commit_with(changes)?;
+        self.active().keep_commit()
+    }
+
+    /// For an output that keeps the checkpoint: commits the end of the run.
+    fn commit_end(&mut self) -> Result<(), PluginError> {
+        if !self.active().keeps_checkpoint() {
+            return Ok(());
         }
-        let state = self.active().keep_commit()?;
+        loop {
+            let has_failed = self.control.has_failed();
+            let Some(changes) = self.checkpoints.prepare_end(has_failed) else { return Ok(()) };
+            match self.active().commit_with(changes) {
+                Err(error) if is_retryable(&error) => self.recover(error)?,
+                committed => return committed,
+            }
+        }
+    }
+
+    fn commit(&mut self, mark: Mark) -> Result<(), PluginError> {
+        let state = if self.active().keeps_checkpoint() {
+            self.commit_with_checkpoint(mark)?
+        } else {
+            self.commit_written()?
+        };
         self.active().context().keys().mark_commit(mark.number);
         let mut states = vec![(self.active().id().to_owned(), state)];
         states.extend(self.pair.idle_state());
@@ -294,6 +330,18 @@ impl OutputWorker {
         tracing::debug!(event = "commit", instance = self.active().id(), barrier = mark.number, "committed");
         self.show();
         Ok(())
+    }
+
+    /// Commits, and writes again what the output asks for.
+    fn commit_written(&mut self) -> Result<OutputState, PluginError> {
+        let mut late = self.active().commit()?;
+        let mut rounds = 0;
+        while !late.is_empty() {
+            rounds += 1;
+            self.retry_late_rows(late, rounds)?;
+            late = self.active().commit()?;
+        }
+        self.active().keep_commit()
     }
 
     /// Writes rows of earlier batches again, as a commit has requested.

@@ -49,6 +49,7 @@ fn input_state(input: &InputTick) -> String {
 
 fn output_state(output: &OutputTick) -> String {
     let state = match output.state {
+        OutputState::Waiting => " waiting",
         OutputState::Retrying => " retrying",
         OutputState::Diverted => " uses its failover",
         OutputState::Slow => " slow",

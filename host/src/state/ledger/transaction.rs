@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use redb::WriteTransaction;
 use scanbridge_plugin_api::StoredReport;
-use serde::{Deserialize, Serialize};
 
 use super::counting::{append_invalid_rows, count_letters};
 use super::history::{append_reports, append_run, append_summary};
@@ -12,27 +11,8 @@ use super::tables::{
     ABOUT, OUTPUTS, POSITIONS, RECEIPTS, UNCONFIRMED, apply_keys, apply_missed, put, put_unconfirmed,
 };
 use super::{Ledger, StateError};
-use crate::state::checkpoint::{
-    AheadReport, Checkpoint, EndOfRun, KeyChanges, OutputCounts, OutputState, SinceCheckpoint,
-};
-use crate::state::dead_letter::ReportRecord;
+use crate::state::checkpoint::{Checkpoint, EndOfRun, KeyChanges, OutputState, SinceCheckpoint};
 use crate::state::record::{RunRecord, RunState};
-
-#[derive(Debug, Serialize, Deserialize)]
-struct OutputRow {
-    has_gap: bool,
-    #[serde(default)]
-    gap_is_covered: bool,
-    #[serde(default)]
-    has_invalid_rows: bool,
-    #[serde(default)]
-    rejected: u64,
-    report: Option<ReportRecord>,
-    #[serde(default)]
-    ahead: Vec<AheadReport>,
-    #[serde(default)]
-    counts: OutputCounts,
-}
 
 impl Ledger {
     /// The checkpoint of a resumable run. `None` when the last run finished, or stored no checkpoint.
@@ -50,20 +30,10 @@ impl Ledger {
         let mut receipts: BTreeMap<String, Vec<u8>> = self.all(RECEIPTS)?.into_iter().collect();
         let ends = self.dead_letter_ends()?;
         for (id, row) in self.all(OUTPUTS)? {
-            let OutputRow { has_gap, gap_is_covered, has_invalid_rows, rejected, report, ahead, counts } =
-                self.parse(&row)?;
-            let receipt = receipts.remove(&id);
-            let dead_letters = ends.get(&id).copied().unwrap_or_default();
             let state = OutputState {
-                receipt,
-                has_gap,
-                gap_is_covered,
-                has_invalid_rows,
-                rejected,
-                dead_letters,
-                report,
-                ahead,
-                counts,
+                receipt: receipts.remove(&id),
+                dead_letters: ends.get(&id).copied().unwrap_or_default(),
+                ..self.parse(&row)?
             };
             checkpoint.outputs.insert(id, state);
         }
@@ -111,33 +81,7 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written. Then the previous checkpoint remains.
     pub fn store(&self, checkpoint: &Checkpoint, since: &SinceCheckpoint) -> Result<(), StateError> {
-        self.change(|transaction| {
-            put(transaction, ABOUT, "under_way", &checkpoint.active_input)?;
-            put(transaction, ABOUT, "invalid_rows", &checkpoint.invalid_rows)?;
-            put(transaction, ABOUT, "stored", &crate::state::now())?;
-            let mut positions = transaction.open_table(POSITIONS)?;
-            for (input, position) in &checkpoint.positions {
-                positions.insert(input.as_str(), position.as_slice())?;
-            }
-            drop(positions);
-            let mut receipts = transaction.open_table(RECEIPTS)?;
-            for (output, state) in &checkpoint.outputs {
-                match &state.receipt {
-                    Some(receipt) => receipts.insert(output.as_str(), receipt.as_slice())?,
-                    None => receipts.remove(output.as_str())?,
-                };
-                let OutputState { report, ahead, counts, .. } = state.clone();
-                let OutputState { has_gap, gap_is_covered, has_invalid_rows, rejected, .. } = *state;
-                let row =
-                    OutputRow { has_gap, gap_is_covered, has_invalid_rows, rejected, report, ahead, counts };
-                put(transaction, OUTPUTS, output, &row)?;
-            }
-            for (output, state) in &checkpoint.outputs {
-                count_letters(transaction, output, state.dead_letters.number)?;
-            }
-            put_unconfirmed(transaction, &checkpoint.unconfirmed)?;
-            apply(transaction, since)
-        })
+        self.change(|transaction| put_checkpoint(transaction, checkpoint, since))
     }
 
     /// Records the end of a run. If the run finished, the checkpoint is deleted.
@@ -190,14 +134,43 @@ impl Ledger {
     }
 }
 
-fn apply(transaction: &WriteTransaction, since: &SinceCheckpoint) -> Result<(), redb::Error> {
+/// Stores a checkpoint, and what has happened since the previous one, as part of a transaction.
+pub(super) fn put_checkpoint(
+    transaction: &WriteTransaction,
+    checkpoint: &Checkpoint,
+    since: &SinceCheckpoint,
+) -> Result<(), redb::Error> {
+    put(transaction, ABOUT, "under_way", &checkpoint.active_input)?;
+    put(transaction, ABOUT, "invalid_rows", &checkpoint.invalid_rows)?;
+    put(transaction, ABOUT, "stored", &crate::state::now())?;
+    let mut positions = transaction.open_table(POSITIONS)?;
+    for (input, position) in &checkpoint.positions {
+        positions.insert(input.as_str(), position.as_slice())?;
+    }
+    drop(positions);
+    let mut receipts = transaction.open_table(RECEIPTS)?;
+    for (output, state) in &checkpoint.outputs {
+        match &state.receipt {
+            Some(receipt) => receipts.insert(output.as_str(), receipt.as_slice())?,
+            None => receipts.remove(output.as_str())?,
+        };
+        put(transaction, OUTPUTS, output, state)?;
+    }
+    for (output, state) in &checkpoint.outputs {
+        count_letters(transaction, output, state.dead_letters.number)?;
+    }
+    put_unconfirmed(transaction, &checkpoint.unconfirmed)?;
+    apply(transaction, since)
+}
+
+pub(super) fn apply(transaction: &WriteTransaction, since: &SinceCheckpoint) -> Result<(), redb::Error> {
     apply_keys(transaction, &since.keys)?;
     apply_missed(transaction, &since.missed)?;
     append_invalid_rows(transaction, &since.invalid_rows)?;
     append_reports(transaction, &since.reports)
 }
 
-fn delete_checkpoint(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+pub(super) fn delete_checkpoint(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     for table in [POSITIONS, OUTPUTS, RECEIPTS] {
         transaction.open_table(table)?.retain(|_, _| false)?;
     }

@@ -78,6 +78,7 @@ pub(super) fn output_state(output: &OutputTick) -> &'static str {
     match output.state {
         _ if output.circuit_open => "unavailable",
         OutputState::Ok => "ok",
+        OutputState::Waiting => "waiting",
         OutputState::Retrying => "retrying",
         OutputState::Diverted => "diverted to its failover",
         OutputState::Slow => "slow",

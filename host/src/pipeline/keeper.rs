@@ -1,0 +1,220 @@
+//! Opens an output that keeps the checkpoint, before everything else: it knows where the input starts, and it may have to
+//! wait until other instances end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use scanbridge_observe::{InputState, InputTick, OutputState, OutputTick, RunEvent, Tick};
+use scanbridge_plugin_api::abi::OutputHandle;
+use scanbridge_plugin_api::keeper::{Pairs, Share};
+use scanbridge_plugin_api::{
+    Ends, KeepsCheckpoint, OutputCapabilities, PluginError, PluginKind, Purpose, Receipt,
+};
+
+use super::build::{not_available, open_error};
+use super::opener::{Opener, OutputOpener, RunOfInstance};
+use super::retry::{Outage, is_retryable};
+use super::settings::Settings;
+use super::stop::Stop;
+use super::summary::Failure;
+use super::watch::Watchers;
+use crate::config::{OutputInstance, Pipeline};
+use crate::plugins::Registry;
+use crate::plugins::instance_thread::InstanceThread;
+
+/// The only output of a pipeline, opened first because its plugin can keep the checkpoint.
+#[derive(Debug)]
+pub(crate) struct OpenKeeper {
+    pub(super) opener: OutputOpener,
+    pub(super) thread: InstanceThread<OutputHandle>,
+    pub(super) capabilities: OutputCapabilities,
+    loaded: Option<Loaded>,
+}
+
+/// What the output has stored.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) pairs: Pairs,
+    /// The part of the source that the input reads.
+    pub(crate) share: Share,
+}
+
+impl OpenKeeper {
+    /// What the output has stored; `None` if this instance keeps no checkpoint, because of its options.
+    pub(crate) fn loaded(&self) -> Option<&Loaded> {
+        self.loaded.as_ref()
+    }
+}
+
+/// Whether the plugin of the only output can keep the checkpoint. Whether an instance does, depends on its options.
+pub(crate) fn can_keep(pipeline: &Pipeline, registry: &Registry) -> bool {
+    let [output] = pipeline.outputs.as_slice() else { return false };
+    // The build reports why a plugin is missing.
+    let Ok(claim) = registry.claim(PluginKind::Output, &output.instance.plugin) else { return false };
+    let descriptor = claim.library.descriptor(PluginKind::Output, claim.name);
+    descriptor
+        .is_ok_and(|descriptor| descriptor.output_capabilities().keeps_checkpoint == KeepsCheckpoint::Yes)
+}
+
+/// Opens the only output of the pipeline if its plugin can keep the checkpoint. Otherwise returns `None`: it is opened after
+/// the inputs.
+///
+/// # Errors
+/// The error of the plugin.
+pub(crate) fn open_keeper(
+    pipeline: &Pipeline,
+    registry: &Registry,
+    settings: &Settings,
+    stop: &Arc<Stop>,
+    watchers: &Watchers,
+) -> Result<Option<OpenKeeper>, Vec<Failure>> {
+    let [output] = pipeline.outputs.as_slice() else { return Ok(None) };
+    let instance = &output.instance;
+    if !can_keep(pipeline, registry) || !settings.has_checkpoints() {
+        return Ok(None);
+    }
+    let failures = |error: PluginError| vec![open_error(instance, error).failure];
+    let claim = registry.claim(PluginKind::Output, &instance.plugin);
+    let claim = claim.map_err(|error| failures(not_available(error)))?;
+    let descriptor = claim.library.descriptor(PluginKind::Output, claim.name);
+    let declared = descriptor.map_err(|error| failures(not_available(error)))?.output_capabilities();
+    let table = claim.library.output_table(claim.name).map_err(|error| failures(not_available(error)))?;
+    let render = claim.library.render_table(claim.name).map_err(|error| failures(not_available(error)))?;
+    let keeper = claim.library.keeper_table(claim.name).map_err(|error| failures(not_available(error)))?;
+    let endless = !settings.until_idle && has_endless_input(pipeline, registry);
+    let run = RunOfInstance { pipeline, settings, stop, hang: output.delivery.hang, endless };
+    let opener = Opener::new((table, render, keeper), declared, PluginKind::Output, instance, claim, run);
+    let mut thread = opener.thread();
+    let receipt =
+        settings.from.outputs.get(&instance.id).and_then(|state| state.receipt.clone().map(Receipt));
+    let mut open = || open_with_retries(&opener, &mut thread, receipt.as_ref(), (output, endless), stop);
+    let capabilities = while_waiting(pipeline, &opener, watchers, &mut open).map_err(failures)?;
+    let mut loaded = None;
+    if capabilities.keeps_checkpoint == KeepsCheckpoint::Yes {
+        check_only(pipeline, output, capabilities, settings.purpose).map_err(failures)?;
+        if settings.choice.is_some() {
+            return Err(failures(no_choice(&instance.id)));
+        }
+        let (share, pairs) = opener.load(&mut thread).map_err(failures)?;
+        loaded = Some(Loaded { pairs, share });
+    }
+    Ok(Some(OpenKeeper { opener, thread, capabilities, loaded }))
+}
+
+/// Checks that an output that keeps the checkpoint is the only output, of one input.
+pub(super) fn check_only(
+    pipeline: &Pipeline,
+    output: &OutputInstance,
+    capabilities: OutputCapabilities,
+    purpose: Purpose,
+) -> Result<(), PluginError> {
+    if capabilities.keeps_checkpoint == KeepsCheckpoint::No || purpose == Purpose::Replay {
+        return Ok(());
+    }
+    let keeps = format!("output {} keeps the checkpoint of this pipeline", output.instance.id);
+    if pipeline.outputs.len() > 1 {
+        return Err(PluginError::config(format!("{keeps}, so it must be the only output")).with_hint(
+            "deliver to several destinations with this output, if it can (`routes`), or move the other outputs to another \
+             pipeline",
+        ));
+    }
+    if pipeline.inputs.len() != 1 {
+        return Err(PluginError::config(format!("{keeps}, so the pipeline must have exactly one input"))
+            .with_hint("use one pipeline for each input"));
+    }
+    Ok(())
+}
+
+fn no_choice(output: &str) -> PluginError {
+    PluginError::config(format!(
+        "reports cannot be chosen: output {output} keeps the checkpoint, and other instances may share this pipeline"
+    ))
+    .with_hint("use a pipeline with the same input and another output")
+}
+
+fn has_endless_input(pipeline: &Pipeline, registry: &Registry) -> bool {
+    pipeline.inputs.iter().any(|input| {
+        let claim = registry.claim(PluginKind::Input, &input.instance.plugin).ok();
+        let descriptor = claim.and_then(|claim| claim.library.descriptor(PluginKind::Input, claim.name).ok());
+        descriptor.is_some_and(|descriptor| descriptor.input_capabilities().ends == Ends::No)
+    })
+}
+
+/// Opens the output. While it is unavailable, tries again as `retry` says.
+fn open_with_retries(
+    opener: &OutputOpener,
+    thread: &mut InstanceThread<OutputHandle>,
+    receipt: Option<&Receipt>,
+    (output, endless): (&OutputInstance, bool),
+    stop: &Stop,
+) -> Result<OutputCapabilities, PluginError> {
+    let retry = output.delivery.retry;
+    let retry = if endless { retry.in_endless_run(&output.host) } else { retry };
+    let mut outage = Outage::new(retry, stop.now());
+    loop {
+        let error = match opener.open(thread, receipt) {
+            Err(error) if is_retryable(&error) => error,
+            opened => return opened,
+        };
+        let Some(pause) = outage.failed(&error, stop.now()) else { return Err(error) };
+        tracing::warn!(
+            instance = opener.id(),
+            "{error}; retry {} in {:.1} s",
+            outage.failures(),
+            pause.as_secs_f64()
+        );
+        if stop.wait(pause) {
+            return Err(error);
+        }
+    }
+}
+
+/// Interval of the ticks while the output waits.
+const TICK: Duration = Duration::from_secs(10);
+
+/// Opens the output. Until it is open, tells the watchers what it waits for.
+fn while_waiting<T>(
+    pipeline: &Pipeline,
+    opener: &OutputOpener,
+    watchers: &Watchers,
+    open: &mut (dyn FnMut() -> T + Send),
+) -> T
+where
+    T: Send,
+{
+    let (done, context) = (AtomicBool::new(false), opener.context());
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let mut pause = Duration::from_secs(1);
+            loop {
+                thread::park_timeout(pause);
+                if done.load(Ordering::Relaxed) {
+                    return;
+                }
+                watchers.notify(&RunEvent::Tick(waiting_tick(pipeline, context.phase())));
+                pause = TICK;
+            }
+        });
+        let opened = open();
+        done.store(true, Ordering::Relaxed);
+        waiting.thread().unpark();
+        opened
+    })
+}
+
+fn waiting_tick(pipeline: &Pipeline, phase: String) -> Tick {
+    let input =
+        |id: &String| InputTick { id: id.clone(), state: InputState::Waiting, ..InputTick::default() };
+    let output = |id: &String| OutputTick {
+        id: id.clone(),
+        state: OutputState::Waiting,
+        phase: phase.clone(),
+        ..OutputTick::default()
+    };
+    Tick {
+        inputs: pipeline.inputs.iter().map(|instance| input(&instance.instance.id)).collect(),
+        outputs: pipeline.outputs.iter().map(|instance| output(&instance.instance.id)).collect(),
+    }
+}
