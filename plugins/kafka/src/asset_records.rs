@@ -89,6 +89,11 @@ impl AssetPacker {
         }
     }
 
+    /// Whether an asset is not complete.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Drops what is open: the report begins again.
     pub(crate) fn clear(&mut self) {
         self.open = None;

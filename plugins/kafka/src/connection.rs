@@ -238,6 +238,15 @@ pub(crate) fn pipeline<'a>(open: &Open<'a>) -> &'a str {
     }
 }
 
+/// The name of this instance in a group, the same after a restart: machine, pipeline and state directory.
+pub(crate) fn member(open: &Open<'_>) -> String {
+    let machine = rustix::system::uname();
+    let machine = machine.nodename().to_string_lossy();
+    // Several installations on a machine have state directories of their own.
+    let folder = crc32c::crc32c(open.state_folder().as_os_str().as_encoded_bytes());
+    format!("{machine}-{}-{}-{folder:08x}", pipeline(open), open.instance())
+}
+
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

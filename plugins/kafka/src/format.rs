@@ -94,7 +94,6 @@ impl ReportHeaders {
         Ok(Self { source: report.source.result_name().to_owned(), id: report.id.clone(), start })
     }
 
-
     /// The headers of a text record.
     pub(crate) fn text(&self, format: Format) -> OwnedHeaders {
         with(

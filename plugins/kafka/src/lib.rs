@@ -2,7 +2,7 @@
 //!
 //! `options` are the tables, `connection` and `settings` what an operator chose. `link` is what all clients report, `error`
 //! classifies it. Output: `asset_records` and `text_records` make records of `format`, `producer` sends them.
-//! `input` is the input.
+//! `keeper` makes it exactly once. `input` is the input.
 
 #![doc = include_str!("../README.md")]
 
@@ -11,6 +11,7 @@ mod connection;
 mod error;
 mod format;
 mod input;
+mod keeper;
 mod key;
 mod link;
 mod options;

@@ -76,6 +76,8 @@ const EXTRA: OptionSpec = OptionSpec::map("extra", &ValueSpec::Text).resume_safe
 /// The formats of records.
 pub(crate) const FORMATS: &[&str] = &["batch", "cef", "json", "ocsf", "ecs"];
 
+const EXACTLY_ONCE: &[&str] = &["exactly-once"];
+
 /// All options of the output.
 pub(crate) const OUTPUT: &[OptionSpec] = &[
     BROKERS,
@@ -89,6 +91,17 @@ pub(crate) const OUTPUT: &[OptionSpec] = &[
          `format`.",
     ),
     LEAVE_OUT,
+    OptionSpec::choice("delivery", &["at-least-once", "exactly-once"]).default_text("at-least-once").group("records").help(
+        "`exactly-once`: records and the checkpoint of the pipeline are committed in one transaction of Kafka, so that \
+         another machine can continue. The output must then be the only one.",
+    ),
+    OptionSpec::integer("slots", 1, 64).default_integer(1).only_with("delivery", EXACTLY_ONCE).group("limits").help(
+        "Number of instances that read a share of the source each; further ones wait. Partitions of `state_topic`. Only \
+         for `exactly-once`.",
+    ),
+    OptionSpec::text("state_topic").only_with("delivery", EXACTLY_ONCE).group("records").help(
+        "Topic of the checkpoints. Default: scanbridge.PIPELINE.state. Only for `exactly-once`.",
+    ),
     OptionSpec::choice("key", &["asset", "none"]).default_text("asset").group("records").help(
         "Key of records. `asset`: all records of an asset are in one partition, in their order. `none`: without order; \
          not for `batch`.",
@@ -109,6 +122,19 @@ pub(crate) const OUTPUT: &[OptionSpec] = &[
         .help("Longest time that a record waits for others of the same partition."),
     OptionSpec::duration("delivery_timeout", 1_000, 3_600_000).default_integer(120_000).resume_safe().group("limits")
         .help("Longest time until a record must be acknowledged, including retries. After that the output is unavailable."),
+    OptionSpec::duration("transaction_timeout", 5_000, 3_600_000).default_integer(120_000).resume_safe()
+        .only_with("delivery", EXACTLY_ONCE).group("limits").help(
+        "Longest time of a transaction, from the first record to the checkpoint. At most \
+         `transaction.max.timeout.ms` of the brokers. Only for `exactly-once`.",
+    ),
+    OptionSpec::duration("session_timeout", 2_000, 1_800_000).default_integer(20_000).resume_safe()
+        .only_with("delivery", EXACTLY_ONCE).group("limits").help(
+        "Time after which the slot of an instance without connection is given to another one. Only for `exactly-once`.",
+    ),
+    OptionSpec::duration("takeover_wait", 0, 600_000).default_integer(5_000).resume_safe()
+        .only_with("delivery", EXACTLY_ONCE).group("limits").help(
+        "Pause after taking over a slot, so that calls of the former owner end. Only for `exactly-once`.",
+    ),
     SECURITY,
     SASL,
     USERNAME,

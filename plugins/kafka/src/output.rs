@@ -3,16 +3,18 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use scanbridge_plugin_api::batch::{Batch, Columns};
+use scanbridge_plugin_api::keeper::{PairChanges, Pairs};
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::Level;
 use scanbridge_plugin_api::{
-    Begin, CheckReport, CommitPoint, Committed, LateAnswers, LateRow, Open, OpenedOutput, OptionSpec, Output,
-    OutputCapabilities, Partial, PluginError, Purpose, Receipt, Rejection, Rendered, Result, Resume,
-    Services, Written, register_output,
+    Begin, CheckReport, CommitPoint, Committed, KeepsCheckpoint, LateAnswers, LateRow, Open, OpenedOutput,
+    OptionSpec, Output, OutputCapabilities, Partial, PluginError, Purpose, Receipt, Rejection, Rendered,
+    Result, Resume, Services, Written, register_output,
 };
 
 use crate::asset_records::{AssetPacker, PackedAsset, clean_addresses, clean_asset};
 use crate::format::{Format, PartHeaders, ReportHeaders};
+use crate::keeper::Session;
 use crate::key;
 use crate::link::Link;
 use crate::options;
@@ -28,10 +30,18 @@ use crate::topic_settings::smallest_limit;
 pub struct KafkaOutput {
     settings: OutputSettings,
     services: Services,
-    /// `None` in an instance that only checks.
-    producer: Option<Producer>,
+    delivery: Delivery,
     routes: Vec<Route>,
     report: Option<CurrentReport>,
+}
+
+/// How records are made durable.
+#[derive(Debug)]
+enum Delivery {
+    /// An instance that only checks.
+    None,
+    AtLeastOnce(Producer),
+    ExactlyOnce(Box<Session>),
 }
 
 /// A topic, and how its records are made.
@@ -60,17 +70,24 @@ impl Output for KafkaOutput {
     const OPTIONS: &'static [OptionSpec] = options::OUTPUT;
 
     const CAPABILITIES: OutputCapabilities = OutputCapabilities::NONE
-        .resume(Resume::Repeats)
+        .resume(Resume::Exact)
         .partial(Partial::Adds)
-        .late_answers(LateAnswers::Rows);
+        .late_answers(LateAnswers::Rows)
+        .keeps_checkpoint(KeepsCheckpoint::Yes);
     const RENDERS: bool = true;
+    const KEEPS_CHECKPOINT: bool = true;
 
     fn open(open: &Open<'_>, _: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let mut settings = OutputSettings::read(open)?;
         let services = open.services;
-        let producer = match open.purpose() {
-            Purpose::Run | Purpose::Replay | Purpose::Exam => Some(connect(&mut settings, services)?),
-            _ => None,
+        let delivery = match open.purpose() {
+            Purpose::Run | Purpose::Exam => connect(&mut settings, services)?,
+            // Dead letters have no checkpoint.
+            Purpose::Replay => {
+                settings.keeper = None;
+                connect(&mut settings, services)?
+            }
+            _ => Delivery::None,
         };
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let started = time::utc(seconds);
@@ -85,16 +102,32 @@ impl Output for KafkaOutput {
         let routes = routes.collect::<Result<_>>()?;
         // A part of an asset would replace all of it at the readers of the topic.
         let partial = if settings.has_only_texts() { Partial::Adds } else { Partial::Refuses };
-        let capabilities = Self::CAPABILITIES.partial(partial);
-        let output = Self { settings, services: services.clone(), producer, routes, report: None };
-        Ok(OpenedOutput::from(output).with_capabilities(capabilities))
+        let capabilities = match settings.keeper {
+            Some(_) => Self::CAPABILITIES.late_answers(LateAnswers::None),
+            None => Self::CAPABILITIES.resume(Resume::Repeats).keeps_checkpoint(KeepsCheckpoint::No),
+        };
+        let share = match &delivery {
+            Delivery::ExactlyOnce(session) => Some(session.share()),
+            _ => None,
+        };
+        let output = Self { settings, services: services.clone(), delivery, routes, report: None };
+        let opened = OpenedOutput::from(output).with_capabilities(capabilities.partial(partial));
+        Ok(match share {
+            Some(share) => opened.with_share(share),
+            None => opened,
+        })
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         probe::output(&self.settings, &self.services)
     }
 
-    fn begin(&mut self, report: &ReportStart, _: Begin) -> Result<()> {
+    fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
+        if let Delivery::ExactlyOnce(session) = &mut self.delivery
+            && !how.continued
+        {
+            session.abort();
+        }
         for route in &mut self.routes {
             match &mut route.encoder {
                 RouteEncoder::Assets(packer) => packer.clear(),
@@ -106,8 +139,8 @@ impl Output for KafkaOutput {
     }
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
-        let Self { settings, services, producer, routes, report, .. } = self;
-        let (producer, report) = sending(producer.as_ref(), report.as_ref())?;
+        let Self { settings, services, delivery, routes, report, .. } = self;
+        let (producer, report) = (delivery.sending()?, current(report.as_ref())?);
         let sender = Sender { producer, headers: &report.headers, has_keys: settings.has_keys };
         let mut rejected: Vec<Rejection> = Vec::new();
         let mut left_out: Option<Vec<u32>> = None;
@@ -187,11 +220,28 @@ impl Output for KafkaOutput {
 
     fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
         self.flush_assets()?;
-        let Some(producer) = &self.producer else { return Ok(Receipt::default().into()) };
+        let Delivery::AtLeastOnce(producer) = &self.delivery else {
+            return Err(PluginError::bug(
+                "plugin bug: a commit without the checkpoint that the output keeps",
+            ));
+        };
         producer.flush()?;
         Ok(Committed::from(Receipt(b"{}".to_vec()))
             .with_late_rejected(distinct(producer.take_rejected()))
             .with_bytes(producer.take_bytes()))
+    }
+
+    fn load(&mut self) -> Result<Pairs> {
+        self.delivery.session()?.take_loaded()
+    }
+
+    fn commit_with(&mut self, _: CommitPoint, changes: &PairChanges) -> Result<Committed> {
+        if !changes.is_empty() {
+            self.flush_assets()?;
+        }
+        let session = self.delivery.session()?;
+        session.commit(changes)?;
+        Ok(Committed::default().with_bytes(session.producer().take_bytes()))
     }
 }
 
@@ -200,9 +250,12 @@ register_output!(KafkaOutput);
 impl KafkaOutput {
     /// Sends the assets that are complete now.
     fn flush_assets(&mut self) -> Result<()> {
-        let Self { settings, producer, routes, report, .. } = self;
-        let Some(report) = report else { return Ok(()) };
-        let (producer, report) = sending(producer.as_ref(), Some(report))?;
+        let Self { settings, delivery, routes, report, .. } = self;
+        let is_open = routes
+            .iter()
+            .any(|route| matches!(&route.encoder, RouteEncoder::Assets(packer) if packer.is_open()));
+        let Some(report) = report.as_ref().filter(|_| is_open) else { return Ok(()) };
+        let producer = delivery.sending()?;
         let sender = Sender { producer, headers: &report.headers, has_keys: settings.has_keys };
         for route in routes {
             if let RouteEncoder::Assets(packer) = &mut route.encoder {
@@ -214,7 +267,7 @@ impl KafkaOutput {
 
     /// Sends records of assets that were scanned and have no findings.
     fn clean(&mut self, end: &ReportEnd) -> Result<()> {
-        let (producer, report) = sending(self.producer.as_ref(), self.report.as_ref())?;
+        let (producer, report) = (self.delivery.sending()?, current(self.report.as_ref())?);
         let sender = Sender { producer, headers: &report.headers, has_keys: true };
         let columns = Columns::of_report(&report.start);
         let topics: Vec<_> = self.routes.iter().filter(|route| route.format == Format::Batch).collect();
@@ -234,27 +287,53 @@ impl KafkaOutput {
     }
 }
 
-/// Connects, finds the topics, and adapts the size of records to them.
-fn connect(settings: &mut OutputSettings, services: &Services) -> Result<Producer> {
+impl Delivery {
+    /// The producer for records, if this instance was opened for a run. Exactly once: in a transaction.
+    fn sending(&mut self) -> Result<&Producer> {
+        match self {
+            Self::AtLeastOnce(producer) => Ok(producer),
+            Self::ExactlyOnce(session) => session.sending(),
+            Self::None => Err(not_opened()),
+        }
+    }
+
+    fn session(&mut self) -> Result<&mut Session> {
+        match self {
+            Self::ExactlyOnce(session) => Ok(session),
+            _ => Err(not_opened()),
+        }
+    }
+}
+
+/// Connects, finds the topics, and adapts the size of records to them. Exactly once: waits for a slot.
+fn connect(settings: &mut OutputSettings, services: &Services) -> Result<Delivery> {
     settings.connection.warn();
     let link = || Link::new(settings.connection.clone(), services);
     let producer = Producer::new(settings.producer(None), link())?;
     let topics: Vec<_> = settings.routes.iter().map(|(topic, _)| topic.as_str()).collect();
     topics.iter().try_for_each(|topic| producer.partitions(topic).map(drop))?;
-    let Some(limit) = smallest_limit(&settings.connection, services, &topics)? else { return Ok(producer) };
-    let producer = match limit < settings.record_bytes + settings.record_bytes / 10 {
-        true => Producer::new(settings.producer(Some(limit)), link())?,
-        false => producer,
-    };
-    settings.limit(limit);
-    Ok(producer)
+    let limit = smallest_limit(&settings.connection, services, &topics)?;
+    let is_small = limit.is_some_and(|limit| limit < settings.record_bytes + settings.record_bytes / 10);
+    limit.into_iter().for_each(|limit| settings.limit(limit));
+    Ok(match &settings.keeper {
+        Some(keeper) => {
+            drop(producer);
+            Delivery::ExactlyOnce(Box::new(Session::open(keeper, settings, limit, services)?))
+        }
+        None if is_small => {
+            let link = Link::new(settings.connection.clone(), services);
+            Delivery::AtLeastOnce(Producer::new(settings.producer(limit), link)?)
+        }
+        None => Delivery::AtLeastOnce(producer),
+    })
 }
 
-fn sending<'a>(
-    producer: Option<&'a Producer>,
-    report: Option<&'a CurrentReport>,
-) -> Result<(&'a Producer, &'a CurrentReport)> {
-    producer.zip(report).ok_or_else(|| PluginError::bug("plugin bug: the output was not opened for a run"))
+fn current(report: Option<&CurrentReport>) -> Result<&CurrentReport> {
+    report.ok_or_else(not_opened)
+}
+
+fn not_opened() -> PluginError {
+    PluginError::bug("plugin bug: the output was not opened for a run")
 }
 
 /// Each finding once: the records of several topics can be refused.
@@ -277,7 +356,14 @@ impl Sender<'_> {
             let headers =
                 self.headers.batch(PartHeaders { value: &part.value, part: (number, count), is_clean });
             let key = Some(asset.key.as_bytes());
-            self.producer.send(Record { topic, key, value: &part.value, headers, rows: part.rows })?;
+            self.producer.send(Record {
+                topic,
+                partition: None,
+                key,
+                value: Some(&part.value),
+                headers,
+                rows: part.rows,
+            })?;
         }
         Ok(())
     }
@@ -285,7 +371,14 @@ impl Sender<'_> {
     fn text(&self, topic: &str, format: Format, key: &str, value: &[u8], row: LateRow) -> Result<()> {
         let key = self.has_keys.then_some(key.as_bytes());
         let headers = self.headers.text(format);
-        self.producer.send(Record { topic, key, value, headers, rows: vec![row] })
+        self.producer.send(Record {
+            topic,
+            partition: None,
+            key,
+            value: Some(value),
+            headers,
+            rows: vec![row],
+        })
     }
 }
 

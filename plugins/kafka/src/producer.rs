@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::{Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use scanbridge_plugin_api::{Counter, LateRow, PluginError, Result, Services};
@@ -42,8 +42,11 @@ struct Metrics {
 /// A record.
 pub(crate) struct Record<'a> {
     pub(crate) topic: &'a str,
+    /// `None`: by the key.
+    pub(crate) partition: Option<i32>,
     pub(crate) key: Option<&'a [u8]>,
-    pub(crate) value: &'a [u8],
+    /// `None` removes what has this key from a compacted topic.
+    pub(crate) value: Option<&'a [u8]>,
     pub(crate) headers: OwnedHeaders,
     /// The findings in it.
     pub(crate) rows: Vec<LateRow>,
@@ -172,9 +175,9 @@ impl Producer {
     /// # Errors
     /// An earlier record failed, or the host stops the run.
     pub(crate) fn send(&self, record: Record<'_>) -> Result<()> {
-        let Record { topic, key, value, headers, rows } = record;
-        let mut next = BaseRecord::with_opaque_to(topic, Box::new(rows)).payload(value).headers(headers);
-        next.key = key;
+        let Record { topic, partition, key, value, headers, rows } = record;
+        let mut next = BaseRecord::with_opaque_to(topic, Box::new(rows)).headers(headers);
+        (next.key, next.payload, next.partition) = (key, value, partition);
         let mut wait = Wait::new(self);
         loop {
             match self.client.send(next) {
@@ -185,7 +188,12 @@ impl Producer {
                         wait.pause(PAUSE)?;
                     }
                     _ => {
-                        self.acks().refused(topic, &error, *refused.delivery_opaque, value.len());
+                        self.acks().refused(
+                            topic,
+                            &error,
+                            *refused.delivery_opaque,
+                            value.map_or(0, <[u8]>::len),
+                        );
                         return self.check();
                     }
                 },
@@ -205,6 +213,23 @@ impl Producer {
             wait.pause(Duration::ZERO)?;
         }
         self.check()
+    }
+
+    /// See [`rdkafka::producer::Producer`], as for the others.
+    pub(crate) fn init_transactions(&self, timeout: Duration) -> KafkaResult<()> {
+        self.client.init_transactions(timeout)
+    }
+
+    pub(crate) fn begin_transaction(&self) -> KafkaResult<()> {
+        self.client.begin_transaction()
+    }
+
+    pub(crate) fn commit_transaction(&self, timeout: Duration) -> KafkaResult<()> {
+        self.client.commit_transaction(timeout)
+    }
+
+    pub(crate) fn abort_transaction(&self, timeout: Duration) -> KafkaResult<()> {
+        self.client.abort_transaction(timeout)
     }
 
     /// # Errors

@@ -5,11 +5,14 @@ use scanbridge_plugin_api::{Open, PluginError, Result};
 
 use crate::connection::Connection;
 use crate::format::Format;
+use crate::keeper::KeeperSettings;
 
 /// What the output writes, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct OutputSettings {
     pub(crate) connection: Connection,
+    /// With `delivery: exactly-once`.
+    pub(crate) keeper: Option<KeeperSettings>,
     /// Topics and their formats.
     pub(crate) routes: Vec<(String, Format)>,
     pub(crate) has_keys: bool,
@@ -56,6 +59,7 @@ impl OutputSettings {
         }
         let size = options.size("record_bytes")?.unwrap_or_default();
         Ok(Self {
+            keeper: KeeperSettings::read(open, &connection)?,
             connection,
             routes,
             has_keys,

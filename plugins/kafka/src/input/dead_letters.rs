@@ -21,8 +21,7 @@ impl DeadLetters {
     /// The topic does not exist or must not be written to.
     pub(super) fn open(settings: &InputSettings, services: &Services) -> Result<Option<Self>> {
         let Some(topic) = settings.dead_topic.clone() else { return Ok(None) };
-        let producer =
-            Producer::new(settings.producer(), Link::new(settings.connection.clone(), services))?;
+        let producer = Producer::new(settings.producer(), Link::new(settings.connection.clone(), services))?;
         producer.partitions(&topic)?;
         Ok(Some(Self { topic, producer }))
     }
@@ -41,8 +40,9 @@ impl DeadLetters {
             headers = with(headers, header::ORIGIN, &record.origin());
             self.producer.send(Record {
                 topic: &self.topic,
+                partition: None,
                 key: record.key.as_deref(),
-                value: &record.value,
+                value: Some(&record.value),
                 headers,
                 rows: Vec::new(),
             })?;

@@ -5,9 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol,
-};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::statistics::Statistics;
@@ -178,7 +176,11 @@ impl GroupContext {
         let Partition { topic, number } = partition;
         let Ok((low, high)) = consumer.fetch_watermarks(topic, *number, QUERY) else { return Some(start) };
         if start > high {
-            warn!(topic, partition = number, "the stored position {start} is after the end {high}: the topic was created again");
+            warn!(
+                topic,
+                partition = number,
+                "the stored position {start} is after the end {high}: the topic was created again"
+            );
             self.lock().ledger.remove(partition);
             return committed.filter(|committed| *committed <= high);
         }
@@ -196,7 +198,8 @@ impl GroupContext {
 
     fn revoked(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         if consumer.assignment_lost() {
-            let message = format!("the partitions of this worker in group {} were given to others", self.name);
+            let message =
+                format!("the partitions of this worker in group {} were given to others", self.name);
             self.fail(PluginError::new(ErrorKind::Displaced, message).with_hint(
                 "if outputs need more time, increase `drain_timeout`; if the network was interrupted, nothing is to be done",
             ));
@@ -214,7 +217,9 @@ impl GroupContext {
         let mut lag = 0;
         for (partition, at_end) in &mut state.owned {
             let topic = statistics.topics.get(&partition.topic);
-            let Some(found) = topic.and_then(|topic| topic.partitions.get(&partition.number)) else { continue };
+            let Some(found) = topic.and_then(|topic| topic.partitions.get(&partition.number)) else {
+                continue;
+            };
             *at_end = found.eof_offset >= 0 && found.eof_offset == found.next_offset && found.fetchq_cnt == 0;
             if !*at_end {
                 lag += found.consumer_lag.max(0);
@@ -251,17 +256,24 @@ impl Group {
     pub(super) fn new(config: &ClientConfig, link: Link, name: &str, ledger: Offsets) -> Result<Self> {
         let services = link.services.clone();
         let metrics = Metrics {
-            lag: services.gauge("kafka_lag_records", "Records of the partitions of this worker that are not read"),
+            lag: services
+                .gauge("kafka_lag_records", "Records of the partitions of this worker that are not read"),
             owned: services.gauge("kafka_partitions_owned", "Partitions of this worker"),
-            rebalances: services.counter("kafka_rebalances_total", "Changes of the partitions of this worker"),
+            rebalances: services
+                .counter("kafka_rebalances_total", "Changes of the partitions of this worker"),
         };
         let state = Mutex::new(State { ledger, ..State::default() });
         let context = GroupContext { link, name: name.to_owned(), state, metrics };
         let brokers = context.link.connection.brokers.clone();
         let consumer = config.create_with_context(context).map_err(|error| {
             let what = format!("cannot create a client for {brokers}");
-            crate::error::Failed { what: &what, resource: Resource::Cluster, brokers: &brokers, principal: "" }
-                .of(&error)
+            crate::error::Failed {
+                what: &what,
+                resource: Resource::Cluster,
+                brokers: &brokers,
+                principal: "",
+            }
+            .of(&error)
         })?;
         Ok(Self { consumer })
     }
@@ -356,7 +368,9 @@ impl Group {
         let topics = context.lock().owned.keys().next().map(|partition| partition.topic.clone());
         let what = format!("cannot read in group {}", context.name);
         let resource = match (code, &topics) {
-            (Code::TopicAuthorizationFailed | Code::UnknownTopicOrPartition, Some(topic)) => Resource::Source(topic),
+            (Code::TopicAuthorizationFailed | Code::UnknownTopicOrPartition, Some(topic)) => {
+                Resource::Source(topic)
+            }
             _ => Resource::Group(&context.name),
         };
         Err(context.link.failed(&what, resource).error(code, &words))
@@ -384,8 +398,11 @@ impl Group {
         {
             let mut state = context.lock();
             state.ledger.update(offsets);
-            for (partition, next) in offsets.iter().filter(|(partition, _)| state.owned.contains_key(partition)) {
-                let added = list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(next));
+            for (partition, next) in
+                offsets.iter().filter(|(partition, _)| state.owned.contains_key(partition))
+            {
+                let added =
+                    list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(next));
                 added.map_err(|error| context.failed_to("store the position of").of(&error))?;
             }
         }

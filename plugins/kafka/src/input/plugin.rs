@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
 use scanbridge_plugin_api::model::{AddressRange, Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    CheckReport, CheckpointRequest, Counter, Ends, Gauge, Input, InputCapabilities, Open,
-    OpenedInput, OptionSpec, PluginError, Position, Purpose, Result, Resumes, Services, Step, Stored,
-    register_input,
+    CheckReport, CheckpointRequest, Counter, Ends, Gauge, Input, InputCapabilities, Open, OpenedInput,
+    OptionSpec, PluginError, Position, Purpose, Result, Resumes, Services, Step, Stored, register_input,
 };
 
 use super::dead_letters::DeadLetters;
@@ -133,9 +132,12 @@ impl Reader {
             time: None,
             metrics: Metrics {
                 records: services.counter("kafka_records_total", "Records that were read"),
-                bytes: services.counter("kafka_bytes_total", "Bytes of records that were read, before compression"),
-                poison: services.counter("kafka_poison_total", "Invalid records that were copied to the dead topic"),
-                lag: services.gauge("kafka_lag_seconds", "Age of the newest record that was delivered; 0 at the end"),
+                bytes: services
+                    .counter("kafka_bytes_total", "Bytes of records that were read, before compression"),
+                poison: services
+                    .counter("kafka_poison_total", "Invalid records that were copied to the dead topic"),
+                lag: services
+                    .gauge("kafka_lag_seconds", "Age of the newest record that was delivered; 0 at the end"),
             },
             group,
         })
@@ -282,7 +284,8 @@ fn start_of(report: &PlannedReport) -> ReportStart {
 /// not removed: only assets without findings are named as such.
 fn end_of(report: PlannedReport) -> (Vec<Asset>, ReportEnd) {
     let bytes = report.bytes;
-    let (clean, assets): (Vec<Asset>, Vec<Asset>) = report.assets.into_iter().partition(|asset| asset.is_clean);
+    let (clean, assets): (Vec<Asset>, Vec<Asset>) =
+        report.assets.into_iter().partition(|asset| asset.is_clean);
     let clean = clean.iter().flat_map(|asset| &asset.parts).filter_map(|part| {
         part.read(|batch| {
             let address = batch.assets().next()?.address().parse().ok()?;
@@ -292,7 +295,11 @@ fn end_of(report: PlannedReport) -> (Vec<Asset>, ReportEnd) {
     let clean = clean.collect();
     (
         assets,
-        ReportEnd::default().with_complete(true).with_deliver(true).with_clean_assets(clean).with_bytes(bytes),
+        ReportEnd::default()
+            .with_complete(true)
+            .with_deliver(true)
+            .with_clean_assets(clean)
+            .with_bytes(bytes),
     )
 }
 
@@ -305,8 +312,10 @@ fn own_schema(services: &Services) -> Result<Schema> {
 }
 
 fn new_columns() -> PluginError {
-    PluginError::unavailable("records have columns that this input did not have until now; it is opened again with them")
-        .with_retry_after(Duration::from_millis(100))
+    PluginError::unavailable(
+        "records have columns that this input did not have until now; it is opened again with them",
+    )
+    .with_retry_after(Duration::from_millis(100))
 }
 
 fn not_opened() -> PluginError {

@@ -129,11 +129,15 @@ impl RawRecord {
         let Some(format) = self.text(header::FORMAT) else {
             return Err(Unusable::Poison(missing(header::FORMAT)));
         };
-        let version = format.strip_prefix("batch/").map(|version| version.split('.').next().unwrap_or_default());
+        let version =
+            format.strip_prefix("batch/").map(|version| version.split('.').next().unwrap_or_default());
         match version.map(str::parse::<u32>) {
             Some(Ok(1)) => Ok(()),
             Some(Ok(2..)) => {
-                let error = PluginError::config(format!("record {}: format {format} needs a newer Scanbridge", self.origin()));
+                let error = PluginError::config(format!(
+                    "record {}: format {format} needs a newer Scanbridge",
+                    self.origin()
+                ));
                 Err(Unusable::Newer(error.with_hint("update Scanbridge on this machine; nothing is skipped")))
             }
             _ => Err(Unusable::Poison(format!("its format is {format}, not `batch`"))),

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use scanbridge_plugin_api::batch::{
-    AssetRow, AssetView, BatchBuilder, Column, DefinitionRow, DefinitionView, FindingRow, FindingView, OwnColumn,
-    RawBatch2, RowIndex, Schema,
+    AssetRow, AssetView, BatchBuilder, Column, DefinitionRow, DefinitionView, FindingRow, FindingView,
+    OwnColumn, RawBatch2, RowIndex, Schema,
 };
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField};
 use scanbridge_plugin_api::{PluginError, Result};
@@ -35,7 +35,8 @@ struct OwnColumns<F> {
 impl<F: Field> OwnColumns<F> {
     fn new(record: &Schema, input: &Schema) -> Self {
         let columns = F::columns(record).iter().enumerate().filter(|(_, column)| column.is_own());
-        let columns = columns.filter_map(|(index, column)| Some((index, input.own_column::<F>(&column.name)?)));
+        let columns =
+            columns.filter_map(|(index, column)| Some((index, input.own_column::<F>(&column.name)?)));
         Self { columns: columns.collect() }
     }
 }
@@ -55,7 +56,8 @@ impl AssetWriter {
     /// A bug: a batch that was checked cannot be read.
     pub(super) fn fill(&mut self, mut builder: BatchBuilder, schema: &Schema) -> Result<RawBatch2> {
         while let Some(asset) = self.assets.front() {
-            let is_done = Copy { rows: &mut self.rows, builder: &mut builder, schema }.asset(asset, &mut self.at)?;
+            let is_done =
+                Copy { rows: &mut self.rows, builder: &mut builder, schema }.asset(asset, &mut self.at)?;
             if !is_done {
                 break;
             }

@@ -6,7 +6,7 @@ use rdkafka::ClientConfig;
 use scanbridge_plugin_api::{Open, Result};
 
 use super::window::WindowLimits;
-use crate::connection::{Connection, pipeline};
+use crate::connection::{Connection, member, pipeline};
 use crate::settings::valid_topic;
 
 /// What the input reads, and how.
@@ -28,7 +28,8 @@ impl InputSettings {
     /// [`scanbridge_plugin_api::ErrorKind::Config`] that names the option.
     pub(super) fn read(open: &Open<'_>) -> Result<Self> {
         let options = open.options;
-        let duration = |name| Ok::<_, scanbridge_plugin_api::PluginError>(options.duration(name)?.unwrap_or_default());
+        let duration =
+            |name| Ok::<_, scanbridge_plugin_api::PluginError>(options.duration(name)?.unwrap_or_default());
         let size = |name| {
             let size = options.size(name)?.unwrap_or_default();
             Ok::<_, scanbridge_plugin_api::PluginError>(usize::try_from(size).unwrap_or(usize::MAX))
@@ -50,7 +51,7 @@ impl InputSettings {
             dead_topic,
             member: match options.text("member")? {
                 Some(member) => member.to_owned(),
-                None => format!("{}-{}-{}", machine(), pipeline(open), open.instance()),
+                None => member(open),
             },
             starts_at_end: options.text("start")? == Some("latest"),
             session_timeout: duration("session_timeout")?,
@@ -90,9 +91,4 @@ impl InputSettings {
         config.set("compression.type", "zstd").set("message.max.bytes", "100000000");
         config
     }
-}
-
-/// The name of this machine.
-fn machine() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -192,7 +192,15 @@ impl Window {
         if number == 1 {
             self.open.insert(
                 key.clone(),
-                OpenAsset { report, parts: vec![batch], records: vec![record], count, bytes, since: Instant::now(), time },
+                OpenAsset {
+                    report,
+                    parts: vec![batch],
+                    records: vec![record],
+                    count,
+                    bytes,
+                    since: Instant::now(),
+                    time,
+                },
             );
         } else {
             match self.open.get_mut(&key) {
@@ -202,7 +210,8 @@ impl Window {
                     open.bytes += bytes;
                 }
                 _ => {
-                    let reason = format!("it is part {number} of {count} of an asset, without the parts before it");
+                    let reason =
+                        format!("it is part {number} of {count} of an asset, without the parts before it");
                     self.poison(record, reason);
                     return self.abandon(&key, "other parts of the asset are missing");
                 }
@@ -257,7 +266,10 @@ impl Window {
             .map(|(key, _)| key.clone())
             .collect();
         for key in late {
-            let reason = format!("other parts of the asset have not come within {} s (`part_timeout`)", limit.as_secs());
+            let reason = format!(
+                "other parts of the asset have not come within {} s (`part_timeout`)",
+                limit.as_secs()
+            );
             self.abandon(&key, &reason);
             self.began.get_or_insert_with(Instant::now);
         }
@@ -379,7 +391,8 @@ impl PlannedReport {
 
     /// The topics that it was read from.
     pub(super) fn topics(&self) -> String {
-        let topics: HashSet<&str> = self.ranges.iter().map(|(partition, ..)| partition.topic.as_str()).collect();
+        let topics: HashSet<&str> =
+            self.ranges.iter().map(|(partition, ..)| partition.topic.as_str()).collect();
         let mut topics: Vec<_> = topics.into_iter().collect();
         topics.sort_unstable();
         topics.join(",")

@@ -8,8 +8,8 @@ use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart, Severity,
 };
 use scanbridge_plugin_api::{
-    Begin, CommitPoint, Committed, Event, Input, Open, OpenFrame, Options, Output, Position, Result, Services,
-    Stored,
+    Begin, CommitPoint, Committed, Event, Input, Open, OpenFrame, Options, Output, Position, Result,
+    Services, Stored,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -75,7 +75,11 @@ pub(crate) fn output_for(purpose: &str, brokers: &str, more: &Value) -> Result<K
 }
 
 /// Delivers a report with these batches.
-pub(crate) fn deliver(output: &mut KafkaOutput, report: &ReportStart, batches: &[RawBatch2]) -> Result<Committed> {
+pub(crate) fn deliver(
+    output: &mut KafkaOutput,
+    report: &ReportStart,
+    batches: &[RawBatch2],
+) -> Result<Committed> {
     let columns = Columns::of_report(report);
     output.begin(report, Begin::NEW)?;
     let mut rejected = Vec::new();
@@ -137,7 +141,8 @@ pub(crate) fn read_to_end(input: &mut KafkaInput, columns: &Arc<Columns>) -> Res
                 let batch = ValidBatch::new(raw, resolved, Arc::clone(columns)).unwrap();
                 batch.read(|batch| {
                     for asset in batch.assets() {
-                        let findings = batch.findings().filter(|finding| finding.asset().row() == asset.row());
+                        let findings =
+                            batch.findings().filter(|finding| finding.asset().row() == asset.row());
                         let results = findings.map(|one| one.get(FindingField::Result).to_owned());
                         if asset.is_continued() {
                             reading.assets.last_mut().unwrap().2.extend(results);

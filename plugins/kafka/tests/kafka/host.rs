@@ -26,9 +26,9 @@ impl Installation {
             .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debug"), PathBuf::from);
         let link = |from: PathBuf, to: &str| {
             let to = folder.path().join(to);
-            fs::hard_link(&from, &to)
-                .or_else(|_| fs::copy(&from, &to).map(drop))
-                .unwrap_or_else(|error| panic!("{}: {error}; run `cargo build --workspace` first", from.display()));
+            fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap_or_else(|error| {
+                panic!("{}: {error}; run `cargo build --workspace` first", from.display())
+            });
         };
         link(programs.join("scanbridge"), "scanbridge");
         for plugin in ["qualysguard_file", "csv"] {
@@ -62,12 +62,13 @@ impl Installation {
 
     /// Starts a run that goes on in the background. Its log is in the file `STATE.log`.
     pub(crate) fn start(&self, pipeline: &str, state: &str) -> Child {
-        let log = fs::File::options().create(true).append(true).open(self.path(&format!("{state}.log"))).unwrap();
+        let log =
+            fs::File::options().create(true).append(true).open(self.path(&format!("{state}.log"))).unwrap();
         self.command(pipeline, state, &[]).stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 }
 
-fn example(name: &str) -> String {
+pub(crate) fn example(name: &str) -> String {
     fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/reports").join(name))
         .unwrap()
         .display()
@@ -76,7 +77,8 @@ fn example(name: &str) -> String {
 
 /// The rows of a CSV file without its header, sorted.
 fn rows(path: &Path) -> Vec<String> {
-    let mut rows: Vec<String> = fs::read_to_string(path).unwrap().lines().skip(1).map(str::to_owned).collect();
+    let mut rows: Vec<String> =
+        fs::read_to_string(path).unwrap().lines().skip(1).map(str::to_owned).collect();
     rows.sort();
     rows
 }
@@ -87,7 +89,10 @@ fn report_through_a_topic_is_the_report() {
     topic::create(&cluster.brokers, "h-findings", 3, &[]);
     let installation = Installation::new();
     let brokers = &cluster.brokers;
-    let source = format!("{{ id: scans, plugin: QualysGuardFile, with: {{ path: {:?}, settle_secs: 0 }} }}", example("scan.xml"));
+    let source = format!(
+        "{{ id: scans, plugin: QualysGuardFile, with: {{ path: {:?}, settle_secs: 0 }} }}",
+        example("scan.xml")
+    );
     let columns = "columns: [asset.address, definition.id, definition.title, finding.kind, finding.severity, finding.port, \
                    finding.protocol, finding.result, report.id]";
     let write = |name: &str, text: String| fs::write(installation.path(name), text).unwrap();
@@ -106,7 +111,8 @@ fn report_through_a_topic_is_the_report() {
         ),
     );
     let done = |output: Output| {
-        let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        let text =
+            String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{text}");
     };
     done(installation.run("fetch.yaml", &[]));

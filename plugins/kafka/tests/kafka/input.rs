@@ -11,8 +11,14 @@ use crate::case::{batch, deliver, input_for, input_with, output, read_to_end, sc
 use crate::cluster::Cluster;
 use crate::topic;
 
-fn read(cluster: &Cluster, topic: &str, more: serde_json::Value, resume: Option<&Position>) -> crate::case::Reading {
-    let mut options = json!({ "topics": [topic], "group": format!("g-{topic}"), "window": 200, "session_timeout": 6000 });
+fn read(
+    cluster: &Cluster,
+    topic: &str,
+    more: serde_json::Value,
+    resume: Option<&Position>,
+) -> crate::case::Reading {
+    let mut options =
+        json!({ "topics": [topic], "group": format!("g-{topic}"), "window": 200, "session_timeout": 6000 });
     options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let (mut input, columns) = input_with(&cluster.brokers, &options, &services(), resume).unwrap();
     let reading = read_to_end(&mut input, &columns).unwrap();
@@ -69,10 +75,9 @@ fn reading_continues_after_what_was_stored() {
 
     deliver(&mut output, &scan("scan/2"), &[batch(&[("192.0.2.1", &[5])])]).unwrap();
     // By the group: on another machine. And by the ledger: the group was not told.
-    for (more, resume) in [
-        (json!({ "member": "other" }), None),
-        (json!({ "group": "g-fresh" }), first.position.as_ref()),
-    ] {
+    for (more, resume) in
+        [(json!({ "member": "other" }), None), (json!({ "group": "g-fresh" }), first.position.as_ref())]
+    {
         let next = read(cluster, "in-resume", more, resume);
         assert_eq!(next.assets.len(), 1, "{next:?}");
         assert_eq!(next.assets[0].0, "scan/2");

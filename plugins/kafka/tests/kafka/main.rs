@@ -6,6 +6,7 @@
 
 mod case;
 mod cluster;
+mod exactly_once;
 mod host;
 mod input;
 mod output;

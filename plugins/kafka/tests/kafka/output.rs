@@ -30,7 +30,9 @@ fn asset_is_one_record_with_key_and_headers() {
     records.sort_by_key(|record| (record.key.clone(), record.headers.get("sb-part").cloned()));
     let shown: Vec<_> = records
         .iter()
-        .map(|record| (record.key.as_str(), record.headers.get("sb-part").map(String::as_str), findings(record)))
+        .map(|record| {
+            (record.key.as_str(), record.headers.get("sb-part").map(String::as_str), findings(record))
+        })
         .collect();
     assert_eq!(
         shown,
@@ -86,7 +88,8 @@ fn large_asset_is_split_and_a_larger_finding_is_rejected() {
     topic::create(&cluster.brokers, "out-large", 1, &[("max.message.bytes", "100000")]);
     let mut output = output(&cluster.brokers, &json!({ "topic": "out-large" })).unwrap();
     let sizes = [30_000, 30_000, 200_000, 30_000, 30_000];
-    let committed = deliver(&mut output, &scan("scan/3"), &[batch(&[("192.0.2.1", &sizes), ("192.0.2.2", &[9])])]);
+    let committed =
+        deliver(&mut output, &scan("scan/3"), &[batch(&[("192.0.2.1", &sizes), ("192.0.2.2", &[9])])]);
     let rejected = committed.unwrap().late_rejected;
     assert_eq!(rejected.len(), 1, "{rejected:?}");
     assert_eq!(rejected[0].0.row, 2);
@@ -103,7 +106,8 @@ fn assets_without_findings_are_records() {
     topic::create(&cluster.brokers, "out-clean", 1, &[]);
     let mut output = output(&cluster.brokers, &json!({ "topic": "out-clean" })).unwrap();
     output.begin(&scan("scan/4"), Begin::NEW).unwrap();
-    let range = |first: &str, last: &str| AddressRange::new(first.parse().unwrap(), last.parse().unwrap()).unwrap();
+    let range =
+        |first: &str, last: &str| AddressRange::new(first.parse().unwrap(), last.parse().unwrap()).unwrap();
     let clean = vec![range("192.0.2.8", "192.0.2.9"), range("2001:db8::1", "2001:db8::1")];
     let end = ReportEnd::default().with_complete(true).with_deliver(true).with_clean_assets(clean);
     output.end(&end).unwrap();

@@ -19,7 +19,8 @@ fn records(cluster: &Cluster, name: &str) -> Vec<Seen> {
 }
 
 fn read(cluster: &Cluster, topic: &str, more: &Value) -> scanbridge_plugin_api::Result<Reading> {
-    let mut options = json!({ "topics": [topic], "group": format!("g-{topic}"), "window": 300, "session_timeout": 6000 });
+    let mut options =
+        json!({ "topics": [topic], "group": format!("g-{topic}"), "window": 300, "session_timeout": 6000 });
     options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let (mut input, columns) = input_with(&cluster.brokers, &options, &services(), None)?;
     let reading = read_to_end(&mut input, &columns)?;
@@ -143,6 +144,10 @@ fn newer_format_stops_the_input() {
     let error = read(cluster, "p-newer", &json!({ "dead_topic": "p-newer-dead" })).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
     assert!(error.message.contains("p-newer/0/1: format batch/2 needs a newer Scanbridge"), "{error}");
-    assert_eq!(topic::stored(&cluster.brokers, "g-p-newer", "p-newer", 1), [1], "what was before it is delivered");
+    assert_eq!(
+        topic::stored(&cluster.brokers, "g-p-newer", "p-newer", 1),
+        [1],
+        "what was before it is delivered"
+    );
     assert!(topic::read(&cluster.brokers, "p-newer-dead").is_empty());
 }

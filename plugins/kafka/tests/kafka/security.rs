@@ -37,7 +37,8 @@ fn works(cluster: &Cluster, brokers: &str, name: &str, options: &Value) {
 fn fails(brokers: &str, options: &Value) -> PluginError {
     let began = Instant::now();
     let error = output(brokers, &with(options.clone(), json!({ "topic": "s-x" }))).unwrap_err();
-    let of_input = input_for("run", brokers, &with(options.clone(), json!({ "topics": ["s-x"] }))).err().unwrap();
+    let of_input =
+        input_for("run", brokers, &with(options.clone(), json!({ "topics": ["s-x"] }))).err().unwrap();
     assert_eq!(of_input.kind, error.kind, "{of_input}");
     assert!(began.elapsed() < Duration::from_secs(20), "not retried until `connect_timeout`");
     // The probe says the same.
@@ -122,7 +123,10 @@ fn permissions() {
     let error = output(&cluster.sasl, &with(login.clone(), json!({ "topic": "s-acl" }))).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
     let hint = error.hint.unwrap();
-    assert!(hint.contains("kafka-acls") && hint.contains("User:guest") && hint.contains("--topic s-acl"), "{hint}");
+    assert!(
+        hint.contains("kafka-acls") && hint.contains("User:guest") && hint.contains("--topic s-acl"),
+        "{hint}"
+    );
 
     let error = input_for("run", &cluster.sasl, &with(login, json!({ "topics": ["s-acl"] }))).err().unwrap();
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
@@ -145,7 +149,8 @@ fn token_server(secret: &'static str) -> String {
                 }
             }
             let request = String::from_utf8_lossy(&request).into_owned();
-            let is_known = request.contains(&format!("client_secret={secret}")) && request.contains("scope=kafka");
+            let is_known =
+                request.contains(&format!("client_secret={secret}")) && request.contains("scope=kafka");
             let (status, body) = match is_known {
                 true => ("200 OK", json!({ "access_token": token(), "expires_in": 600 })),
                 false => ("401 Unauthorized", json!({ "error": "invalid_client" })),

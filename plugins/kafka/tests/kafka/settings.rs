@@ -20,7 +20,10 @@ fn wrong_values_are_refused_by_name() {
     let output = json!({ "brokers": ["127.0.0.1:1"], "topic": "t", "connect_timeout": 1000 });
     scanbridge_plugin_contract::wrong_option_values_of_output::<KafkaOutput>(&[output], &[("topic", "")]);
     let input = json!({ "brokers": ["127.0.0.1:1"], "topics": ["t"], "connect_timeout": 1000 });
-    scanbridge_plugin_contract::wrong_option_values_of_input::<KafkaInput>(&[input], &[("topics", ""), ("dead_topic", "")]);
+    scanbridge_plugin_contract::wrong_option_values_of_input::<KafkaInput>(
+        &[input],
+        &[("topics", ""), ("dead_topic", "")],
+    );
 }
 
 #[test]

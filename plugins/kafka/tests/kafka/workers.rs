@@ -37,7 +37,8 @@ fn terminate(worker: &mut Child) {
 fn wait_until_read(brokers: &str, records: i64) {
     let began = Instant::now();
     loop {
-        let read: i64 = topic::stored(brokers, "w-deliver", "w-in", PARTITIONS).iter().map(|next| (*next).max(0)).sum();
+        let read: i64 =
+            topic::stored(brokers, "w-deliver", "w-in", PARTITIONS).iter().map(|next| (*next).max(0)).sum();
         if read >= records {
             return;
         }
@@ -55,7 +56,8 @@ fn killed_workers_lose_nothing_and_keep_the_order() {
     let installation = Installation::new();
     let mut workers: Vec<Child> = Vec::new();
     for worker in 0..3 {
-        std::fs::write(installation.path(&format!("deliver-{worker}.yaml")), pipeline(brokers, worker)).unwrap();
+        std::fs::write(installation.path(&format!("deliver-{worker}.yaml")), pipeline(brokers, worker))
+            .unwrap();
         workers.push(installation.start(&format!("deliver-{worker}.yaml"), &format!("state-{worker}")));
     }
     let addresses: Vec<String> = (0..ASSETS).map(|number| format!("192.0.2.{number}")).collect();
@@ -70,7 +72,8 @@ fn killed_workers_lose_nothing_and_keep_the_order() {
             let worker = kills % 3;
             workers[worker].kill().unwrap();
             workers[worker].wait().unwrap();
-            workers[worker] = installation.start(&format!("deliver-{worker}.yaml"), &format!("state-{worker}"));
+            workers[worker] =
+                installation.start(&format!("deliver-{worker}.yaml"), &format!("state-{worker}"));
             kills += 1;
         }
     }
