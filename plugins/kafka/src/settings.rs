@@ -111,5 +111,5 @@ pub(crate) fn valid_topic(option: &str, topic: &str) -> Result<()> {
     }
     Err(PluginError::config(format!("option `{option}`: `{topic}` is not a valid name of a topic"))
         .with_option(option)
-        .with_hint("a name has 1 to 249 letters, digits, `.`, `_` and `-`"))
+        .with_hint("a name has 1 to 249 characters: ASCII letters, digits, `.`, `_` and `-`"))
 }

@@ -62,7 +62,7 @@ struct Metrics {
 
 /// The longest time until a stop request is noticed.
 const POLL: Duration = Duration::from_millis(100);
-/// After this time without records, the host is told that the input is idle.
+/// After this time without records, the input reports that it is idle.
 const IDLE: Duration = Duration::from_secs(1);
 /// The key of the own columns that records have had.
 const COLUMNS_KEY: &str = "columns";

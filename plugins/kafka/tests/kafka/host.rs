@@ -60,7 +60,7 @@ impl Installation {
         self.command(pipeline, "state", arguments).output().unwrap()
     }
 
-    /// Starts a run that goes on in the background. Its log is in the file `STATE.log`.
+    /// Starts a run in the background. Its log is in the file `STATE.log`.
     pub(crate) fn start(&self, pipeline: &str, state: &str) -> Child {
         let log =
             fs::File::options().create(true).append(true).open(self.path(&format!("{state}.log"))).unwrap();
@@ -141,4 +141,19 @@ fn missing_topic_is_exit_code_78() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{text}");
     assert!(text.contains("h-none") && text.contains("kafka-topics"), "{text}");
+}
+
+#[test]
+fn example_pipelines_pass_the_check() {
+    let installation = Installation::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in fs::read_dir(root.join("examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let check = Command::new(installation.path("scanbridge"))
+            .args(["check", path.to_str().unwrap(), "--offline"])
+            .current_dir(root.join("../.."))
+            .output()
+            .unwrap();
+        assert_eq!(check.status.code(), Some(0), "{}", String::from_utf8_lossy(&check.stderr));
+    }
 }

@@ -27,7 +27,7 @@ fn read(
 }
 
 #[test]
-fn what_was_written_is_read() {
+fn written_assets_are_read() {
     let Some(cluster) = Cluster::shared() else { return };
     topic::create(&cluster.brokers, "in-all", 3, &[]);
     let mut output = output(&cluster.brokers, &json!({ "topic": "in-all", "record_bytes": 20000 })).unwrap();
@@ -74,7 +74,7 @@ fn reading_continues_after_what_was_stored() {
     assert_eq!(stored.iter().filter(|offset| **offset > 0).sum::<i64>(), 2, "{stored:?}");
 
     deliver(&mut output, &scan("scan/2"), &[batch(&[("192.0.2.1", &[5])])]).unwrap();
-    // By the group: on another machine. And by the ledger: the group was not told.
+    // By the group: on another machine. And by the ledger: the group has no position.
     for (more, resume) in
         [(json!({ "member": "other" }), None), (json!({ "group": "g-fresh" }), first.position.as_ref())]
     {

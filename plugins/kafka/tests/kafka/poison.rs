@@ -147,7 +147,7 @@ fn newer_format_stops_the_input() {
     assert_eq!(
         topic::stored(&cluster.brokers, "g-p-newer", "p-newer", 1),
         [1],
-        "what was before it is delivered"
+        "the record before it is delivered"
     );
     assert!(topic::read(&cluster.brokers, "p-newer-dead").is_empty());
 }

@@ -1,4 +1,4 @@
-//! TLS, logins and permissions with Apache Kafka, and what is said when they are wrong.
+//! TLS, logins and permissions with Apache Kafka, and the errors when they are wrong.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
