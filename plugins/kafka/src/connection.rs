@@ -185,7 +185,7 @@ impl Connection {
             KeyFile::Pem => {
                 let key = tls.key.as_deref().unwrap_or(file);
                 self.set("ssl.certificate.location", &path);
-                self.set("ssl.key.location", &text("tls_key", key)?.to_owned());
+                self.set("ssl.key.location", text("tls_key", key)?);
                 password.into_iter().for_each(|password| self.set("ssl.key.password", password));
             }
             KeyFile::Pkcs12 => {

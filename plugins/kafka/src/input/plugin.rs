@@ -49,7 +49,7 @@ struct Reader {
 enum PlannedStep {
     Refused(Refusal),
     Report(Box<PlannedReport>, bool),
-    Assets(AssetWriter, Box<ReportEnd>, bool),
+    Assets(Box<AssetWriter>, Box<ReportEnd>, bool),
     Mark(CheckpointRequest),
 }
 
@@ -244,7 +244,11 @@ impl Reader {
             PlannedStep::Report(report, is_last) => {
                 let start = start_of(&report);
                 let (assets, end) = end_of(*report);
-                self.steps.push_front(PlannedStep::Assets(AssetWriter::new(assets), Box::new(end), is_last));
+                self.steps.push_front(PlannedStep::Assets(
+                    Box::new(AssetWriter::new(assets)),
+                    Box::new(end),
+                    is_last,
+                ));
                 Step::report_start(start)
             }
             PlannedStep::Assets(mut writer, end, is_last) if !writer.is_empty() => {

@@ -34,7 +34,10 @@ fn write(output: &mut scanbridge_kafka::KafkaOutput, id: &str, address: &str) {
 }
 
 fn changes(pairs: &[(&str, Option<&str>)]) -> PairChanges {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), value.map(|value| value.as_bytes().to_vec()))).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.map(|value| value.as_bytes().to_vec())))
+        .collect()
 }
 
 fn reports(cluster: &Cluster, name: &str) -> Vec<String> {
@@ -80,7 +83,8 @@ fn former_owner_cannot_commit() {
     // The same member: an instance that was restarted while its former process still lives.
     let mut second = output(&cluster.brokers, &options("eo-fence")).unwrap();
     second.load().unwrap();
-    let error = first.commit_with(CommitPoint::BetweenReports, &changes(&[("about", Some("1"))])).unwrap_err();
+    let error =
+        first.commit_with(CommitPoint::BetweenReports, &changes(&[("about", Some("1"))])).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Displaced, "{error}");
     write(&mut second, "scan/new", "192.0.2.1");
     second.commit_with(CommitPoint::BetweenReports, &changes(&[("about", Some("2"))])).unwrap();
@@ -93,7 +97,9 @@ fn state_topic_must_have_the_slots() {
     topic::create(&cluster.brokers, "eo-none", 1, &[]);
     let error = output(&cluster.brokers, &options("eo-none")).unwrap_err();
     assert_eq!((error.kind, error.option.as_deref()), (ErrorKind::Config, Some("state_topic")), "{error}");
-    assert!(error.hint.unwrap().contains("--partitions 1 --replication-factor 3 --config cleanup.policy=compact"));
+    assert!(
+        error.hint.unwrap().contains("--partitions 1 --replication-factor 3 --config cleanup.policy=compact")
+    );
     create(cluster, "eo-slots", 3);
     let error = output(&cluster.brokers, &options("eo-slots")).unwrap_err();
     assert_eq!((error.kind, error.option.as_deref()), (ErrorKind::Config, Some("slots")), "{error}");

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{ErrorKind, Input as _, Output as _, PluginError, Verdict};
+use scanbridge_plugin_api::{ErrorKind, Output as _, PluginError, Verdict};
 use serde_json::{Value, json};
 
 use crate::case::{batch, deliver, input_for, input_with, output, output_for, read_to_end, scan, services};

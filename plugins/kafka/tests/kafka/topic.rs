@@ -85,7 +85,7 @@ pub(crate) fn read(brokers: &str, topic: &str) -> Vec<Seen> {
 pub(crate) fn stored(brokers: &str, group: &str, topic: &str, partitions: i32) -> Vec<i64> {
     let consumer: BaseConsumer = client(brokers).set("group.id", group).create().unwrap();
     let mut list = TopicPartitionList::new();
-    (0..partitions).for_each(|number| drop(list.add_partition(topic, number)));
+    list.add_partition_range(topic, 0, partitions - 1);
     let stored = consumer.committed_offsets(list, Duration::from_secs(20)).unwrap();
     stored.elements().iter().map(|element| element.offset().to_raw().unwrap_or(-1)).collect()
 }
