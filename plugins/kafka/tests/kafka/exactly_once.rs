@@ -1,0 +1,227 @@
+//! `delivery: exactly-once`: records and checkpoint in one transaction, instances that take over from each other.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use scanbridge_plugin_api::batch::{Batch, Columns};
+use scanbridge_plugin_api::keeper::{PairChanges, Pairs};
+use scanbridge_plugin_api::model::ReportEnd;
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output as _};
+use serde_json::{Value, json};
+
+use crate::case::{batch, output, scan};
+use crate::cluster::Cluster;
+use crate::host::{Installation, example};
+use crate::topic;
+
+fn options(name: &str) -> Value {
+    json!({ "topic": name, "delivery": "exactly-once", "state_topic": format!("{name}-state"), "session_timeout": 3000,
+        "takeover_wait": 100, "extra": {} })
+}
+
+fn create(cluster: &Cluster, name: &str, slots: i32) {
+    topic::create(&cluster.brokers, name, 3, &[]);
+    topic::create(&cluster.brokers, &format!("{name}-state"), slots, &[("cleanup.policy", "compact")]);
+}
+
+fn write(output: &mut scanbridge_kafka::KafkaOutput, id: &str, address: &str) {
+    let (report, raw) = (scan(id), batch(&[(address, &[5, 5])]));
+    output.begin(&report, Begin::NEW).unwrap();
+    output.write(Batch::of(&raw, &Columns::of_report(&report)).unwrap()).unwrap();
+    output.end(&ReportEnd::default().with_complete(true).with_deliver(true)).unwrap();
+}
+
+fn changes(pairs: &[(&str, Option<&str>)]) -> PairChanges {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.map(|value| value.as_bytes().to_vec())))
+        .collect()
+}
+
+fn reports(cluster: &Cluster, name: &str) -> Vec<String> {
+    topic::read(&cluster.brokers, name).iter().map(|record| record.headers["sb-report"].clone()).collect()
+}
+
+#[test]
+fn records_and_checkpoint_are_committed_together() {
+    let Some(cluster) = Cluster::shared() else { return };
+    create(cluster, "eo-both", 1);
+    let mut first = output(&cluster.brokers, &options("eo-both")).unwrap();
+    assert_eq!(first.load().unwrap(), Pairs::new());
+    write(&mut first, "scan/1", "192.0.2.1");
+    assert_eq!(reports(cluster, "eo-both"), [""; 0], "nothing is visible before the commit");
+    let pairs = changes(&[("about", Some("1")), ("position/in", Some("a")), ("key/in/k", Some("v"))]);
+    first.commit_with(CommitPoint::BetweenReports, &pairs).unwrap();
+    assert_eq!(reports(cluster, "eo-both"), ["scan/1"]);
+    let pairs = changes(&[("about", Some("2")), ("key/in/k", None)]);
+    write(&mut first, "scan/2", "192.0.2.1");
+    first.commit_with(CommitPoint::BetweenReports, &pairs).unwrap();
+    first.commit_with(CommitPoint::BetweenReports, &PairChanges::new()).unwrap();
+    // Written and not committed: dropped.
+    write(&mut first, "scan/3", "192.0.2.1");
+    drop(first);
+
+    let mut second = output(&cluster.brokers, &options("eo-both")).unwrap();
+    let expected: Pairs = [("about", "2"), ("position/in", "a")]
+        .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+        .into();
+    assert_eq!(second.load().unwrap(), expected);
+    write(&mut second, "scan/4", "192.0.2.1");
+    second.commit_with(CommitPoint::BetweenReports, &changes(&[("about", Some("3"))])).unwrap();
+    assert_eq!(reports(cluster, "eo-both"), ["scan/1", "scan/2", "scan/4"]);
+}
+
+#[test]
+fn former_owner_cannot_commit() {
+    let Some(cluster) = Cluster::shared() else { return };
+    create(cluster, "eo-fence", 1);
+    let mut first = output(&cluster.brokers, &options("eo-fence")).unwrap();
+    first.load().unwrap();
+    write(&mut first, "scan/old", "192.0.2.1");
+    // The same member: an instance that was restarted while its former process still lives.
+    let mut second = output(&cluster.brokers, &options("eo-fence")).unwrap();
+    second.load().unwrap();
+    let error =
+        first.commit_with(CommitPoint::BetweenReports, &changes(&[("about", Some("1"))])).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Displaced, "{error}");
+    write(&mut second, "scan/new", "192.0.2.1");
+    second.commit_with(CommitPoint::BetweenReports, &changes(&[("about", Some("2"))])).unwrap();
+    assert_eq!(reports(cluster, "eo-fence"), ["scan/new"]);
+}
+
+#[test]
+fn state_topic_must_have_the_slots() {
+    let Some(cluster) = Cluster::shared() else { return };
+    topic::create(&cluster.brokers, "eo-none", 1, &[]);
+    let error = output(&cluster.brokers, &options("eo-none")).unwrap_err();
+    assert_eq!((error.kind, error.option.as_deref()), (ErrorKind::Config, Some("state_topic")), "{error}");
+    assert!(
+        error.hint.unwrap().contains("--partitions 1 --replication-factor 3 --config cleanup.policy=compact")
+    );
+    create(cluster, "eo-slots", 3);
+    let error = output(&cluster.brokers, &options("eo-slots")).unwrap_err();
+    assert_eq!((error.kind, error.option.as_deref()), (ErrorKind::Config, Some("slots")), "{error}");
+}
+
+const FILES: usize = 250;
+
+/// Instances as a service runs them: one that was killed or displaced starts again.
+struct Instances<'a> {
+    installation: &'a Installation,
+    running: Vec<(Child, u64)>,
+    finished: usize,
+}
+
+impl Instances<'_> {
+    fn log(&self, number: usize) -> String {
+        fs::read_to_string(self.installation.path(&format!("state-{number}.log"))).unwrap_or_default()
+    }
+
+    fn start(installation: &Installation, number: usize) -> (Child, u64) {
+        let log = installation.path(&format!("state-{number}.log"));
+        let begins = fs::metadata(log).map_or(0, |log| log.len());
+        (installation.start("fetch.yaml", &format!("state-{number}")), begins)
+    }
+
+    /// The instance that works on the slot.
+    fn owner(&self) -> Option<usize> {
+        (0..self.running.len()).find(|number| {
+            let begins = usize::try_from(self.running[*number].1).unwrap();
+            self.log(*number)[begins..].contains("works on slot")
+        })
+    }
+
+    /// Starts again what has ended; returns whether one has finished.
+    fn supervise(&mut self) -> bool {
+        for number in 0..self.running.len() {
+            if let Some(status) = self.running[number].0.try_wait().unwrap() {
+                match status.code() {
+                    Some(0) => self.finished += 1,
+                    None | Some(75 | 69) => {}
+                    code => panic!("exit code {code:?}: {}", self.log(number)),
+                }
+                self.running[number] = Self::start(self.installation, number);
+            }
+        }
+        self.finished > 0
+    }
+}
+
+/// Three instances for one slot; the owner is killed again and again, and once a broker, if there are several.
+fn killed_owners(cluster: &Cluster, name: &str, kills: usize, broker: Option<u32>) {
+    create(cluster, name, 1);
+    let installation = Installation::new();
+    let content = fs::read_to_string(example("scan.xml")).unwrap();
+    fs::create_dir(installation.path("reports")).unwrap();
+    for number in 0..FILES {
+        fs::write(installation.path(&format!("reports/scan-{number:03}.xml")), &content).unwrap();
+    }
+    let brokers: Vec<String> = cluster.brokers.split(',').map(|broker| format!("{broker:?}")).collect();
+    let pipeline = format!(
+        "version: 1
+inputs:
+  - {{ id: scans, plugin: QualysGuardFile, with: {{ path: reports, settle_secs: 0 }} }}
+outputs:
+  - {{ id: bus, plugin: Kafka, with: {{ brokers: [{}], security: plaintext, topic: {name}, delivery: exactly-once,
+      state_topic: {name}-state, session_timeout: 3 s, takeover_wait: 100 ms, linger: 0 s }} }}
+",
+        brokers.join(", ")
+    );
+    fs::write(installation.path("fetch.yaml"), pipeline).unwrap();
+    let running = (0..3).map(|number| Instances::start(&installation, number)).collect();
+    let mut instances = Instances { installation: &installation, running, finished: 0 };
+    let (began, mut killed, mut broker) = (Instant::now(), 0, broker);
+    while !instances.supervise() {
+        assert!(began.elapsed() < Duration::from_secs(240), "{}", instances.log(0));
+        std::thread::sleep(Duration::from_millis(50));
+        let Some(owner) = instances.owner().filter(|_| killed < kills) else { continue };
+        std::thread::sleep(Duration::from_millis(300 + 170 * killed as u64));
+        let child = &mut instances.running[owner].0;
+        if child.try_wait().unwrap().is_none() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            killed += 1;
+            // Every second time long enough for another instance to take over.
+            if killed % 2 == 0 {
+                std::thread::sleep(Duration::from_secs(4));
+            }
+            if let Some(pid) = broker.take_if(|_| killed == kills / 2) {
+                assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
+            }
+            instances.running[owner] = Instances::start(&installation, owner);
+        }
+    }
+    for (child, _) in &mut instances.running {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert_eq!(killed, kills, "the work was done before all kills");
+
+    let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for record in topic::read(&cluster.brokers, name) {
+        let start: Value = serde_json::from_str(&record.headers["sb-start"]).unwrap();
+        let path = start["path"].as_str().unwrap().to_owned();
+        *seen.entry((path, record.key)).or_default() += 1;
+    }
+    let doubled: Vec<_> = seen.iter().filter(|(_, count)| **count != 1).collect();
+    assert!(doubled.is_empty(), "{doubled:?}");
+    let assets = seen.len() / FILES;
+    assert!(assets > 1);
+    assert_eq!(seen.len(), FILES * assets, "a report was lost");
+    let takeovers: usize = (0..3).map(|number| instances.log(number).matches("works on slot").count()).sum();
+    eprintln!("{killed} kills, {takeovers} owners, {} records, each once", seen.len());
+}
+
+#[test]
+fn killed_owners_lose_nothing_and_double_nothing() {
+    let Some(cluster) = Cluster::shared() else { return };
+    killed_owners(cluster, "eo-kill", 6, None);
+}
+
+#[test]
+fn killed_owners_and_a_killed_broker() {
+    let Some(cluster) = Cluster::start(&["3"]) else { return };
+    killed_owners(&cluster, "eo-three", 4, Some(cluster.pids[1]));
+}

@@ -1,0 +1,43 @@
+//! Options that contradict each other, the table of the README, and the rules of the plugin API for options.
+
+use scanbridge_kafka::{KafkaInput, KafkaOutput};
+use scanbridge_plugin_api::{ErrorKind, Input as _, Output as _};
+use serde_json::json;
+
+use crate::case::{input_for, output};
+
+#[test]
+fn readme_has_the_options() {
+    let readme = include_str!("../../README.md");
+    let (before, input) = readme.split_once("## Options of the input").unwrap();
+    let (_, output) = before.split_once("## Options of the output").unwrap();
+    scanbridge_plugin_contract::readme(KafkaOutput::OPTIONS, output);
+    scanbridge_plugin_contract::readme(KafkaInput::OPTIONS, input);
+}
+
+#[test]
+fn wrong_values_are_refused_by_name() {
+    let output = json!({ "brokers": ["127.0.0.1:1"], "topic": "t", "connect_timeout": 1000 });
+    scanbridge_plugin_contract::wrong_option_values_of_output::<KafkaOutput>(&[output], &[("topic", "")]);
+    let input = json!({ "brokers": ["127.0.0.1:1"], "topics": ["t"], "connect_timeout": 1000 });
+    scanbridge_plugin_contract::wrong_option_values_of_input::<KafkaInput>(
+        &[input],
+        &[("topics", ""), ("dead_topic", "")],
+    );
+}
+
+#[test]
+fn contradictions_are_configuration_errors() {
+    for (options, option) in [
+        (json!({}), "topic"),
+        (json!({ "topic": "a b" }), "topic"),
+        (json!({ "topic": "t", "key": "none" }), "key"),
+        (json!({ "topic": "t", "extra": { "enable.idempotence": "false" } }), "extra"),
+        (json!({ "topic": "t", "extra": { "no.such.property": "1" } }), "extra"),
+    ] {
+        let error = output("127.0.0.1:1", &options).unwrap_err();
+        assert_eq!((error.kind, error.option.as_deref()), (ErrorKind::Config, Some(option)), "{error}");
+    }
+    let error = input_for("run", "127.0.0.1:1", &json!({ "topics": ["../x"] })).err().unwrap();
+    assert_eq!(error.option.as_deref(), Some("topics"));
+}
