@@ -29,7 +29,7 @@ use std::time::Duration;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub use bulk::Bulk;
-pub use defect_dojo::{DefectDojo, Known};
+pub use defect_dojo::{DefectDojo, Imported};
 pub use lines::Lines;
 pub use logs::{SecOps, Sentinel};
 pub use message::{Answer, Request};
