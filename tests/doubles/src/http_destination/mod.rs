@@ -173,8 +173,8 @@ impl<D: Destination> HttpDestination<D> {
         lock(&self.shared.requests).len()
     }
 
-    /// Forgets all requests so far.
-    pub fn forget_requests(&self) {
+    /// Discards all requests so far.
+    pub fn discard_requests(&self) {
         lock(&self.shared.requests).clear();
     }
 
