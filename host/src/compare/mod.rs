@@ -1,6 +1,6 @@
 //! Which findings are new, gone or the same since the last run. Findings are not kept: the pipeline's state directory has
 //! two hashes for each of them, of the asset and of the finding, sorted, in one file. If an output encrypts fields, the hashes
-//! have a key, which is derived from that of the output: nobody else can guess an address or a name from them.
+//! have a key, which is derived from that of the output: without it, no address or name can be guessed from them.
 //!
 //! *Gone* means: the last run had the finding, a complete report of this run has its asset, and no report of this run has
 //! the finding. It does not mean fixed: the asset may have been scanned with other options.

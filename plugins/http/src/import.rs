@@ -247,7 +247,7 @@ impl Import {
         let value = serde_json::to_vec(parts).unwrap_or_default();
         if value.len() > MAX_STATE {
             // Then nothing of groups that disappear is closed.
-            self.services.note(Level::WARN, "too many asset groups to remember", 1);
+            self.services.note(Level::WARN, "too many asset groups to save their names", 1);
             return Ok(());
         }
         self.services.state().put(key, &value)

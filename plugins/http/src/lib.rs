@@ -10,6 +10,7 @@ mod answer;
 mod bulk;
 mod cef_columns;
 mod client;
+mod content;
 mod credentials;
 mod delivery;
 mod encoder;

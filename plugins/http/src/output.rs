@@ -35,8 +35,7 @@ enum Mode {
 
 impl Output for Http {
     const NAME: &'static str = "HTTP";
-    const SUMMARY: &'static str =
-        "posts findings to Splunk, Elasticsearch, Sentinel, Google SecOps, DefectDojo or a webhook";
+    const SUMMARY: &'static str = "posts findings to Splunk, Elasticsearch, Sentinel, DefectDojo and others";
     const OPTIONS: &'static [OptionSpec] = TABLE;
 
     const CAPABILITIES: OutputCapabilities =

@@ -9,6 +9,7 @@ use scanbridge_plugin_api::batch::FindingView;
 use scanbridge_plugin_api::model::{AssetField, Field as _, ReportStart};
 
 use crate::cef_columns;
+use crate::content::Content;
 use crate::import;
 use crate::limits::limit_values;
 use crate::preset::{Format, RecordForm};
@@ -25,19 +26,6 @@ pub(crate) struct RecordSettings {
     pub(crate) event: String,
     /// Splunk: the column for `host`; `None`: the first of several that has a value.
     pub(crate) host: Option<AssetField>,
-}
-
-/// A record before it has its form.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Content<'a> {
-    pub(crate) finding: FindingView<'a>,
-    /// A JSON object, or a CEF event.
-    pub(crate) line: &'a [u8],
-    pub(crate) id: &'a str,
-    /// In milliseconds since 1970.
-    pub(crate) time: i64,
-    /// When the report was read, in milliseconds since 1970.
-    pub(crate) collected: i64,
 }
 
 impl RecordSettings {

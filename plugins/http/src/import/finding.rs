@@ -6,7 +6,7 @@ use scanbridge_plugin_api::batch::FindingView;
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, list_items};
 use serde_json::{Map, Value};
 
-use crate::record::Content;
+use crate::content::Content;
 
 /// Appends the finding as one line of JSON.
 pub(crate) fn append(out: &mut Vec<u8>, content: Content<'_>) {

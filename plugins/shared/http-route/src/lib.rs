@@ -7,6 +7,7 @@
 
 mod classify;
 mod dns;
+mod exchange;
 mod hops;
 mod http_error;
 mod network;

@@ -201,7 +201,7 @@ mod tests {
             (format!(r#""proxy": "https://192.0.2.1:1", {login}"#), Fips::On, false),
             (r#""proxy": "http://192.0.2.1:1""#.to_owned(), Fips::On, false),
         ] {
-            let warning = read(&options).unwrap().unwrap().clear_login(fips);
+            let warning = proxy(&options).unwrap().unwrap().clear_login(fips);
             assert_eq!(warning.is_some(), is_warned, "{options}");
             assert!(warning.is_none_or(|warning| !warning.contains("s3cret")));
         }

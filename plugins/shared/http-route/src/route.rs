@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect, retry};
+use reqwest::{Client, ClientBuilder, redirect, retry};
 use rustls::ClientConfig;
 use scanbridge_dialer::{Dialer, SourceAddress};
 use scanbridge_plugin_api::{PluginError, Services};
 use scanbridge_tls_identity::{ClientTls, PeerExpiry, TlsOptions};
 use url::Url;
 
-use crate::classify::classify;
 use crate::dns::DnsResolver;
 use crate::hops::{self, HandshakeOrder};
 use crate::http_error::{Cause, HttpError, Peer, Wording};
@@ -80,41 +79,6 @@ impl Route {
         })?;
         let (connect_timeout, read_timeout) = (network.connect_timeout, network.read_timeout);
         Ok(Self { client, address, tls, proxy, dialer, connect_timeout, read_timeout, wording })
-    }
-}
-
-impl Route {
-    /// Sends a request of this route's client, and returns the response without its body.
-    ///
-    /// # Errors
-    /// The peer that failed, and why.
-    pub async fn send(&self, request: RequestBuilder) -> Result<Response, HttpError> {
-        // Lets the runtime poll the idle connection, so that a close by the peer is noticed before it is reused.
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        match request.send().await {
-            Ok(response) => Ok(response),
-            Err(error) => Err(classify(self, &error).await),
-        }
-    }
-
-    /// The next piece of a body; `None` at its end.
-    ///
-    /// # Errors
-    /// The peer that failed, and why.
-    pub async fn chunk(
-        &self,
-        response: &mut Response,
-    ) -> Result<Option<impl AsRef<[u8]> + use<>>, HttpError> {
-        match response.chunk().await {
-            Ok(piece) => Ok(piece),
-            Err(error) => Err(classify(self, &error).await),
-        }
-    }
-
-    /// The destination failed for this reason.
-    #[must_use]
-    pub fn failed(&self, cause: Cause) -> HttpError {
-        HttpError { peer: Peer::Destination, address: self.address.clone(), cause, wording: self.wording }
     }
 }
 

@@ -12,7 +12,7 @@ pub struct DefectDojo {
     /// The required token; empty for none.
     pub token: String,
     /// The findings by test (product, engagement, title) and `unique_id_from_tool`.
-    pub tests: BTreeMap<[String; 3], BTreeMap<String, Known>>,
+    pub tests: BTreeMap<[String; 3], BTreeMap<String, Imported>>,
     /// The fields of each import, without the file, in the order of requests.
     pub imports: Vec<BTreeMap<String, String>>,
     /// The largest number of findings in a file; 0 for no limit.
@@ -23,7 +23,7 @@ pub struct DefectDojo {
 
 /// A finding.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Known {
+pub struct Imported {
     /// As it was imported last.
     pub finding: Value,
     /// Whether it is active.
@@ -36,7 +36,7 @@ impl DefectDojo {
     /// The active findings of all tests, with the product and the title of the test.
     #[must_use]
     pub fn active(&self) -> BTreeSet<(String, String, String)> {
-        let of_test = |([product, _, title], findings): (&[String; 3], &BTreeMap<String, Known>)| {
+        let of_test = |([product, _, title], findings): (&[String; 3], &BTreeMap<String, Imported>)| {
             let active = findings.iter().filter(|(_, known)| known.is_active);
             active.map(|(id, _)| (product.clone(), title.clone(), id.clone())).collect::<Vec<_>>()
         };
@@ -63,7 +63,7 @@ impl DefectDojo {
         }
         let field = |name: &str| match fields.get(name) {
             Some(value) if !value.is_empty() => Ok(value.clone()),
-            _ => Err(wrong(name, "This field may not be blank.")),
+            _ => Err(wrong(name, "This field may not be empty.")),
         };
         let test = [field("product_name")?, field("engagement_name")?, field("test_title")?];
         let findings = self.findings(&file).map_err(|text| Answer::json(400, &json!([text])))?;
@@ -81,7 +81,7 @@ impl DefectDojo {
         for (id, finding) in findings {
             let imports = known.get(&id).map_or(0, |known| known.imports) + 1;
             let is_active = finding["active"] != false;
-            known.insert(id, Known { finding, is_active, imports });
+            known.insert(id, Imported { finding, is_active, imports });
         }
         Ok(Answer::json(201, &json!({ "test_id": 7, "scan_type": "Generic Findings Import" })))
     }
@@ -97,7 +97,7 @@ impl DefectDojo {
         };
         let mut known = BTreeMap::new();
         for finding in findings {
-            let object = finding.as_object().ok_or("a finding is no object")?;
+            let object = finding.as_object().ok_or("a finding must be an object")?;
             let is_unknown = |key: &&String| {
                 !REQUIRED.iter().chain(OPTIONAL).any(|known| known == key)
                     || self.unknown_keys.iter().any(|unknown| unknown == key)

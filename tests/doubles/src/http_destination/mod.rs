@@ -29,7 +29,7 @@ use std::time::Duration;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub use bulk::Bulk;
-pub use defect_dojo::{DefectDojo, Known};
+pub use defect_dojo::{DefectDojo, Imported};
 pub use lines::Lines;
 pub use logs::{SecOps, Sentinel};
 pub use message::{Answer, Request};
@@ -173,8 +173,8 @@ impl<D: Destination> HttpDestination<D> {
         lock(&self.shared.requests).len()
     }
 
-    /// Forgets all requests so far.
-    pub fn forget_requests(&self) {
+    /// Discards all requests so far.
+    pub fn discard_requests(&self) {
         lock(&self.shared.requests).clear();
     }
 

@@ -56,11 +56,11 @@ fn unknown_mode_is_an_error_in_every_place() {
 fn module_that_differs_from_the_identity_is_refused_by_name() {
     let (from, to, claimed) = if cfg!(feature = "fips") {
         let [ours, other] = if scanbridge_under_test_has_generation_3() { ["3", "4"] } else { ["4", "3"] };
-        let line = |generation: &str| format!("crypto=aws-lc-fips-{generation}\n");
+        let line = |generation: &str| format!("\ncrypto=aws-lc-fips-{generation}\0");
         (line(ours), line(other), format!("aws-lc-fips-{other}"))
     } else {
         // Unknown lines are ignored; this one keeps the length.
-        ("crypto=unvalidated\n".to_owned(), "crypto=none\npad=ab\n".to_owned(), "none".to_owned())
+        ("\ncrypto=unvalidated\0".to_owned(), "\ncrypto=none\npad=ab\0".to_owned(), "none".to_owned())
     };
     let changed =
         crate::installation::host_with_changed("scanbridge_arcsight_cef", from.as_bytes(), to.as_bytes());

@@ -70,7 +70,7 @@ fn deliver_under_kills<D: Destination>(
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let (requests, pause) = (1 + (random >> 33) % 12, (random >> 40) % 5);
             // Their bodies would fill the memory.
-            server.forget_requests();
+            server.discard_requests();
             let mut child = host();
             let status = loop {
                 let posted = server.request_count();

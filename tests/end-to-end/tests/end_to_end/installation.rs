@@ -55,7 +55,7 @@ fn install() -> PathBuf {
     host
 }
 
-/// The executable of a host whose only plugin is this library, with other bytes in place of some.
+/// The executable of a host whose only plugin is this library, with some bytes changed.
 pub(crate) fn host_with_changed(plugin: &str, from: &[u8], to: &[u8]) -> PathBuf {
     assert_eq!(from.len(), to.len());
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("changed-{plugin}"));
