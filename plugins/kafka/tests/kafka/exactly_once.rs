@@ -6,12 +6,12 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::batch::{Batch, Columns};
-use scanbridge_plugin_api::keeper::{PairChanges, Pairs};
+use scanbridge_plugin_api::keeper::{PairChanges, Pairs, Share};
 use scanbridge_plugin_api::model::ReportEnd;
 use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output as _};
 use serde_json::{Value, json};
 
-use crate::case::{batch, output, scan};
+use crate::case::{batch, output, output_of, scan};
 use crate::cluster::Cluster;
 use crate::host::{Installation, example};
 use crate::topic;
@@ -103,6 +103,32 @@ fn state_topic_must_have_the_slots() {
     create(cluster, "eo-slots", 3);
     let error = output(&cluster.brokers, &options("eo-slots")).unwrap_err();
     assert_eq!((error.kind, error.option.as_deref()), (ErrorKind::Config, Some("slots")), "{error}");
+}
+
+#[test]
+fn two_slots_are_two_shares_with_checkpoints_of_their_own() {
+    let Some(cluster) = Cluster::shared() else { return };
+    create(cluster, "eo-two", 2);
+    let mut options = options("eo-two");
+    options["slots"] = json!(2);
+    let (mut first, one) = output_of("a", &cluster.brokers, &options).unwrap();
+    first.load().unwrap();
+    // It has both slots and works on one. The second instance gets the other one.
+    let (mut second, two) = output_of("b", &cluster.brokers, &options).unwrap();
+    second.load().unwrap();
+    let mut shares = [one.unwrap(), two.unwrap()];
+    shares.sort_by_key(|share| share.number);
+    assert_eq!(shares, [Share::new(0, 2), Share::new(1, 2)]);
+    write(&mut first, "scan/1", "192.0.2.1");
+    write(&mut second, "scan/2", "192.0.2.2");
+    first.commit_with(CommitPoint::BetweenReports, &changes(&[("about", Some("first"))])).unwrap();
+    second.commit_with(CommitPoint::BetweenReports, &changes(&[("about", Some("second"))])).unwrap();
+    drop((first, second));
+    // Each machine has its slot and its checkpoint again.
+    for (machine, text) in [("b", "second"), ("a", "first")] {
+        let (mut again, _) = output_of(machine, &cluster.brokers, &options).unwrap();
+        assert_eq!(again.load().unwrap()["about"], text.as_bytes());
+    }
 }
 
 const FILES: usize = 250;
