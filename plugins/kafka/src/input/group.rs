@@ -412,21 +412,23 @@ impl Group {
         let began = Instant::now();
         loop {
             let Err(error) = self.consumer.commit(&list, CommitMode::Sync) else { return Ok(()) };
+            let code = error.rdkafka_error_code();
             let error = context.failed_to("store the position of").of(&error);
-            match error.kind {
-                ErrorKind::Displaced => {
-                    // Another worker has the partitions: it repeats at most this window. The next poll ends the run.
-                    warn!("{error}");
-                    context.fail(error);
-                    return Ok(());
+            // While other workers join or leave, the group has a new generation before this member knows it.
+            let is_passing = error.kind == ErrorKind::Unavailable || code == Some(Code::IllegalGeneration);
+            if is_passing && began.elapsed() < COMMIT_RETRIES {
+                debug!("{error}");
+                context.link.services.alive();
+                if context.link.services.sleep(COMMIT_PAUSE).is_err() {
+                    return Err(error);
                 }
-                ErrorKind::Unavailable if began.elapsed() < COMMIT_RETRIES => {
-                    debug!("{error}");
-                    if context.link.services.sleep(COMMIT_PAUSE).is_err() {
-                        return Err(error);
-                    }
-                }
-                _ => return Err(error),
+            } else if error.kind == ErrorKind::Displaced {
+                // Another worker has the partitions: it repeats at most this window. The next poll ends the run.
+                warn!("{error}");
+                context.fail(error);
+                return Ok(());
+            } else {
+                return Err(error);
             }
         }
     }

@@ -98,7 +98,7 @@ impl SlotContext {
     fn assigned(&self, partitions: &TopicPartitionList) {
         let mut state = self.lock();
         state.owned.extend(partitions.elements().iter().map(|element| element.partition()));
-        let working = state.working.or_else(|| state.owned.first().copied());
+        let working = state.working.or_else(|| state.owned.last().copied());
         let idle: Vec<i32> = state.owned.iter().copied().filter(|slot| Some(*slot) != working).collect();
         drop(state);
         self.without_instance.set(idle.len() as f64);
@@ -162,21 +162,23 @@ impl Slot {
                 .map_err(|error| PluginError::bug(format!("cannot start a thread: {error}")))?
         };
         let mut slot = Self { number: -1, shared, stop, thread: Some(thread) };
-        slot.number = slot.first(services)?;
+        slot.number = slot.assigned(services)?;
         info!(slot = slot.number, "this instance works on slot {}", slot.number);
         Ok(slot)
     }
 
-    fn first(&self, services: &Services) -> Result<i32> {
+    /// Waits until the group has given slots to this instance, and chooses one.
+    fn assigned(&self, services: &Services) -> Result<i32> {
         let mut alive = Instant::now();
         services.phase("waiting for a slot");
         loop {
             self.check()?;
             {
                 let mut state = self.shared.lock();
-                if let Some(first) = state.owned.first().copied() {
-                    state.working = Some(first);
-                    return Ok(first);
+                // When other instances join, the client gives its lowest partitions to them.
+                if let Some(last) = state.owned.last().copied() {
+                    state.working = Some(last);
+                    return Ok(last);
                 }
             }
             if services.is_draining() || services.is_cancelled() {

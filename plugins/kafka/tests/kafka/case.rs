@@ -4,6 +4,7 @@ use scanbridge_kafka::{KafkaInput, KafkaOutput};
 use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, DefinitionTable, FindingRow, RawBatch2, ValidBatch,
 };
+use scanbridge_plugin_api::keeper::Share;
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart, Severity,
 };
@@ -57,7 +58,13 @@ fn options(brokers: &str, more: &Value) -> String {
 }
 
 fn frame(purpose: &str) -> OpenFrame {
-    serde_json::from_value(json!({ "purpose": purpose, "pipeline": "test", "instance": "bus" })).unwrap()
+    frame_in(purpose, "")
+}
+
+fn frame_in(purpose: &str, state_folder: &str) -> OpenFrame {
+    let frame =
+        json!({ "purpose": purpose, "pipeline": "test", "instance": "bus", "state_folder": state_folder });
+    serde_json::from_value(frame).unwrap()
 }
 
 pub(crate) fn services() -> Services {
@@ -67,6 +74,13 @@ pub(crate) fn services() -> Services {
 /// Opens an output; the options replace the usual ones.
 pub(crate) fn output(brokers: &str, more: &Value) -> Result<KafkaOutput> {
     output_for("run", brokers, more)
+}
+
+/// As [`output`], with its share; a machine is known by its state directory.
+pub(crate) fn output_of(machine: &str, brokers: &str, more: &Value) -> Result<(KafkaOutput, Option<Share>)> {
+    let options = Options::read(KafkaOutput::OPTIONS, options(brokers, more).as_bytes())?;
+    let opened = KafkaOutput::open(&Open::new(&options, &services(), &frame_in("run", machine)), None)?;
+    Ok((opened.plugin, opened.share))
 }
 
 pub(crate) fn output_for(purpose: &str, brokers: &str, more: &Value) -> Result<KafkaOutput> {

@@ -6,12 +6,12 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::batch::{Batch, Columns};
-use scanbridge_plugin_api::keeper::{PairChanges, Pairs};
+use scanbridge_plugin_api::keeper::{PairChanges, Pairs, Share};
 use scanbridge_plugin_api::model::ReportEnd;
 use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output as _};
 use serde_json::{Value, json};
 
-use crate::case::{batch, output, scan};
+use crate::case::{batch, output, output_of, scan};
 use crate::cluster::Cluster;
 use crate::host::{Installation, example};
 use crate::topic;
@@ -105,6 +105,32 @@ fn state_topic_must_have_the_slots() {
     assert_eq!((error.kind, error.option.as_deref()), (ErrorKind::Config, Some("slots")), "{error}");
 }
 
+#[test]
+fn two_slots_are_two_shares_with_checkpoints_of_their_own() {
+    let Some(cluster) = Cluster::shared() else { return };
+    create(cluster, "eo-two", 2);
+    let mut options = options("eo-two");
+    options["slots"] = json!(2);
+    let (mut first, one) = output_of("a", &cluster.brokers, &options).unwrap();
+    first.load().unwrap();
+    // It has both slots and works on one. The second instance gets the other one.
+    let (mut second, two) = output_of("b", &cluster.brokers, &options).unwrap();
+    second.load().unwrap();
+    let mut shares = [one.unwrap(), two.unwrap()];
+    shares.sort_by_key(|share| share.number);
+    assert_eq!(shares, [Share::new(0, 2), Share::new(1, 2)]);
+    write(&mut first, "scan/1", "192.0.2.1");
+    write(&mut second, "scan/2", "192.0.2.2");
+    first.commit_with(CommitPoint::BetweenReports, &changes(&[("about", Some("first"))])).unwrap();
+    second.commit_with(CommitPoint::BetweenReports, &changes(&[("about", Some("second"))])).unwrap();
+    drop((first, second));
+    // Each machine has its slot and its checkpoint again.
+    for (machine, text) in [("b", "second"), ("a", "first")] {
+        let (mut again, _) = output_of(machine, &cluster.brokers, &options).unwrap();
+        assert_eq!(again.load().unwrap()["about"], text.as_bytes());
+    }
+}
+
 const FILES: usize = 250;
 
 /// Instances as a service runs them: one that was killed or displaced starts again.
@@ -149,10 +175,21 @@ impl Instances<'_> {
     }
 }
 
-/// Three instances for one slot; the owner is killed again and again, and once a broker, if there are several.
-fn killed_owners(cluster: &Cluster, name: &str, kills: usize, broker: Option<u32>) {
+/// What happens to the owner of the slot.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    Killed,
+    /// Stopped until another instance has the slot, then continued.
+    Frozen,
+}
+
+fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+/// Three instances of a pipeline with one slot.
+fn start(installation: &Installation, cluster: &Cluster, name: &str) -> Vec<(Child, u64)> {
     create(cluster, name, 1);
-    let installation = Installation::new();
     let content = fs::read_to_string(example("scan.xml")).unwrap();
     fs::create_dir(installation.path("reports")).unwrap();
     for number in 0..FILES {
@@ -170,35 +207,54 @@ outputs:
         brokers.join(", ")
     );
     fs::write(installation.path("fetch.yaml"), pipeline).unwrap();
-    let running = (0..3).map(|number| Instances::start(&installation, number)).collect();
+    (0..3).map(|number| Instances::start(installation, number)).collect()
+}
+
+/// Faults fall on the owner; once a broker is killed, if there are several.
+fn faults(cluster: &Cluster, name: &str, fault: Fault, count: usize, broker: Option<u32>) {
+    let installation = Installation::new();
+    let running = start(&installation, cluster, name);
     let mut instances = Instances { installation: &installation, running, finished: 0 };
-    let (began, mut killed, mut broker) = (Instant::now(), 0, broker);
+    let (began, mut done, mut broker) = (Instant::now(), 0, broker);
     while !instances.supervise() {
         assert!(began.elapsed() < Duration::from_secs(240), "{}", instances.log(0));
         std::thread::sleep(Duration::from_millis(50));
-        let Some(owner) = instances.owner().filter(|_| killed < kills) else { continue };
-        std::thread::sleep(Duration::from_millis(300 + 170 * killed as u64));
+        let Some(owner) = instances.owner().filter(|_| done < count) else { continue };
+        std::thread::sleep(Duration::from_millis(300 + 170 * done as u64));
         let child = &mut instances.running[owner].0;
-        if child.try_wait().unwrap().is_none() {
+        if child.try_wait().unwrap().is_some() {
+            continue;
+        }
+        done += 1;
+        if let Some(pid) = broker.take_if(|_| done == count / 2) {
+            signal(pid, "-KILL");
+        }
+        if fault == Fault::Frozen {
+            signal(child.id(), "-STOP");
+            std::thread::sleep(Duration::from_secs(6));
+            signal(child.id(), "-CONT");
+            assert_eq!(child.wait().unwrap().code(), Some(75), "{}", instances.log(owner));
+        } else {
             child.kill().unwrap();
             child.wait().unwrap();
-            killed += 1;
             // Every second time long enough for another instance to take over.
-            if killed % 2 == 0 {
+            if done % 2 == 0 {
                 std::thread::sleep(Duration::from_secs(4));
             }
-            if let Some(pid) = broker.take_if(|_| killed == kills / 2) {
-                assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
-            }
-            instances.running[owner] = Instances::start(&installation, owner);
         }
+        instances.running[owner] = Instances::start(&installation, owner);
     }
     for (child, _) in &mut instances.running {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    assert_eq!(killed, kills, "the work was done before all kills");
+    assert_eq!(done, count, "the work was done before all faults");
+    let owners: usize = (0..3).map(|number| instances.log(number).matches("works on slot").count()).sum();
+    eprintln!("{count} faults, {owners} owners, {} records, each once", each_once(cluster, name));
+}
 
+/// Whether all assets of all files are there once; returns their number.
+fn each_once(cluster: &Cluster, name: &str) -> usize {
     let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
     for record in topic::read(&cluster.brokers, name) {
         let start: Value = serde_json::from_str(&record.headers["sb-start"]).unwrap();
@@ -210,18 +266,23 @@ outputs:
     let assets = seen.len() / FILES;
     assert!(assets > 1);
     assert_eq!(seen.len(), FILES * assets, "a report was lost");
-    let takeovers: usize = (0..3).map(|number| instances.log(number).matches("works on slot").count()).sum();
-    eprintln!("{killed} kills, {takeovers} owners, {} records, each once", seen.len());
+    seen.len()
 }
 
 #[test]
 fn killed_owners_lose_nothing_and_double_nothing() {
     let Some(cluster) = Cluster::shared() else { return };
-    killed_owners(cluster, "eo-kill", 6, None);
+    faults(cluster, "eo-kill", Fault::Killed, 6, None);
+}
+
+#[test]
+fn frozen_owner_cannot_commit_and_ends_with_75() {
+    let Some(cluster) = Cluster::shared() else { return };
+    faults(cluster, "eo-frozen", Fault::Frozen, 2, None);
 }
 
 #[test]
 fn killed_owners_and_a_killed_broker() {
     let Some(cluster) = Cluster::start(&["3"]) else { return };
-    killed_owners(&cluster, "eo-three", 4, Some(cluster.pids[1]));
+    faults(&cluster, "eo-three", Fault::Killed, 4, Some(cluster.pids[1]));
 }

@@ -152,6 +152,7 @@ fn example_pipelines_pass_the_check() {
         let check = Command::new(installation.path("scanbridge"))
             .args(["check", path.to_str().unwrap(), "--offline"])
             .current_dir(root.join("../.."))
+            .env("KAFKA_PASSWORD", "secret")
             .output()
             .unwrap();
         assert_eq!(check.status.code(), Some(0), "{}", String::from_utf8_lossy(&check.stderr));

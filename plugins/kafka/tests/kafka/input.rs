@@ -1,6 +1,8 @@
 //! The input: groups, positions, reports.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, ColumnType, DefinitionRow, FindingRow};
 use scanbridge_plugin_api::model::{AddressRange, AssetField, FindingField, FindingKind, ReportEnd};
@@ -166,4 +168,57 @@ fn two_members_with_one_name_are_not_both_served() {
     let error = (0..30).find_map(|_| read_to_end(&mut first, &columns).err()).unwrap();
     assert_eq!(error.kind, ErrorKind::Displaced, "{error}");
     assert!(error.hint.unwrap().contains("`member`"));
+}
+
+#[test]
+fn newer_group_protocol() {
+    let Some(cluster) = Cluster::shared() else { return };
+    topic::create(&cluster.brokers, "in-next", 2, &[]);
+    let mut output = output(&cluster.brokers, &json!({ "topic": "in-next" })).unwrap();
+    deliver(&mut output, &scan("scan/1"), &[batch(&[("192.0.2.1", &[5]), ("192.0.2.2", &[5])])]).unwrap();
+    let more = json!({ "extra": { "group.protocol": "consumer" } });
+    assert_eq!(read(cluster, "in-next", more.clone(), None).assets.len(), 2);
+    assert_eq!(read(cluster, "in-next", more, None).assets.len(), 0);
+}
+
+#[test]
+fn partitions_that_another_worker_gets_are_not_read_twice() {
+    let Some(cluster) = Cluster::shared() else { return };
+    topic::create(&cluster.brokers, "in-join", 4, &[]);
+    let mut output = output(&cluster.brokers, &json!({ "topic": "in-join" })).unwrap();
+    let addresses: Vec<String> = (0..40).map(|number| format!("192.0.2.{number}")).collect();
+    let assets: Vec<(&str, &[usize])> =
+        addresses.iter().map(|address| (address.as_str(), &[5][..])).collect();
+    let options = |member: &str| json!({ "topics": ["in-join"], "group": "g-in-join", "window": 100, "session_timeout": 6000, "member": member });
+    let (mut first, columns) = input_with(&cluster.brokers, &options("a"), &services(), None).unwrap();
+    deliver(&mut output, &scan("scan/1"), &[batch(&assets)]).unwrap();
+    let mut all = read_to_end(&mut first, &columns).unwrap().assets;
+    assert_eq!(all.len(), 40);
+    // The second one joins while both read; what is written then is divided.
+    let (mut second, _) = input_with(&cluster.brokers, &options("b"), &services(), None).unwrap();
+    let (began, has_read) = (std::time::Instant::now(), std::sync::Arc::new(AtomicBool::new(false)));
+    let other = {
+        let (columns, has_read) = (std::sync::Arc::clone(&columns), std::sync::Arc::clone(&has_read));
+        std::thread::spawn(move || {
+            let mut read = Vec::new();
+            while read.is_empty() && began.elapsed() < Duration::from_secs(60) {
+                read.extend(read_to_end(&mut second, &columns).unwrap().assets);
+            }
+            has_read.store(true, Ordering::Relaxed);
+            (0..3).for_each(|_| read.extend(read_to_end(&mut second, &columns).unwrap().assets));
+            read
+        })
+    };
+    let mut reports = 1;
+    while !has_read.load(Ordering::Relaxed) {
+        reports += 1;
+        deliver(&mut output, &scan(&format!("scan/{reports}")), &[batch(&assets)]).unwrap();
+        all.extend(read_to_end(&mut first, &columns).unwrap().assets);
+    }
+    (0..3).for_each(|_| all.extend(read_to_end(&mut first, &columns).unwrap().assets));
+    let other = other.join().unwrap();
+    assert!(!other.is_empty(), "the second worker has partitions");
+    all.extend(other);
+    let distinct: BTreeSet<_> = all.iter().map(|(report, address, _)| (report, address)).collect();
+    assert_eq!((all.len(), distinct.len()), (reports * 40, reports * 40));
 }

@@ -148,3 +148,17 @@ fn probe_compares_the_settings_of_topics() {
     assert_eq!(report.steps[0].verdict, Verdict::Failed);
     assert_eq!(report.steps[0].kind, Some(ErrorKind::Config));
 }
+
+#[test]
+fn preview_shows_texts_without_a_connection() {
+    let report = scan("scan/1");
+    let (raw, columns) = (batch(&[("192.0.2.1", &[5])]), Columns::of_report(&report));
+    let show = |options: serde_json::Value| {
+        let output = output_for("preview", "127.0.0.1:1", &options).unwrap();
+        output.render(&report, Batch::of(&raw, &columns).unwrap()).unwrap()
+    };
+    let rendered = show(json!({ "topic": "t", "format": "cef" }));
+    assert!(rendered.len() == 1 && rendered[0].text.starts_with("CEF:0|Qualys|"), "{rendered:?}");
+    let rendered = show(json!({ "topic": "t" }));
+    assert!(rendered.len() == 1 && rendered[0].omitted.contains("format: batch"), "{rendered:?}");
+}

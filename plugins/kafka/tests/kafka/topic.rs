@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -74,8 +74,12 @@ pub(crate) fn read(brokers: &str, topic: &str) -> Vec<Seen> {
                 }),
             }),
             Some(Err(KafkaError::PartitionEOF(_))) => left -= 1,
+            // A broker that was killed on purpose.
+            Some(Err(KafkaError::MessageConsumption(
+                Code::BrokerTransportFailure | Code::AllBrokersDown,
+            )))
+            | None => {}
             Some(Err(error)) => panic!("{error}"),
-            None => {}
         }
     }
     seen
