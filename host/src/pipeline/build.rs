@@ -3,22 +3,21 @@
 use std::sync::Arc;
 
 use scanbridge_plugin_api::batch::Schema;
-use scanbridge_plugin_api::keeper::Share;
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, OutputCapabilities, Partial, PluginError, PluginKind, Position, Purpose, Receipt,
-    Shares,
+    CheckReport, OutputCapabilities, Partial, PluginError, PluginKind, Position, Purpose, Receipt, Shares,
 };
 
 use super::checkpoint::Kept;
 use super::input::{DeadLetterSource, PluginSource, Source};
 use super::keeper::{OpenKeeper, check_only};
+use super::open_errors::{OpenError, cannot_share, not_available, open_error, partial_not_supported};
 use super::opener::{Opener, RunOfInstance};
 use super::output::{DISCARD, Destination, DestinationCipher};
 use super::retry::is_retryable;
 use super::row_faults::RowFaults;
 use super::settings::Settings;
 use super::stop::Stop;
-use super::summary::{Failure, message_with_line};
+use super::summary::Failure;
 use crate::config::{
     CheckpointInterval, Delivery, InputInstance, Instance, OnInvalid, OutputInstance, Pipeline, RetryPolicy,
 };
@@ -49,15 +48,6 @@ pub(super) struct AbsentOutput {
     pub(super) failover: Option<String>,
     pub(super) failure: Failure,
     pub(super) cause: Option<Box<PluginError>>,
-}
-
-/// An instance that could not be opened.
-#[derive(Debug)]
-pub(crate) struct OpenError {
-    /// For the summary.
-    pub(crate) failure: Failure,
-    /// The error of the plugin, with the option that it is about. `None` if the saved state cannot be used.
-    pub(crate) cause: Option<Box<PluginError>>,
 }
 
 #[derive(Debug)]
@@ -212,7 +202,7 @@ fn open_with(
             }
         };
         let keeper = keeper.take();
-        match open_output(index, output, registry, pipeline, &settings, run, dead_letter_bytes, keeper) {
+        match open_output((index, keeper), output, registry, pipeline, &settings, run, dead_letter_bytes) {
             Ok(output) => outputs.push(output.with_cipher(cipher)),
             Err(failure) if output.required => failures.push(failure),
             Err(OpenError { failure, cause }) => {
@@ -250,8 +240,15 @@ pub fn build_replay(
             .and_then(|()| cipher_of(output, &settings, Mode::AsTheyAre))
             .and_then(|cipher| {
                 // No size limit: existing dead letters are kept even if a new reason makes one longer.
-                let opened =
-                    open_output(index, output, registry, pipeline, &settings, (stop, false), u64::MAX, None)?;
+                let opened = open_output(
+                    (index, None),
+                    output,
+                    registry,
+                    pipeline,
+                    &settings,
+                    (stop, false),
+                    u64::MAX,
+                )?;
                 Ok(opened.with_cipher(cipher))
             });
         match opened {
@@ -304,14 +301,13 @@ pub(super) fn open_input(
 }
 
 fn open_output(
-    index: usize,
+    (index, keeper): (usize, Option<OpenKeeper>),
     output: &OutputInstance,
     registry: &Registry,
     pipeline: &Pipeline,
     settings: &Settings,
     (stop, endless): (&Arc<Stop>, bool),
     dead_letter_bytes: u64,
-    keeper: Option<OpenKeeper>,
 ) -> Result<OpenOutput, OpenError> {
     let OutputInstance { instance, required, filters, delivery, host, .. } = output;
     let failure = |error: PluginError| open_error(instance, error);
@@ -401,16 +397,6 @@ fn cipher_of(
     Ok(Some(DestinationCipher::new(Arc::new(cipher), to_freeze.map(|ledger| (ledger, now)))))
 }
 
-/// The error of an input that always reads everything, when the output has given this run only a part.
-fn cannot_share(input: &InputInstance, share: Share) -> PluginError {
-    let Instance { id, plugin, .. } = &input.instance;
-    let Share { number, of, .. } = share;
-    PluginError::config(format!(
-        "input {id} cannot read a part of its source (plugin {plugin}), and the output has given this run part {number} of {of}"
-    ))
-    .with_hint("let the output keep one checkpoint only (`slots: 1`), or choose another input")
-}
-
 /// Checks that the dead letters of an output are encrypted as the output is now: they are sent as they are.
 fn check_encryption(output: &OutputInstance, dead_letters: DeadLetterReader) -> Result<(), PluginError> {
     let now = output.encryption.as_ref().map(Encryption::label).unwrap_or_default();
@@ -452,36 +438,4 @@ fn discarding(
     let mut thread = opener.thread();
     opener.open(&mut thread, None).expect("this output opens");
     Destination::new(opener, thread, declared, filters.clone(), dead_letters, from, 0)
-}
-
-/// The error of a replay into an output that would replace all findings of an asset by the rejected ones.
-fn partial_not_supported(id: &str) -> PluginError {
-    PluginError::config(format!(
-        "cannot replay dead letters into output `{id}`: it does not accept single findings of a report"
-    ))
-    .with_hint(
-        "run the pipeline again to send whole reports, or remove the dead letters with `dead-letters purge`",
-    )
-}
-
-/// Adds the option that the error is about and, for the summary, its location. It is the named one, otherwise the first
-/// one in the message. The plugin's own checks concern several options, so only the plugin can make them.
-pub(super) fn open_error(instance: &Instance, mut error: PluginError) -> OpenError {
-    error.message = message_with_line(&error).into_owned();
-    error.line = None;
-    if error.kind == ErrorKind::Config && error.option.is_none() {
-        let index = |name: &&String| error.message.find(&format!("`{name}`"));
-        let named = instance.origins.keys().filter(|name| index(name).is_some()).min_by_key(index);
-        error.option = named.cloned();
-    }
-    let mut located = error.clone();
-    let origin = error.option.as_ref().and_then(|name| instance.origins.get(name));
-    if let (ErrorKind::Config, Some(origin)) = (error.kind, origin) {
-        located.message = format!("{} ({}, line {})", error.message, origin.file.display(), origin.line);
-    }
-    OpenError { failure: Failure::new(&instance.id, &located), cause: Some(Box::new(error)) }
-}
-
-pub(super) fn not_available(error: impl std::fmt::Display) -> PluginError {
-    PluginError::config(error.to_string())
 }

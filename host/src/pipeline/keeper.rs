@@ -13,7 +13,7 @@ use scanbridge_plugin_api::{
     Ends, KeepsCheckpoint, OutputCapabilities, PluginError, PluginKind, Purpose, Receipt,
 };
 
-use super::build::{not_available, open_error};
+use super::open_errors::{not_available, open_error};
 use super::opener::{Opener, OutputOpener, RunOfInstance};
 use super::retry::{Outage, is_retryable};
 use super::settings::Settings;
