@@ -174,8 +174,8 @@ mod fips_build {
         let sandbox = Sandbox::new();
         for (scheme, is_warned) in [("http", true), ("https", false)] {
             let text = format!(
-                "version: 1\nfips: on\ninputs:\n  - {{ id: api, plugin: QualysGuard, with: {{ server: \
-                 qualysapi.example.com, user_id: u, password: \"${{env:PASSWORD:-p}}\", proxy: \
+                "version: 1\nfips: on\ninputs:\n  - {{ id: api, plugin: QualysGuard, with: {{ url: \
+                 https://qualysapi.example.com, user_id: u, password: \"${{env:PASSWORD:-p}}\", proxy: \
                  '{scheme}://192.0.2.1:8080', proxy_username: zaphod, proxy_password: \"${{env:PROXY:-t0w3L}}\" }} \
                  }}\noutputs:\n  - {CSV}\n"
             );
