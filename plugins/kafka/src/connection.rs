@@ -247,6 +247,18 @@ pub(crate) fn member(open: &Open<'_>) -> String {
     format!("{machine}-{}-{}-{folder:08x}", pipeline(open), open.instance())
 }
 
+/// # Errors
+/// The name has characters that topics cannot have.
+pub(crate) fn valid_topic(option: &str, topic: &str) -> Result<()> {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=249).contains(&topic.len()) && topic.bytes().all(is_valid) {
+        return Ok(());
+    }
+    Err(PluginError::config(format!("option `{option}`: `{topic}` is not a valid name of a topic"))
+        .with_option(option)
+        .with_hint("a name has 1 to 249 characters: ASCII letters, digits, `.`, `_` and `-`"))
+}
+
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

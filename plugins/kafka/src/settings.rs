@@ -3,7 +3,7 @@
 use rdkafka::ClientConfig;
 use scanbridge_plugin_api::{Open, PluginError, Result};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, valid_topic};
 use crate::format::Format;
 use crate::keeper::KeeperSettings;
 
@@ -100,16 +100,4 @@ impl OutputSettings {
         // The headers and the frame of a record count as well.
         self.record_bytes = self.record_bytes.min(limit.saturating_sub(limit / 20 + 6_000).max(1_000));
     }
-}
-
-/// # Errors
-/// The name has characters that topics cannot have.
-pub(crate) fn valid_topic(option: &str, topic: &str) -> Result<()> {
-    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if (1..=249).contains(&topic.len()) && topic.bytes().all(is_valid) {
-        return Ok(());
-    }
-    Err(PluginError::config(format!("option `{option}`: `{topic}` is not a valid name of a topic"))
-        .with_option(option)
-        .with_hint("a name has 1 to 249 characters: ASCII letters, digits, `.`, `_` and `-`"))
 }

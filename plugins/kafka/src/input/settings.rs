@@ -6,8 +6,7 @@ use rdkafka::ClientConfig;
 use scanbridge_plugin_api::{Open, Result};
 
 use super::window::WindowLimits;
-use crate::connection::{Connection, member, pipeline};
-use crate::settings::valid_topic;
+use crate::connection::{Connection, member, pipeline, valid_topic};
 
 /// What the input reads, and how.
 #[derive(Debug, Clone)]

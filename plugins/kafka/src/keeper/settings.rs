@@ -5,8 +5,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use scanbridge_plugin_api::{Open, PluginError, Result};
 
-use crate::connection::{Connection, member, pipeline};
-use crate::settings::valid_topic;
+use crate::connection::{Connection, member, pipeline, valid_topic};
 
 /// Where the checkpoint is, and who may work.
 #[derive(Debug, Clone)]
