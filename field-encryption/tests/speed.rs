@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use scanbridge_field_encryption::{FieldKey, Format};
 
-/// The bound of the design; 25 µs would be 40,000 findings per second.
+/// 25 µs would be 40,000 findings per second of an idle core.
 const BOUND: Duration = Duration::from_micros(40);
 const FINDINGS: u32 = 5_000;
 
@@ -21,7 +21,6 @@ fn fields() -> Vec<(Format, String)> {
     fields
 }
 
-/// Prints the time. Only a release build is fast enough to be judged.
 #[test]
 fn finding_with_20_fields_is_encrypted_in_time() {
     let key = FieldKey::derive(b"0123456789abcdef0123456789abcdef", "speed", 1, "").unwrap();
@@ -39,5 +38,5 @@ fn finding_with_20_fields_is_encrypted_in_time() {
     }
     println!("a finding with {} encrypted fields takes {best:?}", fields.len());
     assert_eq!(fields.len(), 20);
-    assert!(cfg!(debug_assertions) || best <= BOUND, "{best:?}");
+    assert!(best <= BOUND, "{best:?}");
 }

@@ -1,9 +1,12 @@
-//! The command `scanbridge`.
+//! The command `scanbridge`, and under their names the old commands `qualys_connector` and `process_multiple`.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some(code) = scanbridge::legacy::old_command(&arguments) {
+        return ExitCode::from(code);
+    }
     if let Some(code) = scanbridge::replaced_by_service(&arguments) {
         return ExitCode::from(code);
     }

@@ -1,7 +1,7 @@
 //! The command `process_multiple` of the Qualys Connector of 2014.
 
-use std::process::ExitCode;
+mod old_command;
 
-fn main() -> ExitCode {
-    ExitCode::from(scanbridge::legacy::process_multiple(std::env::args_os()))
+fn main() -> std::process::ExitCode {
+    old_command::replace_by_host("process_multiple")
 }

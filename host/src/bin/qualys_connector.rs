@@ -1,7 +1,7 @@
 //! The command `qualys_connector` of the Qualys Connector of 2014.
 
-use std::process::ExitCode;
+mod old_command;
 
-fn main() -> ExitCode {
-    ExitCode::from(scanbridge::legacy::qualys_connector(std::env::args_os()))
+fn main() -> std::process::ExitCode {
+    old_command::replace_by_host("qualys_connector")
 }

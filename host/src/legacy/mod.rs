@@ -16,6 +16,7 @@ mod translation;
 mod usage;
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use crate::plugins::guard::ExitGuard;
 use crate::plugins::instance_thread::end_command;
@@ -26,18 +27,19 @@ pub(crate) use request::{Destination, Request};
 pub(crate) use search_folders::first_certificate;
 pub(crate) use usage::{Program, Usage};
 
-/// `qualys_connector [options] [plugin]`: downloads a report and sends it to a Defense Center, or writes the
-/// Defense Center's commands to a file. Returns the exit code.
+/// Runs the old command by whose name this program was started, and returns its exit code. `None` for any other name.
+///
+/// - `qualys_connector [options] [plugin]` downloads a report and sends it to a Defense Center, or writes the Defense
+///   Center's commands to a file.
+/// - `process_multiple -multiinfo IDS [options] [plugin]` does the same for several report templates, one after the other.
 #[must_use]
-pub fn qualys_connector<I: IntoIterator<Item = OsString>>(arguments: I) -> u8 {
-    start(Program::QualysConnector, arguments)
-}
-
-/// `process_multiple -multiinfo IDS [options] [plugin]`: the same for several report templates, one after the
-/// other. Returns the exit code.
-#[must_use]
-pub fn process_multiple<I: IntoIterator<Item = OsString>>(arguments: I) -> u8 {
-    start(Program::ProcessMultiple, arguments)
+pub fn old_command(arguments: &[OsString]) -> Option<u8> {
+    let (name, arguments) = arguments.split_first()?;
+    let name = Path::new(name).file_name()?;
+    let program = [Program::QualysConnector, Program::ProcessMultiple]
+        .into_iter()
+        .find(|program| name == program.name())?;
+    Some(start(program, arguments.to_vec()))
 }
 
 /// Both commands, for their manual pages.
@@ -63,9 +65,7 @@ pub fn pipeline_of(arguments: Vec<OsString>) -> Result<String, String> {
     }
 }
 
-/// Runs the command. The first argument is the path of the program and is ignored.
-fn start<I: IntoIterator<Item = OsString>>(program: Program, arguments: I) -> u8 {
-    let arguments: Vec<OsString> = arguments.into_iter().skip(1).collect();
+fn start(program: Program, arguments: Vec<OsString>) -> u8 {
     match Request::read(program, arguments) {
         Ok(request) => {
             let _guard = ExitGuard::arm();

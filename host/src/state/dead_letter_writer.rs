@@ -347,6 +347,6 @@ mod tests {
         assert_eq!(loaded((0, 7)), ["1"]);
         assert_eq!(loaded((0, 9)), ["1"], "another machine has continued");
         assert_eq!(loaded((0, 6)), [""; 0]);
-        assert_eq!(loaded((1, 6)), ["1"], "another share says nothing about the commit");
+        assert_eq!(loaded((1, 6)), ["1"], "the commits of another share do not tell");
     }
 }

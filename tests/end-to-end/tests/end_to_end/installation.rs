@@ -18,6 +18,14 @@ pub(crate) fn legacy(name: &str) -> PathBuf {
     host().with_file_name(name)
 }
 
+/// Installs a command of 2014 in another directory, with the host, which it needs there. Returns its path.
+pub(crate) fn legacy_in(folder: &Path, name: &str) -> PathBuf {
+    for program in [name, "scanbridge"] {
+        let _ = fs::hard_link(host().with_file_name(program), folder.join(program));
+    }
+    folder.join(name)
+}
+
 fn install() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installation");
     // Removes the files of the previous test run.

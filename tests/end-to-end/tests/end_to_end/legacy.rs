@@ -201,8 +201,7 @@ fn missing_settings_and_unknown_plugins_exit_78() {
 #[test]
 fn all_missing_plugins_are_reported_together() {
     let sandbox = laid_out();
-    let program = sandbox.path("qualys_connector");
-    fs::hard_link(installation::legacy("qualys_connector"), &program).unwrap();
+    let program = installation::legacy_in(&sandbox.path("."), "qualys_connector");
     let mut command = sandbox.program(&program, &["-server=192.0.2.1", "-logfile=log", "-password=t0w3L"]);
     let outcome = Outcome::of(command.output().unwrap()).expect_code(78);
     let log = sandbox.read("log");
@@ -210,6 +209,23 @@ fn all_missing_plugins_are_reported_together() {
         assert!(outcome.stderr.contains(part) && log.contains(part), "{}{log}", outcome.stderr);
     }
     assert!(!outcome.stderr.contains("t0w3L") && !log.contains("t0w3L"), "{}{log}", outcome.stderr);
+}
+
+#[test]
+fn old_command_without_the_host_says_what_is_missing() {
+    let sandbox = laid_out();
+    let program = sandbox.path("qualys_connector");
+    fs::hard_link(installation::legacy("qualys_connector"), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.arg("-version").env_clear().env("PATH", sandbox.path("."));
+    let outcome = Outcome::of(command.output().unwrap()).expect_code(69);
+    let part = "install scanbridge in the directory of qualys_connector";
+    assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
+    // A link to the host under the old name is enough.
+    fs::remove_file(&program).unwrap();
+    std::os::unix::fs::symlink(installation::host(), &program).unwrap();
+    let linked = Outcome::of(Command::new(&program).arg("-version").output().unwrap()).expect_code(0);
+    assert!(linked.stdout.starts_with("qualys_connector Ver. "), "{}", linked.stdout);
 }
 
 #[test]
@@ -254,8 +270,7 @@ fn runs_from_cron_with_explicit_paths() {
     // As in an unpacked archive, so that the state directory is found.
     fs::create_dir(sandbox.path("archive")).unwrap();
     fs::create_dir(sandbox.path("archive/InputPlugins")).unwrap();
-    let program = sandbox.path("archive/qualys_connector");
-    fs::hard_link(installation::legacy("qualys_connector"), &program).unwrap();
+    let program = installation::legacy_in(&sandbox.path("archive"), "qualys_connector");
     let plugins = installation::host().with_file_name("plugins");
     let mut command = Command::new(&program);
     command.args([

@@ -16,7 +16,7 @@ pub(crate) fn unpacked() -> (Sandbox, PathBuf) {
     let folder = sandbox.path("scan bridge");
     fs::create_dir_all(folder.join("InputPlugins")).unwrap();
     for name in ["qualys_connector", "process_multiple"] {
-        fs::hard_link(installation::legacy(name), folder.join(name)).unwrap();
+        installation::legacy_in(&folder, name);
         let script = folder.join(format!("{name}.pl"));
         fs::copy(installation::project_file("dist/legacy/command.pl"), &script).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
@@ -90,7 +90,7 @@ fn program_is_found_in_the_directory_bin_or_on_the_path() {
         fs::create_dir_all(&scripts).unwrap();
         fs::create_dir_all(&programs).unwrap();
         fs::copy(folder.join("qualys_connector.pl"), scripts.join("qualys_connector.pl")).unwrap();
-        fs::hard_link(folder.join("qualys_connector"), programs.join("qualys_connector")).unwrap();
+        installation::legacy_in(&programs, "qualys_connector");
         let mut command = Command::new(scripts.join("qualys_connector.pl"));
         command
             .arg("-version")
@@ -121,7 +121,7 @@ fn odd_surroundings_do_not_mislead_the_script() {
     fs::create_dir_all(scripts.join("qualys_connector")).unwrap();
     fs::create_dir_all(sandbox.path("opt/bin")).unwrap();
     fs::copy(sandbox.path("-x y/qualys_connector.pl"), scripts.join("qualys_connector.pl")).unwrap();
-    fs::hard_link(sandbox.path("-x y/qualys_connector"), sandbox.path("opt/bin/qualys_connector")).unwrap();
+    installation::legacy_in(&sandbox.path("opt/bin"), "qualys_connector");
     script(&mut Command::new(scripts.join("qualys_connector.pl"))).expect_code(0);
     // Without `.pl`, the script has the name of the program.
     fs::copy(scripts.join("qualys_connector.pl"), scripts.join("process_multiple")).unwrap();
