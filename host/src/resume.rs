@@ -120,11 +120,8 @@ pub(crate) fn take_over(
         }
     }
     let resumes = point.from.is_some();
-    ledger.replace_by_loaded(
-        commit,
-        (point.from.as_ref().unwrap_or(&checkpoint), resumes),
-        (input, &keys),
-    )?;
+    let at = (loaded.share.number, commit);
+    ledger.replace_by_loaded(at, (point.from.as_ref().unwrap_or(&checkpoint), resumes), (input, &keys))?;
     Ok((Kept::new(About::new(&pipeline.name, loaded.share, fingerprint.clone()), about), point))
 }
 

@@ -319,4 +319,34 @@ mod tests {
         let [letter] = DeadLetterReader::new(&open, "siem").unwrap().collect::<Vec<_>>().try_into().unwrap();
         assert_eq!(letter.unwrap().1.attempts, 2);
     }
+
+    /// The output keeps the checkpoint: whether a commit has happened is known when the checkpoint is loaded.
+    #[test]
+    fn prepared_dead_letters_count_if_their_commit_has_happened() {
+        let loaded = |at: (u32, u64)| {
+            let folder = tempfile::tempdir().unwrap();
+            let open = ledger(folder.path());
+            let mut letters = writer(&open, u64::MAX);
+            letters.add(&dead_letter(1));
+            letters.flush().unwrap();
+            let state = OutputState { dead_letters: letters.end(), ..OutputState::default() };
+            let checkpoint =
+                Checkpoint { outputs: [("siem".to_owned(), state)].into(), ..Checkpoint::default() };
+            open.prepare((0, 7), &checkpoint, &SinceCheckpoint::default()).unwrap();
+            assert_eq!(reasons(&open), [""; 0]);
+            drop((letters, open)); // The run is killed here.
+
+            // A replay in between keeps them.
+            let open = ledger(folder.path());
+            assert_eq!(writer(&open, u64::MAX).end().number, 1);
+            let (checkpoint, keys) = (Checkpoint::default(), std::collections::BTreeMap::new());
+            open.replace_by_loaded(at, (&checkpoint, false), ("in", &keys)).unwrap();
+            drop(writer(&open, u64::MAX));
+            reasons(&open)
+        };
+        assert_eq!(loaded((0, 7)), ["1"]);
+        assert_eq!(loaded((0, 9)), ["1"], "another machine has continued");
+        assert_eq!(loaded((0, 6)), [""; 0]);
+        assert_eq!(loaded((1, 6)), ["1"], "the commits of another share do not tell");
+    }
 }

@@ -24,6 +24,8 @@ pub struct About {
     pub format: u32,
     /// Number of shares; each has a checkpoint of its own.
     pub slots: u32,
+    /// The number of the share.
+    pub share: u32,
     /// The name of the pipeline.
     pub pipeline: String,
     /// Number of the commit; counts up for ever.
@@ -46,6 +48,7 @@ impl About {
         Self {
             format: Self::FORMAT,
             slots: share.of,
+            share: share.number,
             pipeline: pipeline.to_owned(),
             commit: 0,
             writer,

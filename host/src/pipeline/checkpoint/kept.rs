@@ -72,7 +72,7 @@ impl Checkpoints {
         let Some(kept) = &mut state.kept else { return Ok(PairChanges::new()) };
         let next = kept.next();
         if let Some(ledger) = &state.ledger {
-            ledger.prepare(next.commit, &state.checkpoint, &state.since)?;
+            ledger.prepare((next.share, next.commit), &state.checkpoint, &state.since)?;
         }
         let keys =
             if state.unresumable_inputs.is_empty() { state.input_keys(mark.number) } else { Vec::new() };

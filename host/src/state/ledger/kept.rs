@@ -20,6 +20,8 @@ use crate::state::checkpoint::{Checkpoint, SinceCheckpoint};
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Prepared {
+    /// The number of the share; each has commits of its own.
+    share: u32,
     /// The number of the commit.
     commit: u64,
     /// The number of the last dead letter, by output.
@@ -36,12 +38,12 @@ impl Ledger {
     /// When the ledger cannot be written.
     pub fn prepare(
         &self,
-        commit: u64,
+        (share, commit): (u32, u64),
         checkpoint: &Checkpoint,
         since: &SinceCheckpoint,
     ) -> Result<(), StateError> {
         let ends = checkpoint.outputs.iter().map(|(id, state)| (id.clone(), state.dead_letters.number));
-        let prepared = Prepared { commit, dead_letters: ends.collect(), since: since.clone() };
+        let prepared = Prepared { share, commit, dead_letters: ends.collect(), since: since.clone() };
         self.change(|transaction| put(transaction, ABOUT, PREPARED, &prepared))
     }
 
@@ -67,18 +69,20 @@ impl Ledger {
     }
 
     /// Takes over the loaded checkpoint of the output, with the keys of the input: they replace those in the ledger.
-    /// `resumes`: whether the run continues there, or starts from the beginning. `commit` is the number of the last commit:
-    /// what was prepared for it counts; what was prepared for a later one is discarded, because that commit did not happen.
+    /// `resumes`: whether the run continues there, or starts from the beginning. `commit` is the number of the last commit of
+    /// `share`: what was prepared for it counts; what was prepared for a later one is discarded, because that commit did not
+    /// happen. What was prepared for another share counts, because nothing is known of that one.
     ///
     /// # Errors
     /// When the ledger cannot be read or written. Then nothing has changed.
     pub fn replace_by_loaded(
         &self,
-        commit: u64,
+        (share, commit): (u32, u64),
         (checkpoint, resumes): (&Checkpoint, bool),
         (input, keys): (&str, &Pairs),
     ) -> Result<(), StateError> {
-        let prepared = self.get::<Prepared>(ABOUT, PREPARED)?.filter(|prepared| prepared.commit <= commit);
+        let counts = |prepared: &Prepared| prepared.share != share || prepared.commit <= commit;
+        let prepared = self.get::<Prepared>(ABOUT, PREPARED)?.filter(counts);
         self.change(|transaction| {
             transaction.open_table(ABOUT)?.remove(PREPARED)?;
             if let Some(prepared) = prepared {
