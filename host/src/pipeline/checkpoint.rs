@@ -22,6 +22,7 @@ use super::stop::Stop;
 use crate::state::{Checkpoint, DeadLetterEnd, Ledger, OutputState, SinceCheckpoint, StateError};
 
 mod kept;
+mod kept_commits;
 mod marks;
 mod new_mark;
 mod parts;

@@ -18,7 +18,7 @@ use super::{
     CommittedFrame, InputTable2, KeeperTable1, OutputTable2, RenderTable1, ReportsTable1, Status, StepFrame,
     WriteFrame, WrittenFrame,
 };
-use super::{host_table, input_table, output_table, status, write_frame};
+use super::{delivered_frames, host_table, input_table, status, write_frame};
 use crate::batch::ColumnType;
 use crate::model::{AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Protocol};
 use crate::{
@@ -202,8 +202,8 @@ fn released_numbers_and_words_are_unchanged() {
         "flags of write",
         &[("all_assets", write_frame::ALL_ASSETS), ("all_findings", write_frame::ALL_FINDINGS)],
     );
-    numbers("flags of commit", &[("between_reports", output_table::BETWEEN_REPORTS)]);
-    numbers("flags of committed", &[("has_receipt", output_table::HAS_RECEIPT)]);
+    numbers("flags of commit", &[("between_reports", delivered_frames::BETWEEN_REPORTS)]);
+    numbers("flags of committed", &[("has_receipt", delivered_frames::HAS_RECEIPT)]);
     numbers("flags of progress", &[("total_is_known", host_table::TOTAL_IS_KNOWN)]);
     numbers("kinds of metrics", &[("counter", host_table::COUNTER), ("gauge", host_table::GAUGE)]);
     numbers("cancel levels", &[("drain", crate::services::DRAIN), ("abort", crate::services::ABORT)]);

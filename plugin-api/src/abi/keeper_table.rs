@@ -2,8 +2,8 @@
 
 use abi_stable::StableAbi;
 
+use super::delivered_frames::{BETWEEN_REPORTS, CommittedFrame, commit_point};
 use super::memory::{Bytes, BytesRef};
-use super::output_table::{BETWEEN_REPORTS, CommittedFrame, commit_point};
 use super::shim::Instance;
 use super::status::Status;
 use super::write_frame::PluginState;

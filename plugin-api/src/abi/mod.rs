@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "an ABI requires raw handles and exported symbols")]
 
 mod batch;
+mod delivered_frames;
 mod export;
 mod frames;
 mod host_table;
@@ -28,6 +29,7 @@ mod write_frame;
 
 pub(crate) use batch::Text;
 pub use batch::{BatchRef, DefinitionRef, RawBatch2, TextRef};
+pub use delivered_frames::{CommittedFrame, WrittenFrame};
 pub use export::{LIBRARY_RECORD, LibHeader, PluginEntry, Registration, plain_root, root_header};
 pub use host_table::{
     ALIVE_1, AliveTable1, CANCEL_1, COUNTER, CancelTable1, GAUGE, HostHandle, HostTable2, LOG_1, LogTable1,
@@ -42,7 +44,7 @@ pub use keeper_table::{KEEPER_1, KeeperTable1, keeper_table};
 pub use log::level_number;
 pub use mask::{mask, masked};
 pub use memory::{Bytes, BytesRef, Owner, Words, WordsRef};
-pub use output_table::{CommittedFrame, OUTPUT_2, OutputHandle, OutputTable2, WrittenFrame, output_table};
+pub use output_table::{OUTPUT_2, OutputHandle, OutputTable2, output_table};
 pub use render_table::{RENDER_1, RenderTable1, render_table};
 pub use reports_table::{REPORTS_1, ReportsTable1, reports_table};
 pub use root::{

@@ -56,13 +56,14 @@ fn refusal(folder: &Path) -> String {
 }
 
 /// The plugins of the library.
-const PLUGINS: [(PluginKind, &str); 6] = [
+const PLUGINS: [(PluginKind, &str); 7] = [
     (PluginKind::Input, "Faulty"),
     (PluginKind::Input, "Rogue"),
     (PluginKind::Output, "Faulty"),
     (PluginKind::Output, "FaultyFiles"),
     (PluginKind::Output, "FaultySender"),
     (PluginKind::Output, "Rogue"),
+    (PluginKind::Output, "RogueKeeper"),
 ];
 
 #[test]

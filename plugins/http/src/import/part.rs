@@ -203,7 +203,7 @@ mod tests {
         for (findings, limits, expected) in [
             (10, limits(10, 9999), 1),
             (100, limits(40, 9999), 4),
-            (100, limits(999, 800), 4),
+            (100, limits(999, 500), 4),
             (600, limits(1, 1), 256),
         ] {
             let parts = plan(&index(findings), limits, Parts::new(), true);
