@@ -175,11 +175,11 @@ mod fips_build {
         for (scheme, is_warned) in [("http", true), ("https", false)] {
             let text = format!(
                 "version: 1\nfips: on\ninputs:\n  - {{ id: api, plugin: QualysGuard, with: {{ url: \
-                 https://qualysapi.example.com, user_id: u, password: \"${{env:PASSWORD:-p}}\", proxy: \
-                 '{scheme}://192.0.2.1:8080', proxy_username: zaphod, proxy_password: \"${{env:PROXY:-t0w3L}}\" }} \
+                 https://qualysapi.example.com, user_id: u, template_id: 7, password: \"${{env:PASSWORD:-p}}\", \
+                 proxy: '{scheme}://192.0.2.1:8080', proxy_username: zaphod, proxy_password: \"${{env:PROXY:-t0w3L}}\" }} \
                  }}\noutputs:\n  - {CSV}\n"
             );
-            let found = checked(&sandbox, &text, &["--offline"]).expect_code(0);
+            let found = checked(&sandbox, &text, &[]).expect_code(0);
             let found = one_line(&(found.stdout + &found.stderr));
             assert_eq!(found.contains("the proxy password goes in the clear"), is_warned, "{found}");
             assert!(!found.contains("t0w3L"), "{found}");
