@@ -93,7 +93,10 @@ impl<H: Send + 'static> Side<H> {
             stored.insert(name.clone(), keys.get(&name)?);
         }
         let json = serde_json::to_vec(&stored).expect("keys can be serialized");
-        fs::write(self.keys_at(at), json).map_err(|error| io_error(&error))
+        // The exam can kill this process here, and a ledger stores all or nothing.
+        let path = self.keys_at(at);
+        let new = path.with_extension("new");
+        fs::write(&new, json).and_then(|()| fs::rename(&new, &path)).map_err(|error| io_error(&error))
     }
 
     /// Restores the keys that were stored together with this position or receipt.
