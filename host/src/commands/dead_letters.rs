@@ -21,7 +21,7 @@ use crate::cli::{
     export_dead_letters, instance_heading, list_dead_letters, no_dead_letters, show_dead_letter,
     show_missed_report,
 };
-use crate::config::{self, Document};
+use crate::config::Document;
 use crate::pipeline::{Failure, Head, Summary, Trigger, Watcher, log_only};
 use crate::replay;
 use crate::state::{
@@ -77,15 +77,10 @@ fn through_service(
         Ok(None) => return work(),
         Err(code) => return code,
     };
-    let name = match config::read(file) {
-        Ok(document) => match SavedStates::of_document(&document, Some(&owner), common).only(run_instance) {
-            Ok(state) => state.name,
-            Err(error) => return refused(&error),
-        },
-        // The service has an earlier version of the file.
-        Err(_) => owner.name.clone(),
-    };
-    owner.handle_dead_letters(&name, &request)
+    match SavedStates::of_service(&owner, common).only(run_instance) {
+        Ok(state) => owner.handle_dead_letters(&state.name, &request),
+        Err(error) => refused(&error),
+    }
 }
 
 fn request(command: &str, selection: &LetterSelection, format: &impl ValueEnum) -> Value {

@@ -44,6 +44,11 @@ impl SavedStates {
         Self::new(pipeline.name.clone(), pipeline.all_instances(), owner, common)
     }
 
+    /// Those of the pipeline of a service.
+    pub(super) fn of_service(owner: &Owner, common: &CommonOptions) -> Self {
+        Self::new(owner.pipeline().to_owned(), Vec::new(), Some(owner), common)
+    }
+
     /// The service knows how many instances the version has that it runs.
     fn new(
         pipeline: String,

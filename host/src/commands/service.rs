@@ -115,6 +115,12 @@ impl Owner {
         }
     }
 
+    /// Name of the pipeline without the number of an instance.
+    pub(super) fn pipeline(&self) -> &str {
+        let first = self.instances.keys().next().map(|number| format!(".{number}"));
+        first.and_then(|number| self.name.strip_suffix(&number)).unwrap_or(&self.name)
+    }
+
     /// Number and name of each instance of the pipeline; a pipeline with one has no number.
     pub(super) fn all_instances(&self) -> Vec<(Option<u32>, String)> {
         if self.instances.is_empty() {
