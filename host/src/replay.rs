@@ -20,21 +20,21 @@ use crate::state::{
 use crate::telemetry::without_controls;
 
 /// Replays the dead letters of all outputs, or of the output `only`, that meet the conditions. `None` when there are none.
-/// Missed reports are sent only without conditions.
+/// Missed reports are sent only without conditions. `name` is that of the saved state in `folder`.
 ///
 /// # Errors
 /// When nothing was sent: the pipeline is in use or was interrupted, or its state cannot be used.
 pub fn replay(
     mut pipeline: Pipeline,
     registry: &Registry,
-    folder: StateFolder,
+    (name, folder): (&str, StateFolder),
     only: Option<&str>,
     filter: &LetterFilter,
     stop: &Arc<Stop>,
     watchers: &Watchers,
 ) -> Result<Option<Summary>, Vec<Failure>> {
     let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
-    let opened = open_ledger(&folder, &pipeline.name, &pipeline.file).map_err(to_failures)?;
+    let opened = open_ledger(&folder, name, &pipeline.file).map_err(to_failures)?;
     let (_lock, ledger) = opened;
     let ledger = Arc::new(ledger);
     let queues = ledger.dead_letter_counts().map_err(to_failures)?;

@@ -146,6 +146,7 @@ impl Supervisor {
         json!({
             "name": name,
             "file": entry.file,
+            "instance": entry.instance,
             "state": machine.state(),
             "reason": machine.reason(),
             "schedule": machine.schedule().map(ToString::to_string),

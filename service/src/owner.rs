@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use scanbridge_observe::without_controls;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::cli::{Common, ReportsVerb, SummaryFormat};
 use crate::client::{ClientError, LIMIT as REQUEST_LIMIT, request, request_within};
@@ -43,20 +43,21 @@ pub(crate) fn print_owner(file: Option<&Path>, common: &Common) -> u8 {
 fn find_owner(file: Option<&Path>, common: &Common) -> Result<Option<Value>, ClientError> {
     let Ok(socket) = find_socket(common) else { return Ok(None) };
     let get = |path: &str| checked(request_within(LIMIT, &socket, &Method::GET, (path, String::new()))?);
-    let mut name = Value::from("");
+    let (mut name, mut instances) = (Value::from(""), Map::new());
     if let Some(file) = file {
         let pipelines = get("/api/v1/pipelines")?.body;
         let is_same = |pipeline: &&Value| {
             pipeline["file"].as_str().is_some_and(|known| is_same_file(Path::new(known), file))
         };
-        let Some(pipeline) = pipelines.as_array().into_iter().flatten().find(is_same) else {
-            return Ok(None);
-        };
-        name = pipeline["name"].clone();
+        let found: Vec<&Value> = pipelines.as_array().into_iter().flatten().filter(is_same).collect();
+        let Some(first) = found.first() else { return Ok(None) };
+        name = first["name"].clone();
+        let number = |pipeline: &&Value| pipeline["instance"].as_u64().map(|number| number.to_string());
+        instances.extend(found.iter().filter_map(|found| Some((number(found)?, found["name"].clone()))));
     }
     let service = get("/api/v1/service")?.body;
-    let socket = std::path::absolute(&socket).unwrap_or(socket);
-    Ok(Some(json!({ "name": name, "state_dir": service["state_dir"], "socket": socket })))
+    let (socket, folder) = (std::path::absolute(&socket).unwrap_or(socket), &service["state_dir"]);
+    Ok(Some(json!({ "name": name, "instances": instances, "state_dir": folder, "socket": socket })))
 }
 
 fn is_same_file(one: &Path, other: &Path) -> bool {

@@ -176,9 +176,10 @@ impl Supervisor {
                     }
                 }
                 BundleResult::Rejected { file, name, problems } => {
-                    let pipeline =
-                        if is_refused { name } else { self.reject(&name, &file, &problems).unwrap_or(name) };
+                    let known = if is_refused { Vec::new() } else { self.reject(&name, &file, &problems) };
+                    let pipeline = known.first().cloned().unwrap_or(name);
                     present.insert(pipeline.clone());
+                    present.extend(known);
                     report.rejected.push(Rejected { pipeline, file, problems });
                 }
             }
@@ -272,6 +273,7 @@ impl Supervisor {
             entry.restore(&name, &self.records);
         }
         entry.file = bundle.pipeline.path;
+        entry.instance = bundle.instance;
         entry.digest = bundle.digest;
         entry.keys = bundle.service;
         entry.choosing = bundle.choosing;
@@ -310,45 +312,60 @@ impl Supervisor {
         })
     }
 
-    /// A faulty file. Returns the pipeline that it belongs to: by its file, else by its name.
-    fn reject(&mut self, name: &str, file: &str, problems: &[Value]) -> Option<String> {
-        let by_file = self.entries.iter().find(|(_, entry)| entry.file == file).map(|(name, _)| name.clone());
-        if let Some(known) = by_file {
-            if let Some(entry) = self.entries.get_mut(&known) {
-                entry.rejected = problems.to_vec();
-            }
-            return Some(known);
+    /// A faulty file. Returns the pipelines that it belongs to, one for each instance: by its file, else by its name.
+    fn reject(&mut self, name: &str, file: &str, problems: &[Value]) -> Vec<String> {
+        let mut known = Vec::new();
+        for (name, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.file == file) {
+            entry.rejected = problems.to_vec();
+            known.push(name.clone());
+        }
+        if !known.is_empty() {
+            return known;
         }
         let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        let name = [Some(name.to_owned()), stem].into_iter().flatten().find(|name| is_name(name))?;
-        if self.entries.contains_key(&name) {
-            return None;
-        }
-        // After a restart of the service: the version that was accepted before.
-        let accepted = self.store.read_accepted(&name).filter(|bundle| bundle.pipeline.path == file);
+        let name = [Some(name.to_owned()), stem].into_iter().flatten().find(|name| is_name(name));
+        let Some(name) = name else { return Vec::new() };
+        // After a restart of the service: the version that was accepted before, for each of its instances.
+        let instances = (1_u32..).map(|number| format!("{name}.{number}"));
+        let instances: Vec<String> =
+            instances.take_while(|name| self.accepted_for(name, file).is_some()).collect();
+        let names = if instances.is_empty() { vec![name] } else { instances };
+        let unknown: Vec<String> =
+            names.into_iter().filter(|name| !self.entries.contains_key(name)).collect();
+        unknown.iter().for_each(|name| self.load_faulty(name, file, problems));
+        unknown
+    }
+
+    /// The version of a pipeline that was accepted before, from this file.
+    fn accepted_for(&self, name: &str, file: &str) -> Option<Bundle> {
+        self.store.read_accepted(name).filter(|bundle| bundle.pipeline.path == file)
+    }
+
+    /// Loads a pipeline whose file has errors, with the version that was accepted before, if there is one.
+    fn load_faulty(&mut self, name: &str, file: &str, problems: &[Value]) {
+        let accepted = self.accepted_for(name, file);
         let settings = accepted.as_ref().and_then(|bundle| self.settings_of(bundle).ok());
         let mut entry = Entry { file: file.to_owned(), rejected: problems.to_vec(), ..Entry::default() };
-        entry.restore(&name, &self.records);
+        entry.restore(name, &self.records);
         match (accepted, settings) {
             (Some(bundle), Some(settings)) => {
                 self.log.about(
-                    &name,
+                    name,
                     Level::Warn,
                     "the file has errors; the version that was accepted before is used",
                 );
                 self.load(&bundle, settings);
-                (entry.digest, entry.keys) = (bundle.digest, bundle.service);
+                (entry.digest, entry.keys, entry.instance) = (bundle.digest, bundle.service, bundle.instance);
                 entry.choosing = bundle.choosing;
-                self.fleet.set_choice(&name, entry.has_choice());
+                self.fleet.set_choice(name, entry.has_choice());
             }
             _ => {
                 let first =
                     problems.iter().find(|problem| problem["severity"] != "warning").or(problems.first());
-                self.fleet.invalid(&name, first.map(problem_in_words).unwrap_or_default());
+                self.fleet.invalid(name, first.map(problem_in_words).unwrap_or_default());
             }
         }
-        self.entries.insert(name.clone(), entry);
-        Some(name)
+        self.entries.insert(name.to_owned(), entry);
     }
 
     fn remove_all_but(&mut self, present: &BTreeSet<String>, report: &mut ReloadReport) {

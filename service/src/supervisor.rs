@@ -29,6 +29,8 @@ use crate::store::{Record, Store};
 pub(crate) struct Entry {
     /// The pipeline file.
     pub(crate) file: String,
+    /// Number of this instance of a pipeline with several.
+    pub(crate) instance: Option<u32>,
     /// Digest of the accepted version; empty if there is none.
     pub(crate) digest: String,
     pub(crate) keys: ServiceKeys,

@@ -12,6 +12,7 @@ use super::encrypt_arguments::{DecryptArguments, EncryptCommand};
 use super::format::{Format, SummaryFormat};
 use super::reports_arguments::ReportsCommand;
 use super::state_arguments::{DeadLettersCommand, ServiceOptions, StateCommand};
+use crate::config::MAX_INSTANCES;
 use crate::pipeline::Trigger;
 use crate::telemetry::{LevelRule, LogFormat, LogOptions, LogTime};
 
@@ -107,7 +108,12 @@ pub enum Command {
         #[arg(long)]
         once: bool,
         /// Which instance of a pipeline with `instances`, from 1 [default: 1]
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+        #[arg(
+            long,
+            visible_alias = "run-instance",
+            value_name = "N",
+            value_parser = clap::value_parser!(u32).range(1..=MAX_INSTANCES)
+        )]
         instance: Option<u32>,
         /// Read and filter everything that a run would read now, but deliver nothing: the summary counts what it would
         /// deliver. Changes no saved state, no destination and no source

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::format::Format;
 use super::plugin_view::pretty;
@@ -16,6 +16,9 @@ use crate::telemetry::without_controls;
 /// The dead letters of one output or input, by reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupedLetters {
+    /// Number of the instance of a pipeline with several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_instance: Option<u32>,
     /// The output or input, and its counts.
     #[serde(flatten)]
     pub count: DeadLetterCount,
@@ -28,17 +31,20 @@ pub struct GroupedLetters {
 /// Maximum number of reasons of an output in text output.
 const SHOWN: usize = 20;
 
-/// The dead letters by output and reason. Text is wrapped to `width` columns.
+/// The dead letters of all instances as JSON.
 #[must_use]
-pub fn list_dead_letters(folder: &Path, lists: &[GroupedLetters], format: Format, width: usize) -> String {
-    if format == Format::Json {
-        return pretty(&json!(lists));
-    }
+pub fn export_dead_letters(lists: &[GroupedLetters]) -> String {
+    pretty(&json!(lists))
+}
+
+/// The dead letters of one instance by output and reason. Text is wrapped to `width` columns.
+#[must_use]
+pub fn list_dead_letters(folder: &Path, lists: &[GroupedLetters], width: usize) -> String {
     if lists.is_empty() {
         return no_dead_letters(None, folder);
     }
     let mut text = format!("state directory: {}\n", folder.display());
-    for GroupedLetters { count, corrupt, reasons } in lists {
+    for GroupedLetters { count, corrupt, reasons, run_instance: _ } in lists {
         let DeadLetterCount { stage, letters, bytes, missed_reports, .. } = count;
         let what = match stage {
             Stage::Input { input } => format!("{input} (invalid rows)"),
@@ -78,10 +84,10 @@ pub fn no_dead_letters(output: Option<&str>, folder: &Path) -> String {
 
 /// A report of which an output lacks findings that are not in the dead letters.
 #[must_use]
-pub fn show_missed_report(missed: &MissedReport, format: Format) -> String {
+pub fn show_missed_report(missed: &MissedReport, run_instance: Option<u32>, format: Format) -> String {
     if format == Format::Json {
         let line = json!({ "output": missed.output, "missed_report": missed });
-        return line.to_string() + "\n";
+        return json_line(line, run_instance);
     }
     let MissedReport { output, report, missed: Missed { findings, reason }, run, time } = missed;
     let (path, input, reason) = (without_controls(&report.path), &report.input, without_controls(reason));
@@ -90,14 +96,25 @@ pub fn show_missed_report(missed: &MissedReport, format: Format) -> String {
     format!("{time} {output}: lacks {findings} of the report {path} (run {run}, input {input}): {reason}\n")
 }
 
-/// The dead letter with this number: times, output or input, finding, rejection reason, run, attempts, report and ID.
+/// The line above the dead letters of one of several instances.
 #[must_use]
-pub fn show_dead_letter(number: u64, letter: &DeadLetter, format: Format) -> String {
+pub fn instance_heading(name: &str) -> String {
+    format!("pipeline {name}:\n")
+}
+
+/// The dead letter with this number, of this instance if there are several: times, output or input, finding, rejection reason, run, attempts, report and ID.
+#[must_use]
+pub fn show_dead_letter(
+    number: u64,
+    letter: &DeadLetter,
+    run_instance: Option<u32>,
+    format: Format,
+) -> String {
     if format == Format::Json {
         let mut line = json!(letter);
         line["id"] = json!(letter.id(number));
         line["first"] = json!(letter.first());
-        return line.to_string() + "\n";
+        return json_line(line, run_instance);
     }
     let field = |fields: &std::collections::BTreeMap<String, String>, name: &str| {
         let text = fields.get(name).map_or("-", String::as_str);
@@ -122,6 +139,13 @@ pub fn show_dead_letter(number: u64, letter: &DeadLetter, format: Format) -> Str
     )
 }
 
+fn json_line(mut line: Value, run_instance: Option<u32>) -> String {
+    if let Some(number) = run_instance {
+        line["run_instance"] = number.into();
+    }
+    line.to_string() + "\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +159,7 @@ mod tests {
                 missed: missed(findings),
                 ..MissedReport::default()
             };
-            show_missed_report(&report, Format::Text)
+            show_missed_report(&report, None, Format::Text)
         };
         assert!(show(3).contains("siem: lacks 3 findings of the report"));
         assert!(show(0).contains("siem: lacks findings of the report"));

@@ -27,7 +27,8 @@ pub use arguments::{
     NewKind, PluginCommand, Zone,
 };
 pub use dead_letters_view::{
-    GroupedLetters, list_dead_letters, no_dead_letters, show_dead_letter, show_missed_report,
+    GroupedLetters, export_dead_letters, instance_heading, list_dead_letters, no_dead_letters,
+    show_dead_letter, show_missed_report,
 };
 pub use encrypt_arguments::{DecryptArguments, DecryptInput, EncryptCommand};
 pub use example_view::show_example;
@@ -44,7 +45,9 @@ pub use reports_arguments::{
 pub(crate) use reports_view::{ReportRow, ReportsView, list_reports};
 pub(crate) use run_arguments::{common_arguments, run_arguments};
 pub use settings_view::{RunLocations, show_settings};
-pub use state_arguments::{DeadLettersCommand, LetterSelection, ServiceOptions, StateCommand};
+pub use state_arguments::{
+    DeadLettersCommand, LetterSelection, OneInstance, ServiceOptions, ShownInstances, StateCommand,
+};
 pub use state_list_view::{ListedState, export_states, list_states};
-pub use state_view::{KnownState, export_state, show_state};
+pub use state_view::{KnownState, export_instances, export_state, show_state};
 pub use usage::{Usage, parse};

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::format::{Format, ListFormat, SummaryFormat};
-use super::state_arguments::{ServiceOptions, parse_age};
+use super::state_arguments::{OneInstance, ServiceOptions, parse_age};
 
 /// `scanbridge reports …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -122,6 +122,9 @@ pub struct ReportFilter {
     /// The `id` of the input; needed if several inputs have stored reports
     #[arg(long, value_name = "ID")]
     pub input: Option<String>,
+    /// Which instance
+    #[command(flatten)]
+    pub chosen: OneInstance,
     /// Only reports that were made at this time or later: 2026-01-31, 2026-01-31T12:00:00Z, or an age: 90d, 12h
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub since: Option<String>,
@@ -139,6 +142,9 @@ pub struct SelectedReports {
     /// The `id` of the input; needed if several inputs have stored reports
     #[arg(long, value_name = "ID")]
     pub input: Option<String>,
+    /// Which instance
+    #[command(flatten)]
+    pub chosen: OneInstance,
     /// The report with this ID, as `reports list` prints it; can be repeated
     #[arg(long = "id", value_name = "ID", conflicts_with_all = ["ids_from", "all_new"])]
     pub ids: Vec<String>,

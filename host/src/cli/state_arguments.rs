@@ -6,6 +6,23 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::format::{Format, SummaryFormat};
+use crate::config::MAX_INSTANCES;
+
+/// Option of commands that only read the saved state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
+pub struct ShownInstances {
+    /// Only instance N of a pipeline with `instances`, from 1 [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_INSTANCES))]
+    pub run_instance: Option<u32>,
+}
+
+/// Option of commands on the saved state of one instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
+pub struct OneInstance {
+    /// Which instance of a pipeline with `instances`, from 1; required if there are several
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_INSTANCES))]
+    pub run_instance: Option<u32>,
+}
 
 /// `scanbridge state …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -22,6 +39,9 @@ pub enum StateCommand {
     Show {
         /// Pipeline file
         file: PathBuf,
+        /// Which instances
+        #[command(flatten)]
+        instances: ShownInstances,
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
@@ -30,12 +50,18 @@ pub enum StateCommand {
     Export {
         /// Pipeline file
         file: PathBuf,
+        /// Which instances
+        #[command(flatten)]
+        instances: ShownInstances,
     },
     /// For the service: print the summaries of the last runs as JSON, newest first
     #[command(hide = true)]
     Runs {
         /// Pipeline file
         file: PathBuf,
+        /// Which instance
+        #[command(flatten)]
+        chosen: OneInstance,
         /// Only runs with a lower number
         #[arg(long, default_value_t = u64::MAX, value_name = "N")]
         before: u64,
@@ -50,6 +76,9 @@ pub enum StateCommand {
     Discard {
         /// Pipeline file
         file: PathBuf,
+        /// Which instance
+        #[command(flatten)]
+        chosen: OneInstance,
     },
     /// Allow another `encrypt` for an output: delete the stored settings of its first encryption
     ///
@@ -58,6 +87,9 @@ pub enum StateCommand {
     ForgetEncryption {
         /// Pipeline file
         file: PathBuf,
+        /// Which instance
+        #[command(flatten)]
+        chosen: OneInstance,
         /// The output
         #[arg(long, value_name = "ID")]
         output: String,
@@ -71,6 +103,9 @@ pub enum StateCommand {
     Reset {
         /// Pipeline file
         file: PathBuf,
+        /// Which instance
+        #[command(flatten)]
+        chosen: OneInstance,
         /// Reset only the private data of the input or output with this `id`, such as its list of delivered
         /// files. An interrupted run can still be resumed
         #[arg(long, value_name = "ID")]
@@ -85,6 +120,9 @@ pub enum DeadLettersCommand {
     List {
         /// Pipeline file
         file: PathBuf,
+        /// Which instances
+        #[command(flatten)]
+        instances: ShownInstances,
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
@@ -93,6 +131,9 @@ pub enum DeadLettersCommand {
     Show {
         /// Pipeline file
         file: PathBuf,
+        /// Which instances
+        #[command(flatten)]
+        instances: ShownInstances,
         /// Which dead letters
         #[command(flatten)]
         selection: LetterSelection,
@@ -107,6 +148,9 @@ pub enum DeadLettersCommand {
     Replay {
         /// Pipeline file
         file: PathBuf,
+        /// Which instance
+        #[command(flatten)]
+        chosen: OneInstance,
         /// Which dead letters
         #[command(flatten)]
         selection: LetterSelection,
@@ -123,6 +167,9 @@ pub enum DeadLettersCommand {
     Purge {
         /// Pipeline file
         file: PathBuf,
+        /// Which instance
+        #[command(flatten)]
+        chosen: OneInstance,
         /// Which dead letters
         #[command(flatten)]
         selection: LetterSelection,

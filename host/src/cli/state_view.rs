@@ -20,6 +20,8 @@ use crate::state::{
 pub struct KnownState {
     /// Name of the pipeline.
     pub name: String,
+    /// Number of the instance of a pipeline with several.
+    pub run_instance: Option<u32>,
     /// State directory of the pipeline.
     pub folder: PathBuf,
     /// The pipeline file; `None` when no state is saved.
@@ -171,7 +173,17 @@ fn describe_counts(known: &KnownState) -> String {
 /// The complete state as JSON.
 #[must_use]
 pub fn export_state(known: &KnownState) -> String {
-    pretty(&json!({
+    pretty(&state_to_json(known))
+}
+
+/// The complete states of several instances of a pipeline as a JSON array.
+#[must_use]
+pub fn export_instances(all: &[KnownState]) -> String {
+    pretty(&all.iter().map(state_to_json).collect())
+}
+
+fn state_to_json(known: &KnownState) -> Value {
+    let mut state = json!({
         "name": known.name,
         "folder": known.folder,
         "pipeline": known.pipeline,
@@ -186,7 +198,11 @@ pub fn export_state(known: &KnownState) -> String {
         "keys": known.keys,
         "calls": known.calls.iter().map(call).collect::<Vec<_>>(),
         "unconfirmed": known.unconfirmed,
-    }))
+    });
+    if let Some(number) = known.run_instance {
+        state["run_instance"] = number.into();
+    }
+    state
 }
 
 fn day_to_json(day: &str, counts: &DayCounts) -> Value {

@@ -7,9 +7,10 @@ use scanbridge_plugin_api::{ReportMarks, ReportQuery};
 
 use super::preparation::{Source, registry};
 use super::run::{print_failures, state_folder, stoppable};
+use super::saved_states::SavedStates;
 use super::service::Owner;
 use super::summary::failures_of;
-use crate::cli::{CommonOptions, ReportFilter};
+use crate::cli::{CommonOptions, OneInstance, ReportFilter};
 use crate::config::{InputInstance, Pipeline};
 use crate::exit_code::worst;
 use crate::pipeline::{Failure, Stop};
@@ -75,17 +76,18 @@ pub(super) struct ChosenInput {
 }
 
 impl ChosenInput {
-    /// The input with this `id`, else the only one with stored reports. If a service runs the pipeline, its state directory
-    /// is used.
+    /// The input with this `id`, else the only one with stored reports, of this instance of the pipeline. If a service runs
+    /// the pipeline, its state directory is used.
     ///
     /// # Errors
-    /// When the pipeline is invalid, there is no such input, or the service does not respond.
+    /// When the pipeline is invalid, there is no such input or instance, several instances and none is chosen, or the service
+    /// does not respond.
     pub(super) fn open(
         source: Source<'_>,
-        id: Option<&str>,
+        (id, chosen): (Option<&str>, OneInstance),
         common: &CommonOptions,
     ) -> Result<Self, Refused> {
-        let owner = match source {
+        let mut owner = match source {
             Source::File(file) => owner(file, common)?,
             // The service itself calls this command.
             Source::Bundle(_) => None,
@@ -93,8 +95,14 @@ impl ChosenInput {
         let state = owner.as_ref().map_or_else(|| state_folder(common), |owner| owner.state_dir.clone());
         let registry = registry(common);
         let pipeline = source.checked(&registry, NOTHING_DONE);
-        let pipeline =
+        let mut pipeline =
             pipeline.map_err(|problems| Refused { failures: failures_of(&problems), is_printed: true })?;
+        let states = SavedStates::of_pipeline(&pipeline, owner.as_ref(), common);
+        let only = states.only(chosen.run_instance).map_err(|error| Failure::of_state("reports", &error))?;
+        pipeline.choose_instance(only.run_instance);
+        if let Some(owner) = &mut owner {
+            owner.name = only.name;
+        }
         let index = reports::choosing_input(&pipeline, &registry, id)?;
         Ok(Self { index, pipeline, registry, state, stop: stoppable(""), owner })
     }

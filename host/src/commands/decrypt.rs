@@ -5,7 +5,8 @@ use std::io::{self, BufRead};
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
 use super::preparation::{checked, registry};
-use super::run::{print_failures, state_folder};
+use super::run::print_failures;
+use super::saved_states::{self, SavedStates};
 use super::service::Owner;
 use super::terminal::{print, print_error, print_output};
 use crate::cli::{CommonOptions, DecryptArguments, DecryptInput, EncryptCommand};
@@ -89,24 +90,18 @@ fn check_key(
     cipher: &OutputCipher,
     common: &CommonOptions,
 ) -> Result<(), u8> {
-    let folder = match Owner::of(&arguments.file, common)? {
-        Some(owner) => StateFolder::of(&owner.state_dir, &owner.name),
-        None => StateFolder::of(&state_folder(common), &pipeline.state_name()),
-    };
-    let path = folder.ledger();
-    let frozen =
-        path.exists().then(|| Ledger::read_copy(&path)?.frozen_encryption(&arguments.output)).transpose();
-    match frozen {
-        Ok(Some(Some(frozen))) => {
+    let owner = Owner::of(&arguments.file, common)?;
+    let states = SavedStates::of_pipeline(pipeline, owner.as_ref(), common);
+    for path in states.folders().map(StateFolder::ledger).filter(|path| path.exists()) {
+        let ledger = Ledger::read_copy(&path);
+        let frozen = ledger.and_then(|ledger| ledger.frozen_encryption(&arguments.output));
+        if let Some(frozen) = frozen.map_err(|error| saved_states::refuse(&error))? {
             let now = FrozenEncryption::of(encryption, cipher);
-            frozen.compare_key(&arguments.output, &now).map_err(|error| refuse(&arguments.output, &error))
-        }
-        Ok(_) => Ok(()),
-        Err(error) => {
-            print_failures(&[Failure::of_state("state", &error)], "");
-            Err(error.exit_code)
+            let same = frozen.compare_key(&arguments.output, &now);
+            same.map_err(|error| refuse(&arguments.output, &error))?;
         }
     }
+    Ok(())
 }
 
 fn refuse(output: &str, error: &PluginError) -> u8 {

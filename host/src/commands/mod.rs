@@ -16,6 +16,7 @@ mod reports;
 mod run;
 mod run_files;
 mod run_several;
+mod saved_states;
 mod service;
 mod settings;
 mod state;

@@ -36,8 +36,8 @@ pub(super) fn pick(arguments: &PickArguments, common: &CommonOptions) -> u8 {
         print_error(&format!("error: cannot install a signal handler: {error}\n"));
         return BUG;
     }
-    let id = arguments.filter.input.as_deref();
-    let context = match ChosenInput::open(Source::File(&arguments.file), id, common) {
+    let input = (arguments.filter.input.as_deref(), arguments.filter.chosen);
+    let context = match ChosenInput::open(Source::File(&arguments.file), input, common) {
         Ok(context) => context,
         Err(refused) => return refused.print(),
     };

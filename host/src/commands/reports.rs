@@ -55,7 +55,7 @@ fn list(
     format: ListFormat,
     common: &CommonOptions,
 ) -> Result<u8, Refused> {
-    let chosen = ChosenInput::open(source, filter.input.as_deref(), common)?;
+    let chosen = ChosenInput::open(source, (filter.input.as_deref(), filter.chosen), common)?;
     let all = chosen.list(filter)?;
     let selected: Vec<&OfferedReport> = all.iter().filter(|report| is_in(state, report.state)).collect();
     let view = ReportsView {
@@ -95,7 +95,7 @@ impl Skip<'_> {
             Err(error) => return Ok(not_supervised(&error)),
         };
         let (reports, before) = self.selection;
-        let chosen = ChosenInput::open(source, reports.input.as_deref(), common)?;
+        let chosen = ChosenInput::open(source, (reports.input.as_deref(), reports.chosen), common)?;
         let ids = match before {
             Some(before) => {
                 let filter = ReportFilter { until: Some(before.to_owned()), ..ReportFilter::default() };
@@ -202,7 +202,7 @@ fn send(arguments: &SendArguments, common: &CommonOptions) -> u8 {
 /// The choice, and the input whose reports it names.
 fn choice(arguments: &SendArguments, common: &CommonOptions) -> Result<(Choice, ChosenInput), Refused> {
     let SendArguments { file, reports, again, .. } = arguments;
-    let chosen = ChosenInput::open(Source::File(file), reports.input.as_deref(), common)?;
+    let chosen = ChosenInput::open(Source::File(file), (reports.input.as_deref(), reports.chosen), common)?;
     let ids = ids(&chosen, reports)?;
     if ids.is_empty() {
         let hint = "`scanbridge reports list FILE --state all` shows those that were sent";

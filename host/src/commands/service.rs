@@ -1,6 +1,7 @@
 //! Commands for the service: `scanbridge serve` and `scanbridge service` are a program of their own; `scanbridge config
 //! bundle` and `scanbridge config service` read configuration for it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -73,6 +74,9 @@ fn service_program() -> io::Result<Command> {
 pub(super) struct Owner {
     /// Name of the pipeline in the service; empty if no pipeline was asked for.
     pub(super) name: String,
+    /// The names of all instances of the pipeline by number; empty if it has one.
+    #[serde(default)]
+    instances: BTreeMap<u32, String>,
     /// The state directory of all its pipelines.
     pub(super) state_dir: PathBuf,
     socket: PathBuf,
@@ -111,6 +115,20 @@ impl Owner {
         }
     }
 
+    /// Name of the pipeline without the number of an instance.
+    pub(super) fn pipeline(&self) -> &str {
+        let first = self.instances.keys().next().map(|number| format!(".{number}"));
+        first.and_then(|number| self.name.strip_suffix(&number)).unwrap_or(&self.name)
+    }
+
+    /// Number and name of each instance of the pipeline; a pipeline with one has no number.
+    pub(super) fn all_instances(&self) -> Vec<(Option<u32>, String)> {
+        if self.instances.is_empty() {
+            return vec![(None, self.name.clone())];
+        }
+        self.instances.iter().map(|(number, name)| (Some(*number), name.clone())).collect()
+    }
+
     /// Hands chosen reports to the service, or lets it skip some, and prints the result. `how` are options of the hidden
     /// command. Returns the exit code.
     pub(super) fn handle_reports(&self, verb: &str, request: &Value, how: &[&str]) -> u8 {
@@ -128,10 +146,10 @@ impl Owner {
         })
     }
 
-    /// Lets the service do this with the dead letters of the pipeline, and prints the result. Returns only if its program
-    /// cannot be started.
-    pub(super) fn handle_dead_letters(&self, request: &Value) -> u8 {
-        let [socket, name] = [self.socket.as_os_str(), self.name.as_ref()].map(OsString::from);
+    /// Lets the service do this with the dead letters of the pipeline with this name, and prints the result. Returns only
+    /// if its program cannot be started.
+    pub(super) fn handle_dead_letters(&self, name: &str, request: &Value) -> u8 {
+        let [socket, name] = [self.socket.as_os_str(), name.as_ref()].map(OsString::from);
         let request = OsString::from(request.to_string());
         replace_process_by(["dead-letters".into(), "--socket".into(), socket, "--".into(), name, request])
     }

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use super::preparation::Source;
-use super::run::{print_failures, state_folder};
-use super::service::Owner;
-use super::terminal::{error_style, print, print_error, width};
-use crate::cli::{
-    CommonOptions, Format, KnownState, ListedState, StateCommand, export_state, export_states, list_states,
-    show_state,
+use super::run::state_folder;
+use super::saved_states::{
+    SavedState, SavedStates, no_state, refuse, require_state, with_one_state, with_state, with_states,
 };
-use crate::config::{self, Document};
-use crate::pipeline::Failure;
+use super::service::Owner;
+use super::terminal::{print, width};
+use crate::cli::{
+    CommonOptions, Format, KnownState, ListedState, StateCommand, export_instances, export_state,
+    export_states, list_states, show_state,
+};
+use crate::config::Document;
 use crate::plugins::CallRecorder;
 use crate::session;
 use crate::state::{Ledger, Lock, StateError, StateFolder, user_name};
@@ -26,42 +27,64 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
             Ok(folders) => list(&folders, *format),
             Err(code) => code,
         },
-        StateCommand::Show { file, format } => with_folder(file, common, |document, folder| {
-            require_state(&document.name(), folder)?;
-            let known = known(&document.name(), folder)?;
-            print_text(&match format {
-                Format::Text => show_state(&known, width()),
-                Format::Json => export_state(&known),
-            })
-        }),
-        StateCommand::Export { file } => with_folder(file, common, |document, folder| {
-            require_state(&document.name(), folder)?;
-            print_text(&export_state(&known(&document.name(), folder)?))
-        }),
-        StateCommand::Runs { file, before, limit } => with_folder(file, common, |document, folder| {
-            require_state(&document.name(), folder)?;
-            let summaries = Ledger::read_copy(&folder.ledger())?.summaries_before(*before, *limit)?;
-            print_text(&serde_json::to_string(&summaries).expect("values of JSON"))
-        }),
-        StateCommand::Discard { file } => with_folder(file, common, |document, folder| {
-            let name = document.name();
-            require_state(&name, folder)?;
-            let _lock = session::lock_now(folder, &name)?;
-            let ledger = Ledger::open(&folder.ledger(), file)?;
-            let effect = match ledger.discard_checkpoint()? {
-                true => "the interrupted run was discarded: the next run starts from the beginning",
-                false => "no run is interrupted: nothing was discarded",
-            };
-            ledger.close();
-            print_text(&format!("pipeline {name} in {}: {effect}\n", folder.path().display()))
-        }),
-        StateCommand::ForgetEncryption { file, output, yes: _ } => {
-            with_folder(file, common, |document, folder| forget_encryption(file, document, folder, output))
+        StateCommand::Show { file, instances, format } => {
+            with_states(file, common, |_, states| show(states, instances.run_instance, *format))
         }
-        StateCommand::Reset { file, instance } => {
-            with_folder(file, common, |document, folder| reset(file, document, folder, instance.as_deref()))
+        StateCommand::Export { file, instances } => {
+            with_states(file, common, |_, states| show(states, instances.run_instance, Format::Json))
+        }
+        StateCommand::Runs { file, chosen, before, limit } => {
+            with_one_state(file, chosen.run_instance, common, |_, SavedState { name, folder, .. }| {
+                require_state(name, folder)?;
+                let summaries = Ledger::read_copy(&folder.ledger())?.summaries_before(*before, *limit)?;
+                print_text(&serde_json::to_string(&summaries).expect("values of JSON"))
+            })
+        }
+        StateCommand::Discard { file, chosen } => {
+            with_one_state(file, chosen.run_instance, common, |_, state| discard(file, state))
+        }
+        StateCommand::ForgetEncryption { file, chosen, output, yes: _ } => {
+            with_one_state(file, chosen.run_instance, common, |document, state| {
+                forget_encryption(file, document, state, output)
+            })
+        }
+        StateCommand::Reset { file, chosen, instance } => {
+            with_one_state(file, chosen.run_instance, common, |document, state| {
+                reset(file, document, state, instance.as_deref())
+            })
         }
     }
+}
+
+/// Prints the saved states of all instances, or of one. JSON is an object for one, and an array for all of several.
+fn show(states: SavedStates, run_instance: Option<u32>, format: Format) -> Result<(), StateError> {
+    let states = states.chosen(run_instance)?;
+    let of_state = |state: &&SavedState| {
+        let known = known(&state.name, &state.folder)?;
+        Ok(KnownState { run_instance: state.run_instance, ..known })
+    };
+    let all: Vec<KnownState> =
+        with_state(&states)?.iter().map(of_state).collect::<Result<_, StateError>>()?;
+    match (format, states.as_slice(), all.as_slice()) {
+        (Format::Json, [_], [only]) => print_text(&export_state(only)),
+        (Format::Json, ..) => print_text(&export_instances(&all)),
+        (Format::Text, ..) => {
+            let texts: Vec<String> = all.iter().map(|known| show_state(known, width())).collect();
+            print_text(&texts.join("\n"))
+        }
+    }
+}
+
+fn discard(file: &Path, SavedState { name, folder, .. }: &SavedState) -> Result<(), StateError> {
+    require_state(name, folder)?;
+    let _lock = session::lock_now(folder, name)?;
+    let ledger = Ledger::open(&folder.ledger(), file)?;
+    let effect = match ledger.discard_checkpoint()? {
+        true => "the interrupted run was discarded: the next run starts from the beginning",
+        false => "no run is interrupted: nothing was discarded",
+    };
+    ledger.close();
+    print_text(&format!("pipeline {name} in {}: {effect}\n", folder.path().display()))
 }
 
 /// Prints part of the output.
@@ -70,69 +93,6 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
 /// When standard output cannot be written.
 pub(super) fn print_text(text: &str) -> Result<(), StateError> {
     print(text).map_err(|error| StateError::io(Path::new("standard output"), &error))
-}
-
-/// Calls `work` with the pipeline file and the state directory of the pipeline: that of the service that runs it, if there
-/// is one. Requires no plugin. Returns the exit code.
-pub(super) fn with_folder(
-    file: &Path,
-    common: &CommonOptions,
-    work: impl FnOnce(&Document, &StateFolder) -> Result<(), StateError>,
-) -> u8 {
-    match Owner::of(file, common) {
-        Ok(owner) => with_folder_of(Source::File(file), owner.as_ref(), common, work),
-        Err(code) => code,
-    }
-}
-
-/// Like [`with_folder`], for a pipeline of this service.
-pub(super) fn with_folder_of(
-    source: Source<'_>,
-    owner: Option<&Owner>,
-    common: &CommonOptions,
-    work: impl FnOnce(&Document, &StateFolder) -> Result<(), StateError>,
-) -> u8 {
-    let document = match source.document() {
-        Ok(document) => document,
-        Err(problems) => {
-            print_error(&problems.render(error_style()));
-            return config::Problems::EXIT_CODE;
-        }
-    };
-    let folder = match owner {
-        Some(owner) => StateFolder::of(&owner.state_dir, &owner.name),
-        None => StateFolder::of(&state_folder(common), &document.state_name()),
-    };
-    match work(&document, &folder) {
-        Ok(()) => 0,
-        Err(mut error) => {
-            if let (75, Some(Owner { name, .. })) = (error.exit_code, owner) {
-                error.hint =
-                    Some(format!("stop it with `scanbridge service pause {name}`, then repeat this command"));
-            }
-            print_failures(&[Failure::of_state("state", &error)], "");
-            error.exit_code
-        }
-    }
-}
-
-/// Refuses a pipeline without saved state.
-///
-/// # Errors
-/// With exit code 66, naming the directory.
-pub(super) fn require_state(name: &str, folder: &StateFolder) -> Result<(), StateError> {
-    let exists = folder.ledger().try_exists().map_err(|error| StateError::io(&folder.ledger(), &error))?;
-    if exists { Ok(()) } else { Err(no_state(&format!("of pipeline {name} "), folder.path())) }
-}
-
-fn no_state(what: &str, folder: &Path) -> StateError {
-    StateError {
-        message: format!("no saved state {what}in directory {}", folder.display()),
-        hint: Some(
-            "a service or another user may keep it elsewhere: set the directory with --state-dir".to_owned(),
-        ),
-        exit_code: 66,
-    }
 }
 
 /// The state directories that `state list` shows: that of the service, if there is one, and that of this user.
@@ -148,10 +108,7 @@ fn folders(common: &CommonOptions) -> Result<Vec<PathBuf>, u8> {
 fn list(folders: &[PathBuf], format: Format) -> u8 {
     match try_to_list(folders, format) {
         Ok(()) => 0,
-        Err(error) => {
-            print_failures(&[Failure::of_state("state", &error)], "");
-            error.exit_code
-        }
+        Err(error) => refuse(&error),
     }
 }
 
@@ -240,17 +197,14 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
     Ok(known)
 }
 
-/// Archives the complete state except the dead letters, or only the data of one input or output; in the latter case an
-/// interrupted run can still be resumed.
 fn forget_encryption(
     file: &Path,
     document: &Document,
-    folder: &StateFolder,
+    SavedState { name, folder, .. }: &SavedState,
     output: &str,
 ) -> Result<(), StateError> {
-    let name = document.name();
-    require_state(&name, folder)?;
-    let _lock = session::lock_now(folder, &name)?;
+    require_state(name, folder)?;
+    let _lock = session::lock_now(folder, name)?;
     let ledger = Ledger::open(&folder.ledger(), file)?;
     let all = ledger.frozen_encryptions()?;
     known_id("output", "outputs", output, document.ids().chain(all.keys().map(String::as_str)))?;
@@ -271,13 +225,14 @@ fn forget_encryption(
     print_text(&text)
 }
 
+/// Archives the complete state except the dead letters, or only the data of one input or output; in the latter case an
+/// interrupted run can still be resumed.
 fn reset(
     file: &Path,
     document: &Document,
-    folder: &StateFolder,
+    SavedState { name, folder, .. }: &SavedState,
     instance: Option<&str>,
 ) -> Result<(), StateError> {
-    let name = &document.name();
     let data = instance.map(|id| (id, OwnData::read(folder)));
     if let Some((id, data)) = &data {
         let known = document.ids().chain(data.ids.iter().map(String::as_str));

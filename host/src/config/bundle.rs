@@ -37,17 +37,13 @@ pub fn bundle(file: &Path, catalogue: &dyn Catalogue) -> Vec<BundleResult> {
         Ok((pipeline, bundled(file, &document, &checker)))
     });
     match result {
-        Ok((mut pipeline, mut bundle)) => {
+        Ok((pipeline, mut bundle)) => {
             bundle.choosing = choosing(&pipeline, catalogue);
             bundle.service = pipeline.service.clone();
             bundle.warnings = pipeline.warnings.iter().map(problem_to_json).collect();
-            let instances = pipeline.run.instances;
-            let mut of_instance = |number: u32| {
-                pipeline.instance = (instances > 1).then_some(number);
-                let (name, instance) = (pipeline.state_name(), pipeline.instance);
-                BundleResult::Accepted(Bundle { name, instance, ..bundle.clone() })
-            };
-            (1..=instances.max(1)).map(&mut of_instance).collect()
+            let of_instance =
+                |(instance, name)| BundleResult::Accepted(Bundle { name, instance, ..bundle.clone() });
+            pipeline.all_instances().into_iter().map(of_instance).collect()
         }
         Err(problems) => vec![BundleResult::Rejected {
             file: file.display().to_string(),

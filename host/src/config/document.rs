@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::catalogue::{Catalogue, may_be_secret};
 use super::collector::Collector;
+use super::host_table::MAX_INSTANCES;
 use super::pipeline::Pipeline;
 use super::problem::Problems;
 use super::source::Source;
@@ -42,11 +43,22 @@ impl Document {
     /// Name of the state directory, like [`Pipeline::state_name`].
     #[must_use]
     pub fn state_name(&self) -> String {
+        self.named_pipeline().state_name()
+    }
+
+    /// Number and state name of each instance, like [`Pipeline::all_instances`].
+    pub(crate) fn all_instances(&self) -> Vec<(Option<u32>, String)> {
+        self.named_pipeline().all_instances()
+    }
+
+    /// A pipeline with nothing but its name and its instances. A number of instances that is not allowed counts as 1.
+    fn named_pipeline(&self) -> Pipeline {
         let mut pipeline = Pipeline::named_after(self.source.path());
         (pipeline.name, pipeline.instance) = (self.name(), self.instance);
         let instances = self.root.entry("instances").and_then(Node::text);
-        pipeline.run.instances = instances.and_then(|text| text.parse().ok()).unwrap_or(1);
-        pipeline.state_name()
+        let allowed = |number: &u32| (1..=MAX_INSTANCES).contains(&i64::from(*number));
+        pipeline.run.instances = instances.and_then(|text| text.parse().ok()).filter(allowed).unwrap_or(1);
+        pipeline
     }
 
     /// The pipeline file.

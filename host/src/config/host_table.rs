@@ -25,6 +25,8 @@ const ALL_BUT_FILTER: &[Scope] = &[Scope::Run, Scope::Input, Scope::Output];
 
 const DAY: i64 = 86_400;
 const MAX_FINDINGS: i64 = 1_000_000_000;
+/// The largest number of instances of a pipeline.
+pub(crate) const MAX_INSTANCES: i64 = 16;
 
 /// The keys. `section.key` is written as `key` in the mapping `section`. Paths in help texts are dotted, too.
 pub(super) const TABLE: &[(&[Scope], OptionSpec)] = &[
@@ -130,7 +132,7 @@ pub(super) const TABLE: &[(&[Scope], OptionSpec)] = &[
     ),
     (
         RUN,
-        OptionSpec::integer("instances", 1, 16).default_integer(1).help(
+        OptionSpec::integer("instances", 1, MAX_INSTANCES).default_integer(1).help(
             "Number of runs that the service keeps in progress, each with a saved state of its own (`NAME.1`, `NAME.2` …). \
              For an output that shares the work of several instances.",
         ),

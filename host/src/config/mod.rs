@@ -75,7 +75,7 @@ pub use exclude::Exclude;
 pub use filter::Filter;
 pub use host_options::HostSettings;
 pub(crate) use host_options::{HostSetting, host_options};
-pub(crate) use host_table::Scope;
+pub(crate) use host_table::{MAX_INSTANCES, Scope};
 pub use origin::Origin;
 pub(crate) use other_file::{CheckedDocument, check_any, is_service_file};
 pub use pipeline::{InputInstance, Instance, OutputInstance, Pipeline};

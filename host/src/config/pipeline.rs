@@ -88,6 +88,26 @@ impl Pipeline {
         }
     }
 
+    /// Number and [`Self::state_name`] of each instance; only of this one, if it is known. A pipeline with one instance has no
+    /// number.
+    pub(crate) fn all_instances(&self) -> Vec<(Option<u32>, String)> {
+        match (self.run.instances, self.instance) {
+            (0 | 1, _) => vec![(None, self.state_name())],
+            (_, Some(number)) => vec![(Some(number), self.state_name())],
+            (all, None) => {
+                (1..=all).map(|number| (Some(number), format!("{}.{number}", self.name))).collect()
+            }
+        }
+    }
+
+    /// Makes it this instance, also if the pipeline file has fewer instances now. `None` for the only one.
+    pub(crate) fn choose_instance(&mut self, number: Option<u32>) {
+        self.instance = number;
+        if let Some(number) = number {
+            self.run.instances = self.run.instances.max(number).max(2);
+        }
+    }
+
     /// Whether an output writes its data to standard output.
     #[must_use]
     pub fn writes_to_stdout(&self) -> bool {

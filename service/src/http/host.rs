@@ -26,10 +26,15 @@ impl Host {
         Self { program, state, places: Arc::new(Semaphore::new(PROCESSES)) }
     }
 
-    /// A command about a pipeline, whose state is that of this service.
-    pub(super) fn of_pipeline(&self, command: [&str; 2], file: &str) -> Vec<OsString> {
+    /// A command about a pipeline or one of its instances, whose state is that of this service.
+    pub(super) fn of_pipeline(
+        &self,
+        command: [&str; 2],
+        (file, instance): (&str, Option<u32>),
+    ) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = command.map(Into::into).to_vec();
         arguments.extend(["--state-dir".into(), self.state.clone().into_os_string(), file.into()]);
+        arguments.extend(instance.map(|number| format!("--run-instance={number}").into()));
         arguments
     }
 

@@ -17,12 +17,19 @@ pub(super) async fn pipeline(context: &Context, name: &str) -> Result<Value, Rep
     if view.status == 200 { Ok(view.body) } else { Err(view) }
 }
 
-/// The file of a pipeline.
+/// The file of a pipeline, and the number of the instance if the file has several.
 ///
 /// # Errors
 /// As for [`pipeline`].
-pub(super) async fn pipeline_file(context: &Context, name: &str) -> Result<String, Reply> {
-    Ok(pipeline(context, name).await?["file"].as_str().unwrap_or_default().to_owned())
+pub(super) async fn pipeline_file(context: &Context, name: &str) -> Result<(String, Option<u32>), Reply> {
+    let view = pipeline(context, name).await?;
+    let (file, number) = file_of(&view);
+    Ok((file.to_owned(), number))
+}
+
+fn file_of(view: &Value) -> (&str, Option<u32>) {
+    let number = view["instance"].as_u64().and_then(|number| u32::try_from(number).ok());
+    (view["file"].as_str().unwrap_or_default(), number)
 }
 
 /// Without any run there is no state yet.
@@ -47,7 +54,7 @@ pub(super) async fn summaries(
     limit: usize,
 ) -> Result<Vec<Value>, Reply> {
     let view = pipeline(context, name).await?;
-    let mut command = context.host.of_pipeline(["state", "runs"], view["file"].as_str().unwrap_or_default());
+    let mut command = context.host.of_pipeline(["state", "runs"], file_of(&view));
     command.extend([format!("--before={before}"), format!("--limit={limit}")].map(OsString::from));
     let mut summaries = or_empty(context.host.ask(command).await)?;
     let recent: Vec<LastRun> = serde_json::from_value(view["recent_runs"].clone()).unwrap_or_default();
@@ -106,8 +113,8 @@ const KILLED: u8 = 70;
 /// # Errors
 /// As for [`pipeline`], and when the source cannot be listed.
 pub(super) async fn reports(context: &Context, name: &str, options: Vec<String>) -> Result<Value, Reply> {
-    let file = pipeline_file(context, name).await?;
-    let mut command = context.host.of_pipeline(["reports", "list"], &file);
+    let (file, instance) = pipeline_file(context, name).await?;
+    let mut command = context.host.of_pipeline(["reports", "list"], (&file, instance));
     command.push("--format=json".into());
     command.extend(options.into_iter().map(OsString::from));
     context.host.ask(command).await.map_err(|mut problem| {
@@ -127,8 +134,8 @@ pub(super) async fn reports(context: &Context, name: &str, options: Vec<String>)
 /// # Errors
 /// As for [`pipeline`], and when the host cannot read them.
 pub(super) async fn dead_letters(context: &Context, name: &str) -> Result<Value, Reply> {
-    let file = pipeline_file(context, name).await?;
-    let mut command = context.host.of_pipeline(["dead-letters", "list"], &file);
+    let (file, instance) = pipeline_file(context, name).await?;
+    let mut command = context.host.of_pipeline(["dead-letters", "list"], (&file, instance));
     command.push("--format=json".into());
     Ok(or_empty(context.host.ask(command).await)?.into())
 }

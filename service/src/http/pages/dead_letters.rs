@@ -86,7 +86,7 @@ async fn show_with(caller: &Caller, context: &Context, name: &str, result: Strin
         Err(problem) => return problem_page(frame, &problem, "/"),
     };
     let host = &context.host;
-    let command = host.of_pipeline(["dead-letters", "list"], &pipeline.file);
+    let command = host.of_pipeline(["dead-letters", "list"], (&pipeline.file, pipeline.instance));
     match host.ask::<Vec<Letters>>([command, vec!["--format=json".into()]].concat()).await {
         Ok(lists) => page(&DeadLettersPage { frame, name: name.to_owned(), result, lists }),
         // Without any run there is no state yet.

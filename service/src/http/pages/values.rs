@@ -20,6 +20,7 @@ use crate::request::{Api, Reply};
 pub(super) struct Pipeline {
     pub(super) name: String,
     pub(super) file: String,
+    pub(super) instance: Option<u32>,
     pub(super) state: String,
     pub(super) reason: String,
     pub(super) schedule: Option<String>,

@@ -32,6 +32,7 @@ mod http;
 mod http_kills;
 mod http_receivers;
 mod installation;
+mod instances;
 mod json_schema;
 mod leaking_plugins;
 mod legacy;
