@@ -50,7 +50,7 @@ fn service_runs_each_instance_and_a_faulty_file_stops_none() {
     let status = control(&sandbox, &["status"]).expect_code(0).stdout;
     assert!(status.contains("fetch.1") && status.contains("fetch.2"), "{status}");
 
-    // Reading commands show all; the others must be given which.
+    // Commands that only read show all; the others require a choice.
     let shown = on_file(&sandbox, &["state", "show"], &[]).expect_code(0).stdout;
     assert!(shown.contains("pipeline fetch.1 (") && shown.contains("\npipeline fetch.2 ("), "{shown}");
     let all = json(on_file(&sandbox, &["state", "export"], &[]));
