@@ -131,7 +131,8 @@ impl Case {
         let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
         let folder = StateFolder::of(self.folder.path(), "rogue");
         let (stop, _driver) = self.driven();
-        replay(pipeline, &registry, folder, None, &LetterFilter::default(), &stop, &log_only())
+        let state = ("rogue", folder);
+        replay(pipeline, &registry, state, None, &LetterFilter::default(), &stop, &log_only())
             .unwrap_or_else(|failures| panic!("{failures:?}"))
     }
 
