@@ -105,11 +105,12 @@ fn replayed_dead_letters_have_their_own_columns() {
     let summary = run_to(folder.path(), "own-columns", rejecting);
     assert_eq!(summary.outputs[0].rejected, 9, "{summary:?}");
     let (pipeline, registry) = pipeline("own-columns", &json_output(folder.path()));
-    let state = StateFolder::of(&folder.path().join("state"), &pipeline.name);
+    let name = pipeline.name.clone();
+    let state = StateFolder::of(&folder.path().join("state"), &name);
     let replayed = replay::replay(
         pipeline,
         &registry,
-        state,
+        (&name, state),
         None,
         &LetterFilter::default(),
         &Arc::new(Stop::default()),
