@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -42,14 +43,17 @@ impl Qualys {
         let script = installation.path("script.txt");
         let text = format!("* => population assets={assets} per_asset={FINDINGS} qids=40 delay=300\n");
         fs::write(&script, text).unwrap();
-        let mut program = Command::new(programs().join("fake-qualys"))
+        // Release programs have no doubles next to them: those are in the build of the tests.
+        let debug = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debug");
+        let path = [programs(), debug].map(|folder| folder.join("fake-qualys"));
+        let mut program = Command::new(path.iter().find(|path| path.exists()).unwrap_or(&path[0]))
             .arg("--script")
             .arg(script)
             .arg("--ca")
             .arg(installation.path("ca.pem"))
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap_or_else(|error| panic!("fake-qualys: {error}; run `cargo build --workspace` first"));
         let mut output = BufReader::new(program.stdout.take().unwrap()).lines().map_while(Result::ok);
         let url = output.next().unwrap().strip_prefix("listening on ").unwrap().to_owned();
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -61,11 +65,7 @@ impl Qualys {
     /// The most calls at one time.
     fn most_calls(&self) -> usize {
         let lines = self.lines.lock().unwrap();
-        lines
-            .iter()
-            .filter_map(|line| line.strip_prefix("calls at once: ")?.parse().ok())
-            .max()
-            .unwrap_or(0)
+        lines.iter().filter_map(|line| line.strip_prefix("calls at once: ")?.parse().ok()).max().unwrap_or(0)
     }
 
     /// The assets of each request for a page.
@@ -102,8 +102,7 @@ struct Instances<'a> {
 
 impl<'a> Instances<'a> {
     fn start(installation: &'a Installation) -> Self {
-        let running =
-            (0..MACHINES * INSTANCES).map(|number| Self::start_one(installation, number)).collect();
+        let running = (0..MACHINES * INSTANCES).map(|number| Self::start_one(installation, number)).collect();
         Self { installation, running, displaced: 0 }
     }
 
@@ -163,7 +162,9 @@ impl<'a> Instances<'a> {
     /// Ends all instances. Those that wait for a slot are killed first: none of them can take one over.
     fn end(mut self) {
         let owners: Vec<usize> = self.owners().into_values().collect();
-        (0..self.running.len()).filter(|number| !owners.contains(number)).for_each(|number| self.kill(number));
+        (0..self.running.len())
+            .filter(|number| !owners.contains(number))
+            .for_each(|number| self.kill(number));
         for number in &owners {
             let child = &self.running[*number].child;
             assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
@@ -225,7 +226,9 @@ fn kill_owners(instances: &mut Instances<'_>, broker: u32, wanted: usize) {
             assert_eq!(done, wanted, "the work was done before all kills: {}", instances.all_logs());
             return;
         }
-        let Some(owner) = owners.get(&(done % SLOTS)).filter(|owner| working.contains(owner)) else { continue };
+        let Some(owner) = owners.get(&(done % SLOTS)).filter(|owner| working.contains(owner)) else {
+            continue;
+        };
         if done == wanted || last.elapsed() < INTERVAL + Duration::from_millis(130 * (done as u64 % 7)) {
             continue;
         }
