@@ -196,7 +196,7 @@ fn write_pipeline(installation: &Installation, cluster: &Cluster, qualys: &Qualy
     // With an interval an instance that has read its share keeps its slot.
     let pipeline = format!(
         "version: 1
-run: {{ instances: {INSTANCES} }}
+instances: {INSTANCES}
 inputs:
   - {{ id: scans, plugin: QualysGuard, with: {{ url: \"{}\", user_id: test, password: \"test\", tls_ca_file: ca.pem,
       source: host-detections, page_size: {PAGE}, busy_wait_secs: 1, interval_minutes: 60 }} }}
