@@ -133,7 +133,7 @@ pub(crate) const OUTPUT: &[OptionSpec] = &[
     ),
     OptionSpec::duration("takeover_wait", 0, 600_000).default_integer(5_000).resume_safe()
         .only_with("delivery", EXACTLY_ONCE).group("limits").help(
-        "Pause after taking over a slot, so that calls of the former owner end. Only for `exactly-once`.",
+        "Pause after taking over a slot, also the first time, so that calls of a former owner end. Only for `exactly-once`.",
     ),
     SECURITY,
     SASL,

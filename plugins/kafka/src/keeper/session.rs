@@ -41,11 +41,10 @@ impl Session {
         let producer = Producer::new(config, Link::new(settings.connection.clone(), services))?;
         let transactions = Transactions::init(producer, settings.transaction_timeout, services)?;
         let loaded = stored::read(settings, services, slot.number)?;
-        if !loaded.is_empty() {
-            // A call that a former owner has sent to the source may still be answered.
-            services.phase("waiting after taking over a slot");
-            services.sleep(settings.takeover_wait)?;
-        }
+        // A call that a former owner has sent to the source may still be in progress, also if that owner has not reached its
+        // first checkpoint.
+        services.phase("waiting after taking over a slot");
+        services.sleep(settings.takeover_wait)?;
         slot.check()?;
         Ok(Self { settings: settings.clone(), transactions, slot, loaded: Some(loaded) })
     }

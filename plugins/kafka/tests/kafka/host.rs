@@ -22,8 +22,7 @@ impl Installation {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::DirBuilder::new().mode(0o700).create(folder.path().join("plugins")).unwrap();
-        let programs = std::env::var_os("SCANBRIDGE_PROGRAMS")
-            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debug"), PathBuf::from);
+        let programs = programs();
         let link = |from: PathBuf, to: &str| {
             let to = folder.path().join(to);
             fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap_or_else(|error| {
@@ -31,7 +30,7 @@ impl Installation {
             });
         };
         link(programs.join("scanbridge"), "scanbridge");
-        for plugin in ["qualysguard_file", "csv"] {
+        for plugin in ["qualysguard", "qualysguard_file", "csv"] {
             let file = format!("libscanbridge_{plugin}.so");
             link(programs.join(&file), &format!("plugins/{file}"));
         }
@@ -62,10 +61,20 @@ impl Installation {
 
     /// Starts a run in the background. Its log is in the file `STATE.log`.
     pub(crate) fn start(&self, pipeline: &str, state: &str) -> Child {
-        let log =
-            fs::File::options().create(true).append(true).open(self.path(&format!("{state}.log"))).unwrap();
-        self.command(pipeline, state, &[]).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+        self.start_with(pipeline, state, &[], &format!("{state}.log"))
     }
+
+    /// As [`Self::start`], with more arguments and this file for the log.
+    pub(crate) fn start_with(&self, pipeline: &str, state: &str, arguments: &[&str], log: &str) -> Child {
+        let log = fs::File::options().create(true).append(true).open(self.path(log)).unwrap();
+        self.command(pipeline, state, arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+}
+
+/// The directory of the built programs.
+pub(crate) fn programs() -> PathBuf {
+    std::env::var_os("SCANBRIDGE_PROGRAMS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debug"), PathBuf::from)
 }
 
 pub(crate) fn example(name: &str) -> String {

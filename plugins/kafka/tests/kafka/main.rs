@@ -13,5 +13,6 @@ mod output;
 mod poison;
 mod security;
 mod settings;
+mod slots;
 mod topic;
 mod workers;

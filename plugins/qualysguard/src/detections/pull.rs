@@ -196,7 +196,11 @@ impl Detections {
                 // An empty batch is sent too, because it carries the position. A page has cost quota of the API, so that it
                 // is not downloaded again after an interruption.
                 let at = position(context, &self.pull);
-                Ok(Step::batch(batch.finish()).at(at).with_checkpoint(CheckpointRequest::Now))
+                // Another machine that continues has no cached pages: at most one page is not stored, so that at most one is
+                // downloaded again.
+                let checkpoint =
+                    if context.moves { CheckpointRequest::NowAndWait } else { CheckpointRequest::Now };
+                Ok(Step::batch(batch.finish()).at(at).with_checkpoint(checkpoint))
             }
             Err(_) if context.services.is_cancelled() => Err(PluginError::cancelled()),
             Err(damage) => {

@@ -1,7 +1,7 @@
 //! A fake Qualys as a program: `fake-qualys --port PORT --script FILE --ca FILE`; `--help` lists its options.
 //!
 //! It writes the certificate of its authority to the file of `--ca`. It prints `listening on URL`, then one line per
-//! request. Port 0, the default, selects a free port. It runs until it is killed.
+//! request, and `calls at once: NUMBER` when more calls than before are in progress. Port 0, the default, selects a free port. It runs until it is killed.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
 

@@ -23,7 +23,7 @@ mod script;
 mod wire;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -59,6 +59,9 @@ struct Shared {
     tls: Arc<ServerConfig>,
     log: Mutex<Vec<ReceivedRequest>>,
     stopped: AtomicBool,
+    /// Calls whose response is not complete, and the most of them at one time.
+    calls: AtomicUsize,
+    most_calls: AtomicUsize,
     echo: bool,
 }
 
@@ -81,7 +84,8 @@ impl FakeQualys {
         Self::start_at("[::1]:0", tls, responder, false)
     }
 
-    /// Listens on this address. With `echo`, prints each request as one line on standard output.
+    /// Listens on this address. With `echo`, prints each request as one line on standard output, and
+    /// `calls at once: NUMBER` when more calls than before are in progress.
     ///
     /// # Panics
     /// If the address cannot be bound.
@@ -94,6 +98,8 @@ impl FakeQualys {
             tls,
             log: Mutex::default(),
             stopped: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
+            most_calls: AtomicUsize::new(0),
             echo,
         });
         let server = Arc::clone(&shared);
@@ -127,6 +133,12 @@ impl FakeQualys {
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The most calls that were in progress at one time.
+    #[must_use]
+    pub fn most_calls(&self) -> usize {
+        self.shared.most_calls.load(Ordering::SeqCst)
+    }
+
     /// The number of requests that contain all words of `pattern`, as in [`Script::on`].
     #[must_use]
     pub fn count(&self, pattern: &str) -> usize {
@@ -149,11 +161,10 @@ impl Shared {
         let mut stream = StreamOwned::new(connection, stream);
         while let Ok(Some(mut request)) = wire::read_request(&mut stream) {
             request.has_client_certificate = stream.conn.peer_certificates().is_some();
+            let _call = self.begin_call();
             let reply = self.responder.respond(&request);
             if self.echo {
-                use std::io::Write;
-                let mut out = std::io::stdout().lock();
-                let _ = writeln!(out, "{}", request.line()).and_then(|()| out.flush());
+                print_line(&request.line());
             }
             self.log.lock().unwrap_or_else(PoisonError::into_inner).push(request);
             if self.stopped.load(Ordering::SeqCst) || !wire::send(&mut stream, &reply).unwrap_or(false) {
@@ -163,4 +174,28 @@ impl Shared {
         stream.conn.send_close_notify();
         let _ = stream.conn.complete_io(&mut stream.sock);
     }
+
+    /// Counts a call until the result is dropped. A client that is killed does not end its call, as with Qualys.
+    fn begin_call(&self) -> RunningCall<'_> {
+        let now = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if now > self.most_calls.fetch_max(now, Ordering::SeqCst) && self.echo {
+            print_line(&format!("calls at once: {now}"));
+        }
+        RunningCall(&self.calls)
+    }
+}
+
+/// A call in progress.
+struct RunningCall<'a>(&'a AtomicUsize);
+
+impl Drop for RunningCall<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn print_line(line: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
