@@ -20,7 +20,7 @@ use super::fingerprint::Fingerprint;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct About {
-    /// The form of the pairs: [`About::FORMAT`].
+    /// The form of the pairs: 1.
     pub format: u32,
     /// Number of shares; each has a checkpoint of its own.
     pub slots: u32,

@@ -57,7 +57,7 @@ impl Ledger {
     }
 
     /// Stores the copy of a checkpoint that the output has committed, and what was prepared for it. Not synced: after a
-    /// power failure, the output has the checkpoint, and [`Ledger::settle_prepared`] repeats the rest.
+    /// power failure, the output has the checkpoint, and [`Ledger::replace_by_loaded`] repeats the rest.
     ///
     /// # Errors
     /// When the ledger cannot be written.
