@@ -34,7 +34,7 @@ pub struct Lines {
 }
 
 /// Size limit of the cached definitions, in bytes. A full cache is cleared and filled again.
-const KEPT_BYTES: usize = 2 << 20;
+const KEPT_BYTES: usize = 1 << 20;
 /// About what a cached definition needs in addition to its text: its entry in a table that grows by doubling.
 const ENTRY_BYTES: usize = 128;
 
