@@ -30,7 +30,8 @@ pub(crate) fn resume_point(
     fingerprint: &Fingerprint,
     restart: bool,
 ) -> Result<ResumePoint, StateError> {
-    let (last, number) = (ledger.last_run()?, next_number(ledger)?);
+    let last = ledger.last_run()?;
+    let number = number_after(last.as_ref());
     let from_the_beginning = ResumePoint { from: None, number, options_changed: ChangedOptions::new() };
     let (Some(checkpoint), Some(last)) = (ledger.checkpoint()?, last) else { return Ok(from_the_beginning) };
     let since = last.ended.as_deref().unwrap_or(&last.started);
@@ -75,7 +76,8 @@ pub(crate) fn resume_point(
 /// When the ledger cannot be read.
 pub(crate) fn before_open(ledger: &Ledger, restart: bool) -> Result<ResumePoint, StateError> {
     let from = ledger.checkpoint()?.filter(|_| !restart);
-    Ok(ResumePoint { from, number: next_number(ledger)?, options_changed: ChangedOptions::new() })
+    let number = number_after(ledger.last_run()?.as_ref());
+    Ok(ResumePoint { from, number, options_changed: ChangedOptions::new() })
 }
 
 /// Where a run with this number starts according to the checkpoint that its output keeps. The ledger gets a copy.
@@ -125,8 +127,8 @@ pub(crate) fn take_over(
     Ok((Kept::new(About::new(&pipeline.name, loaded.share, fingerprint.clone()), about), point))
 }
 
-fn next_number(ledger: &Ledger) -> Result<u64, StateError> {
-    Ok(ledger.last_run()?.map_or(1, |last| last.number + 1))
+fn number_after(last: Option<&RunRecord>) -> u64 {
+    last.map_or(1, |last| last.number + 1)
 }
 
 /// Whether a report was delivered since this run began.

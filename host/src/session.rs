@@ -13,7 +13,7 @@ use crate::compare::RunComparison;
 use crate::config::{IfRunning, Pipeline};
 use crate::hello::{done_before, hello};
 use crate::pipeline::{
-    self, Failure, Head, OpenKeeper, OutputSummary, RunStatus, Settings, Stop, Summary, Trigger, Watchers,
+    self, Failure, Head, OutputSummary, RunStatus, Settings, Stop, Summary, Trigger, Watchers,
 };
 use crate::plugins::{CallRecorder, Registry};
 use crate::resume::{ResumePoint, before_open, resume_point, take_over};
@@ -120,19 +120,22 @@ pub(crate) fn run_choice(
     };
     let hello = hello(pipeline, number, ledger.totals().map_err(to_failures)?, choice.as_ref());
     watchers.notify(&hello);
-    let keeper = pipeline::open_keeper(pipeline, registry, &settings, stop, watchers)?;
-    let mut kept = None;
-    if let Some(loaded) = keeper.as_ref().and_then(OpenKeeper::loaded) {
-        let taken_over =
-            take_over(&ledger, pipeline, registry, &fingerprint, (number, options.restart), loaded);
-        let (about, at) = taken_over.map_err(to_failures)?;
-        (kept, point, settings.share) = (Some(about), at, Some(loaded.share));
-    } else if can_keep {
-        point = resume().map_err(to_failures)?;
+    let mut keeper = None;
+    if can_keep {
+        let open = pipeline::open_keeper(pipeline, registry, &settings, stop, watchers)?;
+        let mut kept = None;
+        if let Some(loaded) = open.loaded() {
+            let taken_over =
+                take_over(&ledger, pipeline, registry, &fingerprint, (number, options.restart), loaded);
+            let (about, at) = taken_over.map_err(to_failures)?;
+            (kept, point, settings.share) = (Some(about), at, Some(loaded.share));
+        } else {
+            point = resume().map_err(to_failures)?;
+        }
+        settings.from = start(&point).map_err(to_failures)?;
+        settings.options_changed.clone_from(&point.options_changed);
+        keeper = Some((open, kept));
     }
-    settings.from = start(&point).map_err(to_failures)?;
-    settings.options_changed.clone_from(&point.options_changed);
-    let keeper = keeper.map(|keeper| (keeper, kept));
     let opened = pipeline::build_with(pipeline, registry, settings, stop, keeper)?;
     let trigger = if choice.is_some() { Trigger::Choice } else { options.trigger };
     let head = Head::of(pipeline, trigger);

@@ -183,28 +183,8 @@ words! {
     }
 }
 
-impl KeepsCheckpoint {
-    fn is_no(&self) -> bool {
-        *self == Self::No
-    }
-}
-
-impl Shares {
-    fn is_no(&self) -> bool {
-        *self == Self::No
-    }
-}
-
-impl ReadOnly {
-    fn is_no(&self) -> bool {
-        *self == Self::No
-    }
-}
-
-impl LocalCheck {
-    fn is_no(&self) -> bool {
-        *self == Self::No
-    }
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The capabilities of an output.
@@ -223,10 +203,10 @@ pub struct OutputCapabilities {
     /// Whether `commit` can reject rows.
     pub late_answers: LateAnswers,
     /// Whether `check` can be called without contacting a peer.
-    #[serde(skip_serializing_if = "LocalCheck::is_no")]
+    #[serde(skip_serializing_if = "is_default")]
     pub local_check: LocalCheck,
     /// Whether it stores the checkpoint of the pipeline.
-    #[serde(skip_serializing_if = "KeepsCheckpoint::is_no")]
+    #[serde(skip_serializing_if = "is_default")]
     pub keeps_checkpoint: KeepsCheckpoint,
 }
 
@@ -318,13 +298,13 @@ pub struct InputCapabilities {
     /// Whether it ends by itself.
     pub ends: Ends,
     /// Whether `check` can be called without contacting a peer.
-    #[serde(skip_serializing_if = "LocalCheck::is_no")]
+    #[serde(skip_serializing_if = "is_default")]
     pub local_check: LocalCheck,
     /// Whether it can be read without any effect.
-    #[serde(skip_serializing_if = "ReadOnly::is_no")]
+    #[serde(skip_serializing_if = "is_default")]
     pub read_only: ReadOnly,
     /// Whether it can read a part of its source.
-    #[serde(skip_serializing_if = "Shares::is_no")]
+    #[serde(skip_serializing_if = "is_default")]
     pub shares: Shares,
 }
 

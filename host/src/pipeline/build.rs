@@ -137,8 +137,8 @@ pub fn build(
     build_with(pipeline, registry, settings, stop, None)
 }
 
-/// Like [`build`], after [`open_keeper`](super::keeper::open_keeper) has opened the output. `about`: what this run says about
-/// its commits, and what it has loaded, if the output keeps the checkpoint.
+/// Like [`build`]. `keeper` is the output that [`open_keeper`](super::keeper::open_keeper) has opened, and what is known of the
+/// checkpoint if it keeps one.
 ///
 /// # Errors
 /// As for [`build`].

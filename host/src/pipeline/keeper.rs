@@ -52,14 +52,12 @@ impl OpenKeeper {
 pub(crate) fn can_keep(pipeline: &Pipeline, registry: &Registry) -> bool {
     let [output] = pipeline.outputs.as_slice() else { return false };
     // The build reports why a plugin is missing.
-    let Ok(claim) = registry.claim(PluginKind::Output, &output.instance.plugin) else { return false };
-    let descriptor = claim.library.descriptor(PluginKind::Output, claim.name);
+    let descriptor = registry.descriptor(PluginKind::Output, &output.instance.plugin);
     descriptor
         .is_ok_and(|descriptor| descriptor.output_capabilities().keeps_checkpoint == KeepsCheckpoint::Yes)
 }
 
-/// Opens the only output of the pipeline if its plugin can keep the checkpoint. Otherwise returns `None`: it is opened after
-/// the inputs.
+/// Opens the only output of a pipeline that [can keep](can_keep) the checkpoint, before its input.
 ///
 /// # Errors
 /// The error of the plugin.
@@ -69,12 +67,9 @@ pub(crate) fn open_keeper(
     settings: &Settings,
     stop: &Arc<Stop>,
     watchers: &Watchers,
-) -> Result<Option<OpenKeeper>, Vec<Failure>> {
-    let [output] = pipeline.outputs.as_slice() else { return Ok(None) };
+) -> Result<OpenKeeper, Vec<Failure>> {
+    let output = &pipeline.outputs[0];
     let instance = &output.instance;
-    if !can_keep(pipeline, registry) || !settings.has_checkpoints() {
-        return Ok(None);
-    }
     let failures = |error: PluginError| vec![open_error(instance, error).failure];
     let claim = registry.claim(PluginKind::Output, &instance.plugin);
     let claim = claim.map_err(|error| failures(not_available(error)))?;
@@ -106,7 +101,7 @@ pub(crate) fn open_keeper(
         })
     };
     match while_waiting(pipeline, &opener, (stop, watchers), &mut open) {
-        Ok((capabilities, loaded)) => Ok(Some(OpenKeeper { opener, thread, capabilities, loaded })),
+        Ok((capabilities, loaded)) => Ok(OpenKeeper { opener, thread, capabilities, loaded }),
         Err(error) => {
             opener.context().keys().release();
             Err(failures(error))
@@ -147,9 +142,8 @@ fn no_choice(output: &str) -> PluginError {
 
 fn has_endless_input(pipeline: &Pipeline, registry: &Registry) -> bool {
     pipeline.inputs.iter().any(|input| {
-        let claim = registry.claim(PluginKind::Input, &input.instance.plugin).ok();
-        let descriptor = claim.and_then(|claim| claim.library.descriptor(PluginKind::Input, claim.name).ok());
-        descriptor.is_some_and(|descriptor| descriptor.input_capabilities().ends == Ends::No)
+        let descriptor = registry.descriptor(PluginKind::Input, &input.instance.plugin);
+        descriptor.is_ok_and(|descriptor| descriptor.input_capabilities().ends == Ends::No)
     })
 }
 

@@ -61,7 +61,7 @@ pub(crate) use checkpoint::Kept;
 pub(crate) use clock::after;
 pub use clock::{Clock, SystemClock};
 pub use input::{FrequentDefinition, KindCounts, schema_of_dead_letters};
-pub(crate) use keeper::{Loaded, OpenKeeper, can_keep, open_keeper};
+pub(crate) use keeper::{Loaded, can_keep, open_keeper};
 pub use notes::InstanceNote;
 pub(crate) use odd_cells::is_time;
 pub(crate) use open_errors::OpenError;

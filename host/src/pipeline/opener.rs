@@ -239,9 +239,7 @@ impl OutputOpener {
             Ok(capabilities)
         })
     }
-}
 
-impl OutputOpener {
     /// Closes the instance, if it is open.
     pub(super) fn close(&self, thread: &mut InstanceThread<OutputHandle>) -> Result<(), PluginError> {
         thread.call("close", self.limits, |handle| handle.take().map_or(Ok(()), OutputHandle::close))

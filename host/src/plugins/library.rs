@@ -128,9 +128,8 @@ impl Library {
     /// # Errors
     /// As for [`Library::descriptor`].
     pub fn reports_table(&self, name: &str) -> Result<Option<ReportsTable1>, Refusal> {
-        let loaded = self.load_for(PluginKind::Input, name)?;
-        let is_declared = self.descriptor(PluginKind::Input, name)?.tables.iter().any(|id| id == REPORTS_1);
-        Ok(if is_declared { loaded.root.reports_table(name) } else { None })
+        let loaded = self.with_table(PluginKind::Input, name, REPORTS_1)?;
+        Ok(loaded.and_then(|loaded| loaded.root.reports_table(name)))
     }
 
     /// The functions with which one of its outputs renders, if it has them. Loads the library.
@@ -138,9 +137,8 @@ impl Library {
     /// # Errors
     /// As for [`Library::descriptor`].
     pub fn render_table(&self, name: &str) -> Result<Option<RenderTable1>, Refusal> {
-        let loaded = self.load_for(PluginKind::Output, name)?;
-        let is_declared = self.descriptor(PluginKind::Output, name)?.tables.iter().any(|id| id == RENDER_1);
-        Ok(if is_declared { loaded.root.render_table(name) } else { None })
+        let loaded = self.with_table(PluginKind::Output, name, RENDER_1)?;
+        Ok(loaded.and_then(|loaded| loaded.root.render_table(name)))
     }
 
     /// The functions with which one of its outputs keeps the checkpoint, if it has them. Loads the library.
@@ -148,9 +146,14 @@ impl Library {
     /// # Errors
     /// As for [`Library::descriptor`].
     pub fn keeper_table(&self, name: &str) -> Result<Option<KeeperTable1>, Refusal> {
-        let loaded = self.load_for(PluginKind::Output, name)?;
-        let is_declared = self.descriptor(PluginKind::Output, name)?.tables.iter().any(|id| id == KEEPER_1);
-        Ok(if is_declared { loaded.root.keeper_table(name) } else { None })
+        let loaded = self.with_table(PluginKind::Output, name, KEEPER_1)?;
+        Ok(loaded.and_then(|loaded| loaded.root.keeper_table(name)))
+    }
+
+    /// The loaded library, if this plugin declares this optional table.
+    fn with_table(&self, kind: PluginKind, name: &str, table: &str) -> Result<Option<&Loaded>, Refusal> {
+        let is_declared = self.descriptor(kind, name)?.tables.iter().any(|declared| declared == table);
+        if is_declared { self.load().map(Some) } else { Ok(None) }
     }
 
     fn load(&self) -> Result<&Loaded, Refusal> {

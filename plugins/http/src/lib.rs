@@ -13,7 +13,6 @@ mod client;
 mod content;
 mod credentials;
 mod delivery;
-mod encoder;
 mod import;
 mod limits;
 mod options;

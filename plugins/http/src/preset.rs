@@ -1,5 +1,6 @@
 //! The destinations: what each of them wants, as a table.
 
+use scanbridge_finding_texts::TextFormat;
 use scanbridge_json_records::RecordId;
 
 /// A destination.
@@ -8,7 +9,7 @@ pub(crate) struct Preset {
     /// The word of `preset`.
     pub name: &'static str,
     /// Formats of a record; the first is the default.
-    pub formats: &'static [Format],
+    pub formats: &'static [TextFormat],
     pub form: RecordForm,
     pub content_type: &'static str,
     /// The scheme of `token` in the header `Authorization`.
@@ -29,30 +30,6 @@ pub(crate) struct Preset {
     pub right: &'static str,
     /// What to check after a 404.
     pub missing: &'static str,
-}
-
-/// What is in a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Json,
-    Ocsf,
-    Ecs,
-    Cef,
-}
-
-impl Format {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Ocsf => "ocsf",
-            Self::Ecs => "ecs",
-            Self::Cef => "cef",
-        }
-    }
-
-    pub(crate) fn of_word(word: &str) -> Option<Self> {
-        ALL_FORMATS.iter().copied().find(|format| format.word() == word)
-    }
 }
 
 /// What is around the content of a record.
@@ -91,11 +68,9 @@ pub(crate) enum Answers {
     Import,
 }
 
-const ALL_FORMATS: &[Format] = &[Format::Json, Format::Ocsf, Format::Ecs, Format::Cef];
-
 const WEBHOOK: Preset = Preset {
     name: "webhook",
-    formats: ALL_FORMATS,
+    formats: TextFormat::ALL,
     form: RecordForm::Webhook,
     content_type: "application/x-ndjson",
     token_scheme: "Bearer",
@@ -124,7 +99,7 @@ const SPLUNK_HEC: Preset = Preset {
 
 const ELASTICSEARCH: Preset = Preset {
     name: "elasticsearch",
-    formats: &[Format::Ecs, Format::Json, Format::Ocsf],
+    formats: &[TextFormat::Ecs, TextFormat::Json, TextFormat::Ocsf],
     form: RecordForm::Bulk,
     token_scheme: "ApiKey",
     answers: Answers::Bulk,
@@ -144,7 +119,7 @@ pub(crate) const ALL: &[Preset] = &[
     SPLUNK_HEC,
     Preset {
         name: "splunk-hec-raw",
-        formats: &[Format::Cef, Format::Json, Format::Ocsf, Format::Ecs],
+        formats: &[TextFormat::Cef, TextFormat::Json, TextFormat::Ocsf, TextFormat::Ecs],
         form: RecordForm::Line,
         content_type: "text/plain",
         ..SPLUNK_HEC
@@ -153,7 +128,7 @@ pub(crate) const ALL: &[Preset] = &[
     Preset { name: "opensearch", token_scheme: "Bearer", ..ELASTICSEARCH },
     Preset {
         name: "sentinel",
-        formats: &[Format::Json, Format::Cef],
+        formats: &[TextFormat::Json, TextFormat::Cef],
         form: RecordForm::Sentinel,
         content_type: "application/json",
         answers: Answers::NoContent,
@@ -167,7 +142,7 @@ pub(crate) const ALL: &[Preset] = &[
     },
     Preset {
         name: "google-secops",
-        formats: &[Format::Cef, Format::Json, Format::Ocsf, Format::Ecs],
+        formats: &[TextFormat::Cef, TextFormat::Json, TextFormat::Ocsf, TextFormat::Ecs],
         form: RecordForm::SecOps,
         content_type: "application/json",
         answers: Answers::EmptyObject,
@@ -178,7 +153,7 @@ pub(crate) const ALL: &[Preset] = &[
     },
     Preset {
         name: DEFECTDOJO,
-        formats: &[Format::Json],
+        formats: &[TextFormat::Json],
         form: RecordForm::Import,
         content_type: "multipart/form-data",
         token_scheme: "Token",

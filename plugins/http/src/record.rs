@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use scanbridge_finding_texts::TextFormat;
 use scanbridge_json_records::{RecordId, push_text};
 use scanbridge_plugin_api::batch::FindingView;
 use scanbridge_plugin_api::model::{AssetField, Field as _, ReportStart};
@@ -12,14 +13,14 @@ use crate::cef_columns;
 use crate::content::Content;
 use crate::import;
 use crate::limits::limit_values;
-use crate::preset::{Format, RecordForm};
+use crate::preset::RecordForm;
 use crate::time;
 
 /// What records of one output have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct RecordSettings {
     pub(crate) form: RecordForm,
-    pub(crate) format: Format,
+    pub(crate) format: TextFormat,
     /// Elasticsearch and OpenSearch: the action and its target, up to the ID: `{"create":{"_index":"x","_id":`.
     pub(crate) action: String,
     /// Splunk: what is the same in each event: `"source":"scanbridge","sourcetype":…,`.
@@ -46,7 +47,7 @@ impl RecordSettings {
     fn webhook(&self, out: &mut Vec<u8>, content: Content<'_>) {
         out.extend_from_slice(b"{\"record_id\":");
         push_text(out, content.id);
-        if self.format == Format::Cef {
+        if self.format == TextFormat::Cef {
             out.extend_from_slice(b",\"cef\":");
             push_text(out, &String::from_utf8_lossy(content.line));
             out.push(b'}');
@@ -59,7 +60,7 @@ impl RecordSettings {
         out.extend_from_slice(self.action.as_bytes());
         push_text(out, content.id);
         out.extend_from_slice(b"}}\n");
-        if self.format == Format::Ecs {
+        if self.format == TextFormat::Ecs {
             return out.extend_from_slice(content.line);
         }
         out.extend_from_slice(b"{\"@timestamp\":");
@@ -74,7 +75,7 @@ impl RecordSettings {
         out.push(b',');
         out.extend_from_slice(self.event.as_bytes());
         out.extend_from_slice(b"\"event\":");
-        if self.format == Format::Cef {
+        if self.format == TextFormat::Cef {
             push_text(out, &String::from_utf8_lossy(content.line));
         } else {
             out.extend_from_slice(content.line);
@@ -100,7 +101,7 @@ impl RecordSettings {
         let start = out.len();
         out.extend_from_slice(b"{\"TimeGenerated\":");
         push_text(out, &time::iso(content.time));
-        if self.format == Format::Cef {
+        if self.format == TextFormat::Cef {
             cef_columns::append(out, &String::from_utf8_lossy(content.line), content.id);
         } else {
             out.extend_from_slice(b",\"RecordId\":");

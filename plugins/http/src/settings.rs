@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
+use scanbridge_finding_texts::TextFormat;
 use scanbridge_http_route::{NetworkOptions, Wording};
 use scanbridge_json_records::RecordId;
 use scanbridge_plugin_api::{Fips, Options, PluginError, Result, Secret};
@@ -12,7 +13,7 @@ use url::{Host, Url};
 
 use crate::client::{header_name, secret_header};
 use crate::credentials::{Login, TokenSource};
-use crate::preset::{Format, Preset, RecordForm};
+use crate::preset::{Preset, RecordForm};
 use crate::record::{RecordSettings, host_column};
 use crate::redact::Redactor;
 use crate::service_account::ServiceAccount;
@@ -24,7 +25,7 @@ pub(crate) struct Settings {
     pub(crate) preset: &'static Preset,
     /// `url` or its default, without the path that the preset adds.
     pub(crate) base: Url,
-    pub(crate) format: Format,
+    pub(crate) format: TextFormat,
     pub(crate) is_array: bool,
     pub(crate) record_id: RecordId,
     pub(crate) login: Login,
@@ -236,8 +237,8 @@ pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
 
 const DATA_STREAM: &str = "logs-scanbridge.finding-default";
 
-fn format(options: &Options, preset: &Preset) -> Result<Format> {
-    let format = options.choice("format", Format::of_word)?.unwrap_or(preset.formats[0]);
+fn format(options: &Options, preset: &Preset) -> Result<TextFormat> {
+    let format = options.choice("format", TextFormat::of_word)?.unwrap_or(preset.formats[0]);
     if !preset.formats.contains(&format) {
         let words: Vec<_> = preset.formats.iter().map(|format| format!("`{}`", format.word())).collect();
         return Err(PluginError::config(format!(
@@ -248,7 +249,7 @@ fn format(options: &Options, preset: &Preset) -> Result<Format> {
         .with_option("format")
         .with_hint(format!("it accepts {}", words.join(", "))));
     }
-    if preset.form == RecordForm::SecOps && format != Format::Cef && !options.is_set("log_type") {
+    if preset.form == RecordForm::SecOps && format != TextFormat::Cef && !options.is_set("log_type") {
         return Err(PluginError::config(format!(
             "option `log_type` is required with `format: {}`",
             format.word()
@@ -257,7 +258,7 @@ fn format(options: &Options, preset: &Preset) -> Result<Format> {
         .with_hint("name the log type of your own parser"));
     }
     let is_security_log = options.text("stream")? == Some("Microsoft-CommonSecurityLog");
-    if preset.form == RecordForm::Sentinel && is_security_log != (format == Format::Cef) {
+    if preset.form == RecordForm::Sentinel && is_security_log != (format == TextFormat::Cef) {
         return Err(PluginError::config("options `stream` and `format` do not belong together")
             .with_option("stream")
             .with_hint("`format: cef` and the stream Microsoft-CommonSecurityLog need each other"));
@@ -266,8 +267,8 @@ fn format(options: &Options, preset: &Preset) -> Result<Format> {
 }
 
 /// Source, source type and index of Splunk.
-fn splunk_fields(options: &Options, format: Format) -> Result<(String, String, Option<String>)> {
-    let kind = if format == Format::Cef { "cef" } else { "scanbridge:finding" };
+fn splunk_fields(options: &Options, format: TextFormat) -> Result<(String, String, Option<String>)> {
+    let kind = if format == TextFormat::Cef { "cef" } else { "scanbridge:finding" };
     Ok((
         options.text("source")?.unwrap_or("scanbridge").to_owned(),
         options.text("sourcetype")?.unwrap_or(kind).to_owned(),

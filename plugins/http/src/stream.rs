@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use scanbridge_finding_texts::TextEncoder;
+use scanbridge_json_records::NOT_VULNERABILITIES;
 use scanbridge_plugin_api::batch::{Batch, FindingView};
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::Level;
@@ -12,7 +14,6 @@ use scanbridge_plugin_api::{
 };
 
 use crate::delivery::Delivery;
-use crate::encoder::ContentEncoder;
 use crate::queue::Queue;
 use crate::record::RecordMaker;
 use crate::settings::{Limits, Settings};
@@ -20,7 +21,7 @@ use crate::settings::{Limits, Settings};
 /// Posts findings one by one, many in a request. A finding is delivered when the destination has acknowledged its request.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    encoder: ContentEncoder,
+    encoder: TextEncoder,
     sender: Sender,
     services: Services,
 }
@@ -62,13 +63,8 @@ impl Stream {
         let delivered = receipt.map(read_receipt).transpose()?.unwrap_or_default();
         let now = Timestamp::now();
         let started = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let encoder = ContentEncoder::new(
-            settings.format,
-            options,
-            &open.frame.connector,
-            &started,
-            settings.max_line(),
-        )?;
+        let encoder =
+            TextEncoder::new(settings.format, options, &open.frame.connector, &started, settings.max_line())?;
         let sender = Sender {
             records: RecordMaker::new(settings.record(options)?, settings.record_id, now.as_millisecond()),
             limits: settings.limits,
@@ -199,7 +195,5 @@ fn read_receipt(receipt: &Receipt) -> Result<u64> {
     })
 }
 
-const NOT_VULNERABILITIES: &str =
-    "information and service findings left out: they are not vulnerabilities (`format: ocsf`)";
 const EQUAL_IDS: &str = "equal IDs: findings of an asset with the ID of another one (`record_id`)";
 const TRUNCATED: &str = "records with values truncated to 60 KiB";

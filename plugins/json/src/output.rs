@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use scanbridge_durable_file::{ReportFile, Target, options as file};
-use scanbridge_json_records::{LEAVE_OUT, Lines};
+use scanbridge_json_records::{LEAVE_OUT, Lines, NOT_VULNERABILITIES};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::Level;
@@ -130,9 +130,6 @@ impl Output for Json {
         self.file.stored()
     }
 }
-
-const NOT_VULNERABILITIES: &str =
-    "information and service findings left out: they are not vulnerabilities (`format: ocsf`)";
 
 /// Writes the line in the buffer, clears the buffer and returns the length of the line.
 fn put(file: &mut ReportFile, line: &mut Vec<u8>) -> Result<u64> {

@@ -26,6 +26,12 @@ pub(crate) enum Resource<'a> {
     Group(&'a str),
 }
 
+/// The error of a client that cannot be created.
+pub(crate) fn cannot_create_client(brokers: &str, error: &KafkaError) -> PluginError {
+    let what = format!("cannot create a client for {brokers}");
+    Failed { what: &what, resource: Resource::Cluster, brokers, principal: "" }.of(error)
+}
+
 impl Failed<'_> {
     /// The error for this code. `words` are those of the client or broker; empty for the usual text of the code.
     pub(crate) fn error(&self, code: Code, words: &str) -> PluginError {

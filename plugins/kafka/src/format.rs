@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rdkafka::message::{Header, OwnedHeaders};
+use scanbridge_finding_texts::TextFormat;
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{PluginError, Result};
 
@@ -11,32 +12,23 @@ use scanbridge_plugin_api::{PluginError, Result};
 pub(crate) enum Format {
     /// One record for each asset, with all its findings and their definitions.
     Batch,
-    Cef,
-    Json,
-    Ocsf,
-    Ecs,
+    /// One record for each finding.
+    Text(TextFormat),
 }
 
 impl Format {
     pub(crate) fn of_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "batch" => Self::Batch,
-            "cef" => Self::Cef,
-            "json" => Self::Json,
-            "ocsf" => Self::Ocsf,
-            "ecs" => Self::Ecs,
-            _ => return None,
-        })
+        if word == "batch" { Some(Self::Batch) } else { TextFormat::of_word(word).map(Self::Text) }
     }
 
     /// The value of the header `sb-format`. A new number before the full stop is not readable by this version.
     pub(crate) fn header(self) -> &'static str {
         match self {
             Self::Batch => "batch/1",
-            Self::Cef => "cef/0",
-            Self::Json => "json/1",
-            Self::Ocsf => "ocsf/1.8.0",
-            Self::Ecs => "ecs/9.4.0",
+            Self::Text(TextFormat::Cef) => "cef/0",
+            Self::Text(TextFormat::Json) => "json/1",
+            Self::Text(TextFormat::Ocsf) => "ocsf/1.8.0",
+            Self::Text(TextFormat::Ecs) => "ecs/9.4.0",
         }
     }
 }

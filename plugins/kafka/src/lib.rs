@@ -1,7 +1,7 @@
 //! Input and output for Apache Kafka and compatible brokers.
 //!
 //! `options` are the tables, `connection` and `settings` what an operator chose. `link` is what all clients report, `error`
-//! classifies it. Output: `asset_records` and `text_records` make records of `format`, `producer` sends them.
+//! classifies it. Output: `asset_records` and the crate `finding-texts` make records of `format`, `producer` sends them.
 //! `keeper` makes it exactly once. `input` is the input.
 
 #![doc = include_str!("../README.md")]
@@ -19,8 +19,6 @@ mod output;
 mod probe;
 mod producer;
 mod settings;
-mod text_records;
-mod time;
 mod token;
 mod topic_settings;
 

@@ -1,7 +1,8 @@
 //! The output plugin: findings as records on topics.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use jiff::Timestamp;
+use scanbridge_finding_texts::TextEncoder;
+use scanbridge_json_records::NOT_VULNERABILITIES;
 use scanbridge_plugin_api::batch::{Batch, Columns};
 use scanbridge_plugin_api::keeper::{PairChanges, Pairs};
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
@@ -21,9 +22,10 @@ use crate::options;
 use crate::probe;
 use crate::producer::{Producer, Record};
 use crate::settings::OutputSettings;
-use crate::text_records::TextEncoder;
-use crate::time;
 use crate::topic_settings::smallest_limit;
+
+/// Maximum size of a CEF event, in bytes.
+const MAX_EVENT: usize = 60 << 10;
 
 /// Writes findings to topics. A finding is delivered when the brokers have acknowledged its record.
 #[derive(Debug)]
@@ -89,13 +91,15 @@ impl Output for KafkaOutput {
             }
             _ => Delivery::None,
         };
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let started = time::utc(seconds);
+        let started = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let routes = settings.routes.iter().map(|(topic, format)| {
-            let encoder = TextEncoder::new(*format, open.options, &open.frame.connector, &started)?;
-            let encoder = match encoder {
-                Some(encoder) => RouteEncoder::Texts(Box::new(encoder)),
-                None => RouteEncoder::Assets(AssetPacker::new(settings.record_bytes)),
+            let encoder = match *format {
+                Format::Batch => RouteEncoder::Assets(AssetPacker::new(settings.record_bytes)),
+                Format::Text(format) => {
+                    let connector = &open.frame.connector;
+                    let encoder = TextEncoder::new(format, open.options, connector, &started, MAX_EVENT)?;
+                    RouteEncoder::Texts(Box::new(encoder))
+                }
             };
             Ok(Route { topic: topic.clone(), format: *format, encoder })
         });
@@ -399,7 +403,5 @@ impl Keys {
     }
 }
 
-const NOT_VULNERABILITIES: &str =
-    "information and service findings left out: they are not vulnerabilities (`format: ocsf`)";
 const BINARY: &str = "is in the record of its asset, which is not a text (`format: batch`)";
 const TOO_MANY_CLEAN: &str = "assets without findings beyond the first 65,536 of a report, not written";

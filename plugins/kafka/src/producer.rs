@@ -10,7 +10,7 @@ use rdkafka::message::{Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use scanbridge_plugin_api::{Counter, LateRow, PluginError, Result, Services};
 
-use crate::error::{Resource, is_of_record};
+use crate::error::{Resource, cannot_create_client, is_of_record};
 use crate::link::{Link, Linked, client_context};
 
 /// Sends records; acknowledgements arrive on a thread of the client.
@@ -132,16 +132,8 @@ impl Producer {
         };
         let brokers = link.connection.brokers.clone();
         let acks = Acks { link, metrics, outcome: Mutex::default(), settled: AtomicU64::new(0) };
-        let client = config.create_with_context(acks).map_err(|error| {
-            let what = format!("cannot create a client for {brokers}");
-            crate::error::Failed {
-                what: &what,
-                resource: Resource::Cluster,
-                brokers: &brokers,
-                principal: "",
-            }
-            .of(&error)
-        })?;
+        let client =
+            config.create_with_context(acks).map_err(|error| cannot_create_client(&brokers, &error))?;
         Ok(Self { client })
     }
 

@@ -88,8 +88,10 @@ impl ScanReports {
         let empty = if is_fetched(NOTHING_FOUND) { 0 } else { empty.count() };
         let mut wanted = Vec::new();
         for scan in scans {
-            let is_ours = context.share.contains(u64::from(crc32(&scan.reference)));
-            if is_ours && is_fetched(&scan.status) && self.is_wanted(&scan.reference)? {
+            if is_ours(context, &scan.reference)
+                && is_fetched(&scan.status)
+                && self.is_wanted(&scan.reference)?
+            {
                 wanted.push(scan);
             }
         }
@@ -102,8 +104,7 @@ impl ScanReports {
                  download them"
             );
         }
-        let ours = |reference: &&String| context.share.contains(u64::from(crc32(reference)));
-        for reference in self.wanted.refs.iter().filter(ours) {
+        for reference in self.wanted.refs.iter().filter(|reference| is_ours(context, reference)) {
             if !scans.iter().any(|scan| scan.reference == *reference) && !self.is_delivered(reference)? {
                 tracing::warn!("scan {reference} not found in the list of finished scans");
             }
@@ -340,11 +341,11 @@ pub(crate) fn entries(wanted: &Wanted, context: &mut SourceContext) -> Result<Ve
     Ok(entries)
 }
 
-/// The checksum that decides which share a scan belongs to.
-fn crc32(reference: &str) -> u32 {
+/// Whether a scan belongs to the share of this instance: its checksum decides.
+fn is_ours(context: &SourceContext, reference: &str) -> bool {
     let mut crc = flate2::Crc::new();
     crc.update(reference.as_bytes());
-    crc.sum()
+    context.share.contains(u64::from(crc.sum()))
 }
 
 fn is_fetched(wanted: &Wanted, status: &str) -> bool {

@@ -118,8 +118,7 @@ pub(super) async fn letters(
     UrlPath((name, output)): UrlPath<(String, String)>,
     Query(filter): Query<LetterFilter>,
 ) -> Result<Response, Reply> {
-    let (file, instance) = ledger::pipeline_file(&context, &name).await?;
-    let mut command = context.host.of_pipeline(["dead-letters", "show"], (&file, instance));
+    let mut command = ledger::command(&context, &name, ["dead-letters", "show"]).await?;
     command.extend(["--format=json".to_owned(), format!("--output={output}")].map(OsString::from));
     command.extend(filter.options());
     let letters =

@@ -17,16 +17,20 @@ pub(super) async fn pipeline(context: &Context, name: &str) -> Result<Value, Rep
     if view.status == 200 { Ok(view.body) } else { Err(view) }
 }
 
-/// The file of a pipeline, and the number of the instance if the file has several.
+/// A command of the host about a pipeline.
 ///
 /// # Errors
 /// As for [`pipeline`].
-pub(super) async fn pipeline_file(context: &Context, name: &str) -> Result<(String, Option<u32>), Reply> {
+pub(super) async fn command(
+    context: &Context,
+    name: &str,
+    command: [&str; 2],
+) -> Result<Vec<OsString>, Reply> {
     let view = pipeline(context, name).await?;
-    let (file, number) = file_of(&view);
-    Ok((file.to_owned(), number))
+    Ok(context.host.of_pipeline(command, file_of(&view)))
 }
 
+/// The file of a pipeline, and the number of the instance if the file has several.
 fn file_of(view: &Value) -> (&str, Option<u32>) {
     let number = view["instance"].as_u64().and_then(|number| u32::try_from(number).ok());
     (view["file"].as_str().unwrap_or_default(), number)
@@ -113,8 +117,7 @@ const KILLED: u8 = 70;
 /// # Errors
 /// As for [`pipeline`], and when the source cannot be listed.
 pub(super) async fn reports(context: &Context, name: &str, options: Vec<String>) -> Result<Value, Reply> {
-    let (file, instance) = pipeline_file(context, name).await?;
-    let mut command = context.host.of_pipeline(["reports", "list"], (&file, instance));
+    let mut command = command(context, name, ["reports", "list"]).await?;
     command.push("--format=json".into());
     command.extend(options.into_iter().map(OsString::from));
     context.host.ask(command).await.map_err(|mut problem| {
@@ -134,8 +137,7 @@ pub(super) async fn reports(context: &Context, name: &str, options: Vec<String>)
 /// # Errors
 /// As for [`pipeline`], and when the host cannot read them.
 pub(super) async fn dead_letters(context: &Context, name: &str) -> Result<Value, Reply> {
-    let (file, instance) = pipeline_file(context, name).await?;
-    let mut command = context.host.of_pipeline(["dead-letters", "list"], (&file, instance));
+    let mut command = command(context, name, ["dead-letters", "list"]).await?;
     command.push("--format=json".into());
     Ok(or_empty(context.host.ask(command).await)?.into())
 }

@@ -5,7 +5,7 @@ use crate::state::About;
 /// What is known of the checkpoint that the output keeps.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// What this run says about its commits; the number is that of the last one.
+    /// What this run says about its commits, without their numbers.
     about: About,
     /// What the output has stored; `None` before the first commit.
     pub(super) stored: Option<About>,
@@ -16,21 +16,21 @@ pub(crate) struct Kept {
 impl Kept {
     /// `about` is that of this run; `stored` was loaded.
     pub(crate) fn new(about: About, stored: Option<About>) -> Self {
-        let commit = stored.as_ref().map_or(0, |stored| stored.commit);
-        Self { about: About { commit, ..about }, stored, pending: None }
+        Self { about, stored, pending: None }
     }
 
     /// What the next commit says.
     pub(super) fn next(&mut self) -> About {
-        let next = About { commit: self.about.commit + 1, ..self.about.clone() };
+        let commit = self.stored.as_ref().map_or(0, |stored| stored.commit) + 1;
+        let next = About { commit, ..self.about.clone() };
         self.pending = Some(next.clone());
         next
     }
 
     /// The commit in progress has happened.
     pub(super) fn commit_succeeded(&mut self) {
-        let Some(committed) = self.pending.take() else { return };
-        self.about.commit = committed.commit;
-        self.stored = Some(committed);
+        if let Some(committed) = self.pending.take() {
+            self.stored = Some(committed);
+        }
     }
 }

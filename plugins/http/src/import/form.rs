@@ -106,7 +106,12 @@ impl Form {
         }
         self.open_part(&mut body, "name=\"file\"; filename=\"findings.json\"");
         body.extend_from_slice(b"Content-Type: application/json\r\n\r\n{\"findings\":[");
-        body.extend_from_slice(&findings.join(&b','));
+        for (number, finding) in findings.iter().enumerate() {
+            if number > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(finding);
+        }
         body.extend_from_slice(b"]}\r\n");
         body.extend_from_slice(format!("--{}--\r\n", self.boundary).as_bytes());
         body

@@ -9,7 +9,7 @@ use reqwest::Method;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, tracing};
 
 use super::form::Form;
-use super::part::{Entry, Footer, Index};
+use super::part::{Entry, Index};
 use crate::answer::Verdict;
 use crate::delivery::Delivery;
 
@@ -52,7 +52,9 @@ impl Upload<'_> {
                 self.services.progress(done - 1, Some(u64::from(files)));
                 let texts = self.findings(&file, entries, *count, number)?;
                 let findings: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
-                self.file(footer, group, number, &findings, &mut refused)?;
+                let title = self.form.title(&footer.head.title, number);
+                let target = Target { product: self.form.product(group), title };
+                self.import(&target, footer.is_complete, &findings, &mut refused)?;
                 append(self.refused, &std::mem::take(&mut refused.lines))?;
                 append(self.done, b".")?;
             }
@@ -60,34 +62,21 @@ impl Upload<'_> {
         Ok(refused.count)
     }
 
-    /// Posts one file. If a finding in it is refused, nothing is closed.
-    fn file(
+    /// Imports these findings. If one of them is refused, both halves are imported without closing anything.
+    fn import(
         &mut self,
-        footer: &Footer,
-        group: &str,
-        number: u16,
+        target: &Target,
+        may_close: bool,
         findings: &[&[u8]],
         refused: &mut Refused,
     ) -> Result<()> {
-        let target =
-            Target { product: self.form.product(group), title: self.form.title(&footer.head.title, number) };
-        match self.post(&target, footer.is_complete, findings)? {
-            None => {
-                refused.has_delivered = true;
-                Ok(())
-            }
-            Some(reason) if findings.len() <= 1 => self.refuse(&target, findings, reason, refused),
-            Some(_) => self.halves(&target, findings, refused),
-        }
-    }
-
-    fn halves(&mut self, target: &Target, findings: &[&[u8]], refused: &mut Refused) -> Result<()> {
-        let (first, second) = findings.split_at(findings.len() / 2);
-        for half in [first, second] {
-            match self.post(target, false, half)? {
-                None => refused.has_delivered = true,
-                Some(reason) if half.len() <= 1 => self.refuse(target, half, reason, refused)?,
-                Some(_) => self.halves(target, half, refused)?,
+        match self.post(target, may_close, findings)? {
+            None => refused.has_delivered = true,
+            Some(reason) if findings.len() <= 1 => self.refuse(target, findings, reason, refused)?,
+            Some(_) => {
+                let (first, second) = findings.split_at(findings.len() / 2);
+                self.import(target, false, first, refused)?;
+                self.import(target, false, second, refused)?;
             }
         }
         Ok(())

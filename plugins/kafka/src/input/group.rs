@@ -15,7 +15,7 @@ use scanbridge_plugin_api::tracing::{Level, debug, info, warn};
 use scanbridge_plugin_api::{Counter, ErrorKind, Gauge, PluginError, Result, Services};
 
 use super::position::{Offsets, Partition};
-use crate::error::{Resource, kind};
+use crate::error::{Resource, cannot_create_client, kind};
 use crate::link::{self, Link, Linked};
 
 /// A member of a consumer group.
@@ -118,7 +118,7 @@ impl ConsumerContext for GroupContext {
             if is_cooperative { consumer.incremental_unassign(partitions) } else { consumer.unassign() }
         };
         if let Err(error) = result {
-            self.fail(self.failed_to("change the partitions of").of(&error));
+            self.fail(self.failed_to("change the partitions of", &error));
         }
         let owned = self.lock().owned.len();
         self.metrics.owned.set(owned as f64);
@@ -135,8 +135,8 @@ impl GroupContext {
         self.lock().failure.get_or_insert(error);
     }
 
-    fn failed_to(&self, what: &str) -> OwnedFailed<'_> {
-        OwnedFailed { what: format!("cannot {what} group {}", self.name), context: self }
+    fn failed_to(&self, what: &str, error: &KafkaError) -> PluginError {
+        self.link.failed(&format!("cannot {what} group {}", self.name), Resource::Group(&self.name)).of(error)
     }
 
     /// Sets where reading begins: after the last record that was delivered, by the ledger or by the group.
@@ -144,7 +144,7 @@ impl GroupContext {
         let committed = match consumer.committed_offsets(partitions.clone(), QUERY) {
             Ok(committed) => committed,
             Err(error) => {
-                self.fail(self.failed_to("find the position of").of(&error));
+                self.fail(self.failed_to("find the position of", &error));
                 return;
             }
         };
@@ -236,18 +236,6 @@ impl GroupContext {
     }
 }
 
-/// What failed, with its words.
-struct OwnedFailed<'a> {
-    what: String,
-    context: &'a GroupContext,
-}
-
-impl OwnedFailed<'_> {
-    fn of(&self, error: &KafkaError) -> PluginError {
-        self.context.link.failed(&self.what, Resource::Group(&self.context.name)).of(error)
-    }
-}
-
 impl Group {
     /// A member that has not joined.
     ///
@@ -265,16 +253,8 @@ impl Group {
         let state = Mutex::new(State { ledger, ..State::default() });
         let context = GroupContext { link, name: name.to_owned(), state, metrics };
         let brokers = context.link.connection.brokers.clone();
-        let consumer = config.create_with_context(context).map_err(|error| {
-            let what = format!("cannot create a client for {brokers}");
-            crate::error::Failed {
-                what: &what,
-                resource: Resource::Cluster,
-                brokers: &brokers,
-                principal: "",
-            }
-            .of(&error)
-        })?;
+        let consumer =
+            config.create_with_context(context).map_err(|error| cannot_create_client(&brokers, &error))?;
         Ok(Self { consumer })
     }
 
@@ -315,7 +295,7 @@ impl Group {
     /// # Errors
     /// [`ErrorKind::Config`]: a name is not valid.
     pub(super) fn join(&self, topics: &[&str]) -> Result<()> {
-        self.consumer.subscribe(topics).map_err(|error| self.context().failed_to("join").of(&error))
+        self.consumer.subscribe(topics).map_err(|error| self.context().failed_to("join", &error))
     }
 
     /// The next record, after at most this time. Partitions change only during this call.
@@ -403,7 +383,7 @@ impl Group {
             {
                 let added =
                     list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(next));
-                added.map_err(|error| context.failed_to("store the position of").of(&error))?;
+                added.map_err(|error| context.failed_to("store the position of", &error))?;
             }
         }
         if list.count() == 0 {
@@ -413,7 +393,7 @@ impl Group {
         loop {
             let Err(error) = self.consumer.commit(&list, CommitMode::Sync) else { return Ok(()) };
             let code = error.rdkafka_error_code();
-            let error = context.failed_to("store the position of").of(&error);
+            let error = context.failed_to("store the position of", &error);
             // While other workers join or leave, the group has a new generation before this member knows it.
             let is_passing = error.kind == ErrorKind::Unavailable || code == Some(Code::IllegalGeneration);
             if is_passing && began.elapsed() < COMMIT_RETRIES {

@@ -187,12 +187,23 @@ fn set(text: &str, set: impl FnOnce(&str)) {
 
 /// The columns of `schema` with the own columns of `other` that it does not have; `None` if it has all.
 pub(super) fn with_own_columns(schema: &Schema, other: &Schema) -> Option<Schema> {
+    if !(lacks::<AssetField>(schema, other)
+        || lacks::<DefinitionField>(schema, other)
+        || lacks::<FindingField>(schema, other))
+    {
+        return None; // As nearly always, and the schema is large.
+    }
     let mut merged = schema.clone();
     let mut is_changed = false;
     is_changed |= add_own::<AssetField>(&mut merged, other);
     is_changed |= add_own::<DefinitionField>(&mut merged, other);
     is_changed |= add_own::<FindingField>(&mut merged, other);
     is_changed.then_some(merged)
+}
+
+fn lacks<F: Field>(schema: &Schema, other: &Schema) -> bool {
+    let own = F::columns(other).iter().filter(|column| column.is_own());
+    own.into_iter().any(|column| schema.own_column::<F>(&column.name).is_none())
 }
 
 fn add_own<F: Field>(schema: &mut Schema, other: &Schema) -> bool {

@@ -19,6 +19,6 @@ mod tree;
 mod value;
 
 pub use identity::RecordId;
-pub use lines::Lines;
+pub use lines::{Lines, NOT_VULNERABILITIES};
 pub use options::{LEAVE_OUT, LineFormat, LineOptions};
 pub use text::push_text;

@@ -35,6 +35,9 @@ pub struct Lines {
 
 /// Size limit of the cached definitions, in bytes. A full cache is cleared and filled again.
 const KEPT_BYTES: usize = 1 << 20;
+/// Why findings are left out that the format [does not accept](Lines::accepts), for notes and previews.
+pub const NOT_VULNERABILITIES: &str =
+    "information and service findings left out: they are not vulnerabilities (`format: ocsf`)";
 /// About what a cached definition needs in addition to its text: its entry in a table that grows by doubling.
 const ENTRY_BYTES: usize = 128;
 

@@ -222,7 +222,7 @@ mod fips_build {
             let found = found.expect_code(78).stderr;
             let reason = "scanbridge-rogue-plugins 0.1.0 has cryptography outside a FIPS module; install its FIPS build \
                           or set fips: off";
-            let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
+            let found = one_line(&found);
             assert!(found.contains(reason) && found.contains("libscanbridge_rogue_plugins.so: "), "{found}");
         }
         let list = sandbox.host_with_rogue(&["plugin", "list", "--fips", "on"]).output().unwrap();
@@ -247,7 +247,7 @@ mod fips_build {
             ("", "the FIPS build does not have the algorithms of this format"),
         ] {
             let found = checked(&sandbox, &(pipeline(FILE, &[&output]) + keys), &[]).expect_code(78).stderr;
-            let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
+            let found = one_line(&found);
             assert!(found.contains(reason), "{found}");
             assert!(found.contains("client.pkcs12 -clcerts -nokeys > client.pem"), "{found}");
             assert!(!found.contains("t0w3L"), "{found}");

@@ -1,4 +1,4 @@
-//! Turns findings into the content of records: lines of JSON, or CEF events.
+//! Findings as texts, for destinations that take one record for each finding: lines of JSON, or CEF events.
 
 use scanbridge_cef_events::{
     ConnectorFields, ConnectorStyle, Encoder as CefEncoder, EventSettings, ExtraFields, Outcome, Sink,
@@ -8,11 +8,44 @@ use scanbridge_plugin_api::batch::{Batch, FindingView};
 use scanbridge_plugin_api::model::{ReportStart, Severity};
 use scanbridge_plugin_api::{ConnectorIdentity, Options, Rejection, Result};
 
-use crate::preset::Format;
+/// The format of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextFormat {
+    /// All columns, as the plugin JSON writes them.
+    Json,
+    /// A finding of the Open Cybersecurity Schema Framework.
+    Ocsf,
+    /// A document of the Elastic Common Schema.
+    Ecs,
+    /// An event of the Common Event Format.
+    Cef,
+}
+
+impl TextFormat {
+    /// All formats.
+    pub const ALL: &[Self] = &[Self::Json, Self::Ocsf, Self::Ecs, Self::Cef];
+
+    /// The word of options.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ocsf => "ocsf",
+            Self::Ecs => "ecs",
+            Self::Cef => "cef",
+        }
+    }
+
+    /// The format with this word; `None` if there is none.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|format| format.word() == word)
+    }
+}
 
 /// Encodes the findings of one report at a time.
 #[derive(Debug)]
-pub(crate) struct ContentEncoder {
+pub struct TextEncoder {
     kind: Kind,
     line: Vec<u8>,
 }
@@ -23,17 +56,22 @@ enum Kind {
     Cef { encoder: Box<CefEncoder>, settings: Box<EventSettings>, budget: usize },
 }
 
-/// Findings of a batch without a record.
+/// Findings of a batch without a text.
 #[derive(Debug, Default)]
-pub(crate) struct Omitted {
-    pub(crate) left_out: Vec<u32>,
-    pub(crate) rejected: Vec<Rejection>,
+pub struct Omitted {
+    /// Rows of findings that the format does not have: information and services in OCSF.
+    pub left_out: Vec<u32>,
+    /// Findings that cannot be written in this format, with the reasons.
+    pub rejected: Vec<Rejection>,
 }
 
-impl ContentEncoder {
-    /// `started` is the time of the run in UTC; `max_line` the maximum size of a CEF event.
-    pub(crate) fn new(
-        format: Format,
+impl TextEncoder {
+    /// `started` is the time of the run in UTC (`2026-01-31T12:00:00Z`); `max_line` the maximum size of a CEF event, in bytes.
+    ///
+    /// # Errors
+    /// An option of the format, or the identity of the connector, is invalid.
+    pub fn new(
+        format: TextFormat,
         options: &Options,
         connector: &ConnectorIdentity,
         started: &str,
@@ -47,10 +85,10 @@ impl ContentEncoder {
             ))))
         };
         let kind = match format {
-            Format::Json => lines(LineFormat::Scanbridge)?,
-            Format::Ocsf => lines(LineFormat::Ocsf)?,
-            Format::Ecs => lines(LineFormat::Ecs)?,
-            Format::Cef => {
+            TextFormat::Json => lines(LineFormat::Scanbridge)?,
+            TextFormat::Ocsf => lines(LineFormat::Ocsf)?,
+            TextFormat::Ecs => lines(LineFormat::Ecs)?,
+            TextFormat::Cef => {
                 let settings = Box::new(event_settings(connector)?);
                 let encoder = Box::new(CefEncoder::new((*settings).clone(), max_line));
                 Kind::Cef { encoder, settings, budget: max_line }
@@ -60,7 +98,8 @@ impl ContentEncoder {
     }
 
     /// An encoder with the same settings, for another report.
-    pub(crate) fn fresh(&self) -> Self {
+    #[must_use]
+    pub fn fresh(&self) -> Self {
         let kind = match &self.kind {
             Kind::Lines(lines) => Kind::Lines(Box::new(lines.fresh())),
             Kind::Cef { settings, budget, .. } => Kind::Cef {
@@ -72,18 +111,19 @@ impl ContentEncoder {
         Self { kind, line: Vec::new() }
     }
 
-    pub(crate) fn begin(&mut self, report: &ReportStart) {
+    /// Begins a report.
+    pub fn begin(&mut self, report: &ReportStart) {
         match &mut self.kind {
             Kind::Lines(lines) => lines.begin(report),
             Kind::Cef { encoder, .. } => encoder.begin(report),
         }
     }
 
-    /// Passes the content of each finding to `take`, in order, without a line feed.
+    /// Passes the text of each finding to `take`, in order, without a line feed.
     ///
     /// # Errors
     /// Those of `take`.
-    pub(crate) fn batch<'b>(
+    pub fn batch<'b>(
         &mut self,
         batch: Batch<'b>,
         mut take: impl FnMut(FindingView<'b>, &[u8]) -> Result<()>,
