@@ -3,6 +3,10 @@
 
 maintainer=${SCANBRIDGE_MAINTAINER:-Scanbridge developers <maintainers@scanbridge.invalid>}
 
+has_debug() {
+    case $without in *' debug '*) return 1 ;; esac
+}
+
 machine() {
     readelf -h "$root/usr/bin/scanbridge" | awk '/Machine:/ { print $NF }' | sed 's/X86-64/x86_64/; s/AArch64/aarch64/'
 }
@@ -76,6 +80,7 @@ Description: input and output plugin Kafka of Scanbridge
  the work.
 CONTROL
     fi
+    if ! has_debug; then return; fi
     write_deb scanbridge-dbgsym "$debug" 'gzip 1' <<CONTROL
 Section: debug
 Priority: optional
@@ -87,13 +92,14 @@ CONTROL
 }
 
 make_rpm() {
-    local top=$work/rpm with_kafka=0
+    local top=$work/rpm with_kafka=0 with_debug=0
     if [ -d "$kafka" ]; then with_kafka=1; fi
+    if has_debug; then with_debug=1; fi
     rpmbuild --quiet -bb --target "$(machine)" \
         --define "_topdir $top" --define "_rpmdir $out" --define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' \
         --define "_dbpath $work/rpm-db" --define "scanbridge_version $version" --define "scanbridge_revision $revision" \
         --define "scanbridge_root $root" --define "scanbridge_debug $debug" --define "scanbridge_kafka $kafka" \
-        --define "with_kafka $with_kafka" --define "packager_name $maintainer" \
+        --define "with_kafka $with_kafka" --define "with_debug $with_debug" --define "packager_name $maintainer" \
         --define "scanbridge_day $(date -d "@$SOURCE_DATE_EPOCH" '+%a %b %d %Y')" \
         --define '_buildhost localhost' --define 'use_source_date_epoch_as_buildtime 1' \
         --define 'clamp_mtime_to_source_date_epoch 1' --define 'source_date_epoch_from_changelog 0' \
@@ -138,6 +144,7 @@ make_tar() {
         cp -R "$kafka/usr/share/doc/scanbridge-kafka" "$top/share/doc/kafka"
         write_tar "scanbridge-kafka-$platform" "$name"
     fi
+    if ! has_debug; then return; fi
     mkdir -p "$work/tar"
     cp -R "$debug/usr/lib/debug" "$work/tar/debug"
     write_tar "scanbridge-debug-$platform" debug

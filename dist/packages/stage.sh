@@ -53,6 +53,7 @@ put_program() {
     glibc=$(printf '%s\n' "$needed" "$glibc" | sort -V | tail -n 1)
     keep=$debug/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug
     mkdir -p "$(dirname "$keep")" "$(dirname "$target")"
+    # Also for --without debug: the link in the program has a checksum of this file.
     objcopy --only-keep-debug --compress-debug-sections=zlib "$source" "$keep"
     # The identity section of a plugin is allocated, so it stays.
     objcopy --strip-unneeded --remove-section=.comment --add-gnu-debuglink="$keep" "$source" "$target"
