@@ -82,10 +82,21 @@ impl Stage {
         report: &Report,
         knowledge_base: Option<&Report>,
     ) -> Result<Program, StageError> {
+        let input = file_input(&report.path, knowledge_base.map(|report| report.path.as_path()));
+        self.host_between(&input, output, report)
+    }
+
+    /// A run of the host from this input, which provides the report, to this output, both written as in a pipeline file.
+    pub(super) fn host_between(
+        &self,
+        input: &str,
+        output: &str,
+        report: &Report,
+    ) -> Result<Program, StageError> {
         // Each measurement starts without saved state, so earlier runs do not affect it.
-        let _ = fs::remove_dir_all(self.state());
+        self.remove_state();
         let pipeline = report.path.with_extension("yaml");
-        let text = pipeline_text(output, &report.path, knowledge_base.map(|report| report.path.as_path()));
+        let text = format!("version: 1\ninputs:\n  - {input}\noutputs:\n  - {output}\n");
         fs::write(&pipeline, text).map_err(|error| StageError::new(pipeline.display(), error))?;
         let host = self.executables.join("scanbridge");
         let mut program = Program::new(
@@ -106,10 +117,16 @@ impl Stage {
         Ok(program)
     }
 
-    /// The bare event loop over these reports.
-    pub(super) fn bare_loop(&self, reports: &[&Report]) -> Program {
+    /// Removes the saved state of earlier runs.
+    pub(super) fn remove_state(&self) {
+        // Without state there is nothing to remove; a failure to remove it shows in the next run.
+        let _ = fs::remove_dir_all(self.state());
+    }
+
+    /// The bare event loop over these files.
+    pub(super) fn bare_loop(&self, files: &[PathBuf]) -> Program {
         let program = self.executables.join("bare-loop");
-        let paths = reports.iter().map(|report| report.path.as_os_str());
+        let paths = files.iter().map(|path| path.as_os_str());
         Program::new("bare loop", [program.as_os_str()].into_iter().chain(paths))
     }
 
@@ -120,18 +137,15 @@ impl Stage {
     }
 }
 
-fn pipeline_text(output: &str, report: &Path, knowledge_base: Option<&Path>) -> String {
+/// The input for a file, as in a pipeline file.
+pub(super) fn file_input(report: &Path, knowledge_base: Option<&Path>) -> String {
     let knowledge_base = knowledge_base.map(|path| format!(", knowledge_base: {path:?}")).unwrap_or_default();
-    format!(
-        "version: 1\n\
-         inputs:\n  - {{ id: reports, plugin: QualysGuardFile, with: {{ path: {report:?}{knowledge_base} }} }}\n\
-         outputs:\n  - {output}\n"
-    )
+    format!("{{ id: reports, plugin: QualysGuardFile, with: {{ path: {report:?}{knowledge_base} }} }}")
 }
 
 impl Report {
-    /// Fails unless the last run of the host over this report counted what the generator wrote. A fast run that loses
-    /// findings must not pass.
+    /// Fails unless the last run of the host over this report counted what the generator wrote, and its output has
+    /// written or filtered all of it. A fast run that loses findings must not pass.
     pub(super) fn check_summary(&self) -> Result<(), StageError> {
         let path = self.path.with_extension("summary.json");
         let text = fs::read_to_string(&path).map_err(|error| StageError::new(path.display(), error))?;
@@ -142,8 +156,17 @@ impl Report {
             .or_else(|| serde_json::from_str(&text).ok())
             .ok_or_else(|| StageError::new(path.display(), "no summary"))?;
         let input = &summary["inputs"][0];
-        let expected = serde_json::json!({ "assets": self.counts.assets, "findings": self.counts.findings });
-        let found = serde_json::json!({ "assets": input["assets"], "findings": input["findings"] });
+        let count = |name: &str| summary["outputs"][0][name].as_u64().unwrap_or(0);
+        let expected = serde_json::json!({
+            "assets": self.counts.assets,
+            "findings": self.counts.findings,
+            "delivered": self.counts.findings.total(),
+        });
+        let found = serde_json::json!({
+            "assets": input["assets"],
+            "findings": input["findings"],
+            "delivered": count("records") + count("filtered"),
+        });
         if found == expected {
             return Ok(());
         }
