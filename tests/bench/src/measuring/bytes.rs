@@ -1,6 +1,6 @@
 //! Whether two builds of the host write the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use super::bound::{Bound, Limit};
 use super::shapes::{SHAPES, Source};
-use super::stage::{Stage, StageError, file_input};
+use super::stage::{Stage, StageError, file_input, write_pipeline};
 
 /// The outputs of each run. Each writes a file with its name; no option makes a file depend on the time of the run.
 const OUTPUTS: &[(&str, &str, &str)] = &[
@@ -92,12 +92,11 @@ impl Stage {
         out: &mut impl Write,
     ) -> Result<Bound, StageError> {
         let (expected, found) = (other.written(input)?, self.written(input)?);
-        let names: Vec<&String> = expected.keys().chain(found.keys()).collect();
+        let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
         let mut different = 0;
         let mut lines = String::new();
-        for file in std::collections::BTreeSet::from_iter(names) {
-            let of = |files: &'_ BTreeMap<String, Vec<u8>>| files.get(file).cloned();
-            if let Some(difference) = difference(of(&expected), of(&found)) {
+        for file in names {
+            if let Some(difference) = difference(expected.get(file), found.get(file)) {
                 different += 1;
                 let _ = writeln!(lines, "{name}, {file}: {difference}");
             }
@@ -115,7 +114,7 @@ impl Stage {
         fs::create_dir(&folder).map_err(failed)?;
         self.remove_state();
         let pipeline = self.folder.join("bytes.yaml");
-        fs::write(&pipeline, pipeline_text(input, &folder)).map_err(failed)?;
+        write_pipeline(&pipeline, &pipeline_text(input, &folder))?;
         let status = Command::new(self.executables.join("scanbridge"))
             .args(["run".as_ref(), pipeline.as_os_str()])
             .args(["--summary", "none", "--no-progress", "--quiet", "--quiet", "--state-dir"])
@@ -165,21 +164,21 @@ fn reports(folder: &Path) -> Result<Vec<PathBuf>, StageError> {
 }
 
 /// The first difference between two files; `None` if they are equal.
-fn difference(expected: Option<Vec<u8>>, found: Option<Vec<u8>>) -> Option<String> {
+fn difference(expected: Option<&Vec<u8>>, found: Option<&Vec<u8>>) -> Option<String> {
     let (expected, found) = match (expected, found) {
         (Some(expected), Some(found)) if expected == found => return None,
         (Some(expected), Some(found)) => (expected, found),
         (Some(_), None) => return Some("missing in this build".to_owned()),
         (None, _) => return Some("missing in the other build".to_owned()),
     };
-    let equal = expected.iter().zip(&found).take_while(|(expected, found)| expected == found).count();
+    let equal = expected.iter().zip(found).take_while(|(expected, found)| expected == found).count();
     let line = expected[..equal].iter().filter(|byte| **byte == b'\n').count() + 1;
     let shown = |bytes: &[u8]| {
         let begin = equal.saturating_sub(SHOWN_BYTES / 2);
         let end = (equal + SHOWN_BYTES / 2).min(bytes.len());
         String::from_utf8_lossy(&bytes[begin..end]).replace(['\r', '\n'], "⏎")
     };
-    let (expected, found) = (shown(&expected), shown(&found));
+    let (expected, found) = (shown(expected), shown(found));
     Some(format!("byte {equal}, line {line}\n  other: {expected}\n  this:  {found}"))
 }
 
@@ -195,18 +194,19 @@ mod tests {
 
     #[test]
     fn first_difference_is_shown_with_its_line() {
-        let bytes = |text: &str| Some(text.as_bytes().to_vec());
-        assert_eq!(difference(bytes("a\nb\n"), bytes("a\nb\n")), None);
-        let shown = difference(bytes("a\nbc\n"), bytes("a\nbd\n")).unwrap();
+        let difference =
+            |expected: &str, found: &str| difference(Some(&expected.into()), Some(&found.into()));
+        assert_eq!(difference("a\nb\n", "a\nb\n"), None);
+        let shown = difference("a\nbc\n", "a\nbd\n").unwrap();
         assert_eq!(shown, "byte 3, line 2\n  other: a⏎bc⏎\n  this:  a⏎bd⏎");
-        assert!(difference(bytes("a"), bytes("ab")).unwrap().starts_with("byte 1, line 1"));
+        assert!(difference("a", "ab").unwrap().starts_with("byte 1, line 1"));
     }
 
     #[test]
     fn missing_file_is_a_difference() {
-        let bytes = Some(Vec::new());
-        assert_eq!(difference(bytes.clone(), None).unwrap(), "missing in this build");
-        assert_eq!(difference(None, bytes).unwrap(), "missing in the other build");
+        let empty = Vec::new();
+        assert_eq!(difference(Some(&empty), None).unwrap(), "missing in this build");
+        assert_eq!(difference(None, Some(&empty)).unwrap(), "missing in the other build");
     }
 
     #[test]

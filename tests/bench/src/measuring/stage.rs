@@ -1,8 +1,9 @@
 //! The directory of the measurements: generated reports, their pipelines, and the executables.
 
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::BufWriter;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::run::Program;
@@ -60,22 +61,12 @@ impl Stage {
         Ok(Report { path, counts })
     }
 
-    /// A run of the host that writes this report as CEF events to `/dev/null`, and its summary to
-    /// `NAME.summary.json`.
-    pub(super) fn host(
-        &self,
-        report: &Report,
-        knowledge_base: Option<&Report>,
-    ) -> Result<Program, StageError> {
-        self.host_into("{ id: siem, plugin: ArcSightCEF, with: { path: /dev/null } }", report, knowledge_base)
-    }
-
     /// The state directory of the measured runs.
     pub(super) fn state(&self) -> PathBuf {
         self.folder.join("state")
     }
 
-    /// A run of the host with this output, written as in a pipeline file.
+    /// A run of the host that reads this report and writes it to this output, written as in a pipeline file.
     pub(super) fn host_into(
         &self,
         output: &str,
@@ -87,6 +78,7 @@ impl Stage {
     }
 
     /// A run of the host from this input, which provides the report, to this output, both written as in a pipeline file.
+    /// Its summary goes to `NAME.summary.json`.
     pub(super) fn host_between(
         &self,
         input: &str,
@@ -97,7 +89,7 @@ impl Stage {
         self.remove_state();
         let pipeline = report.path.with_extension("yaml");
         let text = format!("version: 1\ninputs:\n  - {input}\noutputs:\n  - {output}\n");
-        fs::write(&pipeline, text).map_err(|error| StageError::new(pipeline.display(), error))?;
+        write_pipeline(&pipeline, &text)?;
         let host = self.executables.join("scanbridge");
         let mut program = Program::new(
             "host",
@@ -135,6 +127,13 @@ impl Stage {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("baseline.py");
         Program::new("Python", ["python3".as_ref(), script.as_os_str(), report.path.as_os_str()])
     }
+}
+
+/// Writes a pipeline file that only its owner can read: the host warns of passwords that others can read.
+pub(super) fn write_pipeline(path: &Path, text: &str) -> Result<(), StageError> {
+    let failed = |error| StageError::new(path.display(), error);
+    fs::write(path, text).map_err(failed)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)
 }
 
 /// The input for a file, as in a pipeline file.

@@ -48,7 +48,7 @@ impl ShapesRequest {
 
 impl Stage {
     /// Measures the cases of the table one after the other and prints a line for each to `out`, and at the end the goals
-    /// that are not reached.
+    /// that are not reached. Returns the limits that are exceeded.
     ///
     /// # Errors
     /// Fails if a report cannot be written, or if a program fails, reports wrong counts or does not deliver everything.
@@ -83,8 +83,10 @@ impl Stage {
             results.iter().flat_map(|(case, result)| result.unreached_goals(case)).collect();
         printed(writeln!(out, "\nGoals not reached: {}", goals.len()))?;
         goals.iter().try_for_each(|goal| printed(writeln!(out, "  {goal}")))?;
-        printed(writeln!(out))?;
-        Ok(results.iter().flat_map(|(case, result)| result.bounds(case)).collect())
+        let bounds: Vec<Bound> = results.iter().flat_map(|(case, result)| result.bounds(case)).collect();
+        let exceeded: Vec<Bound> = bounds.iter().filter(|bound| !bound.is_within_limit()).cloned().collect();
+        printed(writeln!(out, "Limits exceeded: {} of {}", exceeded.len(), bounds.len()))?;
+        Ok(exceeded)
     }
 
     /// Runs the bare loop and the host in turn, so that other load on the machine affects both equally. A first round

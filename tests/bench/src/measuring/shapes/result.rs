@@ -35,8 +35,9 @@ pub struct CaseResult {
 }
 
 impl CaseResult {
-    /// The names of the columns.
-    pub(super) const TITLE: &'static str = "shape source destination                            MB   cpu s  wall s  cpu/bare wall/bare  peak MiB  Python/host";
+    /// The names of the columns. `cores` is the processor time per wall time.
+    pub(super) const TITLE: &'static str = "shape source destination                            MB   cpu s  wall s  cores \
+         cpu/bare wall/bare  peak MiB  Python/host";
 
     /// The measured values with their figures of the table.
     fn figures(&self, case: &Case) -> Vec<(&'static str, f64, Figure, &'static str)> {
@@ -87,11 +88,12 @@ impl fmt::Display for CaseResult {
         let megabytes = self.bytes as f64 / 1e6;
         write!(
             f,
-            "{:<46} {:>7.1} {:>7.3} {:>7.3} {:>9.2} {:>9.2} {:>9.1}",
+            "{:<46} {:>7.1} {:>7.3} {:>7.3} {:>6.2} {:>8.2} {:>9.2} {:>9.1}",
             self.case,
             megabytes,
             self.cpu_secs,
             self.wall_secs,
+            self.cpu_secs / self.wall_secs,
             self.cpu_ratio,
             self.wall_ratio,
             self.peak_mib

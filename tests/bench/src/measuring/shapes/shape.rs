@@ -43,7 +43,7 @@ pub(in crate::measuring) const FULL_MB: u64 = 300;
 
 /// Peak memory of a report of any size, in MiB.
 const USUAL_MIB: f64 = 32.0;
-/// Peak memory with 20,000 QIDs in a glossary, in MiB.
+/// Peak memory with 20,000 QIDs in a glossary or a knowledge base, in MiB.
 const GLOSSARY_MIB: f64 = 48.0;
 
 /// A scan of 30 findings for each asset, whose texts are shared.
@@ -131,7 +131,7 @@ impl ReportShape {
             Amount::SmallAssets => (bytes(megabytes), 1),
             Amount::SmallAssetsOf(assets) => (Extent::Assets(assets * megabytes / FULL_MB), 1),
             Amount::OneAsset(findings) => {
-                (Extent::Assets(1), findings * megabytes as usize / FULL_MB as usize)
+                (Extent::Assets(1), (findings * megabytes as usize / FULL_MB as usize).max(MIN_FINDINGS))
             }
         };
         Shape { format: self.format, extent, findings_per_asset, qids, own_texts: self.own_texts, seed: 1 }
@@ -151,7 +151,8 @@ impl ReportShape {
     pub(in crate::measuring) fn write_small(&self, stage: &Stage) -> Result<ReportFiles, StageError> {
         let megabytes = match self.amount {
             Amount::Bytes | Amount::SmallAssets => 4,
-            Amount::SmallAssetsOf(_) | Amount::OneAsset(_) => 2,
+            Amount::OneAsset(_) => 2,
+            Amount::SmallAssetsOf(_) => 1,
         };
         self.write_parameters(stage, self.parameters(megabytes, self.qids.min(SMALL_QIDS)))
     }
@@ -209,6 +210,9 @@ fn compress(from: &Path, to: &Path) -> io::Result<()> {
 
 /// The size of a definition in a glossary, about.
 const DEFINITION_BYTES: u64 = 2400;
+
+/// Findings of a single asset: more than one batch in a scan.
+const MIN_FINDINGS: usize = 600;
 
 /// Definitions of a small report: 4 MB, twice of what the host keeps in memory.
 const SMALL_QIDS: usize = 2000;

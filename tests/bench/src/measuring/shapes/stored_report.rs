@@ -57,7 +57,10 @@ impl StoredReport {
                 }
             }
             _ => {
-                return Err(StageError::new(files.report.path.display(), "the fake Qualys cannot provide it"));
+                return Err(StageError::new(
+                    files.report.path.display(),
+                    "the fake Qualys cannot provide it",
+                ));
             }
         };
         Ok(Self { text, kind })
