@@ -3,14 +3,14 @@
 use std::io::Write;
 
 use super::bound::{Bound, Limit};
-use super::shapes::{Destination, FULL_MB, ReportFiles, ReportShape, SHAPES, Source};
+use super::shapes::{Destination, FULL_MB, ReportFiles, ReportShape, SHAPES, Source, max_mib};
 use super::stage::{Stage, StageError};
 use super::table;
 
 /// Runs, of which the median counts: the allocator makes peaks differ by up to 3 MiB.
 const RUNS: usize = 3;
 
-/// An output that can resume keeps what it has received since its last commit, which `/dev/null` does not show.
+/// The limits are those of a CEF file. An output that can resume keeps what it has received since its last commit, which `/dev/null` does not show.
 const FILES: &[Destination] = &[Destination::CefFile, Destination::Json, Destination::Commands];
 
 impl Stage {
@@ -63,6 +63,10 @@ impl Stage {
         let quantity = format!("{} of {megabytes} MB, {}: peak RSS", shape.name, destination.name());
         table::print(out, &quantity, &[program], &runs)?;
         let measured = table::peak_mib(&runs[0]);
-        Ok(Bound { quantity, measured, limit: Limit::AtMost(shape.max_mib), unit: " MiB" })
+        let limit = match destination {
+            Destination::CefNull => Destination::CefNull,
+            _ => Destination::CefFile,
+        };
+        Ok(Bound { quantity, measured, limit: Limit::AtMost(max_mib(shape.name, limit)?), unit: " MiB" })
     }
 }

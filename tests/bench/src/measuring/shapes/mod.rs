@@ -12,6 +12,7 @@ mod stored_report;
 pub use measure::ShapesRequest;
 pub use result::{CaseResult, compare};
 
+pub(super) use case::max_mib;
 pub(super) use destination::Destination;
 pub(super) use shape::{FULL_MB, ReportFiles, ReportShape, SHAPES};
 pub(super) use source::Source;

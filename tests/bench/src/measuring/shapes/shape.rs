@@ -21,8 +21,6 @@ pub(in crate::measuring) struct ReportShape {
     own_texts: bool,
     /// Whether it is read together with a knowledge base of its QIDs.
     has_knowledge_base: bool,
-    /// Limit of the peak resident memory when a file is written, in MiB.
-    pub(in crate::measuring) max_mib: f64,
 }
 
 /// What grows with the size of a report.
@@ -41,11 +39,6 @@ enum Amount {
 /// The size at which the counts in [`Amount`] are reached, in MB.
 pub(in crate::measuring) const FULL_MB: u64 = 300;
 
-/// Peak memory of a report of any size, in MiB.
-const USUAL_MIB: f64 = 32.0;
-/// Peak memory with 20,000 QIDs in a glossary or a knowledge base, in MiB.
-const GLOSSARY_MIB: f64 = 48.0;
-
 /// A scan of 30 findings for each asset, whose texts are shared.
 const SCAN: ReportShape = ReportShape {
     name: "scan",
@@ -54,7 +47,6 @@ const SCAN: ReportShape = ReportShape {
     qids: 1000,
     own_texts: false,
     has_knowledge_base: false,
-    max_mib: USUAL_MIB,
 };
 
 /// All shapes.
@@ -70,13 +62,7 @@ pub(in crate::measuring) const SHAPES: &[ReportShape] = &[
         ..SCAN
     },
     ReportShape { name: "template-100-qids", format: Format::Template, qids: 100, ..SCAN },
-    ReportShape {
-        name: "template-20000-qids",
-        format: Format::Template,
-        qids: 20_000,
-        max_mib: GLOSSARY_MIB,
-        ..SCAN
-    },
+    ReportShape { name: "template-20000-qids", format: Format::Template, qids: 20_000, ..SCAN },
     ReportShape {
         name: "detections",
         format: Format::Detections,
