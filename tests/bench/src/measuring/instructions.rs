@@ -30,6 +30,8 @@ const OTHERS: &[(&str, Source, Destination)] = &[
     ("scan", Source::File, Destination::Csv),
     ("scan", Source::File, Destination::Json),
     ("scan", Source::File, Destination::Commands),
+    ("scan", Source::File, Destination::CefTcp),
+    ("scan", Source::File, Destination::DefenseCenter),
     ("scan", Source::Gzip, Destination::CefNull),
     ("scan", Source::Api, Destination::CefNull),
     ("scan-own-texts", Source::File, Destination::Csv),
