@@ -47,7 +47,7 @@ enum Peer {
     Null,
     File(PathBuf),
     Syslog(SyslogSink),
-    DefenseCenter(FakeDefenseCenter),
+    DefenseCenter(Box<FakeDefenseCenter>),
 }
 
 impl Destination {
@@ -118,7 +118,7 @@ impl Stage {
              kinds: [vulnerability, potential, information, service] }}",
             center.port()
         );
-        Ok((settings, Peer::DefenseCenter(center)))
+        Ok((settings, Peer::DefenseCenter(Box::new(center))))
     }
 }
 
