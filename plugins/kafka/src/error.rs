@@ -82,6 +82,9 @@ impl Failed<'_> {
             (Code::GroupAuthorizationFailed, Resource::Group(group)) => {
                 acl(&format!("--operation Read --group {group}"))
             }
+            (Code::TransactionalIdAuthorizationFailed, _) => acl(
+                "--operation Write --operation Describe --transactional-id scanbridge. --resource-pattern-type prefixed",
+            ),
             (Code::ClusterAuthorizationFailed, _) => acl("--operation IdempotentWrite --cluster"),
             (
                 Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition,
@@ -338,6 +341,10 @@ mod tests {
         assert!(
             hint(Resource::Group("g"), Code::GroupAuthorizationFailed)
                 .ends_with("--operation Read --group g")
+        );
+        assert!(
+            hint(Resource::Cluster, Code::TransactionalIdAuthorizationFailed)
+                .ends_with("--transactional-id scanbridge. --resource-pattern-type prefixed")
         );
         let missing = FAILED.error(Code::UnknownTopicOrPartition, "");
         assert_eq!(missing.message, "cannot write to topic findings: Broker: Unknown topic or partition");

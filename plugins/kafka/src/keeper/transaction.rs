@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::OwnedHeaders;
 use scanbridge_plugin_api::keeper::PairChanges;
-use scanbridge_plugin_api::{Counter, ErrorKind, PluginError, Result, Services};
+use scanbridge_plugin_api::{Counter, PluginError, Result, Services};
 
 use crate::error::Resource;
 use crate::producer::{Producer, Record};
@@ -92,7 +92,7 @@ impl Transactions {
     /// Commits the records and these pairs, both or neither.
     ///
     /// # Errors
-    /// [`ErrorKind::Displaced`] if another instance has the slot now; [`ErrorKind::Unavailable`] if the transaction was
+    /// `ErrorKind::Displaced` if another instance has the slot now; `ErrorKind::Unavailable` if the transaction was
     /// aborted, or its outcome is not known: the next `open` reads what is stored.
     pub(super) fn commit(
         &mut self,
@@ -163,19 +163,5 @@ fn requires_abort(error: &KafkaError) -> bool {
 }
 
 fn failed(producer: &Producer, what: &str, error: &KafkaError) -> PluginError {
-    let error = producer.link().failed(what, Resource::Cluster).of(error);
-    match error.kind {
-        ErrorKind::Auth => {
-            let hint = error.hint.clone().unwrap_or_else(|| {
-                let connection = &producer.link().connection;
-                format!(
-                    "allow it: kafka-acls --bootstrap-server {} --add --allow-principal {} --operation Write --operation \
-                     Describe --transactional-id scanbridge. --resource-pattern-type prefixed",
-                    connection.brokers, connection.principal
-                )
-            });
-            error.with_hint(hint)
-        }
-        _ => error,
-    }
+    producer.link().failed(what, Resource::Cluster).of(error)
 }
