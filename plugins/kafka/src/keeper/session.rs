@@ -39,7 +39,8 @@ impl Session {
         let mut config = output.producer(limit);
         settings.producer(&mut config, slot.number);
         let producer = Producer::new(config, Link::new(settings.connection.clone(), services))?;
-        let transactions = Transactions::init(producer, settings.transaction_timeout, services)?;
+        let transactions =
+            Transactions::init(producer, &settings.state_topic, settings.transaction_timeout, services)?;
         let loaded = stored::read(settings, services, slot.number)?;
         // A call that a former owner has sent to the source may still be in progress, also if that owner has not reached its
         // first checkpoint.
@@ -92,7 +93,7 @@ impl Session {
             return Ok(());
         }
         let slot = &self.slot;
-        self.transactions.commit(&self.settings.state_topic, slot.number, changes, || slot.check())
+        self.transactions.commit(slot.number, changes, || slot.check())
     }
 }
 
