@@ -342,8 +342,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for fips in [Fips::On, Fips::SuiteB128] {
             let services = Services::without_host_in(fips, folder.path());
-            let open = Open::new(&options, &services, &OpenFrame::default());
-            let error = Connection::read(&open).unwrap_err();
+            let frame = OpenFrame::default();
+            let error = Connection::read(&Open::new(&options, &services, &frame)).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Config);
             assert!(error.message.contains("FIPS mode") && error.hint.is_some(), "{error}");
         }

@@ -321,7 +321,7 @@ fn connect(settings: &mut OutputSettings, services: &Services) -> Result<Deliver
     let topics: Vec<_> = settings.routes.iter().map(|(topic, _)| topic.as_str()).collect();
     topics.iter().try_for_each(|topic| producer.partitions(topic).map(drop))?;
     let limit = smallest_limit(&settings.connection, services, &topics)?;
-    let is_small = limit.is_some_and(|limit| limit < settings.record_bytes + settings.record_bytes / 10);
+    let is_small = limit.is_some_and(|limit| settings.is_changed_by(limit));
     limit.into_iter().for_each(|limit| settings.limit(limit));
     Ok(match &settings.keeper {
         Some(keeper) => {

@@ -107,6 +107,11 @@ impl OutputSettings {
         config
     }
 
+    /// Whether [`Self::producer`] depends on this limit: on the size of a record, or of a batch of records.
+    pub(crate) fn is_changed_by(&self, limit: usize) -> bool {
+        limit < BATCH_BYTES.max(self.record_bytes + self.record_bytes / 10)
+    }
+
     /// Makes records not larger than the topics accept.
     pub(crate) fn limit(&mut self, limit: usize) {
         // The headers and the frame of a record count as well.

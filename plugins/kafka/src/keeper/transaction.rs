@@ -102,7 +102,7 @@ impl Transactions {
     /// Commits the records and these pairs, both or neither.
     ///
     /// # Errors
-    /// [`ErrorKind::Displaced`] if another instance has the slot now; [`ErrorKind::Unavailable`] if the transaction was
+    /// `ErrorKind::Displaced` if another instance has the slot now; `ErrorKind::Unavailable` if the transaction was
     /// aborted, or its outcome is not known: the next `open` reads what is stored.
     pub(super) fn commit(
         &mut self,

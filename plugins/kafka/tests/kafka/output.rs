@@ -100,6 +100,22 @@ fn large_asset_is_split_and_a_larger_finding_is_rejected() {
     assert!(records.len() > 2, "the asset has several parts: {}", records.len());
 }
 
+/// The limit of a topic also applies to a batch of small records.
+#[test]
+fn small_records_are_not_rejected_because_their_batch_is_large() {
+    let Some(cluster) = Cluster::shared() else { return };
+    topic::create(&cluster.brokers, "out-small", 1, &[("max.message.bytes", "100000")]);
+    let options =
+        json!({ "topic": "out-small", "record_bytes": 10_000, "compression": "none", "linger": 500 });
+    let mut output = output(&cluster.brokers, &options).unwrap();
+    let addresses: Vec<String> = (1..=200).map(|number| format!("192.0.2.{number}")).collect();
+    let assets: Vec<(&str, &[usize])> =
+        addresses.iter().map(|address| (address.as_str(), &[3000][..])).collect();
+    let committed = deliver(&mut output, &scan("scan/9"), &[batch(&assets)]).unwrap();
+    assert_eq!(committed.late_rejected, []);
+    assert_eq!(topic::read(&cluster.brokers, "out-small").len(), 200);
+}
+
 #[test]
 fn assets_without_findings_are_records() {
     let Some(cluster) = Cluster::shared() else { return };
