@@ -32,8 +32,14 @@ const POLL: Duration = Duration::from_millis(100);
 /// one can be missed.
 ///
 /// # Errors
-/// The partition cannot be read to its end within `connect_timeout` without progress.
-pub(super) fn read(settings: &KeeperSettings, services: &Services, slot: i32) -> Result<Pairs> {
+/// The partition cannot be read to its end within `connect_timeout` without progress; that of `check`, whether the slot
+/// still belongs to this instance.
+pub(super) fn read(
+    settings: &KeeperSettings,
+    services: &Services,
+    slot: i32,
+    check: impl Fn() -> Result<()>,
+) -> Result<Pairs> {
     services.phase("reading the checkpoint");
     debug!("the checkpoint of the slot is read");
     let link = Link::new(settings.connection.clone(), services);
@@ -55,6 +61,7 @@ pub(super) fn read(settings: &KeeperSettings, services: &Services, slot: i32) ->
     let (mut pairs, mut progress) = (Pairs::new(), Instant::now());
     loop {
         link.check()?;
+        check()?;
         if services.is_draining() || services.is_cancelled() {
             return Err(PluginError::cancelled());
         }

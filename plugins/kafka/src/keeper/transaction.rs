@@ -32,12 +32,14 @@ impl Transactions {
     /// Fences off former owners of the transactional ID, and waits until their last transaction has ended.
     ///
     /// # Errors
-    /// The brokers refuse it, or do not answer within `timeout`.
+    /// The brokers refuse it, or do not answer within `timeout`; that of `check`, whether the slot still belongs to this
+    /// instance.
     pub(super) fn init(
         producer: Producer,
         state_topic: &str,
         timeout: Duration,
         services: &Services,
+        check: impl Fn() -> Result<()>,
     ) -> Result<Self> {
         let began = Instant::now();
         services.phase("waiting for the end of the last transaction");
@@ -48,6 +50,7 @@ impl Transactions {
                 Ok(()) => break,
                 Err(error) if is_retriable(&error) && began.elapsed() < timeout => {
                     producer.link().check()?;
+                    check()?;
                     services.alive();
                     if services.is_draining() || services.is_cancelled() {
                         return Err(PluginError::cancelled());

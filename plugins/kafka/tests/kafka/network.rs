@@ -134,10 +134,14 @@ fn owner_without_network_ends_with_75_and_another_one_continues() {
     let mut owner = installation.start("fetch-0.yaml", "owner");
     wait_until_working(&installation, "owner");
     let mut other = installation.start("fetch-1.yaml", "other");
-    std::thread::sleep(Duration::from_millis(300));
+    wait_for(Duration::from_secs(60), "the first delivery", || {
+        log(&installation, "owner").contains("delivered")
+    });
     proxy.halt();
     assert_eq!(owner.try_wait().unwrap(), None, "the work was done before the interruption");
-    let code = exit_code(&mut owner, Duration::from_secs(60));
+    let began = Instant::now();
+    let code = exit_code(&mut owner, Duration::from_secs(120));
+    eprintln!("the owner has ended after {:.1} s", began.elapsed().as_secs_f64());
     let words = log(&installation, "owner");
     assert_eq!(code, Some(75), "{words}");
     assert!(words.contains("slot 0 of group n-owner-state.slots was given to another instance"), "{words}");
