@@ -291,7 +291,9 @@ mod tests {
     #[test]
     fn values_of_plugins_are_shown_during_a_run() {
         let (mut view, state) = (view(), state());
-        let answer = |view| metrics_of_service(&service(), &[(view, &state)], MetricsFormat::Prometheus);
+        let answer = |view: &PipelineView| {
+            metrics_of_service(&service(), &[(view, &state)], MetricsFormat::Prometheus)
+        };
         let shown = answer(&view);
         assert!(shown.contains("# TYPE scanbridge_plugin_invented gauge"), "{shown}");
         assert!(shown.contains("# TYPE scanbridge_plugin_invented_total counter"), "{shown}");
