@@ -18,6 +18,7 @@ use crate::format::{Format, PartHeaders, ReportHeaders};
 use crate::keeper::Session;
 use crate::key;
 use crate::link::Link;
+use crate::new_topics::create_missing;
 use crate::options;
 use crate::probe;
 use crate::producer::{Producer, Record};
@@ -309,11 +310,14 @@ impl Delivery {
     }
 }
 
-/// Connects, finds the topics, and adapts the size of records to them. Exactly once: waits for a slot.
+/// Connects, finds or creates the topics, and adapts the size of records to them. Exactly once: waits for a slot.
 fn connect(settings: &mut OutputSettings, services: &Services) -> Result<Delivery> {
     settings.connection.warn();
     let link = || Link::new(settings.connection.clone(), services);
     let producer = Producer::new(settings.producer(None), link())?;
+    if settings.create_topics {
+        create_missing(&producer, services, &settings.plans())?;
+    }
     let topics: Vec<_> = settings.routes.iter().map(|(topic, _)| topic.as_str()).collect();
     topics.iter().try_for_each(|topic| producer.partitions(topic).map(drop))?;
     let limit = smallest_limit(&settings.connection, services, &topics)?;

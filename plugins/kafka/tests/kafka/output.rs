@@ -178,3 +178,32 @@ fn preview_shows_texts_without_a_connection() {
     let rendered = show(json!({ "topic": "t" }));
     assert!(rendered.len() == 1 && rendered[0].omitted.contains("format: batch"), "{rendered:?}");
 }
+
+#[test]
+fn missing_topics_are_created_with_the_settings_of_the_manual() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let options = json!({ "routes": { "new-batch": "batch", "new-cef": "cef" }, "delivery": "exactly-once", "slots": 2,
+        "state_topic": "new-state", "takeover_wait": 0, "session_timeout": 3000, "create_topics": true });
+    let mut probe = output_for("probe", &cluster.brokers, &options).unwrap();
+    let report = probe.check().unwrap();
+    assert!(report.steps.iter().all(|step| step.verdict == Verdict::Ok), "{report:?}");
+    assert!(report.steps[0].detail.contains("the run creates it with 12 partitions"), "{report:?}");
+    assert_eq!(topic::partitions(&cluster.brokers, "new-batch"), 0, "a probe changes nothing");
+
+    drop(output(&cluster.brokers, &options).unwrap());
+    for (name, partitions, settings) in [
+        ("new-batch", 12, &[("cleanup.policy", "delete"), ("retention.ms", "259200000")][..]),
+        ("new-cef", 12, &[]),
+        ("new-state", 2, &[("cleanup.policy", "compact")]),
+    ] {
+        assert_eq!(topic::partitions(&cluster.brokers, name), partitions, "{name}");
+        let found = topic::settings(&cluster.brokers, name);
+        for (key, value) in settings {
+            assert_eq!(found.get(*key).map(String::as_str), Some(*value), "{name} {key}");
+        }
+        // There is only one broker.
+        assert_eq!(found["min.insync.replicas"], "1", "{name}");
+    }
+    // Again: nothing is to be created.
+    drop(output(&cluster.brokers, &options).unwrap());
+}
