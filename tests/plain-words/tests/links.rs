@@ -1,4 +1,5 @@
-//! Links of all Markdown files lead to files and headings that exist, and `docs/SUMMARY.md` has every page of the book once.
+//! Links of all Markdown files lead to files and headings that exist, `docs/SUMMARY.md` has every page of the book once, and the
+//! messages of `docs/troubleshooting.md` are those of the program.
 
 #![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
 
@@ -24,7 +25,11 @@ struct Link {
 fn texts(extension: &str) -> BTreeMap<String, String> {
     let mut paths = Vec::new();
     files(&root(), &mut paths);
-    let named = paths.into_iter().filter(|path| path.extension().is_some_and(|found| found == extension));
+    let named = paths.into_iter().filter(|path| {
+        // Beginnings of generated pages have the links of those pages.
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.ends_with(&format!(".{extension}")) && !name.ends_with(".head.md")
+    });
     named
         .map(|path| {
             let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
@@ -142,15 +147,34 @@ fn summary_has_every_page_once() {
     assert!(missing.is_empty(), "not in docs/SUMMARY.md: {missing:?}");
 }
 
+/// The messages in the first column of the tables.
+#[test]
+fn messages_of_the_troubleshooting_page_exist() {
+    let continued = Regex::new(r"\\\n\s*").unwrap();
+    let sources: Vec<String> = texts("rs")
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("tests/"))
+        .map(|(_, text)| continued.replace_all(&text, "").into_owned())
+        .collect();
+    let pages = texts("md");
+    let rows = pages["docs/troubleshooting.md"].lines().filter(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.trim_start_matches("| ").split(" | ").next());
+    let messages: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(messages.len() > 20, "only {} messages", messages.len());
+    let unknown: Vec<_> =
+        messages.iter().filter(|message| !sources.iter().any(|text| text.contains(**message))).collect();
+    assert!(unknown.is_empty(), "no message of the program: {unknown:?}");
+}
+
 #[test]
 fn broken_links_are_found() {
     let page = "# A `b` page\n\n## Two\n\n## Two\n\n[x](#two-1) `[y](no.md)` ![z](images/no.png)\n\n```sh\n# [c](no)\n```\n";
-    let pages = BTreeMap::from([("docs/a.md".to_owned(), page.to_owned())]);
+    let pages = BTreeMap::from([("docs/files.md".to_owned(), page.to_owned())]);
     let targets: Vec<_> = links(page).into_iter().map(|link| (link.line, link.target)).collect();
     assert_eq!(targets, [(7, "#two-1".to_owned()), (7, "images/no.png".to_owned())]);
     assert_eq!(anchors(page), ["a-b-page", "two", "two-1"].map(str::to_owned).into());
-    assert_eq!(problem("docs/a.md", "#two-1", &pages), None);
-    assert_eq!(problem("docs/a.md", "#three", &pages), Some("no such heading"));
-    assert_eq!(problem("docs/a.md", "images/no.png", &pages), Some("no such file"));
-    assert_eq!(problem("docs/a.md", "../../etc", &pages), Some("no such file"));
+    assert_eq!(problem("docs/files.md", "#two-1", &pages), None);
+    assert_eq!(problem("docs/files.md", "#three", &pages), Some("no such heading"));
+    assert_eq!(problem("docs/files.md", "images/no.png", &pages), Some("no such file"));
+    assert_eq!(problem("docs/files.md", "../../etc", &pages), Some("no such file"));
 }
