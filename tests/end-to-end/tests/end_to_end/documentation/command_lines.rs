@@ -64,6 +64,9 @@ impl Commands {
     /// What is wrong with a command line.
     pub(super) fn problem(&mut self, line: &str) -> Option<String> {
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        if words.first() == Some(&"help") {
+            return None;
+        }
         let mut depth = 0;
         let mut help = self.help(&[])?;
         while help.contains("\nCommands:\n") {
