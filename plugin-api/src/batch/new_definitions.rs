@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::columns::RowLayout;
 use super::key::{self, KeyHasher};
 use super::layout::{DEFINITION_LEAD, KEY_WORDS, TARGET_BYTES, with_reserve};
-use super::packed_row;
 use super::row::{DefinitionRow, offset};
+use super::stored_row;
 
 /// A definition that findings of the batch can refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,8 +46,8 @@ struct Sent {
     definitions: Vec<SentDefinition>,
     hasher: KeyHasher,
     bytes: usize,
-    /// How often a batch has named a definition.
-    references: usize,
+    /// Number of rows and keys whose cells had been sent in the epoch.
+    repeated: usize,
     /// Number of rows with cells that were new in their epoch, since the last one with known cells.
     unshared: usize,
     /// Number of batches that brought definitions.
@@ -57,6 +57,9 @@ struct Sent {
     /// The most that a batch has brought.
     largest_rows: usize,
     largest_text: usize,
+    /// The buffers of a batch that brought little.
+    spare_rows: Vec<u32>,
+    spare_text: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +73,7 @@ struct SentDefinition {
 /// After this many bytes of definitions a new epoch begins: it bounds what sender and receivers keep.
 const EPOCH_BYTES: usize = 2 << 20;
 /// The same while findings share definitions. A report with a thousand QIDs would send most of them again and again.
-const SHARED_EPOCH_BYTES: usize = 6 << 20;
+const SHARED_EPOCH_BYTES: usize = 5 << 20;
 /// Fewer definitions do not show whether findings share them.
 const FEWEST_SHARED: usize = 32;
 /// After this many rows with new cells, rows under construction are no longer looked up.
@@ -105,7 +108,7 @@ impl Sent {
     /// Whether the epoch has sent what sender and receivers may keep.
     fn is_full(&self) -> bool {
         let definitions = self.definitions.len();
-        let is_shared = definitions >= FEWEST_SHARED && self.references >= definitions + definitions / 4;
+        let is_shared = definitions >= FEWEST_SHARED && self.repeated >= definitions / 4;
         let limit = if is_shared { SHARED_EPOCH_BYTES } else { EPOCH_BYTES };
         self.bytes >= limit || self.batches >= EPOCH_BATCHES
     }
@@ -116,7 +119,7 @@ impl Sent {
         self.by_row.clear();
         self.by_key.clear();
         self.definitions.clear();
-        (self.bytes, self.references, self.batches) = (0, 0, 0);
+        (self.bytes, self.repeated, self.batches) = (0, 0, 0);
     }
 }
 
@@ -136,10 +139,10 @@ impl NewDefinitions {
         Self {
             shared: shared.clone(),
             before: sent.definitions.len(),
-            sent,
             keys,
-            rows: Vec::new(),
-            text: Vec::new(),
+            rows: std::mem::take(&mut sent.spare_rows),
+            text: std::mem::take(&mut sent.spare_text),
+            sent,
         }
     }
 
@@ -152,7 +155,7 @@ impl NewDefinitions {
         let hash = self.sent.hasher.hash_of_row(row.bytes(), row.touched());
         let number = match self.sent.by_row.get(&hash) {
             Some(number) => {
-                self.sent.unshared = 0;
+                (self.sent.unshared, self.sent.repeated) = (0, self.sent.repeated + 1);
                 *number
             }
             None => {
@@ -164,9 +167,9 @@ impl NewDefinitions {
         self.refer_to(number)
     }
 
-    /// The definition with this key; the packed cells are added if they were not sent in this epoch. None if the cells
-    /// are not as [`DefinitionRow::pack`] writes them, or the columns have another order.
-    pub(super) fn push_packed<E>(
+    /// The definition with this key; the stored cells are added if they were not sent in this epoch. None if the cells
+    /// are not as [`DefinitionRow::store`] writes them, or the columns have another order.
+    pub(super) fn push_stored<E>(
         &mut self,
         key: u128,
         length: usize,
@@ -185,7 +188,7 @@ impl NewDefinitions {
         let is_read = read(&mut self.text[text_end..]);
         self.rows.push(0);
         let (bytes, start) = (&self.text[text_end..], offset(text_end));
-        let texts = is_read.map(|()| packed_row::write_to(bytes, start, layout.columns, &mut self.rows));
+        let texts = is_read.map(|()| stored_row::write_to(bytes, start, layout.columns, &mut self.rows));
         let Ok(Some(texts)) = texts else {
             self.text.truncate(text_end);
             self.rows.truncate(rows_end);
@@ -201,6 +204,7 @@ impl NewDefinitions {
     /// The definition with this key, if its cells were sent in this epoch.
     pub(super) fn push_known(&mut self, key: u128) -> Option<DefinitionIndex> {
         let number = *self.sent.by_key.get(&key)?;
+        self.sent.repeated += 1;
         Some(self.refer_to(number))
     }
 
@@ -216,7 +220,7 @@ impl NewDefinitions {
             self.rows.truncate(rows_end);
             // Rows with the same cells in ever different orders must end the epoch as well.
             self.sent.bytes += size_of::<(u128, u32)>();
-            self.sent.unshared = 0;
+            (self.sent.unshared, self.sent.repeated) = (0, self.sent.repeated + 1);
             return *number;
         }
         self.sent.unshared += 1;
@@ -245,7 +249,6 @@ impl NewDefinitions {
     /// The row of the definition's key in this batch.
     fn refer_to(&mut self, number: u32) -> DefinitionIndex {
         let batch = self.sent.begun;
-        self.sent.references += 1;
         let definition = &mut self.sent.definitions[number as usize];
         if definition.batch != batch {
             (definition.batch, definition.row) = (batch, offset(self.keys.len() / KEY_WORDS));
@@ -272,11 +275,10 @@ impl NewDefinitions {
         sent.largest_text = sent.largest_text.max(self.text.len());
         sent.largest_rows = sent.largest_rows.max(self.rows.len());
         let epoch = sent.epoch;
-        self.give_back(sent);
         let keys = std::mem::take(&mut self.keys);
-        let (mut rows, mut text) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.text));
-        give_back_unused(&mut rows);
-        give_back_unused(&mut text);
+        let rows = compact(std::mem::take(&mut self.rows), &mut sent.spare_rows);
+        let text = compact(std::mem::take(&mut self.text), &mut sent.spare_text);
+        self.give_back(sent);
         FinishedDefinitions { epoch, keys, rows, text }
     }
 
@@ -285,12 +287,19 @@ impl NewDefinitions {
     }
 }
 
-/// Frees capacity of a buffer that the receiver will keep for the epoch, unless it is used for the most part: full
-/// buffers of different sizes would leave gaps in the heap that the next one does not fit into.
-fn give_back_unused<T>(buffer: &mut Vec<T>) {
-    if buffer.len() < buffer.capacity() / 2 {
-        buffer.shrink_to_fit();
+/// The elements that the receiver keeps for the epoch. If they use less than half of their buffer, they are copied, and the
+/// next batch gets the buffer: a few elements at its beginning would keep the next one from it for the whole epoch.
+fn compact<T: Copy>(mut buffer: Vec<T>, spare: &mut Vec<T>) -> Vec<T> {
+    if buffer.len() >= buffer.capacity() / 2 {
+        return buffer;
     }
+    let elements = buffer.as_slice().to_vec();
+    // The memory of one huge definition is not kept.
+    if size_of_val(buffer.spare_capacity_mut()) <= 2 * TARGET_BYTES {
+        buffer.clear();
+        *spare = buffer;
+    }
+    elements
 }
 
 impl Drop for NewDefinitions {
