@@ -46,8 +46,6 @@ struct Sent {
     definitions: Vec<SentDefinition>,
     hasher: KeyHasher,
     bytes: usize,
-    /// Number of rows and keys whose cells had been sent in the epoch.
-    repeated: usize,
     /// Number of rows with cells that were new in their epoch, since the last one with known cells.
     unshared: usize,
     /// Number of batches that brought definitions.
@@ -72,10 +70,6 @@ struct SentDefinition {
 
 /// After this many bytes of definitions a new epoch begins: it bounds what sender and receivers keep.
 const EPOCH_BYTES: usize = 2 << 20;
-/// The same while findings share definitions. A report with a thousand QIDs would send most of them again and again.
-const SHARED_EPOCH_BYTES: usize = 5 << 20;
-/// Fewer definitions do not show whether findings share them.
-const FEWEST_SHARED: usize = 32;
 /// After this many rows with new cells, rows under construction are no longer looked up.
 const UNSHARED: usize = 256;
 /// About what sender and receiver need for a definition in addition to its cells: its entries in their tables.
@@ -105,21 +99,13 @@ pub(super) struct FinishedDefinitions {
 }
 
 impl Sent {
-    /// Whether the epoch has sent what sender and receivers may keep.
-    fn is_full(&self) -> bool {
-        let definitions = self.definitions.len();
-        let is_shared = definitions >= FEWEST_SHARED && self.repeated >= definitions / 4;
-        let limit = if is_shared { SHARED_EPOCH_BYTES } else { EPOCH_BYTES };
-        self.bytes >= limit || self.batches >= EPOCH_BATCHES
-    }
-
     /// Forgets the definitions and keeps the memory of the tables: the next epoch needs as much.
     fn begin_epoch(&mut self) {
         self.epoch += 1;
         self.by_row.clear();
         self.by_key.clear();
         self.definitions.clear();
-        (self.bytes, self.repeated, self.batches) = (0, 0, 0);
+        (self.bytes, self.batches) = (0, 0);
     }
 }
 
@@ -128,7 +114,7 @@ impl NewDefinitions {
     pub(super) fn after(shared: &SentDefinitions, mut keys: Vec<u32>) -> Self {
         keys.clear();
         let mut state = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.is_full() {
+        if state.bytes >= EPOCH_BYTES || state.batches >= EPOCH_BATCHES {
             state.begin_epoch();
         }
         // A batch that is never finished must leave no definition behind, so it changes what it will give back.
@@ -155,7 +141,7 @@ impl NewDefinitions {
         let hash = self.sent.hasher.hash_of_row(row.bytes(), row.touched());
         let number = match self.sent.by_row.get(&hash) {
             Some(number) => {
-                (self.sent.unshared, self.sent.repeated) = (0, self.sent.repeated + 1);
+                self.sent.unshared = 0;
                 *number
             }
             None => {
@@ -204,7 +190,6 @@ impl NewDefinitions {
     /// The definition with this key, if its cells were sent in this epoch.
     pub(super) fn push_known(&mut self, key: u128) -> Option<DefinitionIndex> {
         let number = *self.sent.by_key.get(&key)?;
-        self.sent.repeated += 1;
         Some(self.refer_to(number))
     }
 
@@ -219,8 +204,10 @@ impl NewDefinitions {
             self.text.truncate(text_end);
             self.rows.truncate(rows_end);
             // Rows with the same cells in ever different orders must end the epoch as well.
-            self.sent.bytes += size_of::<(u128, u32)>();
-            (self.sent.unshared, self.sent.repeated) = (0, self.sent.repeated + 1);
+            if self.sent.unshared < UNSHARED {
+                self.sent.bytes += size_of::<(u128, u32)>();
+            }
+            self.sent.unshared = 0;
             return *number;
         }
         self.sent.unshared += 1;
