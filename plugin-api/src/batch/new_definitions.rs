@@ -55,9 +55,6 @@ struct Sent {
     /// The most that a batch has brought.
     largest_rows: usize,
     largest_text: usize,
-    /// The buffers of a batch that brought little.
-    spare_rows: Vec<u32>,
-    spare_text: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -125,10 +122,10 @@ impl NewDefinitions {
         Self {
             shared: shared.clone(),
             before: sent.definitions.len(),
-            keys,
-            rows: std::mem::take(&mut sent.spare_rows),
-            text: std::mem::take(&mut sent.spare_text),
             sent,
+            keys,
+            rows: Vec::new(),
+            text: Vec::new(),
         }
     }
 
@@ -262,10 +259,11 @@ impl NewDefinitions {
         sent.largest_text = sent.largest_text.max(self.text.len());
         sent.largest_rows = sent.largest_rows.max(self.rows.len());
         let epoch = sent.epoch;
-        let keys = std::mem::take(&mut self.keys);
-        let rows = compact(std::mem::take(&mut self.rows), &mut sent.spare_rows);
-        let text = compact(std::mem::take(&mut self.text), &mut sent.spare_text);
         self.give_back(sent);
+        let keys = std::mem::take(&mut self.keys);
+        let (mut rows, mut text) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.text));
+        give_back_unused(&mut rows);
+        give_back_unused(&mut text);
         FinishedDefinitions { epoch, keys, rows, text }
     }
 
@@ -274,19 +272,12 @@ impl NewDefinitions {
     }
 }
 
-/// The elements that the receiver keeps for the epoch. If they use less than half of their buffer, they are copied, and the
-/// next batch gets the buffer: a few elements at its beginning would keep the next one from it for the whole epoch.
-fn compact<T: Copy>(mut buffer: Vec<T>, spare: &mut Vec<T>) -> Vec<T> {
-    if buffer.len() >= buffer.capacity() / 2 {
-        return buffer;
+/// Frees capacity of a buffer that the receiver will keep for the epoch, unless it is used for the most part: full
+/// buffers of different sizes would leave gaps in the heap that the next one does not fit into.
+fn give_back_unused<T>(buffer: &mut Vec<T>) {
+    if buffer.len() < buffer.capacity() / 2 {
+        buffer.shrink_to_fit();
     }
-    let elements = buffer.as_slice().to_vec();
-    // The memory of one huge definition is not kept.
-    if size_of_val(buffer.spare_capacity_mut()) <= 2 * TARGET_BYTES {
-        buffer.clear();
-        *spare = buffer;
-    }
-    elements
 }
 
 impl Drop for NewDefinitions {
