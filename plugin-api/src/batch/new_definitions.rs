@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::columns::RowLayout;
 use super::key::{self, KeyHasher};
 use super::layout::{DEFINITION_LEAD, KEY_WORDS, TARGET_BYTES, with_reserve};
-use super::packed_row;
 use super::row::{DefinitionRow, offset};
+use super::stored_row;
 
 /// A definition that findings of the batch can refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,8 +46,6 @@ struct Sent {
     definitions: Vec<SentDefinition>,
     hasher: KeyHasher,
     bytes: usize,
-    /// How often a batch has named a definition.
-    references: usize,
     /// Number of rows with cells that were new in their epoch, since the last one with known cells.
     unshared: usize,
     /// Number of batches that brought definitions.
@@ -69,10 +67,6 @@ struct SentDefinition {
 
 /// After this many bytes of definitions a new epoch begins: it bounds what sender and receivers keep.
 const EPOCH_BYTES: usize = 2 << 20;
-/// The same while findings share definitions. A report with a thousand QIDs would send most of them again and again.
-const SHARED_EPOCH_BYTES: usize = 6 << 20;
-/// Fewer definitions do not show whether findings share them.
-const FEWEST_SHARED: usize = 32;
 /// After this many rows with new cells, rows under construction are no longer looked up.
 const UNSHARED: usize = 256;
 /// About what sender and receiver need for a definition in addition to its cells: its entries in their tables.
@@ -102,21 +96,13 @@ pub(super) struct FinishedDefinitions {
 }
 
 impl Sent {
-    /// Whether the epoch has sent what sender and receivers may keep.
-    fn is_full(&self) -> bool {
-        let definitions = self.definitions.len();
-        let is_shared = definitions >= FEWEST_SHARED && self.references >= definitions + definitions / 4;
-        let limit = if is_shared { SHARED_EPOCH_BYTES } else { EPOCH_BYTES };
-        self.bytes >= limit || self.batches >= EPOCH_BATCHES
-    }
-
     /// Forgets the definitions and keeps the memory of the tables: the next epoch needs as much.
     fn begin_epoch(&mut self) {
         self.epoch += 1;
         self.by_row.clear();
         self.by_key.clear();
         self.definitions.clear();
-        (self.bytes, self.references, self.batches) = (0, 0, 0);
+        (self.bytes, self.batches) = (0, 0);
     }
 }
 
@@ -125,7 +111,7 @@ impl NewDefinitions {
     pub(super) fn after(shared: &SentDefinitions, mut keys: Vec<u32>) -> Self {
         keys.clear();
         let mut state = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.is_full() {
+        if state.bytes >= EPOCH_BYTES || state.batches >= EPOCH_BATCHES {
             state.begin_epoch();
         }
         // A batch that is never finished must leave no definition behind, so it changes what it will give back.
@@ -164,9 +150,9 @@ impl NewDefinitions {
         self.refer_to(number)
     }
 
-    /// The definition with this key; the packed cells are added if they were not sent in this epoch. None if the cells
-    /// are not as [`DefinitionRow::pack`] writes them, or the columns have another order.
-    pub(super) fn push_packed<E>(
+    /// The definition with this key; the stored cells are added if they were not sent in this epoch. None if the cells
+    /// are not as [`DefinitionRow::store`] writes them, or the columns have another order.
+    pub(super) fn push_stored<E>(
         &mut self,
         key: u128,
         length: usize,
@@ -185,7 +171,7 @@ impl NewDefinitions {
         let is_read = read(&mut self.text[text_end..]);
         self.rows.push(0);
         let (bytes, start) = (&self.text[text_end..], offset(text_end));
-        let texts = is_read.map(|()| packed_row::write_to(bytes, start, layout.columns, &mut self.rows));
+        let texts = is_read.map(|()| stored_row::write_to(bytes, start, layout.columns, &mut self.rows));
         let Ok(Some(texts)) = texts else {
             self.text.truncate(text_end);
             self.rows.truncate(rows_end);
@@ -215,7 +201,9 @@ impl NewDefinitions {
             self.text.truncate(text_end);
             self.rows.truncate(rows_end);
             // Rows with the same cells in ever different orders must end the epoch as well.
-            self.sent.bytes += size_of::<(u128, u32)>();
+            if self.sent.unshared < UNSHARED {
+                self.sent.bytes += size_of::<(u128, u32)>();
+            }
             self.sent.unshared = 0;
             return *number;
         }
@@ -245,7 +233,6 @@ impl NewDefinitions {
     /// The row of the definition's key in this batch.
     fn refer_to(&mut self, number: u32) -> DefinitionIndex {
         let batch = self.sent.begun;
-        self.sent.references += 1;
         let definition = &mut self.sent.definitions[number as usize];
         if definition.batch != batch {
             (definition.batch, definition.row) = (batch, offset(self.keys.len() / KEY_WORDS));

@@ -82,8 +82,8 @@ fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> E
 /// Copies a text and replaces characters as needed; stops shortly after `limit` bytes. Returns the bytes
 /// written.
 ///
-/// Results are long and this is the innermost loop of the encoder, so it copies a vector of bytes at a time, and takes
-/// back what follows a stop.
+/// Results are long and this is the innermost loop of the encoder, so it copies a vector of bytes at a time, and removes
+/// what follows a stop.
 fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> usize {
     let start = out.len();
     out.reserve(text.len().min(limit) + 2 * VECTOR);
@@ -102,7 +102,15 @@ fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> us
         let plain = stops.trailing_zeros() as usize;
         out.truncate(out.len() - VECTOR + plain);
         rest = &rest[plain..];
-        rest = &rest[replace::<DELIMITER>(out, rest)..];
+        let replaced = match rest {
+            // Nearly all stops of a long text.
+            [b'\n', ..] => {
+                out.extend_from_slice(line_break::<DELIMITER>());
+                1
+            }
+            _ => replace::<DELIMITER>(out, rest),
+        };
+        rest = &rest[replaced..];
     }
     out.len() - start
 }
@@ -162,15 +170,11 @@ pub(crate) fn truncation_end(out: &[u8], start: usize, limit: usize) -> usize {
 #[inline]
 fn replace<const DELIMITER: u8>(out: &mut Vec<u8>, rest: &[u8]) -> usize {
     match *rest {
-        [b'\n', ..] => {
-            out.extend_from_slice(line_break::<DELIMITER>());
-            1
-        }
         [b'\r', b'\n', ..] => {
             out.extend_from_slice(line_break::<DELIMITER>());
             2
         }
-        [b'\r', ..] => {
+        [b'\r' | b'\n', ..] => {
             out.extend_from_slice(line_break::<DELIMITER>());
             1
         }

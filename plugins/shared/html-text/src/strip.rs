@@ -254,6 +254,21 @@ mod tests {
     }
 
     #[test]
+    fn plain_text_is_appended_as_it_is() {
+        for (html, plain) in
+            [("", true), (" a > b; c\t\u{e9} ", true), ("a<b", false), ("a&b", false), ("a\nb", false)]
+        {
+            assert_eq!(is_plain(html), plain, "{html}");
+            assert!(!plain || text(html) == html, "{html}");
+        }
+    }
+
+    #[test]
+    fn names_of_tags_are_compared_as_a_whole() {
+        assert_eq!(text("a<BlockQuote>b<blockquotes>c</h6>d<h7>e<TD a=b>f<p-x>g<px>h"), "a\nbc\nde f\ngh");
+    }
+
+    #[test]
     fn text_that_is_not_a_tag_is_kept() {
         for plain in ["1 < 2 > 0", "<", "a<", "a <1.2.3 b", "<unclosed tag", "</", "</ p>", "<>", "a <= b"] {
             assert_eq!(text(plain), plain);

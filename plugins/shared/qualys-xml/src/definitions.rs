@@ -60,12 +60,7 @@ impl Definitions {
     /// Stores definitions in `spool`.
     #[must_use]
     pub fn new(spool: Box<dyn Spool>) -> Self {
-        Self {
-            spool,
-            end: 0,
-            index: HashMap::default(),
-            scratch: Vec::new(),
-        }
+        Self { spool, end: 0, index: HashMap::default(), scratch: Vec::new() }
     }
 
     /// The number of definitions.
@@ -108,9 +103,10 @@ impl Definitions {
             return Err(Fault::TooManyDefinitions(MAX_DEFINITIONS).into());
         }
         self.scratch.clear();
-        row.pack(&mut self.scratch);
+        row.store(&mut self.scratch);
         self.spool.append(&self.scratch).map_err(failed)?;
-        let length = u32::try_from(self.scratch.len()).expect("a definition is bounded by the limit on its texts");
+        let length =
+            u32::try_from(self.scratch.len()).expect("a definition is bounded by the limit on its texts");
         self.index.insert(qid, Entry { sent: 0, offset: self.end, length, severity, kind });
         self.end += u64::from(length);
         Ok(())
@@ -133,14 +129,14 @@ impl Definitions {
         let Self { spool, scratch, index, .. } = self;
         let length = entry.length as usize;
         if entry.sent != 0 {
-            let sent = batch.push_packed(entry.sent, length, |into| spool.read_at(entry.offset, into));
+            let sent = batch.push_stored(entry.sent, length, |into| spool.read_at(entry.offset, into));
             if let Some(sent) = sent.map_err(failed)? {
                 return Ok(sent);
             }
         }
         scratch.resize(length, 0);
         spool.read_at(entry.offset, scratch).map_err(failed)?;
-        if !row.unpack(scratch) {
+        if !row.restore(scratch) {
             return Err(Fault::Spool("its content has changed".to_owned()).into());
         }
         let pushed = batch.push_definition(row);

@@ -19,7 +19,7 @@ use crate::walk::State;
 #[derive(Debug)]
 pub(crate) struct Repeats {
     /// By the hash of the attributes.
-    known: HashMap<u64, Known, foldhash::fast::RandomState>,
+    known: HashMap<u64, Repeatable, foldhash::fast::RandomState>,
     /// The definition that is being read.
     reading: Option<Reading>,
     /// Begins all hashes, so that a report cannot be made to have equal ones.
@@ -30,7 +30,7 @@ pub(crate) struct Repeats {
 
 /// A definition that was read.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct Repeatable {
     bytes: Bytes,
     content: u128,
 }
@@ -126,7 +126,7 @@ impl Repeats {
     pub(crate) fn end(&mut self, content: u128) {
         let Some(Reading { attributes, bytes: Some(bytes), .. }) = self.reading.take() else { return };
         if self.known.len() < MOST_KNOWN || self.known.contains_key(&attributes) {
-            self.known.insert(attributes, Known { bytes, content });
+            self.known.insert(attributes, Repeatable { bytes, content });
         }
     }
 
@@ -143,8 +143,7 @@ impl Reading {
     /// The bytes of the definition, which ends before the start tag that was just read. None if they are not in one
     /// block, or had an effect on more than the definition.
     fn read<R: Read>(&self, events: &Events<R>, state: &State) -> Option<Bytes> {
-        if (self.passed_on, self.forbidden_references)
-            != (state.passed_on, state.notes.forbidden_references)
+        if (self.passed_on, self.forbidden_references) != (state.passed_on, state.notes.forbidden_references)
         {
             return None;
         }
@@ -171,7 +170,8 @@ fn is_of_definition(role: ElementRole) -> bool {
 /// part of the definition follows.
 fn ends_finding(bytes: &[u8], element: &str) -> bool {
     let Some(rest) = after_result(bytes) else { return false };
-    let name = rest.trim_ascii_start().strip_prefix(b"</").and_then(|rest| rest.strip_prefix(element.as_bytes()));
+    let name =
+        rest.trim_ascii_start().strip_prefix(b"</").and_then(|rest| rest.strip_prefix(element.as_bytes()));
     name.is_some_and(|rest| rest.starts_with(b">"))
 }
 
@@ -183,4 +183,64 @@ fn after_result(bytes: &[u8]) -> Option<&[u8]> {
         rest = &section[end_of_cdata(section)?..];
     }
     rest.strip_prefix(b"</RESULT>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Limits;
+    use crate::scan::Scan;
+    use crate::walk::Walk;
+
+    #[test]
+    fn only_a_result_of_sections_may_follow() {
+        for (bytes, ends) in [
+            ("</VULN>", true),
+            ("\n </VULN>", true),
+            ("<RESULT></RESULT>\n</VULN>", true),
+            ("<RESULT format=\"table\"><![CDATA[a]]]]><![CDATA[>b]]></RESULT></VULN>", true),
+            ("<RESULT><![CDATA[</RESULT></VULN>]]></RESULT></VULN>", true),
+            ("<RESULT><![CDATA[a]]></RESULT><TITLE>t</TITLE></VULN>", false),
+            ("<RESULT>a</RESULT></VULN>", false),
+            ("<RESULT><![CDATA[a]]></RESULT></VULNS>", false),
+            ("<RESULT x=\"1\"><![CDATA[a]]></RESULT></VULN>", false),
+            ("<RESULT><![CDATA[a", false),
+            ("", false),
+        ] {
+            assert_eq!(ends_finding(bytes.as_bytes(), "VULN"), ends, "{bytes}");
+        }
+    }
+
+    /// How many definitions of a scan are known at its end, and how many were changed at last.
+    fn known_and_changed(findings: &str) -> (usize, u32) {
+        let scan = format!("<SCAN><IP value=\"192.0.2.1\"><VULNS><CAT>{findings}</CAT></VULNS></IP></SCAN>");
+        let mut walk = Walk::new::<BatchBuilder>(scan.as_bytes(), Scan::default(), Limits::default());
+        let mut batch = BatchBuilder::default();
+        while walk.run(&mut batch).unwrap_or_else(|damage| panic!("{damage}")) {}
+        (walk.document.repeats.known.len(), walk.document.repeats.changed)
+    }
+
+    #[test]
+    fn changed_definition_is_compared_with_the_last_one() {
+        let finding = |qid: u32, text: &str| {
+            format!(
+                "<VULN number=\"{qid}\">\n<TITLE>{text}</TITLE>\n<RESULT><![CDATA[r]]></RESULT>\n</VULN>\n\
+                 <VULN number=\"{qid}\">\n<TITLE>{text}</TITLE>\n</VULN>\n"
+            )
+        };
+        assert_eq!(known_and_changed(&(finding(1, "a") + &finding(2, "b"))), (2, 0));
+        assert_eq!(
+            known_and_changed(&(finding(1, "a") + &finding(1, "b"))),
+            (1, 0),
+            "a repeat follows the change"
+        );
+        let unique = |number: u32| format!("<VULN number=\"1\"><TITLE>{number}</TITLE><RESULT/></VULN>");
+        assert_eq!(known_and_changed(&(10..19).map(unique).collect::<String>()), (1, 0), "not of sections");
+        let unique = |number: u32| unique(number).replace("<RESULT/>", "<RESULT></RESULT>");
+        assert_eq!(known_and_changed(&(10..19).map(unique).collect::<String>()), (1, 8));
+        assert_eq!(
+            known_and_changed("<VULN number=\"1\"><X>u</X><RESULT><![CDATA[r]]></RESULT></VULN>").0,
+            0
+        );
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Scan {
     /// Number of assets whose scan ended normally.
     pub(crate) scanned: u64,
     category: Category,
-    repeats: Repeats,
+    pub(crate) repeats: Box<Repeats>,
     /// The definition of the current finding, if it was skipped.
     known: Option<DefinitionIndex>,
 }

@@ -10,10 +10,10 @@ use crate::model::Field;
 const CELL_BYTES: usize = 1 + size_of::<u32>();
 
 impl<F: Field> Row<F> {
-    /// Appends the cells as bytes, for [`Row::unpack`] and
-    /// [`BatchBuilder::push_packed`](super::BatchBuilder::push_packed). Codes and columns of the input's own are left
+    /// Appends the cells as bytes, for [`Row::restore`] and
+    /// [`BatchBuilder::push_stored`](super::BatchBuilder::push_stored). Codes and columns of the input's own are left
     /// out. The form is the same only within one version of this crate.
-    pub fn pack(&self, out: &mut Vec<u8>) {
+    pub fn store(&self, out: &mut Vec<u8>) {
         let cells = || F::ALL.iter().copied().filter(|field| self.cell_len(*field) > 0);
         for field in cells() {
             out.extend_from_slice(self.get(field).as_bytes());
@@ -29,13 +29,14 @@ impl<F: Field> Row<F> {
         out.push(count);
     }
 
-    /// Replaces the cells by packed ones. Returns false, and leaves the row empty, if the bytes are not of that form.
-    pub fn unpack(&mut self, packed: &[u8]) -> bool {
+    /// Replaces the cells by stored ones. Returns false, and leaves the row empty, if the bytes are not of that form.
+    pub fn restore(&mut self, stored: &[u8]) -> bool {
         self.clear();
-        let Some((texts, cells)) = split(packed) else { return false };
+        let Some((texts, cells)) = split(stored) else { return false };
         let Ok(mut texts) = simdutf8::basic::from_utf8(texts) else { return false };
         for (index, length) in cells {
-            let (Some(field), Some((text, rest))) = (F::ALL.get(index), texts.split_at_checked(length)) else {
+            let (Some(field), Some((text, rest))) = (F::ALL.get(index), texts.split_at_checked(length))
+            else {
                 self.clear();
                 return false;
             };
@@ -46,10 +47,10 @@ impl<F: Field> Row<F> {
     }
 }
 
-/// Appends the offsets of packed cells whose texts begin at `start`, for a table with these columns. Returns the length
-/// of the texts; none if the bytes are not packed cells.
-pub(super) fn write_to(packed: &[u8], start: u32, columns: usize, table: &mut Vec<u32>) -> Option<usize> {
-    let (texts, cells) = split(packed)?;
+/// Appends the offsets of stored cells whose texts begin at `start`, for a table with these columns. Returns the length
+/// of the texts; none if the bytes are not stored cells.
+pub(super) fn write_to(stored: &[u8], start: u32, columns: usize, table: &mut Vec<u32>) -> Option<usize> {
+    let (texts, cells) = split(stored)?;
     table.push(start);
     let first = table.len();
     let (mut end, mut written) = (start, 0);
@@ -68,13 +69,13 @@ pub(super) fn write_to(packed: &[u8], start: u32, columns: usize, table: &mut Ve
 }
 
 /// The texts, and the index and length of each cell.
-fn split(packed: &[u8]) -> Option<(&[u8], impl Iterator<Item = (usize, usize)>)> {
-    let (count, rest) = packed.split_last()?;
+fn split(stored: &[u8]) -> Option<(&[u8], impl Iterator<Item = (usize, usize)>)> {
+    let (count, rest) = stored.split_last()?;
     let (texts, cells) = rest.split_at_checked(rest.len().checked_sub(usize::from(*count) * CELL_BYTES)?)?;
     let (cells, _) = cells.as_chunks::<CELL_BYTES>();
-    let cells = cells.iter().map(|[index, a, b, c, d]| {
-        (usize::from(*index), u32::from_le_bytes([*a, *b, *c, *d]) as usize)
-    });
+    let cells = cells
+        .iter()
+        .map(|[index, a, b, c, d]| (usize::from(*index), u32::from_le_bytes([*a, *b, *c, *d]) as usize));
     Some((texts, cells))
 }
 
@@ -92,35 +93,35 @@ mod tests {
         row
     }
 
-    fn packed(row: &DefinitionRow) -> Vec<u8> {
-        let mut packed = Vec::new();
-        row.pack(&mut packed);
-        packed
+    fn stored(row: &DefinitionRow) -> Vec<u8> {
+        let mut stored = Vec::new();
+        row.store(&mut stored);
+        stored
     }
 
     #[test]
-    fn row_is_packed_and_unpacked() {
-        let mut unpacked = DefinitionRow::default();
-        unpacked.set(DefinitionField::Solution, "of another definition");
-        assert!(unpacked.unpack(&packed(&row())));
+    fn row_is_stored_and_restored() {
+        let mut restored = DefinitionRow::default();
+        restored.set(DefinitionField::Solution, "of another definition");
+        assert!(restored.restore(&stored(&row())));
         for field in DefinitionField::ALL {
-            assert_eq!(unpacked.get(*field), row().get(*field), "{field:?}");
+            assert_eq!(restored.get(*field), row().get(*field), "{field:?}");
         }
     }
 
     #[test]
-    fn packed_cells_are_sent_like_the_row() {
+    fn stored_cells_are_sent_like_the_row() {
         let mut expected = BatchBuilder::default();
         let key = expected.push_definition(&row()).key();
         let expected = expected.finish();
-        let packed = packed(&row());
+        let stored = stored(&row());
         let mut batch = BatchBuilder::default();
         for _ in 0..2 {
             let read = |into: &mut [u8]| {
-                into.copy_from_slice(&packed);
+                into.copy_from_slice(&stored);
                 Ok::<(), ()>(())
             };
-            let index = batch.push_packed(key, packed.len(), read).unwrap().unwrap();
+            let index = batch.push_stored(key, stored.len(), read).unwrap().unwrap();
             assert_eq!(index.key(), key);
         }
         let batch = batch.finish();
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn other_bytes_are_refused() {
-        let good = packed(&row());
+        let good = stored(&row());
         let mut batch = BatchBuilder::default();
         for at in 0..good.len() {
             let cut = &good[at + 1..];
@@ -140,10 +141,10 @@ mod tests {
                 into.copy_from_slice(cut);
                 Ok::<(), ()>(())
             };
-            assert!(batch.push_packed(7, cut.len(), read).unwrap().is_none(), "{at}");
-            assert!(!DefinitionRow::default().unpack(cut) || at + 1 == good.len(), "{at}");
+            assert!(batch.push_stored(7, cut.len(), read).unwrap().is_none(), "{at}");
+            assert!(!DefinitionRow::default().restore(cut) || at + 1 == good.len(), "{at}");
         }
-        assert!(batch.push_packed(7, 3, |_| Err(())).is_err());
+        assert!(batch.push_stored(7, 3, |_| Err(())).is_err());
         let mut expected = BatchBuilder::default();
         expected.push_definition(&row());
         batch.push_definition(&row());
