@@ -103,6 +103,21 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Whether topics that do not exist are created.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`]: they cannot be created with this login.
+    pub(crate) fn creates_topics(&self, options: &Options) -> Result<bool> {
+        let creates = options.flag("create_topics")?;
+        if creates && self.tokens.is_some() {
+            let message = "option `create_topics`: topics cannot be created with `sasl: oauthbearer`";
+            return Err(PluginError::config(message)
+                .with_option("create_topics")
+                .with_hint("create them with the commands of the manual"));
+        }
+        Ok(creates)
+    }
+
     /// The properties, to which each kind of client adds its own.
     pub(crate) fn config(&self) -> ClientConfig {
         self.config.clone()

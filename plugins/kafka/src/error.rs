@@ -5,7 +5,7 @@ use scanbridge_finding_texts::TextFormat;
 use scanbridge_plugin_api::{ErrorKind, PluginError, printable};
 
 use crate::format::Format;
-use crate::new_topics::TopicPlan;
+use crate::topic_plan::TopicPlan;
 
 /// What failed, for messages and hints.
 #[derive(Debug, Clone, Copy)]

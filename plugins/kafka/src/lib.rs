@@ -21,6 +21,7 @@ mod probe;
 mod producer;
 mod settings;
 mod token;
+mod topic_plan;
 mod topic_settings;
 
 pub use input::KafkaInput;

@@ -4,9 +4,9 @@ use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Service
 
 use crate::format::Format;
 use crate::link::Link;
-use crate::new_topics::TopicPlan;
 use crate::producer::Producer;
 use crate::settings::OutputSettings;
+use crate::topic_plan::TopicPlan;
 use crate::topic_settings::{TopicSettings, describe};
 
 /// # Errors

@@ -6,7 +6,7 @@ use scanbridge_plugin_api::{Open, PluginError, Result};
 use crate::connection::{Connection, valid_topic};
 use crate::format::Format;
 use crate::keeper::KeeperSettings;
-use crate::new_topics::{TopicPlan, check_option};
+use crate::topic_plan::TopicPlan;
 
 /// What the output writes, and how.
 #[derive(Debug, Clone)]
@@ -60,8 +60,7 @@ impl OutputSettings {
             )
             .with_option("key"));
         }
-        let create_topics = options.flag("create_topics")?;
-        check_option(create_topics, &connection)?;
+        let create_topics = connection.creates_topics(options)?;
         let size = options.size("record_bytes")?.unwrap_or_default();
         Ok(Self {
             keeper: KeeperSettings::read(open, &connection)?,

@@ -6,8 +6,9 @@ use super::record::RawRecord;
 use super::settings::InputSettings;
 use crate::format::{header, with};
 use crate::link::Link;
-use crate::new_topics::{TopicPlan, create_missing};
+use crate::new_topics::create_missing;
 use crate::producer::{Producer, Record};
+use crate::topic_plan::TopicPlan;
 
 /// Writes copies.
 pub(super) struct DeadLetters {

@@ -7,7 +7,6 @@ use scanbridge_plugin_api::{Open, Result};
 
 use super::window::WindowLimits;
 use crate::connection::{Connection, member, pipeline, valid_topic};
-use crate::new_topics::check_option;
 
 /// What the input reads, and how.
 #[derive(Debug, Clone)]
@@ -41,8 +40,7 @@ impl InputSettings {
         let dead_topic = options.text("dead_topic")?.map(str::to_owned);
         dead_topic.iter().try_for_each(|topic| valid_topic("dead_topic", topic))?;
         let connection = Connection::read(open)?;
-        let create_topics = options.flag("create_topics")?;
-        check_option(create_topics, &connection)?;
+        let create_topics = connection.creates_topics(options)?;
         Ok(Self {
             connection,
             topics,

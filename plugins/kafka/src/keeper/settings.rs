@@ -6,7 +6,7 @@ use rdkafka::ClientConfig;
 use scanbridge_plugin_api::{Open, PluginError, Result};
 
 use crate::connection::{Connection, member, pipeline, valid_topic};
-use crate::new_topics::TopicPlan;
+use crate::topic_plan::TopicPlan;
 
 /// Where the checkpoint is, and who may work.
 #[derive(Debug, Clone)]

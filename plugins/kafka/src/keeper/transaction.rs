@@ -32,14 +32,12 @@ impl Transactions {
     /// Fences off former owners of the transactional ID, and waits until their last transaction has ended.
     ///
     /// # Errors
-    /// The brokers refuse it, or do not answer within `timeout`; that of `check`, whether the slot still belongs to this
-    /// instance.
+    /// The brokers refuse it, or do not answer within `timeout`; the slot was lost.
     pub(super) fn init(
         producer: Producer,
         state_topic: &str,
         timeout: Duration,
         services: &Services,
-        check: impl Fn() -> Result<()>,
     ) -> Result<Self> {
         let began = Instant::now();
         services.phase("waiting for the end of the last transaction");
@@ -50,7 +48,6 @@ impl Transactions {
                 Ok(()) => break,
                 Err(error) if is_retriable(&error) && began.elapsed() < timeout => {
                     producer.link().check()?;
-                    check()?;
                     services.alive();
                     if services.is_draining() || services.is_cancelled() {
                         return Err(PluginError::cancelled());
@@ -107,12 +104,7 @@ impl Transactions {
     /// # Errors
     /// `ErrorKind::Displaced` if another instance has the slot now; `ErrorKind::Unavailable` if the transaction was
     /// aborted, or its outcome is not known: the next `open` reads what is stored.
-    pub(super) fn commit(
-        &mut self,
-        slot: i32,
-        changes: &PairChanges,
-        check: impl Fn() -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn commit(&mut self, slot: i32, changes: &PairChanges) -> Result<()> {
         self.begin()?;
         for (name, value) in changes {
             self.producer.send(Record {
@@ -133,7 +125,7 @@ impl Transactions {
         }
         let services = self.producer.link().services.clone();
         loop {
-            check()?;
+            self.producer.link().check()?;
             if services.is_cancelled() {
                 return Err(PluginError::cancelled());
             }

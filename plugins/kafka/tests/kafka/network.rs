@@ -34,6 +34,7 @@ fn fetch(cluster: &Cluster, name: &str, brokers: &[&str]) -> Installation {
     for (number, brokers) in brokers.iter().enumerate() {
         let pipeline = format!(
             "version: 1
+name: fetch
 inputs:
   - {{ id: scans, plugin: QualysGuardFile, with: {{ path: reports, settle_secs: 0 }} }}
 outputs:

@@ -207,3 +207,19 @@ fn missing_topics_are_created_with_the_settings_of_the_manual() {
     // Again: nothing is to be created.
     drop(output(&cluster.brokers, &options).unwrap());
 }
+
+/// What a finding costs on a topic besides its texts, before compression: a bound that does not depend on the machine.
+#[test]
+fn records_are_little_larger_than_their_texts() {
+    let Some(cluster) = Cluster::shared() else { return };
+    topic::create(&cluster.brokers, "out-size", 1, &[]);
+    let mut output = output(&cluster.brokers, &json!({ "topic": "out-size" })).unwrap();
+    const FINDINGS: usize = 50;
+    deliver(&mut output, &scan("scan/1"), &[batch(&[("192.0.2.1", &[300; FINDINGS])])]).unwrap();
+    let records = topic::read(&cluster.brokers, "out-size");
+    assert_eq!(records.len(), 1);
+    let headers: usize = records[0].headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let beyond = records[0].value.len() - FINDINGS * 300;
+    assert!(beyond < FINDINGS * 300, "{beyond} bytes for {FINDINGS} findings besides their results");
+    assert!(headers < 8_000, "{headers} bytes of headers for each asset");
+}

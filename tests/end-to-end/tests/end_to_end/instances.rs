@@ -87,6 +87,21 @@ fn service_runs_each_instance_and_a_faulty_file_stops_none() {
 }
 
 #[test]
+fn instances_that_would_each_deliver_everything_are_refused() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("inbox")).unwrap();
+    let folder = "plugin: QualysGuardFile, with: { path: inbox, watch: yes }";
+    let pipeline = |instances| watching(instances).replace("plugin: Rogue, with: { act: watch }", folder);
+    write_pipeline(&sandbox, "fetch", &pipeline(2));
+    for (command, options) in [("check", &[][..]), ("run", &["--state-dir", "state"])] {
+        let refused = on_file(&sandbox, &[command], options).expect_code(78).stderr;
+        assert!(refused.contains("would deliver everything of input reports 2 times"), "{refused}");
+    }
+    write_pipeline(&sandbox, "fetch", &pipeline(1));
+    on_file(&sandbox, &["check"], &[]).expect_code(0);
+}
+
+#[test]
 fn service_handles_the_dead_letters_of_the_chosen_instance() {
     let sandbox = Sandbox::new();
     write_pipeline(&sandbox, "fetch", &rejecting(2));
