@@ -59,8 +59,10 @@ write_deb() {
 }
 
 make_deb() {
+    local libraries
+    libraries=$(debian_libraries "$root")
     write_deb scanbridge "$root" 'xz 6' <<CONTROL
-Depends: $(debian_libraries "$root"), adduser
+Depends: $libraries, adduser
 Recommends: ca-certificates
 Suggests: scanbridge-kafka, scanbridge-dbgsym
 Section: net
@@ -71,8 +73,9 @@ Description: transfers vulnerability findings from Qualys to other systems
  or into CSV tables and JSON. An interrupted run resumes at its checkpoint.
 CONTROL
     if [ -d "$kafka" ]; then
+        libraries=$(debian_libraries "$kafka")
         write_deb scanbridge-kafka "$kafka" 'xz 6' <<CONTROL
-Depends: scanbridge (>= $version), $(debian_libraries "$kafka")
+Depends: scanbridge (>= $version), $libraries
 Section: net
 Priority: optional
 Description: input and output plugin Kafka of Scanbridge

@@ -32,6 +32,7 @@ find_program() {
     return 1
 }
 
+# Like find_program, but a missing one ends the script. Call it in an assignment: only there the shell sees the failure.
 found() {
     find_program "$1" || fail 66 "$1 is not in ${programs[*]}; build it, or leave a plugin out with --without"
 }
@@ -74,16 +75,19 @@ stage() {
 }
 
 stage_programs() {
-    local name
+    local name source
     for name in scanbridge scanbridge-service; do
-        put_program "$(found "$name")" "$root/usr/bin/$name" 755
+        source=$(found "$name")
+        put_program "$source" "$root/usr/bin/$name" 755
     done
     for name in "${required_plugins[@]}"; do
         case $without in *" $name "*) continue ;; esac
-        put_program "$(found "libscanbridge_$name.so")" "$root/usr/lib/scanbridge/plugins/libscanbridge_$name.so" 644
+        source=$(found "libscanbridge_$name.so")
+        put_program "$source" "$root/usr/lib/scanbridge/plugins/libscanbridge_$name.so" 644
     done
     for name in qualys_connector process_multiple; do
-        put_program "$(found "$name")" "$root/usr/lib/scanbridge/legacy/$name" 755
+        source=$(found "$name")
+        put_program "$source" "$root/usr/lib/scanbridge/legacy/$name" 755
         put 755 dist/packages/old-command "$root/usr/bin/$name"
     done
     # The old commands start the host of their own directory.
@@ -120,7 +124,8 @@ stage_documentation() {
     put 644 "$work/completions" "$root/usr/share/fish/vendor_completions.d/scanbridge.fish"
 
     pages=$work/pages
-    "$(found scanbridge-man-pages)" "$pages" >/dev/null
+    name=$(found scanbridge-man-pages)
+    "$name" "$pages" >/dev/null
     gzip -9n "$pages"/*
     for name in 1 5; do
         install -D -m 644 -t "$root/usr/share/man/man$name" "$pages"/*."$name".gz
