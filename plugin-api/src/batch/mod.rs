@@ -15,6 +15,7 @@ mod key;
 mod layout;
 mod new_definitions;
 mod pack;
+mod packed_row;
 mod printed;
 mod received;
 mod rewrite;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::columns::RowLayout;
 use super::key::{self, KeyHasher};
 use super::layout::{DEFINITION_LEAD, KEY_WORDS, TARGET_BYTES, with_reserve};
+use super::packed_row;
 use super::row::{DefinitionRow, offset};
 
 /// A definition that findings of the batch can refer to.
@@ -45,6 +46,10 @@ struct Sent {
     definitions: Vec<SentDefinition>,
     hasher: KeyHasher,
     bytes: usize,
+    /// How often a batch has named a definition.
+    references: usize,
+    /// Number of rows with cells that were new in their epoch, since the last one with known cells.
+    unshared: usize,
     /// Number of batches that brought definitions.
     batches: usize,
     /// Number of batches begun, also those that were not finished.
@@ -64,6 +69,12 @@ struct SentDefinition {
 
 /// After this many bytes of definitions a new epoch begins: it bounds what sender and receivers keep.
 const EPOCH_BYTES: usize = 2 << 20;
+/// The same while findings share definitions. A report with a thousand QIDs would send most of them again and again.
+const SHARED_EPOCH_BYTES: usize = 6 << 20;
+/// Fewer definitions do not show whether findings share them.
+const FEWEST_SHARED: usize = 32;
+/// After this many rows with new cells, rows under construction are no longer looked up.
+const UNSHARED: usize = 256;
 /// About what sender and receiver need for a definition in addition to its cells: its entries in their tables.
 const ENTRY_BYTES: usize = 400;
 /// The same for batches that brought definitions.
@@ -91,13 +102,21 @@ pub(super) struct FinishedDefinitions {
 }
 
 impl Sent {
+    /// Whether the epoch has sent what sender and receivers may keep.
+    fn is_full(&self) -> bool {
+        let definitions = self.definitions.len();
+        let is_shared = definitions >= FEWEST_SHARED && self.references >= definitions + definitions / 4;
+        let limit = if is_shared { SHARED_EPOCH_BYTES } else { EPOCH_BYTES };
+        self.bytes >= limit || self.batches >= EPOCH_BATCHES
+    }
+
     /// Forgets the definitions and keeps the memory of the tables: the next epoch needs as much.
     fn begin_epoch(&mut self) {
         self.epoch += 1;
         self.by_row.clear();
         self.by_key.clear();
         self.definitions.clear();
-        (self.bytes, self.batches) = (0, 0);
+        (self.bytes, self.references, self.batches) = (0, 0, 0);
     }
 }
 
@@ -106,7 +125,7 @@ impl NewDefinitions {
     pub(super) fn after(shared: &SentDefinitions, mut keys: Vec<u32>) -> Self {
         keys.clear();
         let mut state = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.bytes >= EPOCH_BYTES || state.batches >= EPOCH_BATCHES {
+        if state.is_full() {
             state.begin_epoch();
         }
         // A batch that is never finished must leave no definition behind, so it changes what it will give back.
@@ -126,9 +145,16 @@ impl NewDefinitions {
 
     /// The definition with these cells; the cells are added if they are new in the epoch.
     pub(super) fn push(&mut self, row: &DefinitionRow, layout: &RowLayout) -> DefinitionIndex {
+        if self.sent.unshared >= UNSHARED {
+            let number = self.add(row, layout);
+            return self.refer_to(number);
+        }
         let hash = self.sent.hasher.hash_of_row(row.bytes(), row.touched());
         let number = match self.sent.by_row.get(&hash) {
-            Some(number) => *number,
+            Some(number) => {
+                self.sent.unshared = 0;
+                *number
+            }
             None => {
                 let number = self.add(row, layout);
                 self.sent.by_row.insert(hash, number);
@@ -136,6 +162,40 @@ impl NewDefinitions {
             }
         };
         self.refer_to(number)
+    }
+
+    /// The definition with this key; the packed cells are added if they were not sent in this epoch. None if the cells
+    /// are not as [`DefinitionRow::pack`] writes them, or the columns have another order.
+    pub(super) fn push_packed<E>(
+        &mut self,
+        key: u128,
+        length: usize,
+        layout: &RowLayout,
+        read: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Option<DefinitionIndex>, E> {
+        if let Some(known) = self.push_known(key) {
+            return Ok(Some(known));
+        }
+        if layout.order.is_some() {
+            return Ok(None);
+        }
+        self.reserve();
+        let (text_end, rows_end) = (self.text.len(), self.rows.len());
+        self.text.resize(text_end + length, 0);
+        let is_read = read(&mut self.text[text_end..]);
+        self.rows.push(0);
+        let (bytes, start) = (&self.text[text_end..], offset(text_end));
+        let texts = is_read.map(|()| packed_row::write_to(bytes, start, layout.columns, &mut self.rows));
+        let Ok(Some(texts)) = texts else {
+            self.text.truncate(text_end);
+            self.rows.truncate(rows_end);
+            return texts.map(|_| None);
+        };
+        self.text.truncate(text_end + texts);
+        let number = self.number(key);
+        let index = self.refer_to(number);
+        self.rows[rows_end] = index.row;
+        Ok(Some(index))
     }
 
     /// The definition with this key, if its cells were sent in this epoch.
@@ -146,12 +206,8 @@ impl NewDefinitions {
 
     /// Adds the cells, unless a row with equal ones was built in another order.
     fn add(&mut self, row: &DefinitionRow, layout: &RowLayout) -> u32 {
+        self.reserve();
         let (text_end, rows_end) = (self.text.len(), self.rows.len());
-        if rows_end == 0 {
-            let largest = self.sent.largest_text;
-            self.text.reserve_exact(if largest == 0 { TARGET_BYTES } else { with_reserve(largest) });
-            self.rows.reserve_exact(with_reserve(self.sent.largest_rows));
-        }
         self.rows.push(0);
         row.write_to(layout, &mut self.text, &mut self.rows);
         let key = self.sent.hasher.key_of(&self.text, &self.rows[rows_end + DEFINITION_LEAD..]);
@@ -160,18 +216,36 @@ impl NewDefinitions {
             self.rows.truncate(rows_end);
             // Rows with the same cells in ever different orders must end the epoch as well.
             self.sent.bytes += size_of::<(u128, u32)>();
+            self.sent.unshared = 0;
             return *number;
         }
+        self.sent.unshared += 1;
+        let number = self.number(key);
+        self.rows[rows_end] = self.refer_to(number).row;
+        number
+    }
+
+    /// The number of a definition that is new in the epoch.
+    fn number(&mut self, key: u128) -> u32 {
         let number = offset(self.sent.definitions.len());
         self.sent.by_key.insert(key, number);
         self.sent.definitions.push(SentDefinition { key, batch: 0, row: 0 });
-        self.rows[rows_end] = self.refer_to(number).row;
         number
+    }
+
+    /// Makes space before the first definition of the batch.
+    fn reserve(&mut self) {
+        if self.rows.is_empty() {
+            let largest = self.sent.largest_text;
+            self.text.reserve_exact(if largest == 0 { TARGET_BYTES } else { with_reserve(largest) });
+            self.rows.reserve_exact(with_reserve(self.sent.largest_rows));
+        }
     }
 
     /// The row of the definition's key in this batch.
     fn refer_to(&mut self, number: u32) -> DefinitionIndex {
         let batch = self.sent.begun;
+        self.sent.references += 1;
         let definition = &mut self.sent.definitions[number as usize];
         if definition.batch != batch {
             (definition.batch, definition.row) = (batch, offset(self.keys.len() / KEY_WORDS));

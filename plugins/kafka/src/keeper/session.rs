@@ -39,8 +39,15 @@ impl Session {
         let mut config = output.producer(limit);
         settings.producer(&mut config, slot.number);
         let producer = Producer::new(config, Link::new(settings.connection.clone(), services))?;
-        let transactions = Transactions::init(producer, settings.transaction_timeout, services)?;
-        let loaded = stored::read(settings, services, slot.number)?;
+        let is_ours = || slot.check();
+        let transactions = Transactions::init(
+            producer,
+            &settings.state_topic,
+            settings.transaction_timeout,
+            services,
+            is_ours,
+        )?;
+        let loaded = stored::read(settings, services, slot.number, is_ours)?;
         // A call that a former owner has sent to the source may still be in progress, also if that owner has not reached its
         // first checkpoint.
         services.phase("waiting after taking over a slot");
@@ -92,7 +99,7 @@ impl Session {
             return Ok(());
         }
         let slot = &self.slot;
-        self.transactions.commit(&self.settings.state_topic, slot.number, changes, || slot.check())
+        self.transactions.commit(slot.number, changes, || slot.check())
     }
 }
 

@@ -251,7 +251,7 @@ fn check_topic(settings: &KeeperSettings, link: &Link, consumer: &BaseConsumer<C
         }
         _ if partitions == 0 => Err(PluginError::config(format!("the state topic {topic} does not exist"))
             .with_option("state_topic")
-            .with_hint(settings.create_command())),
+            .with_hint(settings.state_plan().command(&settings.connection.brokers))),
         _ => Err(PluginError::config(format!(
             "the state topic {topic} has {partitions} partitions, and `slots` is {}",
             settings.slots

@@ -7,6 +7,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use scanbridge_plugin_api::keeper::Pairs;
+use scanbridge_plugin_api::tracing::debug;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
 
 use super::settings::KeeperSettings;
@@ -31,8 +32,16 @@ const POLL: Duration = Duration::from_millis(100);
 /// one can be missed.
 ///
 /// # Errors
-/// The partition cannot be read to its end within `connect_timeout` without progress.
-pub(super) fn read(settings: &KeeperSettings, services: &Services, slot: i32) -> Result<Pairs> {
+/// The partition cannot be read to its end within `connect_timeout` without progress; that of `check`, whether the slot
+/// still belongs to this instance.
+pub(super) fn read(
+    settings: &KeeperSettings,
+    services: &Services,
+    slot: i32,
+    check: impl Fn() -> Result<()>,
+) -> Result<Pairs> {
+    services.phase("reading the checkpoint");
+    debug!("the checkpoint of the slot is read");
     let link = Link::new(settings.connection.clone(), services);
     let topic = settings.state_topic.as_str();
     let what = format!("cannot read the checkpoint from {topic}/{slot}");
@@ -52,6 +61,7 @@ pub(super) fn read(settings: &KeeperSettings, services: &Services, slot: i32) ->
     let (mut pairs, mut progress) = (Pairs::new(), Instant::now());
     loop {
         link.check()?;
+        check()?;
         if services.is_draining() || services.is_cancelled() {
             return Err(PluginError::cancelled());
         }

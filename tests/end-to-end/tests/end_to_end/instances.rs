@@ -13,7 +13,7 @@ use crate::service_dead_letters::{call, rogue};
 fn watching(instances: u32) -> String {
     format!(
         "version: 1\nname: fetch\ninstances: {instances}\nschedule: continuous\n\
-         inputs: [{{ id: reports, plugin: QualysGuardFile, with: {{ path: inbox, watch: yes, poll_secs: 1 }} }}]\n\
+         inputs: [{{ id: reports, plugin: Rogue, with: {{ act: watch }} }}]\n\
          outputs: [{{ id: bad, plugin: Rogue, with: {{ act: behave }} }}]\n"
     )
 }
