@@ -164,7 +164,7 @@ impl NewDefinitions {
         self.refer_to(number)
     }
 
-    /// The definition with this key; the packed cells are added if they were not sent in this epoch. None if the cells
+    /// The definition with this key; the cells of `packed` are added if they were not sent in this epoch. None if the cells
     /// are not as [`DefinitionRow::pack`] writes them, or the columns have another order.
     pub(super) fn push_packed<E>(
         &mut self,

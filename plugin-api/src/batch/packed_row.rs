@@ -29,13 +29,14 @@ impl<F: Field> Row<F> {
         out.push(count);
     }
 
-    /// Replaces the cells by packed ones. Returns false, and leaves the row empty, if the bytes are not of that form.
+    /// Replaces the cells by those of `packed`. Returns false, and leaves the row empty, if the bytes are not of that form.
     pub fn unpack(&mut self, packed: &[u8]) -> bool {
         self.clear();
         let Some((texts, cells)) = split(packed) else { return false };
         let Ok(mut texts) = simdutf8::basic::from_utf8(texts) else { return false };
         for (index, length) in cells {
-            let (Some(field), Some((text, rest))) = (F::ALL.get(index), texts.split_at_checked(length)) else {
+            let (Some(field), Some((text, rest))) = (F::ALL.get(index), texts.split_at_checked(length))
+            else {
                 self.clear();
                 return false;
             };
@@ -46,8 +47,8 @@ impl<F: Field> Row<F> {
     }
 }
 
-/// Appends the offsets of packed cells whose texts begin at `start`, for a table with these columns. Returns the length
-/// of the texts; none if the bytes are not packed cells.
+/// Appends the offsets of cells whose texts begin at `start`, for a table with these columns. Returns the length
+/// of the texts; none if the bytes are not of that form.
 pub(super) fn write_to(packed: &[u8], start: u32, columns: usize, table: &mut Vec<u32>) -> Option<usize> {
     let (texts, cells) = split(packed)?;
     table.push(start);
@@ -72,9 +73,9 @@ fn split(packed: &[u8]) -> Option<(&[u8], impl Iterator<Item = (usize, usize)>)>
     let (count, rest) = packed.split_last()?;
     let (texts, cells) = rest.split_at_checked(rest.len().checked_sub(usize::from(*count) * CELL_BYTES)?)?;
     let (cells, _) = cells.as_chunks::<CELL_BYTES>();
-    let cells = cells.iter().map(|[index, a, b, c, d]| {
-        (usize::from(*index), u32::from_le_bytes([*a, *b, *c, *d]) as usize)
-    });
+    let cells = cells
+        .iter()
+        .map(|[index, a, b, c, d]| (usize::from(*index), u32::from_le_bytes([*a, *b, *c, *d]) as usize));
     Some((texts, cells))
 }
 

@@ -152,7 +152,7 @@ impl SyslogSink {
         self.shared.messages(&self.shared.lock())
     }
 
-    /// Like [`SyslogSink::messages`], and forgets all data received so far: the memory of a sink that receives much
+    /// Like [`SyslogSink::messages`], and discards all data received so far: the memory of a sink that receives much
     /// does not grow. Call it only while no connection is open.
     #[must_use]
     pub fn take_messages(&self) -> Vec<Vec<u8>> {

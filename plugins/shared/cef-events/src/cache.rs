@@ -112,7 +112,8 @@ impl FragmentCache {
     /// Whether the key was used before; from now on it was. Two keys may share a slot, which costs time only.
     fn is_seen(&mut self, key: &Key) -> bool {
         let hash = (key.content >> 64) as u64 ^ key.content as u64;
-        let hash = mix(hash ^ (key.table as u64) << 8 ^ key.severity.map_or(0, |severity| severity.number()) as u64);
+        let hash =
+            mix(hash ^ (key.table as u64) << 8 ^ key.severity.map_or(0, |severity| severity.number()) as u64);
         // The slot and the mark are of different bits.
         let (slot, mark) = (hash as usize % SLOTS, (hash >> 48) as u16 | 1);
         std::mem::replace(&mut self.seen[slot], mark) == mark
@@ -143,7 +144,7 @@ impl FragmentCache {
     }
 }
 
-/// How many keys without an entry are remembered: more than the definitions of most reports.
+/// How many keys without an entry are stored: more than the definitions of most reports.
 const SLOTS: usize = 1 << 15;
 
 /// Memory of an entry in bytes, including its share of the two tables.

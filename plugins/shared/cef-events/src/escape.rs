@@ -82,8 +82,8 @@ fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> E
 /// Copies a text and replaces characters as needed; stops shortly after `limit` bytes. Returns the bytes
 /// written.
 ///
-/// Results are long and this is the innermost loop of the encoder, so it copies a vector of bytes at a time, and takes
-/// back what follows a stop.
+/// Results are long and this is the innermost loop of the encoder, so it copies a vector of bytes at a time, and removes
+/// afterwards what follows a stop.
 fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> usize {
     let start = out.len();
     out.reserve(text.len().min(limit) + 2 * VECTOR);

@@ -60,12 +60,7 @@ impl Definitions {
     /// Stores definitions in `spool`.
     #[must_use]
     pub fn new(spool: Box<dyn Spool>) -> Self {
-        Self {
-            spool,
-            end: 0,
-            index: HashMap::default(),
-            scratch: Vec::new(),
-        }
+        Self { spool, end: 0, index: HashMap::default(), scratch: Vec::new() }
     }
 
     /// The number of definitions.
@@ -110,7 +105,8 @@ impl Definitions {
         self.scratch.clear();
         row.pack(&mut self.scratch);
         self.spool.append(&self.scratch).map_err(failed)?;
-        let length = u32::try_from(self.scratch.len()).expect("a definition is bounded by the limit on its texts");
+        let length =
+            u32::try_from(self.scratch.len()).expect("a definition is bounded by the limit on its texts");
         self.index.insert(qid, Entry { sent: 0, offset: self.end, length, severity, kind });
         self.end += u64::from(length);
         Ok(())

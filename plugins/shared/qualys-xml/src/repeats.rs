@@ -19,7 +19,7 @@ use crate::walk::State;
 #[derive(Debug)]
 pub(crate) struct Repeats {
     /// By the hash of the attributes.
-    known: HashMap<u64, Known, foldhash::fast::RandomState>,
+    known: HashMap<u64, KnownDefinition, foldhash::fast::RandomState>,
     /// The definition that is being read.
     reading: Option<Reading>,
     /// Begins all hashes, so that a report cannot be made to have equal ones.
@@ -30,7 +30,7 @@ pub(crate) struct Repeats {
 
 /// A definition that was read.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct KnownDefinition {
     bytes: Bytes,
     content: u128,
 }
@@ -126,7 +126,7 @@ impl Repeats {
     pub(crate) fn end(&mut self, content: u128) {
         let Some(Reading { attributes, bytes: Some(bytes), .. }) = self.reading.take() else { return };
         if self.known.len() < MOST_KNOWN || self.known.contains_key(&attributes) {
-            self.known.insert(attributes, Known { bytes, content });
+            self.known.insert(attributes, KnownDefinition { bytes, content });
         }
     }
 
@@ -143,8 +143,7 @@ impl Reading {
     /// The bytes of the definition, which ends before the start tag that was just read. None if they are not in one
     /// block, or had an effect on more than the definition.
     fn read<R: Read>(&self, events: &Events<R>, state: &State) -> Option<Bytes> {
-        if (self.passed_on, self.forbidden_references)
-            != (state.passed_on, state.notes.forbidden_references)
+        if (self.passed_on, self.forbidden_references) != (state.passed_on, state.notes.forbidden_references)
         {
             return None;
         }
@@ -171,7 +170,8 @@ fn is_of_definition(role: ElementRole) -> bool {
 /// part of the definition follows.
 fn ends_finding(bytes: &[u8], element: &str) -> bool {
     let Some(rest) = after_result(bytes) else { return false };
-    let name = rest.trim_ascii_start().strip_prefix(b"</").and_then(|rest| rest.strip_prefix(element.as_bytes()));
+    let name =
+        rest.trim_ascii_start().strip_prefix(b"</").and_then(|rest| rest.strip_prefix(element.as_bytes()));
     name.is_some_and(|rest| rest.starts_with(b">"))
 }
 

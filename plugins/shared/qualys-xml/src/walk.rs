@@ -265,9 +265,7 @@ impl<R: Read, D> Walk<R, D> {
                     })
                 }
                 Event::Text(piece) => self.state.cells.text(self.innermost, piece).map(|()| Flow::On),
-                Event::Verbatim(piece) => {
-                    self.state.cells.verbatim(self.innermost, piece).map(|()| Flow::On)
-                }
+                Event::Verbatim(piece) => self.state.cells.verbatim(self.innermost, piece).map(|()| Flow::On),
                 Event::Char(c) => {
                     let mut bytes = [0; 4];
                     self.state.cells.verbatim(self.innermost, c.encode_utf8(&mut bytes)).map(|()| Flow::On)
