@@ -144,7 +144,7 @@ impl FragmentCache {
     }
 }
 
-/// How many keys without an entry are remembered: more than the definitions of most reports.
+/// How many keys without an entry are stored: more than the definitions of most reports.
 const SLOTS: usize = 1 << 15;
 
 /// Memory of an entry in bytes, including its share of the two tables.

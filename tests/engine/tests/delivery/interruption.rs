@@ -35,7 +35,7 @@ fn stopped_at(case: &Case, file: &Path) -> Summary {
 
 /// The exit code is that of the output that failed, not 130 for the others, whose calls were cancelled.
 #[test]
-fn output_cancelled_after_a_failure_is_no_failure() {
+fn cancelled_output_keeps_the_exit_code_of_the_failure() {
     let waits = "id: waits, plugin: Rogue, with: { act: wait-for-stop }";
     let fails = "id: fails, plugin: Rogue, with: { act: panic-in-write }";
     let summary = Case::new("behave", &[waits, fails]).run();
