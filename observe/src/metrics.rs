@@ -164,6 +164,7 @@ mod tests {
             "dead_letters",
             "dead_letters_bytes",
             "invented",
+            "invented_total",
         ];
         for name in measured {
             let (instance, name) = ("scans".to_owned(), name.to_owned());
@@ -236,7 +237,8 @@ mod tests {
     fn table() -> String {
         let (view, state) = (view(), state());
         let mut table = "| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n".to_owned();
-        for family in all_families(&service(), &[(&view, &state)]) {
+        let families = all_families(&service(), &[(&view, &state)]);
+        for family in families.into_iter().filter(|family| !family.name.starts_with(families::PLUGIN)) {
             let Family { name, help, kind, after_run, .. } = family;
             let (kind, end) = match kind {
                 Kind::Counter => ("counter", "_total"),
@@ -278,6 +280,29 @@ mod tests {
         words.filter(is_metric).map(str::to_owned).collect()
     }
 
+    /// The rows of the manual about metrics of plugins.
+    fn of_plugins() -> BTreeSet<String> {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/monitoring.md");
+        let text = std::fs::read_to_string(page).unwrap();
+        let names = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        names.filter(|name| name.starts_with(families::PLUGIN)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn values_of_plugins_are_shown_during_a_run() {
+        let (mut view, state) = (view(), state());
+        let answer = |view: &PipelineView| {
+            metrics_of_service(&service(), &[(view, &state)], MetricsFormat::Prometheus)
+        };
+        let shown = answer(&view);
+        assert!(shown.contains("# TYPE scanbridge_plugin_invented gauge"), "{shown}");
+        assert!(shown.contains("# TYPE scanbridge_plugin_invented_total counter"), "{shown}");
+        assert!(!shown.contains("scanbridge_plugin_quota"), "it has a metric of its own: {shown}");
+        view.process_ended(75, 2003.0);
+        let shown = answer(&view);
+        assert!(!shown.contains("scanbridge_plugin_") && shown.contains("quota_remaining"), "{shown}");
+    }
+
     #[test]
     fn alert_rules_and_dashboard_name_only_metrics_that_exist() {
         let (view, state) = (view(), state());
@@ -285,7 +310,8 @@ mod tests {
         for file in ["alerts.yaml", "alerts.test.yaml", "dashboard.json"] {
             let named = metrics_in(file);
             assert!(named.len() > 10, "{file}: {named:?}");
-            for metric in named {
+            let of_plugins = of_plugins();
+            for metric in named.iter().filter(|metric| !of_plugins.contains(*metric)) {
                 assert!(answer.contains(&format!("# TYPE {metric} ")), "{file}: {metric}");
             }
         }

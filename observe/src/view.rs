@@ -1,6 +1,6 @@
 //! What is known about a pipeline from the events of its runs. Pure: the caller gives events and times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -53,6 +53,8 @@ pub struct PipelineView {
     pub compared: Counts,
     /// The values that plugins measured: instance, name, value.
     pub gauges: BTreeMap<(String, String), f64>,
+    /// Those that were measured in the run in progress.
+    pub measured: BTreeSet<(String, String)>,
     /// The run in progress.
     pub current: Option<CurrentRun>,
     /// The counts of the run in progress that `totals` contains already.
@@ -74,6 +76,7 @@ impl PipelineView {
         match event {
             RunEvent::Hello(hello) => {
                 self.counted = Totals::default();
+                self.measured.clear();
                 self.name.clone_from(&hello.pipeline);
                 if self.totals == Totals::default() {
                     self.totals.clone_from(&hello.totals);
@@ -103,6 +106,9 @@ impl PipelineView {
             RunEvent::Checkpoint { .. } => self.last_checkpoint = Some(now),
             RunEvent::Gauge { instance, name, value } => {
                 self.gauges.insert((instance.clone(), name.clone()), *value);
+                if self.current.is_some() {
+                    self.measured.insert((instance.clone(), name.clone()));
+                }
             }
             RunEvent::Summary { summary } => self.end(summary, now),
             _ => {}
@@ -150,6 +156,7 @@ impl PipelineView {
             self.totals.last_success = Some(now);
         }
         self.counted = Totals::default();
+        self.measured.clear();
     }
 }
 

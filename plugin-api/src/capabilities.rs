@@ -180,6 +180,8 @@ words! {
         No = "no",
         /// Yes: it reads what [`Open::share`](crate::Open::share) says.
         Yes = "yes",
+        /// Its source divides the work itself, among all instances that read it: a consumer group. It gets no share.
+        Group = "group",
     }
 }
 

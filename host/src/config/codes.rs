@@ -1,6 +1,6 @@
 //! The codes of problems. Scripts depend on them: a code is added, and never changed.
 
-/// Each code with its meaning, as in `docs/operating.md`.
+/// Each code with its meaning, as in `docs/pipelines.md`.
 pub const CODES: &[(&str, &str)] = &[
     // The file.
     ("unreadable", "The file, or a settings file that it names, cannot be read."),
@@ -70,14 +70,14 @@ mod tests {
 
     #[test]
     fn manual_lists_every_code() {
-        let manual = include_str!("../../../docs/operating.md");
+        let manual = include_str!("../../../docs/pipelines.md");
         for (code, meaning) in CODES {
             let row = format!("| `{code}` | {meaning} |");
-            assert!(manual.contains(&row), "docs/operating.md has no row {row}");
+            assert!(manual.contains(&row), "docs/pipelines.md has no row {row}");
         }
         let rows = manual.split("\n| Code |").nth(1).expect("the table of codes");
         let rows = rows.split("\n\n").next().unwrap_or_default();
-        assert_eq!(rows.matches("\n| `").count(), CODES.len(), "docs/operating.md has a row too many");
+        assert_eq!(rows.matches("\n| `").count(), CODES.len(), "docs/pipelines.md has a row too many");
     }
 
     #[test]

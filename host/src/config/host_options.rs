@@ -253,12 +253,12 @@ mod tests {
     /// The keys of the documentation, `section.key`, with the defaults as in `config show`.
     #[test]
     fn documentation_lists_every_key_with_its_default() {
-        let docs = include_str!("../../../docs/operating.md");
+        let docs = include_str!("../../../docs/pipelines.md");
         for scope in [Scope::Run, Scope::Input, Scope::Output] {
             for option in host_options(scope) {
                 let default = option.default.as_ref().map(|value| value_in_words(&option.kind, value));
                 let row = format!("| `{}` | {} |", option.name, default.as_deref().unwrap_or("–"));
-                assert!(docs.contains(&row), "docs/operating.md has no row {row}");
+                assert!(docs.contains(&row), "docs/pipelines.md has no row {row}");
             }
         }
     }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use scanbridge_plugin_api::batch::Schema;
 use scanbridge_plugin_api::{
-    CheckReport, OutputCapabilities, Partial, PluginError, PluginKind, Position, Purpose, Receipt, Shares,
+    CheckReport, KeepsCheckpoint, OutputCapabilities, Partial, PluginError, PluginKind, Position, Purpose,
+    Receipt, Shares,
 };
 
 use super::checkpoint::Kept;
 use super::input::{DeadLetterSource, PluginSource, Source};
 use super::keeper::{OpenKeeper, check_only};
-use super::open_errors::{OpenError, cannot_share, not_available, open_error, partial_not_supported};
+use super::open_errors::{
+    OpenError, cannot_share, delivered_repeatedly, not_available, open_error, partial_not_supported,
+};
 use super::opener::{Opener, RunOfInstance};
 use super::output::{DISCARD, Destination, DestinationCipher};
 use super::retry::is_retryable;
@@ -211,6 +214,7 @@ fn open_with(
             }
         }
     }
+    failures.extend(delivers_repeatedly(pipeline, &settings, &inputs, &outputs));
     if failures.is_empty() && (!outputs.is_empty() || pipeline.outputs.is_empty()) {
         let interval = pipeline.run.checkpoint;
         return Ok(OpenPipeline { inputs, outputs, absent, interval, settings, kept: None });
@@ -218,6 +222,28 @@ fn open_with(
     let absent = absent.into_iter();
     failures.extend(absent.map(|output| OpenError { failure: output.failure, cause: output.cause }));
     Err(failures)
+}
+
+/// The errors of inputs that several instances of the pipeline would read completely each, so that everything would be
+/// delivered several times.
+fn delivers_repeatedly(
+    pipeline: &Pipeline,
+    settings: &Settings,
+    inputs: &[OpenInput],
+    outputs: &[OpenOutput],
+) -> Vec<OpenError> {
+    let is_kept =
+        |output: &OpenOutput| output.destination.capabilities().keeps_checkpoint == KeepsCheckpoint::Yes;
+    let delivers = matches!(settings.purpose, Purpose::Run | Purpose::Check | Purpose::Probe);
+    if pipeline.run.instances < 2 || !delivers || outputs.iter().any(is_kept) {
+        return Vec::new();
+    }
+    let of_input = |input: &InputInstance| {
+        let opened = inputs.iter().find(|opened| opened.source.id() == input.instance.id)?;
+        let error = delivered_repeatedly(input, pipeline.run.instances);
+        (!opened.source.is_divided()).then(|| open_error(&input.instance, error))
+    };
+    pipeline.inputs.iter().filter_map(of_input).collect()
 }
 
 /// Opens the only output of a pipeline for a replay of its dead letters. `schema` is that of
@@ -289,7 +315,7 @@ pub(super) fn open_input(
     let faults = RowFaults::new(&instance.id, &instance.plugin, *on_invalid, settings.run, room);
     let start = settings.from.positions.get(&instance.id).cloned().unwrap_or_default();
     let share = settings.share.unwrap_or_default();
-    if !share.is_whole() && declared.shares == Shares::No {
+    if !share.is_whole() && declared.shares != Shares::Yes {
         return Err(cannot_share(input, share));
     }
     let source = PluginSource::open(opener, Position(start))?;

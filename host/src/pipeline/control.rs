@@ -26,6 +26,8 @@ pub(super) struct Control {
     active_outputs: AtomicUsize,
     /// Whether another instance has taken over the work of an input, or of an output that the run needs.
     displaced: AtomicBool,
+    /// Outputs that ended because the run had failed.
+    cancelled: Mutex<Vec<String>>,
 }
 
 impl Control {
@@ -46,6 +48,7 @@ impl Control {
             not_resumable: AtomicBool::new(false),
             active_outputs: AtomicUsize::new(outputs),
             displaced: AtomicBool::new(false),
+            cancelled: Mutex::default(),
         }
     }
 
@@ -106,8 +109,10 @@ impl Control {
 
     fn output_ended(&self, id: &str, required: bool, error: &PluginError, resumable: bool) {
         let last = self.active_outputs.fetch_sub(1, Ordering::Relaxed) == 1;
-        if error.kind == ErrorKind::Cancelled && self.is_displaced() {
-            return; // It has not failed itself.
+        // An output that ends because the run ends for another reason has not failed itself.
+        if error.kind == ErrorKind::Cancelled && (self.is_displaced() || self.has_failed()) {
+            self.cancelled().push(id.to_owned());
+            return;
         }
         let ends_the_run = required || last;
         if ends_the_run {
@@ -135,7 +140,8 @@ impl Control {
     /// Records how many findings an available output missed. Without this failure, a run in which the output did not
     /// fail otherwise would look complete.
     pub(super) fn findings_dropped(&self, id: &str, findings: u64) {
-        if self.failed().iter().any(|failure| failure.instance == id) {
+        let is_recorded = self.failed().iter().any(|failure| failure.instance == id);
+        if is_recorded || self.cancelled().iter().any(|cancelled| cancelled == id) {
             return;
         }
         let error = PluginError::new(
@@ -183,6 +189,10 @@ impl Control {
 
     fn failures(&self) -> MutexGuard<'_, Failures> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cancelled(&self) -> MutexGuard<'_, Vec<String>> {
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Failures so far.

@@ -21,8 +21,8 @@ use super::stop::Stop;
 use super::summary::Failure;
 use super::watch::Watchers;
 use crate::config::{OutputInstance, Pipeline};
-use crate::plugins::Registry;
 use crate::plugins::instance_thread::InstanceThread;
+use crate::plugins::{Metric, Registry};
 
 /// The only output of a pipeline, opened first because its plugin can keep the checkpoint.
 #[derive(Debug)]
@@ -196,6 +196,10 @@ where
                 if stop.now() >= next {
                     next = stop.now() + TICK;
                     watchers.notify(&RunEvent::Tick(waiting_tick(pipeline, context.phase())));
+                    for Metric { name, value, .. } in context.metrics().to_list() {
+                        let instance = context.instance().to_owned();
+                        watchers.notify(&RunEvent::Gauge { instance, name, value });
+                    }
                 }
             }
         });

@@ -25,6 +25,19 @@ pub(super) fn cannot_share(input: &InputInstance, share: Share) -> PluginError {
     .with_hint("let the output keep one checkpoint only (`slots: 1`), or choose another input")
 }
 
+/// The error of an input that each instance of a pipeline would read completely.
+pub(super) fn delivered_repeatedly(input: &InputInstance, instances: u32) -> PluginError {
+    let Instance { id, plugin, .. } = &input.instance;
+    PluginError::config(format!(
+        "`instances: {instances}` would deliver everything of input {id} {instances} times: its plugin {plugin} reads the \
+         complete source in each instance"
+    ))
+    .with_hint(
+        "remove `instances`, or choose an output that keeps the checkpoint of the pipeline, or an input that divides its \
+         source among instances",
+    )
+}
+
 /// The error of a replay into an output that would replace all findings of an asset by the rejected ones.
 pub(super) fn partial_not_supported(id: &str) -> PluginError {
     PluginError::config(format!(

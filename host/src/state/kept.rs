@@ -4,12 +4,10 @@
 //! |---|---|
 //! | `position/INPUT` | the position of the input; absent after a run that has finished |
 //! | `key/INPUT/KEY` | a key of the input |
-//! | `state` | the rest of the checkpoint, as JSON |
+//! | `state` | the rest of the checkpoint, as JSON; a longer one continues in `state/1`, `state/2` … |
 //! | `about` | [`About`], as JSON; changes with each commit |
 
-use std::collections::BTreeMap;
-
-use scanbridge_plugin_api::keeper::{PairChanges, Pairs, Share};
+use scanbridge_plugin_api::keeper::{MAX_VALUE_BYTES, PairChanges, Pairs, Share};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, KeyChanges};
@@ -20,8 +18,11 @@ use super::fingerprint::Fingerprint;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct About {
-    /// The form of the pairs: 1.
+    /// The form of the pairs: 1; 2 if the state has several.
     pub format: u32,
+    /// Number of pairs in which the state continues after `state`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_state: u32,
     /// Number of shares; each has a checkpoint of its own.
     pub slots: u32,
     /// The number of the share.
@@ -36,10 +37,16 @@ pub struct About {
     pub options: Fingerprint,
 }
 
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl About {
     /// The name of its pair.
     pub const NAME: &str = "about";
     const FORMAT: u32 = 1;
+    /// A release that does not know the further pairs of the state must not read it.
+    const FORMAT_WITH_MORE_STATE: u32 = 2;
 
     /// The pipeline `pipeline` with this share, before its first commit.
     #[must_use]
@@ -47,6 +54,7 @@ impl About {
         let writer = format!("{:016x}", fastrand::u64(..));
         Self {
             format: Self::FORMAT,
+            more_state: 0,
             slots: share.of,
             share: share.number,
             pipeline: pipeline.to_owned(),
@@ -88,10 +96,10 @@ impl KeptCheckpoint {
         let about = pairs.get(About::NAME).ok_or_else(|| damaged(&"no pair `about`"))?;
         let about: About = serde_json::from_slice(about).map_err(|error| damaged(&error))?;
         let About { format, slots, .. } = about;
-        if format != About::FORMAT {
+        if !(About::FORMAT..=About::FORMAT_WITH_MORE_STATE).contains(&format) {
             let why = format!(
-                "has the unsupported format {format}; this release supports format {}",
-                About::FORMAT
+                "has the unsupported format {format}; this release supports formats up to {}",
+                About::FORMAT_WITH_MORE_STATE
             );
             return Err(unusable(output, &why));
         }
@@ -104,8 +112,13 @@ impl KeptCheckpoint {
         if about.pipeline != pipeline {
             return Err(unusable(output, &format!("belongs to pipeline `{}`", about.pipeline)));
         }
-        let state = pairs.get(STATE).ok_or_else(|| damaged(&"no pair `state`"))?;
-        let mut checkpoint: Checkpoint = serde_json::from_slice(state).map_err(|error| damaged(&error))?;
+        let mut state = Vec::new();
+        for number in 0..=about.more_state {
+            let name = state_name(number);
+            let piece = pairs.get(&name).ok_or_else(|| damaged(&format_args!("no pair `{name}`")))?;
+            state.extend_from_slice(piece);
+        }
+        let mut checkpoint: Checkpoint = serde_json::from_slice(&state).map_err(|error| damaged(&error))?;
         let positions = pairs
             .iter()
             .filter_map(|(name, value)| Some((name.strip_prefix("position/")?.to_owned(), value.clone())));
@@ -118,19 +131,26 @@ impl KeptCheckpoint {
     }
 }
 
-/// The changes that make this the kept checkpoint. Positions of `removed` inputs are removed.
+/// The changes that make this the kept checkpoint, after what was `stored`. Positions of `removed` inputs are removed. `about`
+/// gets the form of the pairs.
 #[must_use]
 pub fn pair_changes(
-    about: &About,
+    about: &mut About,
+    stored: Option<&About>,
     checkpoint: &Checkpoint,
     removed: &[String],
     keys: &[(String, KeyChanges)],
 ) -> PairChanges {
     let to_json = |json: serde_json::Result<Vec<u8>>| json.expect("plain data can be serialized");
-    let mut changes = BTreeMap::from([
-        (About::NAME.to_owned(), Some(to_json(serde_json::to_vec(about)))),
-        (STATE.to_owned(), Some(to_json(serde_json::to_vec(checkpoint)))),
-    ]);
+    let state = to_json(serde_json::to_vec(checkpoint));
+    let pieces = (0..).zip(state.chunks(MAX_VALUE_BYTES));
+    let mut changes: PairChanges =
+        pieces.map(|(number, piece)| (state_name(number), Some(piece.to_vec()))).collect();
+    about.more_state = u32::try_from(changes.len() - 1).unwrap_or(u32::MAX);
+    about.format = if about.more_state == 0 { About::FORMAT } else { About::FORMAT_WITH_MORE_STATE };
+    let obsolete = about.more_state + 1..=stored.map_or(0, |stored| stored.more_state);
+    changes.extend(obsolete.map(|number| (state_name(number), None)));
+    changes.insert(About::NAME.to_owned(), Some(to_json(serde_json::to_vec(about))));
     let position = |input: &str| format!("position/{input}");
     changes.extend(removed.iter().map(|input| (position(input), None)));
     let positions = checkpoint.positions.iter();
@@ -139,6 +159,10 @@ pub fn pair_changes(
         changes.extend(values.iter().map(|(key, value)| (key_name(input, key), value.clone())));
     }
     changes
+}
+
+fn state_name(number: u32) -> String {
+    if number == 0 { STATE.to_owned() } else { format!("{STATE}/{number}") }
 }
 
 fn key_name(input: &str, key: &str) -> String {
@@ -158,6 +182,8 @@ fn unusable(output: &str, why: &str) -> StateError {
 
 #[cfg(test)]
 mod tests {
+    use scanbridge_plugin_api::{Outcome, ReportKey, StoredReport};
+
     use super::*;
 
     fn stored(changes: PairChanges) -> Pairs {
@@ -167,11 +193,12 @@ mod tests {
     #[test]
     fn checkpoint_is_read_as_it_was_stored() {
         let share = Share::new(1, 2);
-        let about = About { commit: 7, ..About::new("fetch", share, Fingerprint::default()) };
+        let mut about = About { commit: 7, ..About::new("fetch", share, Fingerprint::default()) };
         let mut checkpoint = Checkpoint { active_input: Some("in".to_owned()), ..Checkpoint::default() };
         checkpoint.positions.insert("in".to_owned(), b"\xff9".to_vec());
         let keys: KeyChanges = [("a/b".to_owned(), Some(b"1".to_vec())), ("gone".to_owned(), None)].into();
-        let changes = pair_changes(&about, &checkpoint, &["old".to_owned()], &[("in".to_owned(), keys)]);
+        let keys = [("in".to_owned(), keys)];
+        let changes = pair_changes(&mut about, None, &checkpoint, &["old".to_owned()], &keys);
         assert_eq!((&changes["position/old"], &changes["key/in/gone"]), (&None, &None));
         let read = KeptCheckpoint::read("bus", &stored(changes.clone()), ("fetch", "in"), share).unwrap();
         assert_eq!(read.keys, [("a/b".to_owned(), b"1".to_vec())].into());
@@ -185,19 +212,56 @@ mod tests {
     }
 
     #[test]
+    fn state_with_many_reports_is_in_several_pairs() {
+        let report = |number| {
+            let mut key = ReportKey::default();
+            key.id = format!("scan/{number}");
+            StoredReport::new(key, Outcome::Delivered)
+        };
+        let unconfirmed = [("in".to_owned(), (0..2_000).map(report).collect())].into();
+        let large = Checkpoint { unconfirmed, ..Checkpoint::default() };
+        let about = || About::new("fetch", Share::WHOLE, Fingerprint::default());
+        let mut first = about();
+        let changes = pair_changes(&mut first, None, &large, &[], &[]);
+        assert!(first.more_state > 1 && first.format == 2, "{first:?}");
+        assert!(changes.values().flatten().all(|value| value.len() <= MAX_VALUE_BYTES));
+        scanbridge_plugin_api::keeper::encode_changes(&changes).unwrap();
+        let mut pairs = stored(changes);
+        let read = KeptCheckpoint::read("bus", &pairs, ("fetch", "in"), Share::WHOLE).unwrap();
+        assert_eq!((read.about.as_ref(), &read.checkpoint), (Some(&first), &large));
+
+        // Shorter again: nothing is left over.
+        let mut second = about();
+        for (name, value) in pair_changes(&mut second, Some(&first), &Checkpoint::default(), &[], &[]) {
+            match value {
+                Some(value) => drop(pairs.insert(name, value)),
+                None => assert!(pairs.remove(&name).is_some(), "{name}"),
+            }
+        }
+        assert_eq!(pairs.keys().collect::<Vec<_>>(), ["about", "state"]);
+        let read = KeptCheckpoint::read("bus", &pairs, ("fetch", "in"), Share::WHOLE).unwrap();
+        assert_eq!((read.about.unwrap().format, read.checkpoint), (1, Checkpoint::default()));
+        // A pair that is missing.
+        let mut incomplete = stored(pair_changes(&mut first, None, &large, &[], &[]));
+        incomplete.remove("state/1");
+        let error = KeptCheckpoint::read("bus", &incomplete, ("fetch", "in"), Share::WHOLE).unwrap_err();
+        assert!(error.message.contains("no pair `state/1`"), "{error}");
+    }
+
+    #[test]
     fn other_pairs_are_refused() {
         let read = |pairs: &[(&str, &str)]| {
             let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
             KeptCheckpoint::read("bus", &pairs.collect(), ("fetch", "in"), Share::WHOLE)
         };
         assert_eq!(read(&[]), Ok(KeptCheckpoint::default()));
-        let format = r#"{"format": 2, "slots": 1}"#;
+        let format = r#"{"format": 3, "slots": 1}"#;
         let valid = r#"{"format": 1, "slots": 1, "pipeline": "fetch", "later": true}"#;
         let other = r#"{"format": 1, "slots": 1, "pipeline": "other"}"#;
         for (pairs, message) in [
             (&[("position/in", "x")][..], "no pair `about`"),
             (&[("about", "{")], "is corrupt: EOF"),
-            (&[("about", format)], "unsupported format 2"),
+            (&[("about", format)], "unsupported format 3"),
             (&[("about", "{}")], "unsupported format 0"),
             (&[("about", other)], "belongs to pipeline `other`"),
             (&[("about", valid)], "no pair `state`"),

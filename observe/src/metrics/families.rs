@@ -1,6 +1,8 @@
 //! The metrics and their meaning. Names follow Prometheus practice: a prefix, base units, and sums over labels that make
 //! sense. Label values are bounded: no address, title or path.
 
+use std::collections::BTreeMap;
+
 use super::family::Family;
 use super::timing::{self, HttpMetrics};
 use crate::counts::{COMPARED, Counts, KINDS, OUTPUT_COUNTS, RunResult, SEVERITIES, UnixSeconds};
@@ -160,6 +162,7 @@ pub(super) fn of_pipelines(views: &[&PipelineView]) -> Vec<Family> {
     families.extend(inputs(views));
     families.extend(outputs(views));
     families.extend(gauges(views));
+    families.extend(of_plugins(views));
     families
 }
 
@@ -323,7 +326,7 @@ struct Measured {
 const CERTIFICATE: &str = "scanbridge_certificate_expiry_timestamp_seconds";
 const CERTIFICATE_HELP: &str = "When the client certificate of the instance, that of its peer, or that of the console expires, in seconds since 1970-01-01 UTC";
 
-/// The measured values that are metrics, those of one metric together. Others are only in the summary.
+/// The measured values that have a metric of their own, those of one metric together.
 const MEASURED: [Measured; 7] = [
     Measured {
         event: "quota_remaining",
@@ -409,3 +412,29 @@ fn gauges(views: &[&PipelineView]) -> Vec<Family> {
     });
     families.collect()
 }
+
+/// The other values that plugins measure, in the run in progress: one metric for each name.
+fn of_plugins(views: &[&PipelineView]) -> Vec<Family> {
+    let mut families: BTreeMap<&str, Family> = BTreeMap::new();
+    for (view, (instance, name)) in
+        views.iter().flat_map(|view| view.measured.iter().map(move |key| (view, key)))
+    {
+        let is_own = MEASURED.iter().all(|measured| measured.event != name);
+        let Some(value) = view.gauges.get(&(instance.clone(), name.clone())).filter(|_| is_own) else {
+            continue;
+        };
+        let family = families.entry(name).or_insert_with(|| {
+            // The encoder adds the end of the name of a counter.
+            match name.strip_suffix("_total") {
+                Some(name) => Family::counter(format!("{PLUGIN}{name}"), PLUGIN_HELP),
+                None => Family::gauge(format!("{PLUGIN}{name}"), PLUGIN_HELP),
+            }
+        });
+        family.add(&[("pipeline", view.name.as_str()), ("instance", instance.as_str())], *value);
+    }
+    families.into_values().collect()
+}
+
+/// How the names of metrics of plugins begin.
+pub(super) const PLUGIN: &str = "scanbridge_plugin_";
+const PLUGIN_HELP: &str = "A value that a plugin measured in the run in progress; see the page of the plugin";

@@ -1,5 +1,6 @@
 //! A metric with its series.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -18,7 +19,7 @@ pub(super) enum Kind {
 /// A metric with all its series.
 #[derive(Debug)]
 pub(super) struct Family {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) help: &'static str,
     pub(super) kind: Kind,
     /// Whether it stays the same between runs.
@@ -40,11 +41,11 @@ pub(super) enum Sample {
 }
 
 impl Family {
-    pub(super) fn counter(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, kind: Kind::Counter, after_run: false, series: Vec::new() }
+    pub(super) fn counter(name: impl Into<Cow<'static, str>>, help: &'static str) -> Self {
+        Self { name: name.into(), help, kind: Kind::Counter, after_run: false, series: Vec::new() }
     }
 
-    pub(super) fn gauge(name: &'static str, help: &'static str) -> Self {
+    pub(super) fn gauge(name: impl Into<Cow<'static, str>>, help: &'static str) -> Self {
         Self { kind: Kind::Gauge, ..Self::counter(name, help) }
     }
 
@@ -83,7 +84,7 @@ impl Family {
             Kind::Gauge => MetricType::Gauge,
             Kind::Histogram => MetricType::Histogram,
         };
-        let mut metric = encoder.encode_descriptor(self.name, self.help, None, kind)?;
+        let mut metric = encoder.encode_descriptor(&self.name, self.help, None, kind)?;
         for Series { labels, value } in &self.series {
             let labels = labels.as_slice();
             let mut series = metric.encode_family(&labels)?;

@@ -92,7 +92,9 @@ impl KeeperTable1 {
         changes: &PairChanges,
     ) -> Result<Committed> {
         let changes = encode_changes(changes).map_err(|fault| {
-            PluginError::bug(format!("the checkpoint cannot be passed to the output: {fault}"))
+            PluginError::config(format!("the checkpoint is too large for the output: {fault}")).with_hint(
+                "the input has not confirmed its reports for a long time: look for its warnings, and correct their cause",
+            )
         })?;
         let flags = if at == CommitPoint::BetweenReports { BETWEEN_REPORTS } else { 0 };
         let mut frame = CommittedFrame::default();

@@ -178,6 +178,22 @@ impl BatchBuilder {
         self.definitions.push_known(key)
     }
 
+    /// Adds a definition by the key that an earlier [`BatchBuilder::push_definition`] returned for its cells. If the
+    /// receiver may not have it any more, `read` fills the given number of bytes with what
+    /// [`Row::store`](super::Row::store) made of the cells: they are sent without being read into a row before. None, and
+    /// nothing is added, if the bytes are of another form, or the columns are not those of this version's model.
+    ///
+    /// # Errors
+    /// That of `read`.
+    pub fn push_stored<E>(
+        &mut self,
+        key: u128,
+        length: usize,
+        read: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Option<DefinitionIndex>, E> {
+        self.definitions.push_stored(key, length, &self.shared.definitions, read)
+    }
+
     /// Adds a finding on an asset of this batch.
     pub fn push_finding(&mut self, asset: RowIndex, definition: DefinitionIndex, row: &FindingRow) {
         let [first, second] = row.codes().0;

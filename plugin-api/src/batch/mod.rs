@@ -20,6 +20,7 @@ mod received;
 mod rewrite;
 mod row;
 mod schema;
+mod stored_row;
 mod touched;
 mod validation;
 mod view;

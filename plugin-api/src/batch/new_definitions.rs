@@ -7,6 +7,7 @@ use super::columns::RowLayout;
 use super::key::{self, KeyHasher};
 use super::layout::{DEFINITION_LEAD, KEY_WORDS, TARGET_BYTES, with_reserve};
 use super::row::{DefinitionRow, offset};
+use super::stored_row;
 
 /// A definition that findings of the batch can refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +46,8 @@ struct Sent {
     definitions: Vec<SentDefinition>,
     hasher: KeyHasher,
     bytes: usize,
+    /// Number of rows with cells that were new in their epoch, since the last one with known cells.
+    unshared: usize,
     /// Number of batches that brought definitions.
     batches: usize,
     /// Number of batches begun, also those that were not finished.
@@ -64,6 +67,8 @@ struct SentDefinition {
 
 /// After this many bytes of definitions a new epoch begins: it bounds what sender and receivers keep.
 const EPOCH_BYTES: usize = 2 << 20;
+/// After this many rows with new cells, rows under construction are no longer looked up.
+const UNSHARED: usize = 256;
 /// About what sender and receiver need for a definition in addition to its cells: its entries in their tables.
 const ENTRY_BYTES: usize = 400;
 /// The same for batches that brought definitions.
@@ -126,9 +131,16 @@ impl NewDefinitions {
 
     /// The definition with these cells; the cells are added if they are new in the epoch.
     pub(super) fn push(&mut self, row: &DefinitionRow, layout: &RowLayout) -> DefinitionIndex {
+        if self.sent.unshared >= UNSHARED {
+            let number = self.add(row, layout);
+            return self.refer_to(number);
+        }
         let hash = self.sent.hasher.hash_of_row(row.bytes(), row.touched());
         let number = match self.sent.by_row.get(&hash) {
-            Some(number) => *number,
+            Some(number) => {
+                self.sent.unshared = 0;
+                *number
+            }
             None => {
                 let number = self.add(row, layout);
                 self.sent.by_row.insert(hash, number);
@@ -136,6 +148,40 @@ impl NewDefinitions {
             }
         };
         self.refer_to(number)
+    }
+
+    /// The definition with this key; the stored cells are added if they were not sent in this epoch. None if the cells
+    /// are not as [`DefinitionRow::store`] writes them, or the columns have another order.
+    pub(super) fn push_stored<E>(
+        &mut self,
+        key: u128,
+        length: usize,
+        layout: &RowLayout,
+        read: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Option<DefinitionIndex>, E> {
+        if let Some(known) = self.push_known(key) {
+            return Ok(Some(known));
+        }
+        if layout.order.is_some() {
+            return Ok(None);
+        }
+        self.reserve();
+        let (text_end, rows_end) = (self.text.len(), self.rows.len());
+        self.text.resize(text_end + length, 0);
+        let is_read = read(&mut self.text[text_end..]);
+        self.rows.push(0);
+        let (bytes, start) = (&self.text[text_end..], offset(text_end));
+        let texts = is_read.map(|()| stored_row::write_to(bytes, start, layout.columns, &mut self.rows));
+        let Ok(Some(texts)) = texts else {
+            self.text.truncate(text_end);
+            self.rows.truncate(rows_end);
+            return texts.map(|_| None);
+        };
+        self.text.truncate(text_end + texts);
+        let number = self.number(key);
+        let index = self.refer_to(number);
+        self.rows[rows_end] = index.row;
+        Ok(Some(index))
     }
 
     /// The definition with this key, if its cells were sent in this epoch.
@@ -146,12 +192,8 @@ impl NewDefinitions {
 
     /// Adds the cells, unless a row with equal ones was built in another order.
     fn add(&mut self, row: &DefinitionRow, layout: &RowLayout) -> u32 {
+        self.reserve();
         let (text_end, rows_end) = (self.text.len(), self.rows.len());
-        if rows_end == 0 {
-            let largest = self.sent.largest_text;
-            self.text.reserve_exact(if largest == 0 { TARGET_BYTES } else { with_reserve(largest) });
-            self.rows.reserve_exact(with_reserve(self.sent.largest_rows));
-        }
         self.rows.push(0);
         row.write_to(layout, &mut self.text, &mut self.rows);
         let key = self.sent.hasher.key_of(&self.text, &self.rows[rows_end + DEFINITION_LEAD..]);
@@ -159,14 +201,33 @@ impl NewDefinitions {
             self.text.truncate(text_end);
             self.rows.truncate(rows_end);
             // Rows with the same cells in ever different orders must end the epoch as well.
-            self.sent.bytes += size_of::<(u128, u32)>();
+            if self.sent.unshared < UNSHARED {
+                self.sent.bytes += size_of::<(u128, u32)>();
+            }
+            self.sent.unshared = 0;
             return *number;
         }
+        self.sent.unshared += 1;
+        let number = self.number(key);
+        self.rows[rows_end] = self.refer_to(number).row;
+        number
+    }
+
+    /// The number of a definition that is new in the epoch.
+    fn number(&mut self, key: u128) -> u32 {
         let number = offset(self.sent.definitions.len());
         self.sent.by_key.insert(key, number);
         self.sent.definitions.push(SentDefinition { key, batch: 0, row: 0 });
-        self.rows[rows_end] = self.refer_to(number).row;
         number
+    }
+
+    /// Makes space before the first definition of the batch.
+    fn reserve(&mut self) {
+        if self.rows.is_empty() {
+            let largest = self.sent.largest_text;
+            self.text.reserve_exact(if largest == 0 { TARGET_BYTES } else { with_reserve(largest) });
+            self.rows.reserve_exact(with_reserve(self.sent.largest_rows));
+        }
     }
 
     /// The row of the definition's key in this batch.

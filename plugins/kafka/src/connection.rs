@@ -78,6 +78,13 @@ impl Connection {
     /// [`ErrorKind::Config`] that names the option, or the errors of files.
     pub(crate) fn read(open: &Open<'_>) -> Result<Self> {
         let options = open.options;
+        if !open.services.fips().is_off() {
+            let message =
+                "Kafka cannot be used in FIPS mode: its cryptography is that of OpenSSL on this system";
+            return Err(PluginError::config(message).with_hint(
+                "deliver to Kafka from a pipeline with `fips: off`, or choose another output or input",
+            ));
+        }
         let brokers: Vec<_> = options.endpoints("brokers")?;
         let is_exposed = options.text("security")? == Some("plaintext")
             && !brokers.iter().all(|broker| is_loopback(&broker.host));
@@ -94,6 +101,21 @@ impl Connection {
         connection.security(options, open.services.fips())?;
         connection.extra(options)?;
         Ok(connection)
+    }
+
+    /// Whether topics that do not exist are created.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`]: they cannot be created with this login.
+    pub(crate) fn creates_topics(&self, options: &Options) -> Result<bool> {
+        let creates = options.flag("create_topics")?;
+        if creates && self.tokens.is_some() {
+            let message = "option `create_topics`: topics cannot be created with `sasl: oauthbearer`";
+            return Err(PluginError::config(message)
+                .with_option("create_topics")
+                .with_hint("create them with the commands of the manual"));
+        }
+        Ok(creates)
     }
 
     /// The properties, to which each kind of client adds its own.
@@ -325,6 +347,20 @@ mod tests {
             let config = read(more).unwrap().config();
             assert_eq!(config.get("security.protocol"), Some(protocol));
             assert_eq!(config.get("sasl.mechanisms"), mechanism);
+        }
+    }
+
+    #[test]
+    fn fips_mode_is_refused() {
+        let options = json!({ "brokers": ["127.0.0.1:9092"], "topic": "t", "security": "plaintext" });
+        let options = Options::read(OUTPUT, options.to_string().as_bytes()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for fips in [Fips::On, Fips::SuiteB128] {
+            let services = Services::without_host_in(fips, folder.path());
+            let frame = OpenFrame::default();
+            let error = Connection::read(&Open::new(&options, &services, &frame)).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Config);
+            assert!(error.message.contains("FIPS mode") && error.hint.is_some(), "{error}");
         }
     }
 

@@ -1,7 +1,11 @@
 //! Errors of the client and of brokers, classified by how the host reacts.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use scanbridge_finding_texts::TextFormat;
 use scanbridge_plugin_api::{ErrorKind, PluginError, printable};
+
+use crate::format::Format;
+use crate::topic_plan::TopicPlan;
 
 /// What failed, for messages and hints.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +28,10 @@ pub(crate) enum Resource<'a> {
     /// Writing to it.
     Target(&'a str),
     Group(&'a str),
+    /// Transactions whose IDs begin with the name of this topic.
+    Transactions(&'a str),
+    /// Creating it.
+    New(&'a str),
 }
 
 /// The error of a client that cannot be created.
@@ -79,14 +87,20 @@ impl Failed<'_> {
             (Code::TopicAuthorizationFailed, Resource::Source(topic)) => {
                 acl(&format!("--operation Read --operation Describe --topic {topic}"))
             }
+            (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed, Resource::New(topic)) => {
+                acl(&format!("--operation Create --operation Describe --topic {topic}"))
+            }
             (Code::GroupAuthorizationFailed, Resource::Group(group)) => {
                 acl(&format!("--operation Read --group {group}"))
             }
+            (Code::TransactionalIdAuthorizationFailed, Resource::Transactions(topic)) => acl(&format!(
+                "--operation Write --operation Describe --transactional-id {topic}. --resource-pattern-type prefixed"
+            )),
             (Code::ClusterAuthorizationFailed, _) => acl("--operation IdempotentWrite --cluster"),
             (
                 Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition,
                 Resource::Target(topic) | Resource::Source(topic),
-            ) => create_topic(brokers, topic),
+            ) => TopicPlan::records(topic, Format::Text(TextFormat::Json)).command(brokers),
             (Code::FencedInstanceId, _) => {
                 "another worker of the group has the same name; set `member` to a name of its own".to_owned()
             }
@@ -107,14 +121,6 @@ impl Failed<'_> {
             _ => return None,
         })
     }
-}
-
-/// The command that creates a topic with the settings of the manual.
-pub(crate) fn create_topic(brokers: &str, topic: &str) -> String {
-    format!(
-        "create it: kafka-topics --bootstrap-server {brokers} --create --topic {topic} --partitions 12 \
-         --replication-factor 3 --config min.insync.replicas=2"
-    )
 }
 
 /// The usual text of a code, without its name: `Broker: Unknown topic or partition`.
@@ -153,6 +159,8 @@ pub(crate) fn kind(code: Code, words: &str) -> ErrorKind {
         | Code::UnknownTopic
         | Code::UnknownPartition
         | Code::InvalidTopic
+        | Code::InvalidPartitions
+        | Code::InvalidReplicationFactor
         | Code::PolicyViolation
         | Code::InvalidTransactionTimeout
         | Code::InvalidSessionTimeout
@@ -338,6 +346,14 @@ mod tests {
         assert!(
             hint(Resource::Group("g"), Code::GroupAuthorizationFailed)
                 .ends_with("--operation Read --group g")
+        );
+        assert!(
+            hint(Resource::Transactions("my-state"), Code::TransactionalIdAuthorizationFailed)
+                .ends_with("--transactional-id my-state. --resource-pattern-type prefixed")
+        );
+        assert!(
+            hint(Resource::New("t"), Code::TopicAuthorizationFailed)
+                .ends_with("--operation Create --operation Describe --topic t")
         );
         let missing = FAILED.error(Code::UnknownTopicOrPartition, "");
         assert_eq!(missing.message, "cannot write to topic findings: Broker: Unknown topic or partition");

@@ -2,7 +2,7 @@
 //!
 //! `options` are the tables, `connection` and `settings` what an operator chose. `link` is what all clients report, `error`
 //! classifies it. Output: `asset_records` and the crate `finding-texts` make records of `format`, `producer` sends them.
-//! `keeper` makes it exactly once. `input` is the input.
+//! `keeper` makes it exactly once. `new_topics` creates topics. `input` is the input.
 
 #![doc = include_str!("../README.md")]
 
@@ -14,12 +14,14 @@ mod input;
 mod keeper;
 mod key;
 mod link;
+mod new_topics;
 mod options;
 mod output;
 mod probe;
 mod producer;
 mod settings;
 mod token;
+mod topic_plan;
 mod topic_settings;
 
 pub use input::KafkaInput;

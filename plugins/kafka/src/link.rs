@@ -1,7 +1,7 @@
 //! What clients of librdkafka report besides the results of calls: log lines, errors of connections, requests for tokens.
 
 use std::error::Error;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::{Client, ClientContext, OAuthToken};
@@ -20,6 +20,8 @@ pub(crate) struct Link {
     pub(crate) services: Services,
     pub(crate) connection: Connection,
     state: Mutex<State>,
+    /// What has ended the work of the instance; several clients can share it.
+    ended: Arc<OnceLock<PluginError>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +37,18 @@ const SLICE: Duration = Duration::from_secs(1);
 
 impl Link {
     pub(crate) fn new(connection: Connection, services: &Services) -> Self {
-        Self { services: services.clone(), connection, state: Mutex::default() }
+        Self { services: services.clone(), connection, state: Mutex::default(), ended: Arc::default() }
+    }
+
+    /// Shares with another client what has ended the work of the instance.
+    pub(crate) fn ending_with(self, other: &Self) -> Self {
+        Self { ended: Arc::clone(&other.ended), ..self }
+    }
+
+    /// Ends the work of the instance: all waits for the brokers end with this error.
+    pub(crate) fn end(&self, error: PluginError) {
+        // The first one counts.
+        let _ = self.ended.set(error);
     }
 
     /// What an operation failed at, for messages.
@@ -44,11 +57,14 @@ impl Link {
         Failed { what, resource, brokers, principal }
     }
 
-    /// The login or the certificate was rejected since the connection was made.
+    /// The login or the certificate was rejected since the connection was made, or the work of the instance has ended.
     ///
     /// # Errors
     /// That error.
     pub(crate) fn check(&self) -> Result<()> {
+        if let Some(error) = self.ended.get() {
+            return Err(error.clone());
+        }
         self.lock().permanent.clone().map_or(Ok(()), Err)
     }
 

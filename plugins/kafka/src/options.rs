@@ -73,6 +73,9 @@ const EXTRA: OptionSpec = OptionSpec::map("extra", &ValueSpec::Text).resume_safe
      refused.",
 );
 
+const CREATE_TOPICS: OptionSpec =
+    OptionSpec::flag("create_topics").default_flag(false).resume_safe().group("records");
+
 /// The formats of records.
 pub(crate) const FORMATS: &[&str] = &["batch", "cef", "json", "ocsf", "ecs"];
 
@@ -101,6 +104,10 @@ pub(crate) const OUTPUT: &[OptionSpec] = &[
     ),
     OptionSpec::text("state_topic").only_with("delivery", EXACTLY_ONCE).group("records").help(
         "Topic of the checkpoints. Default: scanbridge.PIPELINE.state. Only for `exactly-once`.",
+    ),
+    CREATE_TOPICS.help(
+        "Create the topics to which the output writes, also `state_topic`, if they do not exist. Default: no; the command \
+         is in the error.",
     ),
     OptionSpec::choice("key", &["asset", "none"]).default_text("asset").group("records").help(
         "Key of records. `asset`: all records of an asset are in one partition, in their order. `none`: without order; \
@@ -189,6 +196,7 @@ pub(crate) const INPUT: &[OptionSpec] = &[
     OptionSpec::text("dead_topic").resume_safe().group("records").help(
         "Topic to which invalid records are copied. Without it, an invalid record ends the run.",
     ),
+    CREATE_TOPICS.help("Create `dead_topic` if it does not exist."),
     SECURITY,
     SASL,
     USERNAME,

@@ -18,6 +18,7 @@ use crate::format::{Format, PartHeaders, ReportHeaders};
 use crate::keeper::Session;
 use crate::key;
 use crate::link::Link;
+use crate::new_topics::create_missing;
 use crate::options;
 use crate::probe;
 use crate::producer::{Producer, Record};
@@ -309,15 +310,18 @@ impl Delivery {
     }
 }
 
-/// Connects, finds the topics, and adapts the size of records to them. Exactly once: waits for a slot.
+/// Connects, finds or creates the topics, and adapts the size of records to them. Exactly once: waits for a slot.
 fn connect(settings: &mut OutputSettings, services: &Services) -> Result<Delivery> {
     settings.connection.warn();
     let link = || Link::new(settings.connection.clone(), services);
     let producer = Producer::new(settings.producer(None), link())?;
+    if settings.create_topics {
+        create_missing(&producer, services, &settings.plans())?;
+    }
     let topics: Vec<_> = settings.routes.iter().map(|(topic, _)| topic.as_str()).collect();
     topics.iter().try_for_each(|topic| producer.partitions(topic).map(drop))?;
     let limit = smallest_limit(&settings.connection, services, &topics)?;
-    let is_small = limit.is_some_and(|limit| limit < settings.record_bytes + settings.record_bytes / 10);
+    let is_small = limit.is_some_and(|limit| settings.is_changed_by(limit));
     limit.into_iter().for_each(|limit| settings.limit(limit));
     Ok(match &settings.keeper {
         Some(keeper) => {

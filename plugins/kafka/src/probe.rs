@@ -2,10 +2,11 @@
 
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Services, Verdict};
 
-use crate::error::create_topic;
+use crate::format::Format;
 use crate::link::Link;
 use crate::producer::Producer;
 use crate::settings::OutputSettings;
+use crate::topic_plan::TopicPlan;
 use crate::topic_settings::{TopicSettings, describe};
 
 /// # Errors
@@ -14,22 +15,36 @@ pub(crate) fn output(settings: &OutputSettings, services: &Services) -> Result<C
     let connection = &settings.connection;
     let mut report = CheckReport::default();
     let producer = Producer::new(settings.producer(None), Link::new(connection.clone(), services))?;
-    for (topic, _) in &settings.routes {
+    let mut existing = Vec::new();
+    for (topic, format) in &settings.routes {
         let step = format!("topic {topic}");
-        match producer.partitions(topic) {
-            Ok(partitions) => {
+        let found = match settings.create_topics {
+            true => producer.find(topic),
+            false => producer.partitions(topic).map(Some),
+        };
+        match found {
+            Ok(None) => {
+                let partitions = TopicPlan::records(topic, *format).partitions;
+                let detail = format!("does not exist; the run creates it with {partitions} partitions");
+                report = report.step(step, Verdict::Ok, detail);
+            }
+            Ok(Some(partitions)) => {
                 report = report.step(step, Verdict::Ok, format!("{partitions} partitions"));
+                existing.push((topic.as_str(), *format));
             }
             Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
             // Without a connection, the other topics would fail for the same reason.
             Err(error) => return Ok(report.failed_step(step, &error)),
         }
     }
-    let topics: Vec<_> = settings.routes.iter().map(|(topic, _)| topic.as_str()).collect();
+    let topics: Vec<_> = existing.iter().map(|(topic, _)| *topic).collect();
+    if topics.is_empty() {
+        return Ok(report);
+    }
     match describe(connection, services, &topics) {
         Ok(found) => {
-            for (topic, found) in topics.iter().zip(found) {
-                report = judge(report, topic, &found, settings);
+            for (topic, found) in existing.iter().zip(found) {
+                report = judge(report, *topic, &found, settings);
             }
         }
         Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
@@ -40,7 +55,12 @@ pub(crate) fn output(settings: &OutputSettings, services: &Services) -> Result<C
     Ok(report)
 }
 
-fn judge(report: CheckReport, topic: &str, found: &TopicSettings, settings: &OutputSettings) -> CheckReport {
+fn judge(
+    report: CheckReport,
+    (topic, format): (&str, Format),
+    found: &TopicSettings,
+    settings: &OutputSettings,
+) -> CheckReport {
     let step = format!("settings of {topic}");
     let brokers = &settings.connection.brokers;
     if found.cleanup_policy.as_deref().is_some_and(|policy| policy.contains("compact")) {
@@ -58,7 +78,7 @@ fn judge(report: CheckReport, topic: &str, found: &TopicSettings, settings: &Out
         let error = PluginError::config(format!(
             "{topic} has min.insync.replicas=1: a record can be lost with one broker"
         ))
-        .with_hint(format!("with three brokers, {}", create_topic(brokers, topic)));
+        .with_hint(format!("with three brokers, {}", TopicPlan::records(topic, format).command(brokers)));
         return report.warning_step(step, &error);
     }
     match found.max_message_bytes {

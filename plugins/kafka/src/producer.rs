@@ -145,21 +145,42 @@ impl Producer {
         self.client.context()
     }
 
-    /// Waits for a connection, and finds the partitions of a topic.
+    /// Waits for a connection, and finds the number of partitions of a topic; `None` if it does not exist.
     ///
     /// # Errors
-    /// Those of [`Link::metadata`]; the topic does not exist or must not be read.
-    pub(crate) fn partitions(&self, topic: &str) -> Result<usize> {
+    /// Those of [`Link::metadata`]; the topic must not be written.
+    pub(crate) fn find(&self, topic: &str) -> Result<Option<usize>> {
         let link = self.link();
         let metadata = link.metadata(self.client.client(), Some(topic), || {})?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let code = found.and_then(|found| found.error()).map(Code::from);
         match (code, found.map_or(0, |found| found.partitions().len())) {
-            (None, partitions @ 1..) => Ok(partitions),
-            (code, _) => Err(link
-                .failed(&format!("cannot write to topic {topic}"), Resource::Target(topic))
-                .error(code.unwrap_or(Code::UnknownTopicOrPartition), "")),
+            (None, partitions @ 1..) => Ok(Some(partitions)),
+            (None | Some(Code::UnknownTopicOrPartition), _) => Ok(None),
+            (Some(code), _) => Err(self.cannot_write(topic, code)),
         }
+    }
+
+    /// As [`Self::find`].
+    ///
+    /// # Errors
+    /// As [`Self::find`]; the topic does not exist.
+    pub(crate) fn partitions(&self, topic: &str) -> Result<usize> {
+        self.find(topic)?.ok_or_else(|| self.cannot_write(topic, Code::UnknownTopicOrPartition))
+    }
+
+    fn cannot_write(&self, topic: &str, code: Code) -> PluginError {
+        let what = format!("cannot write to topic {topic}");
+        self.link().failed(&what, Resource::Target(topic)).error(code, "")
+    }
+
+    /// The number of brokers, from the metadata of a topic.
+    ///
+    /// # Errors
+    /// Those of [`Link::metadata`].
+    pub(crate) fn brokers(&self, topic: &str) -> Result<usize> {
+        let metadata = self.link().metadata(self.client.client(), Some(topic), || {})?;
+        Ok(metadata.brokers().len())
     }
 
     /// Queues a record. Waits while the queue is full.

@@ -6,6 +6,7 @@ use scanbridge_plugin_api::{Open, PluginError, Result};
 use crate::connection::{Connection, valid_topic};
 use crate::format::Format;
 use crate::keeper::KeeperSettings;
+use crate::topic_plan::TopicPlan;
 
 /// What the output writes, and how.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub(crate) struct OutputSettings {
     /// Topics and their formats.
     pub(crate) routes: Vec<(String, Format)>,
     pub(crate) has_keys: bool,
+    /// Whether topics that do not exist are created.
+    pub(crate) create_topics: bool,
     /// Maximum size of a record, in bytes.
     pub(crate) record_bytes: usize,
     compression: String,
@@ -57,12 +60,14 @@ impl OutputSettings {
             )
             .with_option("key"));
         }
+        let create_topics = connection.creates_topics(options)?;
         let size = options.size("record_bytes")?.unwrap_or_default();
         Ok(Self {
             keeper: KeeperSettings::read(open, &connection)?,
             connection,
             routes,
             has_keys,
+            create_topics,
             record_bytes: usize::try_from(size).unwrap_or(usize::MAX),
             compression: options.text("compression")?.unwrap_or("zstd").to_owned(),
             partitioner: match options.text("partitioner")? {
@@ -72,6 +77,12 @@ impl OutputSettings {
             linger: options.duration("linger")?.unwrap_or_default().as_millis(),
             delivery_timeout: options.duration("delivery_timeout")?.unwrap_or_default().as_millis(),
         })
+    }
+
+    /// The topics that must exist.
+    pub(crate) fn plans(&self) -> Vec<TopicPlan> {
+        let records = self.routes.iter().map(|(topic, format)| TopicPlan::records(topic, *format));
+        records.chain(self.keeper.as_ref().map(KeeperSettings::state_plan)).collect()
     }
 
     /// Whether all records are texts of one finding each.
@@ -93,6 +104,11 @@ impl OutputSettings {
             .set("batch.size", request.to_string())
             .set("queue.buffering.max.kbytes", QUEUE_KIB.max(record / 512).to_string());
         config
+    }
+
+    /// Whether [`Self::producer`] depends on this limit: on the size of a record, or of a batch of records.
+    pub(crate) fn is_changed_by(&self, limit: usize) -> bool {
+        limit < BATCH_BYTES.max(self.record_bytes + self.record_bytes / 10)
     }
 
     /// Makes records not larger than the topics accept.

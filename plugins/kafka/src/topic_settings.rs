@@ -18,7 +18,8 @@ pub(crate) struct TopicSettings {
     pub(crate) min_in_sync: Option<u32>,
 }
 
-struct AdminContext(Link);
+/// The context of a client for administration.
+pub(crate) struct AdminContext(pub(crate) Link);
 
 impl Linked for AdminContext {
     fn link(&self) -> &Link {

@@ -58,6 +58,27 @@ fn findings_have_texts_of_their_own_on_request() {
 }
 
 #[test]
+fn texts_of_a_long_scan_have_200_kilobytes() {
+    let long = Shape { qids: 30, ..shape(Format::LongScan, Extent::Assets(1)) };
+    let (report, counts) = written(long);
+    assert_eq!(elements(&report, "DIAGNOSIS"), counts.findings.total());
+    // Each finding has a diagnosis; all except the four facts about the asset have a long result.
+    assert!(report.len() as u64 > 200_000 * (2 * counts.findings.total() - 4));
+    let mut expected = written(Shape { format: Format::Scan, ..long }).1;
+    expected.bytes = counts.bytes;
+    assert_eq!(counts, expected, "only the texts differ from those of a scan");
+}
+
+#[test]
+fn assets_with_few_findings_report_no_facts() {
+    let one = Shape { findings_per_asset: 1, ..shape(Format::Detections, Extent::Assets(200)) };
+    let (report, counts) = written(one);
+    assert_eq!(counts.findings.total(), 200);
+    assert!(counts.findings.vulnerability > 50, "{:?}", counts.findings);
+    assert!(!report.contains("<QID>82023</QID>"));
+}
+
+#[test]
 fn detections_have_qids_of_their_own_on_request() {
     let own = Shape { own_texts: true, ..shape(Format::Detections, Extent::Assets(5)) };
     let (report, counts) = written(own);

@@ -149,15 +149,19 @@ impl SyslogSink {
     /// The messages received so far on all connections, without framing. An incomplete last message is omitted.
     #[must_use]
     pub fn messages(&self) -> Vec<Vec<u8>> {
-        let connections = self.shared.lock();
-        let framing = self.shared.framing;
-        connections
-            .iter()
-            .flat_map(|connection| {
-                let split = split(framing, &connection.bytes).into_iter().map(<[u8]>::to_vec);
-                split.chain(connection.datagrams.iter().cloned()).collect::<Vec<_>>()
-            })
-            .collect()
+        self.shared.messages(&self.shared.lock())
+    }
+
+    /// Like [`SyslogSink::messages`], and deletes all data received so far: the memory of a sink that receives much
+    /// does not grow. Call it only while no connection is open.
+    #[must_use]
+    pub fn take_messages(&self) -> Vec<Vec<u8>> {
+        let mut connections = self.shared.lock();
+        let messages = self.shared.messages(&connections);
+        for connection in connections.iter_mut() {
+            (connection.bytes, connection.datagrams) = (Vec::new(), Vec::new());
+        }
+        messages
     }
 
     /// Waits until `condition` is true for the received data. Returns false if it is not within ten seconds.
@@ -202,6 +206,14 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn messages(&self, connections: &[Connection]) -> Vec<Vec<u8>> {
+        let of = |connection: &Connection| {
+            let split = split(self.framing, &connection.bytes).into_iter().map(<[u8]>::to_vec);
+            split.chain(connection.datagrams.iter().cloned()).collect::<Vec<_>>()
+        };
+        connections.iter().flat_map(of).collect()
     }
 
     fn is_stopped(&self) -> bool {

@@ -186,7 +186,8 @@ fn yaml(content: &str) -> Vec<Text> {
 }
 
 /// The text with fenced code replaced by empty lines.
-fn without_fences(content: &str) -> String {
+#[must_use]
+pub fn without_fences(content: &str) -> String {
     let mut inside = false;
     let lines = content.lines().map(|line| {
         let is_fence = line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~");

@@ -2,18 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
 
+mod repository;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use scanbridge_plain_words::{Rule, Text, rules, search, texts};
+
+use repository::{files, root};
 
 /// Doc comments of these folders are rewritten together with their code, in the step that rebuilds the plugin contract
 /// and the engine; their messages are checked like all others.
 const DOC_COMMENTS_LATER: [&str; 3] = ["host/src/pipeline/", "host/src/state/", "plugin-api/"];
-
-/// Folders without texts of ours, by name: build output, recorded data, and what tests compare with.
-const SKIPPED_FOLDERS: [&str; 8] =
-    ["target", ".git", "corpus", "artifacts", "fixtures", "snapshots", "out", "bad-configs"];
 
 /// Sentences that no rule may find.
 const FINE: &[&str] = &[
@@ -29,10 +28,6 @@ const FINE: &[&str] = &[
     "hand over the file on Monday",
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
 fn all_rules() -> Vec<Rule> {
     rules(include_str!("../banned.tsv")).unwrap()
 }
@@ -47,20 +42,6 @@ fn allowed() -> Vec<(String, String, String)> {
         (path.to_owned(), rule.to_owned(), text.to_owned())
     })
     .collect()
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() && !path.is_symlink() {
-            if !SKIPPED_FOLDERS.contains(&name.as_str()) {
-                files(&path, found);
-            }
-        } else {
-            found.push(path);
-        }
-    }
 }
 
 #[test]

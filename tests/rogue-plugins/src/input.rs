@@ -14,7 +14,7 @@ use scanbridge_plugin_api::model::{
 };
 use scanbridge_plugin_api::{
     CheckReport, Ends, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError,
-    Position, Result, Resumes, Services, Step, Stored, Verdict, register_input, tracing,
+    Position, Result, Resumes, Services, Shares, Step, Stored, Verdict, register_input, tracing,
 };
 
 use crate::every_field::{fill_asset, fill_finding};
@@ -89,7 +89,9 @@ impl Input for Rogue {
         OptionSpec::integer("findings", 1, 1000).default_integer(1).help("Number of findings of each asset."),
     ];
 
-    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position).ends(Ends::No);
+    // `group`: so that it can be in pipelines with several instances.
+    const CAPABILITIES: InputCapabilities =
+        InputCapabilities::NONE.resumes(Resumes::Position).ends(Ends::No).shares(Shares::Group);
 
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
         let (options, services) = (open.options, open.services);

@@ -77,6 +77,7 @@ const ACTS: &[&str] = &[
     "leak-secret",
     "refuse-login",
     "hang",
+    "wait-for-stop",
     "random",
     "unavailable-later",
     "gone-later",
@@ -113,6 +114,17 @@ impl Rogue {
         if self.act == act {
             std::thread::sleep(Duration::MAX);
         }
+    }
+
+    /// With `act: wait-for-stop`: waits until the run stops, and then ends as cancelled.
+    fn wait_for_stop(&self) -> Result<()> {
+        if self.act != "wait-for-stop" {
+            return Ok(());
+        }
+        while !self.services.is_draining() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(PluginError::cancelled())
     }
 
     /// Panics if this act is set.
@@ -282,6 +294,7 @@ impl Output for Rogue {
         if self.is_due("hang")? {
             std::thread::sleep(Duration::MAX);
         }
+        self.wait_for_stop()?;
         self.first_rows
             .extend(batch.findings().next().map(|first| LateRow::new(batch.number(), first.row())));
         let mut retry = Vec::new();

@@ -1,6 +1,8 @@
 //! What is known of a checkpoint that the only output keeps.
 
-use crate::state::About;
+use scanbridge_plugin_api::keeper::PairChanges;
+
+use crate::state::{About, Checkpoint, KeyChanges, pair_changes};
 
 /// What is known of the checkpoint that the output keeps.
 #[derive(Debug)]
@@ -19,12 +21,22 @@ impl Kept {
         Self { about, stored, pending: None }
     }
 
-    /// What the next commit says.
-    pub(super) fn next(&mut self) -> About {
-        let commit = self.stored.as_ref().map_or(0, |stored| stored.commit) + 1;
-        let next = About { commit, ..self.about.clone() };
-        self.pending = Some(next.clone());
-        next
+    /// The share of this run, and the number of the next commit.
+    pub(super) fn next(&self) -> (u32, u64) {
+        (self.about.share, self.stored.as_ref().map_or(0, |stored| stored.commit) + 1)
+    }
+
+    /// The pairs of the next commit, for this checkpoint. Positions of `removed` inputs are removed.
+    pub(super) fn changes(
+        &mut self,
+        checkpoint: &Checkpoint,
+        removed: &[String],
+        keys: &[(String, KeyChanges)],
+    ) -> PairChanges {
+        let mut next = About { commit: self.next().1, ..self.about.clone() };
+        let changes = pair_changes(&mut next, self.stored.as_ref(), checkpoint, removed, keys);
+        self.pending = Some(next);
+        changes
     }
 
     /// The commit in progress has happened.

@@ -9,7 +9,7 @@ use super::kept::Kept;
 use super::state::State;
 use crate::pipeline::item::Mark;
 use crate::pipeline::output::Ended;
-use crate::state::{About, Checkpoint, OutputState, StateError, pair_changes};
+use crate::state::{About, Checkpoint, OutputState, StateError};
 
 impl Checkpoints {
     /// Sets that the output keeps the checkpoint.
@@ -37,14 +37,14 @@ impl Checkpoints {
         progress.ended.extend(ended.map(|ended| (mark.number, ended)));
         state.advance_to(mark.number);
         let state = &mut *state;
-        let Some(kept) = &mut state.kept else { return Ok(PairChanges::new()) };
-        let next = kept.next();
+        let Some(kept) = &state.kept else { return Ok(PairChanges::new()) };
         if let Some(ledger) = &state.ledger {
-            ledger.prepare((next.share, next.commit), &state.checkpoint, &state.since)?;
+            ledger.prepare(kept.next(), &state.checkpoint, &state.since)?;
         }
         let keys =
             if state.unresumable_inputs.is_empty() { state.input_keys(mark.number) } else { Vec::new() };
-        Ok(pair_changes(&next, &state.checkpoint, &[], &keys))
+        let State { kept, checkpoint, .. } = state;
+        Ok(kept.as_mut().map_or_else(PairChanges::new, |kept| kept.changes(checkpoint, &[], &keys)))
     }
 
     /// The pairs that the output has to commit when it has delivered everything: the checkpoint of a run that has finished
@@ -66,14 +66,13 @@ impl Checkpoints {
         if !has_position && keys.is_empty() {
             return None;
         }
-        let next = kept.next();
         if !is_finished {
-            return Some(pair_changes(&next, &state.checkpoint, &[], &keys));
+            return Some(kept.changes(&state.checkpoint, &[], &keys));
         }
         let removed: Vec<String> = state.checkpoint.positions.keys().cloned().collect();
         let unconfirmed = state.checkpoint.unconfirmed.clone();
         let rest = Checkpoint { unconfirmed, ..Checkpoint::default() };
-        Some(pair_changes(&next, &rest, &removed, &keys))
+        Some(kept.changes(&rest, &removed, &keys))
     }
 
     /// Records that an input has read everything.

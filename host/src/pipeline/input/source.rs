@@ -108,6 +108,11 @@ impl Source {
         }
     }
 
+    /// Whether the source divides its content among all instances that read it.
+    pub(in crate::pipeline) fn is_divided(&self) -> bool {
+        matches!(self, Self::Plugin(plugin) if plugin.capabilities.shares == Shares::Group)
+    }
+
     /// The FIPS mode of the input; dead letters are read by the host itself.
     pub(in crate::pipeline) fn fips(&self) -> Fips {
         match self {

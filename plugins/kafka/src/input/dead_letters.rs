@@ -6,7 +6,9 @@ use super::record::RawRecord;
 use super::settings::InputSettings;
 use crate::format::{header, with};
 use crate::link::Link;
+use crate::new_topics::create_missing;
 use crate::producer::{Producer, Record};
+use crate::topic_plan::TopicPlan;
 
 /// Writes copies.
 pub(super) struct DeadLetters {
@@ -22,8 +24,23 @@ impl DeadLetters {
     pub(super) fn open(settings: &InputSettings, services: &Services) -> Result<Option<Self>> {
         let Some(topic) = settings.dead_topic.clone() else { return Ok(None) };
         let producer = Producer::new(settings.producer(), Link::new(settings.connection.clone(), services))?;
+        if settings.create_topics {
+            create_missing(&producer, services, &[TopicPlan::dead(&topic)])?;
+        }
         producer.partitions(&topic)?;
         Ok(Some(Self { topic, producer }))
+    }
+
+    /// Whether the topic exists; without changing anything.
+    ///
+    /// # Errors
+    /// It must not be written to, or it does not exist and is not to be created.
+    pub(super) fn probe(settings: &InputSettings, services: &Services, topic: &str) -> Result<bool> {
+        let producer = Producer::new(settings.producer(), Link::new(settings.connection.clone(), services))?;
+        match settings.create_topics {
+            true => Ok(producer.find(topic)?.is_some()),
+            false => producer.partitions(topic).map(|_| true),
+        }
     }
 
     /// Copies records, and waits until the brokers have acknowledged the copies.

@@ -139,6 +139,13 @@ impl GroupContext {
         self.link.failed(&format!("cannot {what} group {}", self.name), Resource::Group(&self.name)).of(error)
     }
 
+    fn displaced(&self) -> PluginError {
+        let message = format!("the partitions of this worker in group {} were given to others", self.name);
+        PluginError::new(ErrorKind::Displaced, message).with_hint(
+            "if outputs need more time, increase `drain_timeout`; if the network was interrupted, nothing is to be done",
+        )
+    }
+
     /// Sets where reading begins: after the last record that was delivered, by the ledger or by the group.
     fn assigned(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) {
         let committed = match consumer.committed_offsets(partitions.clone(), QUERY) {
@@ -198,11 +205,7 @@ impl GroupContext {
 
     fn revoked(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         if consumer.assignment_lost() {
-            let message =
-                format!("the partitions of this worker in group {} were given to others", self.name);
-            self.fail(PluginError::new(ErrorKind::Displaced, message).with_hint(
-                "if outputs need more time, increase `drain_timeout`; if the network was interrupted, nothing is to be done",
-            ));
+            self.fail(self.displaced());
         }
         let mut state = self.lock();
         for element in partitions.elements() {
@@ -405,7 +408,8 @@ impl Group {
             } else if error.kind == ErrorKind::Displaced {
                 // Another worker has the partitions: it repeats at most this window. The next poll ends the run.
                 warn!("{error}");
-                context.fail(error);
+                let is_evicted = code == Some(Code::UnknownMemberId);
+                context.fail(if is_evicted { context.displaced() } else { error });
                 return Ok(());
             } else {
                 return Err(error);

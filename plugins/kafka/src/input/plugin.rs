@@ -7,7 +7,8 @@ use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
 use scanbridge_plugin_api::model::{AddressRange, Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     CheckReport, CheckpointRequest, Counter, Ends, Gauge, Input, InputCapabilities, Open, OpenedInput,
-    OptionSpec, PluginError, Position, Purpose, Result, Resumes, Services, Step, Stored, register_input,
+    OptionSpec, PluginError, Position, Purpose, Result, Resumes, Services, Shares, Step, Stored,
+    register_input,
 };
 
 use super::dead_letters::DeadLetters;
@@ -71,7 +72,8 @@ impl Input for KafkaInput {
     const NAME: &'static str = "Kafka";
     const SUMMARY: &'static str = "reads findings from topics of Apache Kafka or compatible brokers";
     const OPTIONS: &'static [OptionSpec] = options::INPUT;
-    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Report).ends(Ends::No);
+    const CAPABILITIES: InputCapabilities =
+        InputCapabilities::NONE.resumes(Resumes::Report).ends(Ends::No).shares(Shares::Group);
 
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
         let settings = InputSettings::read(open)?;

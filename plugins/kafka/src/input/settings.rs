@@ -16,6 +16,8 @@ pub(super) struct InputSettings {
     pub(super) group: String,
     pub(super) limits: WindowLimits,
     pub(super) dead_topic: Option<String>,
+    /// Whether `dead_topic` is created if it does not exist.
+    pub(super) create_topics: bool,
     member: String,
     starts_at_end: bool,
     session_timeout: Duration,
@@ -37,8 +39,10 @@ impl InputSettings {
         topics.iter().try_for_each(|topic| valid_topic("topics", topic))?;
         let dead_topic = options.text("dead_topic")?.map(str::to_owned);
         dead_topic.iter().try_for_each(|topic| valid_topic("dead_topic", topic))?;
+        let connection = Connection::read(open)?;
+        let create_topics = connection.creates_topics(options)?;
         Ok(Self {
-            connection: Connection::read(open)?,
+            connection,
             topics,
             group: options.text("group")?.unwrap_or_else(|| pipeline(open)).to_owned(),
             limits: WindowLimits {
@@ -48,6 +52,7 @@ impl InputSettings {
                 part_timeout: duration("part_timeout")?,
             },
             dead_topic,
+            create_topics,
             member: match options.text("member")? {
                 Some(member) => member.to_owned(),
                 None => member(open),

@@ -36,11 +36,13 @@ impl Session {
         gauge.set(-1.0);
         let slot = Slot::wait(settings, services)?;
         gauge.set(f64::from(slot.number));
+        let link = || Link::new(settings.connection.clone(), services).ending_with(slot.link());
         let mut config = output.producer(limit);
         settings.producer(&mut config, slot.number);
-        let producer = Producer::new(config, Link::new(settings.connection.clone(), services))?;
-        let transactions = Transactions::init(producer, settings.transaction_timeout, services)?;
-        let loaded = stored::read(settings, services, slot.number)?;
+        let producer = Producer::new(config, link())?;
+        let transactions =
+            Transactions::init(producer, &settings.state_topic, settings.transaction_timeout, services)?;
+        let loaded = stored::read(settings, link(), slot.number)?;
         // A call that a former owner has sent to the source may still be in progress, also if that owner has not reached its
         // first checkpoint.
         services.phase("waiting after taking over a slot");
@@ -91,8 +93,7 @@ impl Session {
         if changes.is_empty() {
             return Ok(());
         }
-        let slot = &self.slot;
-        self.transactions.commit(&self.settings.state_topic, slot.number, changes, || slot.check())
+        self.transactions.commit(self.slot.number, changes)
     }
 }
 

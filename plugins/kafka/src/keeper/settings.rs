@@ -6,6 +6,7 @@ use rdkafka::ClientConfig;
 use scanbridge_plugin_api::{Open, PluginError, Result};
 
 use crate::connection::{Connection, member, pipeline, valid_topic};
+use crate::topic_plan::TopicPlan;
 
 /// Where the checkpoint is, and who may work.
 #[derive(Debug, Clone)]
@@ -96,12 +97,8 @@ impl KeeperSettings {
         }
     }
 
-    /// The command that creates the state topic.
-    pub(crate) fn create_command(&self) -> String {
-        format!(
-            "create it: kafka-topics --bootstrap-server {} --create --topic {} --partitions {} --replication-factor 3 \
-             --config cleanup.policy=compact --config min.insync.replicas=2",
-            self.connection.brokers, self.state_topic, self.slots
-        )
+    /// The state topic, if it does not exist.
+    pub(crate) fn state_plan(&self) -> TopicPlan {
+        TopicPlan::state(&self.state_topic, self.slots)
     }
 }

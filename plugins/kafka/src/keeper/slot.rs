@@ -38,7 +38,6 @@ struct State {
     owned: BTreeSet<i32>,
     /// The slot that the instance works on.
     working: Option<i32>,
-    failure: Option<PluginError>,
 }
 
 /// The context of the client: it shares its state with the output.
@@ -91,7 +90,7 @@ impl SlotContext {
     }
 
     fn fail(&self, error: PluginError) {
-        self.lock().failure.get_or_insert(error);
+        self.link.end(error);
         self.link.services.wake();
     }
 
@@ -197,9 +196,12 @@ impl Slot {
     /// # Errors
     /// [`ErrorKind::Displaced`] if not; the login is rejected.
     pub(super) fn check(&self) -> Result<()> {
-        self.shared.link.check()?;
-        let state = self.shared.lock();
-        state.failure.clone().map_or(Ok(()), Err)
+        self.shared.link.check()
+    }
+
+    /// For other clients of the instance: their waits end when the slot is lost.
+    pub(super) fn link(&self) -> &Link {
+        &self.shared.link
     }
 }
 
@@ -251,7 +253,7 @@ fn check_topic(settings: &KeeperSettings, link: &Link, consumer: &BaseConsumer<C
         }
         _ if partitions == 0 => Err(PluginError::config(format!("the state topic {topic} does not exist"))
             .with_option("state_topic")
-            .with_hint(settings.create_command())),
+            .with_hint(settings.state_plan().command(&settings.connection.brokers))),
         _ => Err(PluginError::config(format!(
             "the state topic {topic} has {partitions} partitions, and `slots` is {}",
             settings.slots

@@ -7,7 +7,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use scanbridge_plugin_api::keeper::Pairs;
-use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
+use scanbridge_plugin_api::tracing::debug;
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
 use super::settings::KeeperSettings;
 use crate::error::{Resource, kind};
@@ -31,16 +32,18 @@ const POLL: Duration = Duration::from_millis(100);
 /// one can be missed.
 ///
 /// # Errors
-/// The partition cannot be read to its end within `connect_timeout` without progress.
-pub(super) fn read(settings: &KeeperSettings, services: &Services, slot: i32) -> Result<Pairs> {
-    let link = Link::new(settings.connection.clone(), services);
+/// The partition cannot be read to its end within `connect_timeout` without progress; the slot was lost.
+pub(super) fn read(settings: &KeeperSettings, link: Link, slot: i32) -> Result<Pairs> {
+    let services = link.services.clone();
+    services.phase("reading the checkpoint");
+    debug!("the checkpoint of the slot is read");
     let topic = settings.state_topic.as_str();
     let what = format!("cannot read the checkpoint from {topic}/{slot}");
     let consumer: BaseConsumer<ReaderContext> =
         match settings.reader().create_with_context(ReaderContext(link)) {
             Ok(consumer) => consumer,
             Err(error) => {
-                let link = Link::new(settings.connection.clone(), services);
+                let link = Link::new(settings.connection.clone(), &services);
                 return Err(link.failed(&what, Resource::Source(topic)).of(&error));
             }
         };

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::OwnedHeaders;
 use scanbridge_plugin_api::keeper::PairChanges;
+use scanbridge_plugin_api::tracing::debug;
 use scanbridge_plugin_api::{Counter, ErrorKind, PluginError, Result, Services};
 
 use crate::error::Resource;
@@ -13,6 +14,8 @@ use crate::producer::{Producer, Record};
 /// The transactions of one slot, one after the other.
 pub(super) struct Transactions {
     pub(super) producer: Producer,
+    /// The topic of the checkpoints; the transactional IDs begin with its name.
+    state_topic: String,
     /// When the open transaction began.
     began: Option<Instant>,
     timeout: Duration,
@@ -29,10 +32,16 @@ impl Transactions {
     /// Fences off former owners of the transactional ID, and waits until their last transaction has ended.
     ///
     /// # Errors
-    /// The brokers refuse it, or do not answer within `timeout`.
-    pub(super) fn init(producer: Producer, timeout: Duration, services: &Services) -> Result<Self> {
+    /// The brokers refuse it, or do not answer within `timeout`; the slot was lost.
+    pub(super) fn init(
+        producer: Producer,
+        state_topic: &str,
+        timeout: Duration,
+        services: &Services,
+    ) -> Result<Self> {
         let began = Instant::now();
         services.phase("waiting for the end of the last transaction");
+        debug!("former owners of the slot are fenced off");
         let what = "cannot begin transactions";
         loop {
             match producer.init_transactions(CALL) {
@@ -44,11 +53,12 @@ impl Transactions {
                         return Err(PluginError::cancelled());
                     }
                 }
-                Err(error) => return Err(failed(&producer, what, &error)),
+                Err(error) => return Err(failed(&producer, state_topic, what, &error)),
             }
         }
         Ok(Self {
             producer,
+            state_topic: state_topic.to_owned(),
             began: None,
             timeout,
             committed: services.counter("kafka_transactions_committed_total", "Committed transactions"),
@@ -75,7 +85,7 @@ impl Transactions {
         }
         self.producer
             .begin_transaction()
-            .map_err(|error| failed(&self.producer, "cannot begin a transaction", &error))?;
+            .map_err(|error| self.failed("cannot begin a transaction", &error))?;
         self.began = Some(Instant::now());
         Ok(())
     }
@@ -92,19 +102,13 @@ impl Transactions {
     /// Commits the records and these pairs, both or neither.
     ///
     /// # Errors
-    /// [`ErrorKind::Displaced`] if another instance has the slot now; [`ErrorKind::Unavailable`] if the transaction was
+    /// `ErrorKind::Displaced` if another instance has the slot now; `ErrorKind::Unavailable` if the transaction was
     /// aborted, or its outcome is not known: the next `open` reads what is stored.
-    pub(super) fn commit(
-        &mut self,
-        topic: &str,
-        slot: i32,
-        changes: &PairChanges,
-        check: impl Fn() -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn commit(&mut self, slot: i32, changes: &PairChanges) -> Result<()> {
         self.begin()?;
         for (name, value) in changes {
             self.producer.send(Record {
-                topic,
+                topic: &self.state_topic,
                 partition: Some(slot),
                 key: Some(name.as_bytes()),
                 value: value.as_deref(),
@@ -121,24 +125,32 @@ impl Transactions {
         }
         let services = self.producer.link().services.clone();
         loop {
-            check()?;
+            self.producer.link().check()?;
             if services.is_cancelled() {
                 return Err(PluginError::cancelled());
             }
             let Err(error) = self.producer.commit_transaction(CALL) else { break };
             if requires_abort(&error) {
                 self.abort();
-                let error = failed(&self.producer, "the transaction was aborted", &error);
-                return Err(PluginError::unavailable(error.message));
+                let error = self.failed("the transaction was aborted", &error);
+                return Err(match error.kind {
+                    // A permission or a setting that is missing, or a new owner: the next transaction ends the same way.
+                    ErrorKind::Auth | ErrorKind::Config | ErrorKind::Displaced => error,
+                    _ => PluginError::unavailable(error.message),
+                });
             }
             if !is_retriable(&error) || began.elapsed() >= self.timeout {
-                return Err(failed(&self.producer, "cannot commit the transaction", &error));
+                return Err(self.failed("cannot commit the transaction", &error));
             }
             services.alive();
         }
         self.began = None;
         self.committed.add(1);
         Ok(())
+    }
+
+    fn failed(&self, what: &str, error: &KafkaError) -> PluginError {
+        failed(&self.producer, &self.state_topic, what, error)
     }
 }
 
@@ -162,20 +174,6 @@ fn requires_abort(error: &KafkaError) -> bool {
     matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort())
 }
 
-fn failed(producer: &Producer, what: &str, error: &KafkaError) -> PluginError {
-    let error = producer.link().failed(what, Resource::Cluster).of(error);
-    match error.kind {
-        ErrorKind::Auth => {
-            let hint = error.hint.clone().unwrap_or_else(|| {
-                let connection = &producer.link().connection;
-                format!(
-                    "allow it: kafka-acls --bootstrap-server {} --add --allow-principal {} --operation Write --operation \
-                     Describe --transactional-id scanbridge. --resource-pattern-type prefixed",
-                    connection.brokers, connection.principal
-                )
-            });
-            error.with_hint(hint)
-        }
-        _ => error,
-    }
+fn failed(producer: &Producer, state_topic: &str, what: &str, error: &KafkaError) -> PluginError {
+    producer.link().failed(what, Resource::Transactions(state_topic)).of(error)
 }

@@ -9,6 +9,8 @@ pub(crate) struct Cluster {
     pub(crate) brokers: String,
     pub(crate) tls: String,
     pub(crate) sasl: String,
+    /// The listener behind a proxy.
+    pub(crate) target: String,
     /// Certificates and logs.
     pub(crate) directory: String,
     pub(crate) pids: Vec<u32>,
@@ -42,6 +44,7 @@ impl Cluster {
                         brokers: value("brokers"),
                         tls: value("tls"),
                         sasl: value("sasl"),
+                        target: value("target"),
                         directory: value("directory"),
                         pids,
                         _script: script,

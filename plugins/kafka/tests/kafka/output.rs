@@ -100,6 +100,22 @@ fn large_asset_is_split_and_a_larger_finding_is_rejected() {
     assert!(records.len() > 2, "the asset has several parts: {}", records.len());
 }
 
+/// The limit of a topic also applies to a batch of small records.
+#[test]
+fn small_records_are_not_rejected_because_their_batch_is_large() {
+    let Some(cluster) = Cluster::shared() else { return };
+    topic::create(&cluster.brokers, "out-small", 1, &[("max.message.bytes", "100000")]);
+    let options =
+        json!({ "topic": "out-small", "record_bytes": 10_000, "compression": "none", "linger": 500 });
+    let mut output = output(&cluster.brokers, &options).unwrap();
+    let addresses: Vec<String> = (1..=200).map(|number| format!("192.0.2.{number}")).collect();
+    let assets: Vec<(&str, &[usize])> =
+        addresses.iter().map(|address| (address.as_str(), &[3000][..])).collect();
+    let committed = deliver(&mut output, &scan("scan/9"), &[batch(&assets)]).unwrap();
+    assert_eq!(committed.late_rejected, []);
+    assert_eq!(topic::read(&cluster.brokers, "out-small").len(), 200);
+}
+
 #[test]
 fn assets_without_findings_are_records() {
     let Some(cluster) = Cluster::shared() else { return };
@@ -161,4 +177,49 @@ fn preview_shows_texts_without_a_connection() {
     assert!(rendered.len() == 1 && rendered[0].text.starts_with("CEF:0|Qualys|"), "{rendered:?}");
     let rendered = show(json!({ "topic": "t" }));
     assert!(rendered.len() == 1 && rendered[0].omitted.contains("format: batch"), "{rendered:?}");
+}
+
+#[test]
+fn missing_topics_are_created_with_the_settings_of_the_manual() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let options = json!({ "routes": { "new-batch": "batch", "new-cef": "cef" }, "delivery": "exactly-once", "slots": 2,
+        "state_topic": "new-state", "takeover_wait": 0, "session_timeout": 3000, "create_topics": true });
+    let mut probe = output_for("probe", &cluster.brokers, &options).unwrap();
+    let report = probe.check().unwrap();
+    assert!(report.steps.iter().all(|step| step.verdict == Verdict::Ok), "{report:?}");
+    assert!(report.steps[0].detail.contains("the run creates it with 12 partitions"), "{report:?}");
+    assert_eq!(topic::partitions(&cluster.brokers, "new-batch"), 0, "a probe changes nothing");
+
+    drop(output(&cluster.brokers, &options).unwrap());
+    for (name, partitions, settings) in [
+        ("new-batch", 12, &[("cleanup.policy", "delete"), ("retention.ms", "259200000")][..]),
+        ("new-cef", 12, &[]),
+        ("new-state", 2, &[("cleanup.policy", "compact")]),
+    ] {
+        assert_eq!(topic::partitions(&cluster.brokers, name), partitions, "{name}");
+        let found = topic::settings(&cluster.brokers, name);
+        for (key, value) in settings {
+            assert_eq!(found.get(*key).map(String::as_str), Some(*value), "{name} {key}");
+        }
+        // There is only one broker.
+        assert_eq!(found["min.insync.replicas"], "1", "{name}");
+    }
+    // Again: nothing is to be created.
+    drop(output(&cluster.brokers, &options).unwrap());
+}
+
+/// What a finding costs on a topic besides its texts, before compression: a bound that does not depend on the machine.
+#[test]
+fn records_are_little_larger_than_their_texts() {
+    let Some(cluster) = Cluster::shared() else { return };
+    topic::create(&cluster.brokers, "out-size", 1, &[]);
+    let mut output = output(&cluster.brokers, &json!({ "topic": "out-size" })).unwrap();
+    const FINDINGS: usize = 50;
+    deliver(&mut output, &scan("scan/1"), &[batch(&[("192.0.2.1", &[300; FINDINGS])])]).unwrap();
+    let records = topic::read(&cluster.brokers, "out-size");
+    assert_eq!(records.len(), 1);
+    let headers: usize = records[0].headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let beyond = records[0].value.len() - FINDINGS * 300;
+    assert!(beyond < FINDINGS * 300, "{beyond} bytes for {FINDINGS} findings besides their results");
+    assert!(headers < 8_000, "{headers} bytes of headers for each asset");
 }

@@ -1,5 +1,9 @@
 //! Options that contradict each other, the table of the README, and the rules of the plugin API for options.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
 use scanbridge_kafka::{KafkaInput, KafkaOutput};
 use scanbridge_plugin_api::{ErrorKind, Input as _, Output as _};
 use serde_json::json;
@@ -40,4 +44,37 @@ fn contradictions_are_configuration_errors() {
     }
     let error = input_for("run", "127.0.0.1:1", &json!({ "topics": ["../x"] })).err().unwrap();
     assert_eq!(error.option.as_deref(), Some("topics"));
+}
+
+/// The metrics that the plugin registers, from its source.
+fn metrics() -> BTreeSet<String> {
+    let (mut names, mut folders) = (BTreeSet::new(), vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(path).unwrap();
+            let quoted = text.split('"').skip(1).step_by(2).filter(|text| text.starts_with("kafka_"));
+            names.extend(quoted.map(str::to_owned));
+        }
+    }
+    names
+}
+
+#[test]
+fn metrics_are_in_the_manual() {
+    let manual =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/monitoring.md")).unwrap();
+    let rows =
+        manual.lines().filter_map(|line| line.strip_prefix("| `scanbridge_plugin_")?.split('`').next());
+    let rows: BTreeSet<String> = rows.map(str::to_owned).collect();
+    assert!(metrics().len() > 8);
+    assert_eq!(rows, metrics());
+    let readme = include_str!("../../README.md");
+    for name in metrics() {
+        assert!(readme.contains(&format!("`{name}`")), "{name}");
+    }
 }

@@ -1,6 +1,7 @@
 //! QualysGuard with two slots: six instances on three machines, on whose owners kills fall, and once on a broker.
 //!
-//! `SCANBRIDGE_SLOT_KILLS` sets the number of kills; the number of assets grows with it.
+//! `SCANBRIDGE_SLOT_KILLS` sets the number of kills, `SCANBRIDGE_SLOT_INTERVAL_SECS` the pause before each; the number of assets
+//! grows with both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,14 +22,15 @@ const SLOTS: usize = 2;
 const MACHINES: usize = 3;
 /// Instances of each machine.
 const INSTANCES: usize = 2;
-const ASSETS_PER_KILL: usize = 160;
+/// For each second between two kills.
+const ASSETS_PER_SECOND: usize = 54;
 const FINDINGS: usize = 5;
 const PAGE: usize = 10;
 /// Pause before the next kill.
-const INTERVAL: Duration = Duration::from_secs(3);
+const INTERVAL_SECS: usize = 3;
 
-fn kills() -> usize {
-    std::env::var("SCANBRIDGE_SLOT_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS)
+fn number_of(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 /// The program `fake-qualys`.
@@ -212,11 +214,12 @@ outputs:
 }
 
 /// Kills owners until both shares are read; once a broker. Returns the number of kills.
-fn kill_owners(instances: &mut Instances<'_>, broker: u32, wanted: usize) {
+fn kill_owners(instances: &mut Instances<'_>, broker: u32, wanted: usize, interval: usize) {
+    let interval = Duration::from_secs(interval as u64);
     let (began, mut done, mut last) = (Instant::now(), 0, Instant::now());
     loop {
         instances.supervise();
-        let limit = Duration::from_secs(120 + 30 * wanted as u64);
+        let limit = Duration::from_secs(120) + (interval * 2 + Duration::from_secs(24)) * wanted as u32;
         assert!(began.elapsed() < limit, "it takes too long: {}", instances.all_logs());
         std::thread::sleep(Duration::from_millis(50));
         let owners = instances.owners();
@@ -229,7 +232,7 @@ fn kill_owners(instances: &mut Instances<'_>, broker: u32, wanted: usize) {
         let Some(owner) = owners.get(&(done % SLOTS)).filter(|owner| working.contains(owner)) else {
             continue;
         };
-        if done == wanted || last.elapsed() < INTERVAL + Duration::from_millis(130 * (done as u64 % 7)) {
+        if done == wanted || last.elapsed() < interval + Duration::from_millis(130 * (done as u64 % 7)) {
             continue;
         }
         instances.kill(*owner);
@@ -266,15 +269,16 @@ fn each_once_in_order(cluster: &Cluster, assets: usize) {
 #[test]
 fn killed_owners_of_two_slots_double_nothing_and_call_qualys_twice_at_once() {
     let Some(cluster) = Cluster::start(&["3"]) else { return };
-    let kills = kills();
-    let assets = kills * ASSETS_PER_KILL;
+    let kills = number_of("SCANBRIDGE_SLOT_KILLS", KILLS);
+    let interval = number_of("SCANBRIDGE_SLOT_INTERVAL_SECS", INTERVAL_SECS);
+    let assets = kills * interval * ASSETS_PER_SECOND;
     topic::create(&cluster.brokers, "qs-findings", 6, &[]);
     topic::create(&cluster.brokers, "qs-state", SLOTS as i32, &[("cleanup.policy", "compact")]);
     let installation = Installation::new();
     let qualys = Qualys::start(&installation, assets);
     write_pipeline(&installation, &cluster, &qualys);
     let mut instances = Instances::start(&installation);
-    kill_owners(&mut instances, cluster.pids[1], kills);
+    kill_owners(&mut instances, cluster.pids[1], kills, interval);
     let displaced = instances.displaced;
     let owners: BTreeSet<String> = instances
         .all_logs()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -37,6 +37,23 @@ pub(crate) fn create(brokers: &str, name: &str, partitions: i32, settings: &[(&s
     for created in runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap() {
         created.unwrap();
     }
+}
+
+/// The number of partitions of a topic; 0 if it does not exist.
+pub(crate) fn partitions(brokers: &str, name: &str) -> usize {
+    let consumer: BaseConsumer = client(brokers).create().unwrap();
+    let all = consumer.fetch_metadata(None, Duration::from_secs(20)).unwrap();
+    all.topics().iter().find(|topic| topic.name() == name).map_or(0, |topic| topic.partitions().len())
+}
+
+/// The settings of a topic.
+pub(crate) fn settings(brokers: &str, name: &str) -> BTreeMap<String, String> {
+    let admin: AdminClient<DefaultClientContext> = client(brokers).create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let topics = [ResourceSpecifier::Topic(name)];
+    let mut found = runtime.block_on(admin.describe_configs(&topics, &AdminOptions::new())).unwrap();
+    let entries = found.remove(0).unwrap().entries;
+    entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
 }
 
 /// All committed records of a topic.

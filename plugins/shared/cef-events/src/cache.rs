@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use scanbridge_plugin_api::batch::DefinitionView;
 use scanbridge_plugin_api::model::Severity;
 
 use crate::additional::AdditionalColumns;
-use crate::fragment::{Fragment, FragmentBuilder};
-use crate::settings::EventSettings;
+use crate::fragment::{Changes, Fragment, Part, PartEncoder, PartsOf};
 use crate::table::Table;
 
 /// The inputs of a fragment in addition to the settings.
@@ -23,6 +21,9 @@ struct Key {
 /// It evicts the least recently used of a few pseudo-random entries. When the definitions of a report
 /// slightly exceed the limit, strict LRU would evict each one shortly before it is needed again; sampling
 /// does not.
+///
+/// The parts of a definition are encoded directly into its first event, and become a fragment with the second one: a
+/// report whose findings all have texts of their own fills no cache.
 #[derive(Debug)]
 pub(crate) struct FragmentCache {
     /// Read once per finding; the standard hasher would cost more than the rest of the access.
@@ -31,12 +32,11 @@ pub(crate) struct FragmentCache {
     bytes: usize,
     max_bytes: usize,
     clock: u64,
-    /// Index of the entry that was returned last.
-    last: usize,
-    /// How many fragments were built, and how many were returned again later, since the last halving.
-    built: u32,
-    reused: u32,
-    builder: FragmentBuilder,
+    /// The index of the entry of the current event; none if its parts are encoded directly.
+    current: Option<usize>,
+    /// Keys without an entry that were used before, as [`mark`]s in the slots of their keys.
+    seen: Box<[u16]>,
+    encoder: PartEncoder,
 }
 
 #[derive(Debug)]
@@ -57,68 +57,77 @@ impl FragmentCache {
             bytes: 0,
             max_bytes,
             clock: 0,
-            last: 0,
-            built: 0,
-            reused: 0,
-            builder: FragmentBuilder::default(),
+            current: None,
+            seen: vec![0; SLOTS].into(),
+            encoder: PartEncoder::default(),
         }
     }
 
-    /// Removes all entries: content keys are comparable only within one schema and source. The next fragments name this
+    /// Removes all entries: content keys are comparable only within one schema and source. The next parts name this
     /// vendor and have these additional fields.
     pub(crate) fn clear(&mut self, vendor: &str, additional: &AdditionalColumns<usize>) {
-        self.builder.set_source(vendor, additional);
+        self.encoder.set_source(vendor, additional);
         self.by_key.clear();
         self.entries.clear();
         self.bytes = 0;
+        self.current = None;
+        self.seen.fill(0);
     }
 
-    /// Returns the fragment of a definition; builds it if it is not cached.
-    pub(crate) fn get(
-        &mut self,
-        settings: &EventSettings,
-        table: Table,
-        severity: Option<Severity>,
-        definition: DefinitionView<'_>,
-    ) -> &Fragment {
+    /// Begins an event with these parts. The calls of [`FragmentCache::append`] that follow must have the same.
+    pub(crate) fn begin(&mut self, of: &PartsOf<'_>) {
         self.clock += 1;
-        let key = Key { content: definition.key(), table, severity };
-        // The events of a finding use the same fragment several times.
-        if self.entries.get(self.last).is_none_or(|entry| entry.key != key) {
-            self.last = match self.by_key.get(&key) {
-                Some(index) => {
-                    self.reused += 1;
-                    *index
-                }
-                None => {
-                    let fragment = self.builder.build(settings, table, severity, definition);
-                    self.insert(Entry { key, used: 0, fragment })
-                }
-            };
+        let key = Key { content: of.definition.key(), table: of.table, severity: of.severity };
+        let _ = self.encoder.take_changes();
+        self.current = match self.by_key.get(&key).copied() {
+            Some(index) => Some(index),
+            None if self.is_seen(&key) => {
+                let fragment = self.encoder.fragment(of);
+                Some(self.insert(Entry { key, used: 0, fragment }))
+            }
+            None => None,
+        };
+        if let Some(index) = self.current {
+            self.entries[index].used = self.clock;
         }
-        let entry = &mut self.entries[self.last];
-        entry.used = self.clock;
-        &entry.fragment
+    }
+
+    /// Appends a part of the current event.
+    #[inline]
+    pub(crate) fn append(&mut self, part: Part, of: &PartsOf<'_>, out: &mut Vec<u8>) {
+        match self.current {
+            Some(index) => out.extend_from_slice(self.entries[index].fragment.part(part)),
+            None => self.encoder.append(part, of, out),
+        }
+    }
+
+    /// What the parts of the current event have changed so far.
+    pub(crate) fn changes(&mut self) -> Changes {
+        match self.current {
+            Some(index) => self.entries[index].fragment.changes,
+            None => self.encoder.take_changes(),
+        }
+    }
+
+    /// Whether the key was used before; from now on it was. Two keys may share a slot, which costs time only.
+    fn is_seen(&mut self, key: &Key) -> bool {
+        let hash = (key.content >> 64) as u64 ^ key.content as u64;
+        let hash =
+            mix(hash ^ (key.table as u64) << 8 ^ key.severity.map_or(0, |severity| severity.number()) as u64);
+        // The slot and the mark are of different bits.
+        let (slot, mark) = (hash as usize % SLOTS, (hash >> 48) as u16 | 1);
+        std::mem::replace(&mut self.seen[slot], mark) == mark
     }
 
     fn insert(&mut self, entry: Entry) -> usize {
-        self.built += 1;
-        if self.built == AVERAGED {
-            (self.built, self.reused) = (self.built / 2, self.reused / 2);
-        }
         self.bytes += weight(&entry);
-        while self.bytes > self.limit() && !self.entries.is_empty() {
+        while self.bytes > self.max_bytes && !self.entries.is_empty() {
             self.evict();
         }
         let index = self.entries.len();
         self.by_key.insert(entry.key, index);
         self.entries.push(entry);
         index
-    }
-
-    /// The limit in bytes. A report whose findings all have texts of their own reuses nothing: it gets an eighth.
-    fn limit(&self) -> usize {
-        if self.reused >= self.built / FEWEST_REUSED { self.max_bytes } else { self.max_bytes / 8 }
     }
 
     fn evict(&mut self) {
@@ -135,10 +144,8 @@ impl FragmentCache {
     }
 }
 
-/// The cache is used fully if one fragment is returned again for this many that are built.
-const FEWEST_REUSED: u32 = 64;
-/// After this many built fragments, the counts are halved, so that the last ones matter most.
-const AVERAGED: u32 = 4096;
+/// How many keys without an entry are stored: more than the definitions of most reports.
+const SLOTS: usize = 1 << 15;
 
 /// Memory of an entry in bytes, including its share of the two tables.
 fn weight(entry: &Entry) -> usize {
@@ -155,10 +162,13 @@ fn mix(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
+    use scanbridge_plugin_api::batch::{
+        AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, DefinitionView, FindingRow, RawBatch2,
+    };
     use scanbridge_plugin_api::model::{DefinitionField, FindingKind, ReportSource, ReportStart};
 
     use super::*;
+    use crate::settings::EventSettings;
 
     fn columns() -> Columns {
         let source = ReportSource::new("Qualys", "Qualys", "qid");
@@ -166,7 +176,7 @@ mod tests {
     }
 
     /// A batch with this many definitions of about a kilobyte, each used by one finding.
-    fn batch_of(count: usize) -> scanbridge_plugin_api::batch::RawBatch2 {
+    fn batch_of(count: usize) -> RawBatch2 {
         let mut batch = BatchBuilder::default();
         let asset = batch.push_asset(&AssetRow::default(), false);
         let (mut definition, mut finding) = (DefinitionRow::default(), FindingRow::default());
@@ -180,20 +190,37 @@ mod tests {
         batch.finish()
     }
 
+    fn cache(max_bytes: usize) -> FragmentCache {
+        let mut cache = FragmentCache::new(max_bytes);
+        cache.clear("Qualys", &AdditionalColumns::default());
+        cache
+    }
+
+    /// The header of an event, and whether it is from the cache.
+    fn header(
+        cache: &mut FragmentCache,
+        table: Table,
+        severity: Option<Severity>,
+        definition: DefinitionView<'_>,
+    ) -> (String, bool) {
+        let settings = EventSettings::default();
+        let of = PartsOf { settings: &settings, table, severity, definition };
+        cache.begin(&of);
+        let mut out = Vec::new();
+        cache.append(Part::Header, &of, &mut out);
+        (String::from_utf8(out).unwrap(), cache.current.is_some())
+    }
+
     #[test]
     fn full_cache_keeps_its_size_limit_and_returns_the_right_fragment() {
-        let (raw, columns, settings) = (batch_of(100), columns(), EventSettings::default());
+        let (raw, columns) = (batch_of(100), columns());
         let batch = Batch::of(&raw, &columns).unwrap();
-        let mut cache = FragmentCache::new(64 * 1024);
-        cache.clear("Qualys", &AdditionalColumns::default());
+        let mut cache = cache(64 * 1024);
         for round in 0..3 {
             for (number, finding) in batch.findings().enumerate() {
-                let fragment = cache.get(&settings, Table::Infos, None, finding.definition());
-                let header = format!("Qualys\\|INFOS\\|{number}|QID {number}|0|");
-                assert_eq!(String::from_utf8_lossy(fragment.header()), header, "round {round}");
-                // One definition is used again and again, so the cache may use its full size.
-                let first = batch.findings().next().unwrap();
-                cache.get(&settings, Table::Infos, None, first.definition());
+                let (header, is_cached) = header(&mut cache, Table::Infos, None, finding.definition());
+                assert_eq!(header, format!("Qualys\\|INFOS\\|{number}|QID {number}|0|"), "round {round}");
+                assert_eq!(is_cached, round > 0, "{number}, round {round}");
                 let used_bytes: usize = cache.entries.iter().map(weight).sum();
                 assert_eq!(used_bytes, cache.bytes);
                 assert!(used_bytes <= 64 * 1024 && cache.entries.len() == cache.by_key.len());
@@ -203,39 +230,34 @@ mod tests {
     }
 
     #[test]
-    fn cache_of_texts_that_are_never_used_again_stays_small() {
-        let (raw, columns, settings) = (batch_of(400), columns(), EventSettings::default());
+    fn texts_that_are_never_used_again_are_not_cached() {
+        let (raw, columns) = (batch_of(400), columns());
         let batch = Batch::of(&raw, &columns).unwrap();
-        let mut cache = FragmentCache::new(256 * 1024);
-        cache.clear("Qualys", &AdditionalColumns::default());
-        let get = |cache: &mut FragmentCache| {
-            for finding in batch.findings() {
-                // Twice for each finding, as the encoder does.
-                cache.get(&settings, Table::Infos, None, finding.definition());
-                cache.get(&settings, Table::Infos, None, finding.definition());
-            }
-        };
-        get(&mut cache);
-        assert!(cache.bytes <= 64 * 1024 && cache.reused == 0, "{} {}", cache.bytes, cache.reused);
-        let (first, few) = (batch.findings(), batch.findings().take(10));
-        let known: Vec<_> = first.skip(390).chain(few).map(|finding| finding.definition()).collect();
-        for definition in known.iter().chain(&known) {
-            cache.get(&settings, Table::Infos, None, *definition);
+        let mut cache = cache(FragmentCache::MAX_BYTES);
+        for finding in batch.findings() {
+            header(&mut cache, Table::Infos, None, finding.definition());
         }
-        get(&mut cache);
-        assert!(cache.bytes > 128 * 1024, "{} {}", cache.bytes, cache.reused);
+        assert!(cache.entries.is_empty());
+        for finding in batch.findings() {
+            header(&mut cache, Table::Infos, None, finding.definition());
+        }
+        // A few keys share a slot.
+        assert!(cache.entries.len() > 390, "{} entries", cache.entries.len());
     }
 
     #[test]
-    fn recently_used_fragment_is_not_rebuilt() {
-        let (raw, columns, settings) = (batch_of(1), columns(), EventSettings::default());
+    fn table_and_severity_are_part_of_the_key() {
+        let (raw, columns) = (batch_of(1), columns());
         let batch = Batch::of(&raw, &columns).unwrap();
         let definition = batch.findings().next().unwrap().definition();
-        let mut cache = FragmentCache::new(FragmentCache::MAX_BYTES);
-        let first_built = cache.get(&settings, Table::Services, None, definition).header().as_ptr();
-        assert_eq!(cache.get(&settings, Table::Services, None, definition).header().as_ptr(), first_built);
-        cache.get(&settings, Table::Infos, None, definition);
-        cache.get(&settings, Table::Services, Severity::new(5), definition);
-        assert_eq!(cache.entries.len(), 3, "table and severity are part of the key");
+        let mut cache = cache(FragmentCache::MAX_BYTES);
+        let keys = [(Table::Services, None), (Table::Infos, None), (Table::Services, Severity::new(5))];
+        for round in 0..3 {
+            for (table, severity) in keys {
+                let is_cached = header(&mut cache, table, severity, definition).1;
+                assert_eq!(is_cached, round > 0, "{table:?} {severity:?}");
+            }
+        }
+        assert_eq!(cache.entries.len(), keys.len());
     }
 }

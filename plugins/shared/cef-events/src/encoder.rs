@@ -16,7 +16,7 @@ use crate::budget;
 use crate::cache::FragmentCache;
 use crate::event_id::EventId;
 use crate::field::{self, Field, TruncatedFields};
-use crate::fragment::join_cves;
+use crate::fragment::{Part, PartsOf, join_cves};
 use crate::report::ReportPart;
 use crate::settings::EventSettings;
 use crate::sink::{self, Outcome, Sink};
@@ -222,17 +222,16 @@ impl Encoder {
 
     fn finding(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
         let table = Table::of(finding.kind());
-        let mut truncated = self.start(table, finding.severity(), finding);
+        let mut truncated = self.start(table, finding);
         self.begin_id(table, finding.get(FindingField::LastFound));
         self.id.add_finding(finding);
+        let parts = parts_of(&self.settings, table, finding);
         if let Some(port) = finding.port() {
             field::append_number(&mut self.line, "dpt=", port);
         }
-        self.protocol(&mut truncated, finding.protocol());
-        let fragment = self.cache.get(&self.settings, table, finding.severity(), finding.definition());
-        truncated.merge(fragment.truncated);
-        let mut has_bad_value = fragment.has_bad_number | self.asset.has_bad_risk;
-        self.line.extend_from_slice(fragment.front());
+        append_protocol(&mut self.line, &mut truncated, finding.protocol());
+        let mut has_bad_value = self.asset.has_bad_risk;
+        self.cache.append(Part::Front, &parts, &mut self.line);
         self.line.extend_from_slice(&self.report.origin);
         self.id.append_to(&mut self.line);
         match finding.status() {
@@ -248,13 +247,13 @@ impl Encoder {
             has_bad_value |= append_times_and_score(&mut self.line, &self.settings, finding);
         }
         self.line.extend_from_slice(&self.asset.risk);
-        self.line.extend_from_slice(fragment.scores());
+        self.cache.append(Part::Scores, &parts, &mut self.line);
         if extra.epss {
             let epss = finding.typed(FindingField::Epss);
             let is_number = epss.decimal().is_some();
             has_bad_value |= append_number(&mut self.line, "cfp3Label=EPSS cfp3=", epss, is_number);
         }
-        self.line.extend_from_slice(fragment.middle());
+        self.cache.append(Part::Middle, &parts, &mut self.line);
         let (of_definition, of_finding) =
             (finding.definition().get(DefinitionField::Cves), finding.get(FindingField::Cves));
         if of_finding.is_empty()
@@ -262,19 +261,22 @@ impl Encoder {
             || of_finding == of_definition
             || !join_cves(&mut self.text, of_definition, of_finding)
         {
-            self.line.extend_from_slice(fragment.cves());
+            self.cache.append(Part::Cves, &parts, &mut self.line);
         } else {
             field::append(&mut self.line, &mut truncated, Field::Cves, &self.text);
         }
         field::append(&mut self.line, &mut truncated, Field::Result, finding.get(FindingField::Result));
-        self.line.extend_from_slice(fragment.tail());
+        self.cache.append(Part::Tail, &parts, &mut self.line);
         self.additional_start = self.line.len();
         self.line.extend_from_slice(&self.report.connector);
         self.line.extend_from_slice(&self.additional.report);
         self.asset.append_additional(&mut self.line, &mut truncated);
-        self.line.extend_from_slice(fragment.additional());
+        self.cache.append(Part::Additional, &parts, &mut self.line);
         let scratch = [&mut self.text, &mut self.digits];
         self.additional.append_finding(&mut self.line, &mut truncated, scratch, finding);
+        let changes = self.cache.changes();
+        truncated.merge(changes.truncated);
+        has_bad_value |= changes.has_bad_number;
         self.tally.bad_values += u64::from(has_bad_value);
         let is_mergeable = matches!(table, Table::Infos | Table::Services);
         let reason = match self.end_line(truncated, finding.severity(), is_mergeable, sink)? {
@@ -291,17 +293,13 @@ impl Encoder {
     }
 
     /// Begins the line of a finding: header, time and asset.
-    fn start(
-        &mut self,
-        table: Table,
-        severity: Option<Severity>,
-        finding: FindingView<'_>,
-    ) -> TruncatedFields {
+    fn start(&mut self, table: Table, finding: FindingView<'_>) -> TruncatedFields {
         let mut truncated = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
-        let fragment = self.cache.get(&self.settings, table, severity, finding.definition());
-        self.line.extend_from_slice(fragment.header());
+        let parts = parts_of(&self.settings, table, finding);
+        self.cache.begin(&parts);
+        self.cache.append(Part::Header, &parts, &mut self.line);
         self.extension = self.line.len();
         self.time(time::epoch_ms(finding.get(FindingField::LastFound)));
         self.asset.append_to(&mut self.line, &mut truncated, table);
@@ -323,17 +321,6 @@ impl Encoder {
         let times = [found, &self.asset.last_scan_text, &self.report.time_text];
         let time = times.into_iter().find(|time| !time.is_empty()).unwrap_or_default();
         self.id.begin(table.columns().class, &self.asset.key, time);
-    }
-
-    fn protocol(&mut self, truncated: &mut TruncatedFields, protocol: Option<Protocol<'_>>) {
-        match protocol {
-            None => {}
-            Some(Protocol::Tcp) => self.line.extend_from_slice(b"proto=TCP "),
-            Some(Protocol::Udp) => self.line.extend_from_slice(b"proto=UDP "),
-            Some(other) => {
-                field::append(&mut self.line, truncated, Field::Protocol, &other.name().to_ascii_uppercase());
-            }
-        }
     }
 
     /// Ends the line and passes it to the buffer or the sink.
@@ -369,6 +356,22 @@ impl Encoder {
         }
         sink.event(&self.line, severity)
     }
+}
+
+fn append_protocol(out: &mut Vec<u8>, truncated: &mut TruncatedFields, protocol: Option<Protocol<'_>>) {
+    match protocol {
+        None => {}
+        Some(Protocol::Tcp) => out.extend_from_slice(b"proto=TCP "),
+        Some(Protocol::Udp) => out.extend_from_slice(b"proto=UDP "),
+        Some(other) => {
+            field::append(out, truncated, Field::Protocol, &other.name().to_ascii_uppercase());
+        }
+    }
+}
+
+/// The parts of the line that depend on the definition.
+fn parts_of<'a>(settings: &'a EventSettings, table: Table, finding: FindingView<'a>) -> PartsOf<'a> {
+    PartsOf { settings, table, severity: finding.severity(), definition: finding.definition() }
 }
 
 /// Appends the times and the score of a finding. Returns whether a value is left out because it is invalid.

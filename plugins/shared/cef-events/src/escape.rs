@@ -81,17 +81,36 @@ fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> E
 
 /// Copies a text and replaces characters as needed; stops shortly after `limit` bytes. Returns the bytes
 /// written.
+///
+/// Results are long and this is the innermost loop of the encoder, so it copies a vector of bytes at a time, and removes
+/// what follows a stop.
 fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> usize {
     let start = out.len();
-    let end = start + limit;
+    out.reserve(text.len().min(limit) + 2 * VECTOR);
     let mut rest = text;
-    while out.len() <= end {
-        let (plain, stopped) = rest.split_at(next_stop::<DELIMITER>(rest));
-        out.extend_from_slice(&plain[..plain.len().min(end + 1 - out.len())]);
-        if stopped.is_empty() {
+    while out.len() - start <= limit {
+        let Some((bytes, after)) = rest.split_first_chunk() else {
+            copy_last::<DELIMITER>(out, rest);
             break;
+        };
+        out.extend_from_slice(bytes);
+        let stops = stops::<DELIMITER>(bytes);
+        if stops == 0 {
+            rest = after;
+            continue;
         }
-        rest = &stopped[replace::<DELIMITER>(out, stopped)..];
+        let plain = stops.trailing_zeros() as usize;
+        out.truncate(out.len() - VECTOR + plain);
+        rest = &rest[plain..];
+        let replaced = match rest {
+            // Nearly all stops of a long text.
+            [b'\n', ..] => {
+                out.extend_from_slice(line_break::<DELIMITER>());
+                1
+            }
+            _ => replace::<DELIMITER>(out, rest),
+        };
+        rest = &rest[replaced..];
     }
     out.len() - start
 }
@@ -99,23 +118,21 @@ fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> us
 /// The bytes of a vector.
 const VECTOR: usize = 16;
 
-/// The position of the first byte for [`replace`], or the length of the text. Results are long and this is the innermost
-/// loop of the encoder, so it examines a vector of bytes at a time.
-fn next_stop<const DELIMITER: u8>(text: &[u8]) -> usize {
-    for (number, bytes) in text.as_chunks().0.iter().enumerate() {
-        let stops = stops::<DELIMITER>(bytes);
-        if stops != 0 {
-            return number * VECTOR + stops.trailing_zeros() as usize;
+/// Copies the end of a text, which is shorter than a vector.
+fn copy_last<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8]) {
+    let mut rest = text;
+    loop {
+        let mut bytes = [0; VECTOR];
+        bytes[..rest.len()].copy_from_slice(rest);
+        // The padding is a stop.
+        let plain = (stops::<DELIMITER>(&bytes).trailing_zeros() as usize).min(rest.len());
+        let (plain, stopped) = rest.split_at(plain);
+        out.extend_from_slice(plain);
+        if stopped.is_empty() {
+            return;
         }
+        rest = &stopped[replace::<DELIMITER>(out, stopped)..];
     }
-    // The last vector overlaps the one before it; that of a short text is padded.
-    let last = text.last_chunk().copied().unwrap_or_else(|| {
-        let mut last = [0; VECTOR];
-        last[..text.len()].copy_from_slice(text);
-        last
-    });
-    let before = text.len().saturating_sub(VECTOR);
-    (before + stops::<DELIMITER>(&last).trailing_zeros() as usize).min(text.len())
 }
 
 /// One bit for each byte that is a stop: escapes, control characters, the first bytes of U+0080 to U+009F, of U+2028 to

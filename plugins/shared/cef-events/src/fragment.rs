@@ -1,6 +1,6 @@
-//! The parts that all events of one definition share, encoded once and copied into each event.
+//! The parts that all events of one definition share, encoded into an event or into a fragment for many events.
 
-use scanbridge_html_text::{append_decoded, append_text};
+use scanbridge_html_text::{append_decoded, append_text, is_plain};
 use scanbridge_plugin_api::batch::{Cell, DefinitionView};
 use scanbridge_plugin_api::model::{DefinitionField, Exploit, Severity, list_items};
 
@@ -11,133 +11,144 @@ use crate::settings::{ClassIdStyle, EventSettings};
 use crate::severity;
 use crate::table::Table;
 
-/// The encoded parts of a line that depend on the definition, the table and the severity.
-#[derive(Debug)]
-pub(crate) struct Fragment {
-    bytes: Box<[u8]>,
-    /// The end of each part except the last.
-    ends: [usize; PARTS - 1],
-    /// Which of its fields are truncated.
+/// A part of a line that depends on the definition, the table and the severity, in the order of the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// From the class id to the end of the header.
+    Header,
+    /// Category, severity and domain: always short.
+    Front,
+    /// The scores of CVSS 3 and 4.
+    Scores,
+    /// Threat intelligence, title and the score of CVSS 2.
+    Middle,
+    /// The CVE IDs: may be long, but are important.
+    Cves,
+    /// The long texts, last because a receiver with a small limit truncates the end.
+    Tail,
+    /// The additional fields of the definition.
+    Additional,
+}
+
+impl Part {
+    const ALL: [Self; 7] =
+        [Self::Header, Self::Front, Self::Scores, Self::Middle, Self::Cves, Self::Tail, Self::Additional];
+}
+
+/// What the parts depend on, in addition to the source of the report.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PartsOf<'a> {
+    pub settings: &'a EventSettings,
+    pub table: Table,
+    pub severity: Option<Severity>,
+    pub definition: DefinitionView<'a>,
+}
+
+/// What is not as the definition has it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Changes {
+    /// Which fields are truncated.
     pub truncated: TruncatedFields,
     /// Whether a score is not a number and left out.
     pub has_bad_number: bool,
 }
 
-/// The number of parts of a fragment.
-const PARTS: usize = 7;
+/// The encoded parts of a definition.
+#[derive(Debug)]
+pub(crate) struct Fragment {
+    bytes: Box<[u8]>,
+    /// The end of each part.
+    ends: [usize; Part::ALL.len()],
+    pub changes: Changes,
+}
 
 impl Fragment {
-    /// From the class id to the end of the header.
-    pub(crate) fn header(&self) -> &[u8] {
-        self.part(0)
-    }
-
-    /// Category, severity and domain: always short.
-    pub(crate) fn front(&self) -> &[u8] {
-        self.part(1)
-    }
-
-    /// The scores of CVSS 3 and 4.
-    pub(crate) fn scores(&self) -> &[u8] {
-        self.part(2)
-    }
-
-    /// Threat intelligence, title and the score of CVSS 2.
-    pub(crate) fn middle(&self) -> &[u8] {
-        self.part(3)
-    }
-
-    /// The CVE IDs: may be long, but are important.
-    pub(crate) fn cves(&self) -> &[u8] {
-        self.part(4)
-    }
-
-    /// The long texts, last because a receiver with a small limit truncates the end.
-    pub(crate) fn tail(&self) -> &[u8] {
-        self.part(5)
-    }
-
-    /// The additional fields of the definition.
-    pub(crate) fn additional(&self) -> &[u8] {
-        self.part(6)
-    }
-
     /// Its length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    fn part(&self, number: usize) -> &[u8] {
+    pub(crate) fn part(&self, part: Part) -> &[u8] {
+        let number = part as usize;
         let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.bytes[start..self.ends.get(number).copied().unwrap_or(self.bytes.len())]
+        &self.bytes[start..self.ends[number]]
     }
 }
 
-/// Builds fragments; reuses its buffers.
+/// Encodes parts; reuses its buffers.
 #[derive(Debug, Default)]
-pub(crate) struct FragmentBuilder {
-    out: Vec<u8>,
-    truncated: TruncatedFields,
-    has_bad_number: bool,
+pub(crate) struct PartEncoder {
+    /// What the parts encoded so far have changed.
+    changes: Changes,
     text: String,
     /// The vendor in class IDs.
     vendor: String,
     additional: AdditionalColumns<usize>,
+    /// Memory for fragments.
+    scratch: Vec<u8>,
 }
 
-impl FragmentBuilder {
+impl PartEncoder {
     /// Sets what depends on the source and the columns of the reports that follow.
     pub(crate) fn set_source(&mut self, vendor: &str, additional: &AdditionalColumns<usize>) {
         vendor.clone_into(&mut self.vendor);
         self.additional.clone_from(additional);
     }
 
-    /// Cleans, truncates and escapes the fields of the definition that `table` includes.
-    pub(crate) fn build(
-        &mut self,
-        settings: &EventSettings,
-        table: Table,
-        severity: Option<Severity>,
-        definition: DefinitionView<'_>,
-    ) -> Fragment {
-        self.out.clear();
-        self.truncated = TruncatedFields::default();
-        self.has_bad_number = false;
-        let mut ends = [0; PARTS - 1];
-        self.header(settings, table, severity, definition);
-        ends[0] = self.out.len();
-        self.front(settings, table, severity, definition);
-        ends[1] = self.out.len();
-        if table.columns().cvss {
-            self.number("cfp1Label=CVSS 3 Base Score cfp1=", definition.get(DefinitionField::Cvss3Base));
-            self.number("cfp2Label=CVSS 4 Base Score cfp2=", definition.get(DefinitionField::Cvss4Base));
-        }
-        ends[2] = self.out.len();
-        self.middle(settings, table, definition);
-        ends[3] = self.out.len();
-        if table.columns().cves {
-            join_cves(&mut self.text, definition.get(DefinitionField::Cves), "");
-            field::append(&mut self.out, &mut self.truncated, Field::Cves, &self.text);
-        }
-        ends[4] = self.out.len();
-        self.tail(settings, table, definition);
-        ends[5] = self.out.len();
-        if table.columns().texts {
-            let Self { out, truncated, text, .. } = self;
-            self.additional.append_definition(out, truncated, text, definition);
-        }
-        let bytes = self.out.as_slice().into();
-        self.text.shrink_to(KEPT_BYTES);
-        Fragment { bytes, ends, truncated: self.truncated, has_bad_number: self.has_bad_number }
+    /// Encodes all parts.
+    pub(crate) fn fragment(&mut self, of: &PartsOf<'_>) -> Fragment {
+        let mut out = std::mem::take(&mut self.scratch);
+        out.clear();
+        self.changes = Changes::default();
+        let ends = Part::ALL.map(|part| {
+            self.append(part, of, &mut out);
+            out.len()
+        });
+        let bytes = out.as_slice().into();
+        self.scratch = out;
+        Fragment { bytes, ends, changes: self.take_changes() }
     }
 
-    fn header(
-        &mut self,
-        settings: &EventSettings,
-        table: Table,
-        severity: Option<Severity>,
-        definition: DefinitionView<'_>,
-    ) {
+    /// What the parts have changed that were encoded since the last call.
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Cleans, truncates and escapes the fields of this part that the table includes.
+    pub(crate) fn append(&mut self, part: Part, of: &PartsOf<'_>, out: &mut Vec<u8>) {
+        match part {
+            Part::Header => self.header(of, out),
+            Part::Front => self.front(of, out),
+            Part::Scores => self.scores(of, out),
+            Part::Middle => self.middle(of, out),
+            Part::Cves => self.cves(of, out),
+            Part::Tail => self.tail(of, out),
+            Part::Additional if of.table.columns().texts => {
+                let Self { changes, text, additional, .. } = self;
+                additional.append_definition(out, &mut changes.truncated, text, of.definition);
+            }
+            Part::Additional => {}
+        }
+        self.text.shrink_to(KEPT_BYTES);
+    }
+
+    fn scores(&mut self, of: &PartsOf<'_>, out: &mut Vec<u8>) {
+        if of.table.columns().cvss {
+            let definition = of.definition;
+            self.number("cfp1Label=CVSS 3 Base Score cfp1=", definition.get(DefinitionField::Cvss3Base), out);
+            self.number("cfp2Label=CVSS 4 Base Score cfp2=", definition.get(DefinitionField::Cvss4Base), out);
+        }
+    }
+
+    fn cves(&mut self, of: &PartsOf<'_>, out: &mut Vec<u8>) {
+        if of.table.columns().cves {
+            join_cves(&mut self.text, of.definition.get(DefinitionField::Cves), "");
+            field::append(out, &mut self.changes.truncated, Field::Cves, &self.text);
+        }
+    }
+
+    fn header(&mut self, of: &PartsOf<'_>, out: &mut Vec<u8>) {
+        let PartsOf { settings, table, severity, definition } = *of;
         let id = match definition.id().trim() {
             "" => "unknown",
             id => id,
@@ -149,7 +160,7 @@ impl FragmentBuilder {
         } else {
             self.text.extend([&self.vendor, separator, table.columns().class, separator, id]);
         }
-        append_header(&mut self.out, &mut self.truncated, Field::ClassId, &self.text, "unknown");
+        append_header(out, &mut self.changes.truncated, Field::ClassId, &self.text, "unknown");
         self.text.clear();
         match table {
             Table::Vulnerability if settings.title_as_name => self.title(definition, Field::Name),
@@ -160,32 +171,28 @@ impl FragmentBuilder {
         // The glossary of a report may lack the definition; its finding is still an event.
         let is_untitled = trimmed(&self.text).is_empty();
         let fallback = if is_untitled { format!("{} {id}", label(definition)) } else { String::new() };
-        append_header(&mut self.out, &mut self.truncated, Field::Name, &self.text, &fallback);
-        append_severity(&mut self.out, settings, severity);
+        append_header(out, &mut self.changes.truncated, Field::Name, &self.text, &fallback);
+        append_severity(out, settings, severity);
     }
 
-    fn front(
-        &mut self,
-        settings: &EventSettings,
-        table: Table,
-        severity: Option<Severity>,
-        definition: DefinitionView<'_>,
-    ) {
+    fn front(&mut self, of: &PartsOf<'_>, out: &mut Vec<u8>) {
+        let PartsOf { settings, table, severity, definition } = *of;
         let columns = table.columns();
         let category = definition.get(DefinitionField::Category);
         if columns.category {
-            self.field(Field::Category, category);
+            self.field(Field::Category, category, out);
         }
-        append_classification(&mut self.out, &mut self.truncated, settings, table, severity, category);
+        append_classification(out, &mut self.changes.truncated, settings, table, severity, category);
         if settings.extra.qid_number
             && let Ok(id) = definition.id().trim().parse::<u32>()
         {
             let opening = format!("cn1Label={} cn1=", label(definition));
-            field::append_number(&mut self.out, &opening, id);
+            field::append_number(out, &opening, id);
         }
     }
 
-    fn middle(&mut self, settings: &EventSettings, table: Table, definition: DefinitionView<'_>) {
+    fn middle(&mut self, of: &PartsOf<'_>, out: &mut Vec<u8>) {
+        let PartsOf { settings, table, definition, .. } = *of;
         let columns = table.columns();
         if settings.extra.threat_intelligence && columns.texts {
             let items = list_items(definition.get(DefinitionField::ThreatIntelligence));
@@ -195,29 +202,30 @@ impl FragmentBuilder {
                 Some((_, name)) => name,
                 None => item,
             });
-            self.joined(Field::ThreatIntelligence, ",", names);
+            self.joined(Field::ThreatIntelligence, ",", names, out);
         }
         // The other tables have the title in the header.
         if table == Table::Vulnerability && !settings.title_as_name {
             self.text.clear();
             self.title(definition, Field::Message);
-            field::append(&mut self.out, &mut self.truncated, Field::Message, &self.text);
+            field::append(out, &mut self.changes.truncated, Field::Message, &self.text);
         }
         if columns.cvss {
-            self.field(Field::CvssBase, score(definition.get(DefinitionField::CvssBase)));
+            self.field(Field::CvssBase, score(definition.get(DefinitionField::CvssBase)), out);
         }
     }
 
-    fn tail(&mut self, settings: &EventSettings, table: Table, definition: DefinitionView<'_>) {
+    fn tail(&mut self, of: &PartsOf<'_>, out: &mut Vec<u8>) {
+        let PartsOf { settings, table, definition, .. } = *of;
         if table.columns().texts {
             for (field, source) in TEXTS {
-                self.html(field, definition.get(source));
+                self.html(field, definition.get(source), out);
             }
         }
         if table.columns().exploits {
             let field = if settings.dotted_keys { Field::DottedExploits } else { Field::CustomExploits };
             let exploits = list_items(definition.get(DefinitionField::Exploits));
-            self.joined(field, "; ", exploits.map(|item| Exploit::from_item(item).description));
+            self.joined(field, "; ", exploits.map(|item| Exploit::from_item(item).description), out);
         }
     }
 
@@ -227,20 +235,26 @@ impl FragmentBuilder {
         append_decoded(&mut self.text, title, max_input_bytes(field.limit()));
     }
 
-    fn number(&mut self, opening: &str, text: &str) {
+    fn number(&mut self, opening: &str, text: &str, out: &mut Vec<u8>) {
         let score = score(text);
         if Cell::new(score).decimal().is_some() {
-            field::append_plain(&mut self.out, opening, score);
+            field::append_plain(out, opening, score);
         } else {
-            self.has_bad_number |= !score.is_empty();
+            self.changes.has_bad_number |= !score.is_empty();
         }
     }
 
-    fn field(&mut self, field: Field, value: &str) {
-        field::append(&mut self.out, &mut self.truncated, field, value);
+    fn field(&mut self, field: Field, value: &str, out: &mut Vec<u8>) {
+        field::append(out, &mut self.changes.truncated, field, value);
     }
 
-    fn joined<'a>(&mut self, field: Field, separator: &str, items: impl Iterator<Item = &'a str>) {
+    fn joined<'a>(
+        &mut self,
+        field: Field,
+        separator: &str,
+        items: impl Iterator<Item = &'a str>,
+        out: &mut Vec<u8>,
+    ) {
         self.text.clear();
         for item in items.map(trimmed).filter(|item| !item.is_empty()) {
             if !self.text.is_empty() {
@@ -251,13 +265,16 @@ impl FragmentBuilder {
                 break;
             }
         }
-        field::append(&mut self.out, &mut self.truncated, field, &self.text);
+        field::append(out, &mut self.changes.truncated, field, &self.text);
     }
 
-    fn html(&mut self, field: Field, html: &str) {
+    fn html(&mut self, field: Field, html: &str, out: &mut Vec<u8>) {
+        if is_plain(html) {
+            return self.field(field, html, out);
+        }
         self.text.clear();
         append_text(&mut self.text, html, max_input_bytes(field.limit()));
-        field::append(&mut self.out, &mut self.truncated, field, &self.text);
+        field::append(out, &mut self.changes.truncated, field, &self.text);
     }
 }
 

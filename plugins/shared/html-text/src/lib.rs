@@ -3,4 +3,4 @@
 mod entity;
 mod strip;
 
-pub use strip::{append_decoded, append_text};
+pub use strip::{append_decoded, append_text, is_plain};

@@ -4,6 +4,7 @@
 //! Anything that is not certainly markup is kept as text.
 
 use memchr::{memchr, memchr3, memmem};
+use wide::u8x16;
 
 use crate::entity;
 
@@ -18,7 +19,7 @@ pub fn append_text(out: &mut String, html: &str, max_bytes: usize) {
     let mut rest = html;
     let mut has_comment_end = true;
     while text.len() <= max_bytes {
-        let Some(next) = memchr3(b'<', b'&', b'\n', rest.as_bytes()) else {
+        let Some(next) = find_any(SPECIAL, rest.as_bytes()) else {
             text.push(rest);
             break;
         };
@@ -33,6 +34,12 @@ pub fn append_text(out: &mut String, html: &str, max_bytes: usize) {
             _ => markup(&mut text, rest, &mut has_comment_end),
         };
     }
+}
+
+/// Whether [`append_text`] would append this text as it is.
+#[must_use]
+pub fn is_plain(html: &str) -> bool {
+    find_any(SPECIAL, html.as_bytes()).is_none()
 }
 
 /// Appends a text that is not HTML but may contain entities, as titles do, with the entities decoded. Stops soon after
@@ -50,39 +57,11 @@ pub fn append_decoded(out: &mut String, text: &str, max_bytes: usize) {
     }
 }
 
+/// The bytes that [`append_text`] does not copy.
+const SPECIAL: [u8; 3] = [b'<', b'&', b'\n'];
+
 /// A longer tag is treated as text: this limits the search for its end.
 const MAX_TAG_BYTES: usize = 4096;
-
-/// Tags that end a line.
-const BLOCKS: [&str; 24] = [
-    "p",
-    "br",
-    "li",
-    "ul",
-    "ol",
-    "div",
-    "tr",
-    "table",
-    "pre",
-    "hr",
-    "dl",
-    "dt",
-    "dd",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "blockquote",
-    "tbody",
-    "thead",
-    "section",
-    "caption",
-];
-
-/// Tags that separate words.
-const CELLS: [&str; 2] = ["td", "th"];
 
 /// White space to write before the next text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,12 +82,17 @@ impl Text<'_> {
         self.out.len() - self.start
     }
 
+    #[inline]
     fn push(&mut self, text: &str) {
         if self.gap == Gap::None {
             self.out.push_str(text);
-            return;
+        } else {
+            self.push_after_gap(text);
         }
-        let text = text.trim_start();
+    }
+
+    fn push_after_gap(&mut self, text: &str) {
+        let text = if shows(text.as_bytes().first()) { text } else { text.trim_start() };
         if text.is_empty() {
             return;
         }
@@ -120,7 +104,7 @@ impl Text<'_> {
     }
 
     fn begin_gap(&mut self, gap: Gap) {
-        if self.gap == Gap::None {
+        if self.gap == Gap::None && !shows(self.out.as_bytes().last()) {
             let end = self.start + self.out[self.start..].trim_end().len();
             self.out.truncate(end);
         }
@@ -159,14 +143,57 @@ fn markup<'a>(text: &mut Text<'_>, rest: &'a str, has_comment_end: &mut bool) ->
         text.push("<");
         return &rest[1..];
     };
-    let name = rest[1..end].trim_start_matches('/');
-    let name = &name[..name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len())];
-    if BLOCKS.iter().any(|block| block.eq_ignore_ascii_case(name)) {
-        text.begin_gap(Gap::Line);
-    } else if CELLS.iter().any(|cell| cell.eq_ignore_ascii_case(name)) {
-        text.begin_gap(Gap::Space);
+    match gap_of(&rest.as_bytes()[1..end]) {
+        Gap::None => {}
+        gap => text.begin_gap(gap),
     }
     &rest[end + 1..]
+}
+
+/// The white space that a tag means, from what is between its brackets: blocks end a line, cells separate words.
+fn gap_of(tag: &[u8]) -> Gap {
+    let slashes = tag.iter().take_while(|byte| **byte == b'/').count();
+    let mut name = [0; LONGEST_NAME + 1];
+    let mut length = 0;
+    // One byte more than the longest name, so that a longer one is equal to none.
+    for (lower, byte) in name.iter_mut().zip(&tag[slashes..]) {
+        if !byte.is_ascii_alphanumeric() {
+            break;
+        }
+        *lower = byte.to_ascii_lowercase();
+        length += 1;
+    }
+    match &name[..length] {
+        b"p" | b"br" | b"li" | b"ul" | b"ol" | b"tr" | b"hr" | b"dl" | b"dt" | b"dd" => Gap::Line,
+        b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" | b"div" | b"pre" => Gap::Line,
+        b"table" | b"tbody" | b"thead" | b"section" | b"caption" | b"blockquote" => Gap::Line,
+        b"td" | b"th" => Gap::Space,
+        _ => Gap::None,
+    }
+}
+
+/// `blockquote`.
+const LONGEST_NAME: usize = 10;
+
+/// The position of the first of these bytes. Most texts between tags are short, and `memchr` has to be called.
+#[inline]
+fn find_any(bytes: [u8; 3], text: &[u8]) -> Option<usize> {
+    if let Some(first) = text.first_chunk() {
+        let first = u8x16::new(*first);
+        let [a, b, c] = bytes.map(|byte| first.simd_eq(u8x16::splat(byte)));
+        let found = (a | b | c).to_bitmask();
+        if found != 0 {
+            return Some(found.trailing_zeros() as usize);
+        }
+    }
+    let [a, b, c] = bytes;
+    memchr3(a, b, c, text)
+}
+
+/// Whether it is a byte of a character that is not white space, for most texts: printable ASCII.
+#[inline]
+fn shows(byte: Option<&u8>) -> bool {
+    byte.is_some_and(u8::is_ascii_graphic)
 }
 
 /// The position of the `>` of the tag at the start of `bytes`; none if there is no tag.
@@ -177,7 +204,7 @@ fn tag_end(bytes: &[u8]) -> Option<usize> {
     }
     let bytes = &bytes[..bytes.len().min(MAX_TAG_BYTES)];
     let mut at = 1;
-    while let Some(next) = memchr3(b'>', b'"', b'\'', &bytes[at..]) {
+    while let Some(next) = find_any([b'>', b'"', b'\''], &bytes[at..]) {
         at += next;
         if bytes[at] == b'>' {
             return Some(at);
@@ -224,6 +251,21 @@ mod tests {
         let mut out = String::new();
         append_decoded(&mut out, &"&lt;".repeat(100), 10);
         assert_eq!(out, "<".repeat(11));
+    }
+
+    #[test]
+    fn plain_text_is_appended_as_it_is() {
+        for (html, plain) in
+            [("", true), (" a > b; c\t\u{e9} ", true), ("a<b", false), ("a&b", false), ("a\nb", false)]
+        {
+            assert_eq!(is_plain(html), plain, "{html}");
+            assert!(!plain || text(html) == html, "{html}");
+        }
+    }
+
+    #[test]
+    fn names_of_tags_are_compared_as_a_whole() {
+        assert_eq!(text("a<BlockQuote>b<blockquotes>c</h6>d<h7>e<TD a=b>f<p-x>g<px>h"), "a\nbc\nde f\ngh");
     }
 
     #[test]

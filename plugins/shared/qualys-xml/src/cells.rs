@@ -125,6 +125,17 @@ impl Cells {
         if self.text_bytes > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
     }
 
+    /// The text of the current finding and its definition so far, moved text included.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.text_bytes
+    }
+
+    /// Counts text of a definition that was counted before: it is within the limit. `bytes` includes what the finding
+    /// has so far.
+    pub(crate) fn skip_text(&mut self, bytes: usize) {
+        self.text_bytes = bytes;
+    }
+
     /// Counts text that is added to, or has to be moved within, the row of this role.
     #[inline]
     pub(crate) fn count_text_in(&mut self, role: ElementRole, bytes: usize) -> Result<(), Box<Fault>> {
@@ -135,46 +146,29 @@ impl Cells {
         if self.asset_text_bytes > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
     }
 
-    /// Begins an element whose text is used. Returns the cell that its text goes to.
+    /// Begins an element whose text is used.
     #[inline]
-    pub(crate) fn open(&mut self, role: ElementRole, parent: ElementRole) -> Result<ElementRole, Box<Fault>> {
+    pub(crate) fn open(&mut self, role: ElementRole, parent: ElementRole) -> Result<(), Box<Fault>> {
         if let ElementRole::Other(_) = role {
             self.open_other(parent);
-            return Ok(role);
+            return Ok(());
         }
         self.has_text = false;
         self.pending.clear();
         match role {
-            ElementRole::Finding(field) => self.start_next_line(role, field),
-            ElementRole::Definition(field) => self.start_next_line(role, field),
-            ElementRole::Asset(field) => self.start_next_line(role, field),
-            ElementRole::AssetBetter(field) => {
-                self.asset.set(field, "");
-                Ok(ElementRole::Asset(field))
-            }
+            ElementRole::Finding(field) => return self.start_next_line(role, field),
+            ElementRole::Definition(field) => return self.start_next_line(role, field),
+            ElementRole::Asset(field) => return self.start_next_line(role, field),
+            ElementRole::AssetBetter(field) => self.asset.set(field, ""),
             // An item is a child with any name.
-            ElementRole::Value(Value::Gathered(list)) if parent == role => {
-                self.gather(list)?;
-                Ok(role)
-            }
-            ElementRole::Value(_) => {
-                self.value.clear();
-                Ok(role)
-            }
-            ElementRole::List(List::ExploitSource | List::MalwareSource) => {
-                self.source.clear();
-                Ok(role)
-            }
-            ElementRole::Item(_) => {
-                self.parts.iter_mut().for_each(String::clear);
-                Ok(role)
-            }
-            ElementRole::Of(Structure::CloudMetadata(provider)) => {
-                self.provider = provider;
-                Ok(role)
-            }
-            _ => Ok(role),
+            ElementRole::Value(Value::Gathered(list)) if parent == role => self.gather(list)?,
+            ElementRole::Value(_) => self.value.clear(),
+            ElementRole::List(List::ExploitSource | List::MalwareSource) => self.source.clear(),
+            ElementRole::Item(_) => self.parts.iter_mut().for_each(String::clear),
+            ElementRole::Of(Structure::CloudMetadata(provider)) => self.provider = provider,
+            _ => {}
         }
+        Ok(())
     }
 
     /// Begins an unknown element. It may interrupt the text of a cell.
@@ -219,7 +213,7 @@ impl Cells {
     /// A cell that already has text continues on a new line, so that no text is lost when an element appears twice. A
     /// customer's comment follows the text that it refers to.
     #[inline]
-    fn start_next_line<F: Field>(&mut self, role: ElementRole, field: F) -> Result<ElementRole, Box<Fault>>
+    fn start_next_line<F: Field>(&mut self, role: ElementRole, field: F) -> Result<(), Box<Fault>>
     where
         Self: Rows<F>,
     {
@@ -230,7 +224,7 @@ impl Cells {
             self.count_text_in(role, present + 1)?;
             self.row().append(field, "\n");
         }
-        Ok(role)
+        Ok(())
     }
 
     /// Adds text outside CDATA. White space around it is layout of the report and is not added.

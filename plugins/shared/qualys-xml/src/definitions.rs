@@ -1,11 +1,10 @@
-//! Definitions, stored in a spool until their findings are read. They are found by QID; recently used ones are
-//! cached.
+//! Definitions, stored in a spool until their findings are read. They are found by QID.
 
 use std::collections::HashMap;
 use std::{fmt, io};
 
-use scanbridge_plugin_api::batch::DefinitionRow;
-use scanbridge_plugin_api::model::{DefinitionField, Field, FindingKind, Severity};
+use scanbridge_plugin_api::batch::{BatchBuilder, DefinitionIndex, DefinitionRow};
+use scanbridge_plugin_api::model::{FindingKind, Severity};
 
 use crate::damage::Fault;
 
@@ -30,49 +29,38 @@ pub trait Spool: Send {
     fn clear(&mut self) -> io::Result<()>;
 }
 
-/// The definitions of one glossary or knowledge base. Memory contains the QID, offset and severity of each, and a
-/// bounded cache of recently used texts.
+/// The definitions of one glossary or knowledge base. Memory contains the QID, offset and severity of each. The texts
+/// are read again for each batch that needs them: the kernel has them in its page cache.
 pub struct Definitions {
     spool: Box<dyn Spool>,
     end: u64,
     index: ByQid<Entry>,
     scratch: Vec<u8>,
-    /// Two generations. When the young one is full it replaces the old one, which discards entries that were not used
-    /// since the last replacement.
-    young: ByQid<Box<[u8]>>,
-    old: ByQid<Box<[u8]>>,
-    young_bytes: usize,
 }
 
 /// Read once or twice for each finding.
 type ByQid<T> = HashMap<u32, T, foldhash::fast::RandomState>;
 
+/// A definition in the spool.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+pub(crate) struct Entry {
+    /// The content key; 0 before the definition was sent.
+    sent: u128,
     offset: u64,
     length: u32,
-    severity: Option<Severity>,
-    kind: Option<FindingKind>,
+    /// Its severity, if it has one.
+    pub(crate) severity: Option<Severity>,
+    /// The kind of its findings, if it is known.
+    pub(crate) kind: Option<FindingKind>,
 }
 
 /// More than five times the size of the knowledge base of 2026.
 const MAX_DEFINITIONS: usize = 1_000_000;
-/// Half of the cache.
-const GENERATION_BYTES: usize = 3 << 20;
-
 impl Definitions {
     /// Stores definitions in `spool`.
     #[must_use]
     pub fn new(spool: Box<dyn Spool>) -> Self {
-        Self {
-            spool,
-            end: 0,
-            index: HashMap::default(),
-            scratch: Vec::new(),
-            young: HashMap::default(),
-            old: HashMap::default(),
-            young_bytes: 0,
-        }
+        Self { spool, end: 0, index: HashMap::default(), scratch: Vec::new() }
     }
 
     /// The number of definitions.
@@ -99,10 +87,7 @@ impl Definitions {
     /// When the spool cannot be cleared.
     pub fn clear(&mut self) -> io::Result<()> {
         self.end = 0;
-        self.young_bytes = 0;
         self.index.clear();
-        self.young.clear();
-        self.old.clear();
         self.spool.clear()
     }
 
@@ -118,65 +103,47 @@ impl Definitions {
             return Err(Fault::TooManyDefinitions(MAX_DEFINITIONS).into());
         }
         self.scratch.clear();
-        for (number, field) in (0_u8..).zip(DefinitionField::ALL) {
-            // Most cells are empty.
-            if row.cell_len(*field) > 0 {
-                let text = row.get(*field).as_bytes();
-                self.scratch.push(number);
-                self.scratch.extend_from_slice(&length_of(text).to_le_bytes());
-                self.scratch.extend_from_slice(text);
-            }
-        }
+        row.store(&mut self.scratch);
         self.spool.append(&self.scratch).map_err(failed)?;
-        let entry = Entry { offset: self.end, length: length_of(&self.scratch), severity, kind };
-        self.end += self.scratch.len() as u64;
-        if self.index.insert(qid, entry).is_some() {
-            self.young.remove(&qid);
-            self.old.remove(&qid);
-        }
+        let length =
+            u32::try_from(self.scratch.len()).expect("a definition is bounded by the limit on its texts");
+        self.index.insert(qid, Entry { sent: 0, offset: self.end, length, severity, kind });
+        self.end += u64::from(length);
         Ok(())
     }
 
-    /// The severity of a QID; none when it has none or the QID is not known.
-    pub(crate) fn severity(&self, qid: u32) -> Option<Severity> {
-        self.index.get(&qid).and_then(|entry| entry.severity)
+    /// The definition of a QID, if it is known.
+    pub(crate) fn find(&self, qid: u32) -> Option<Entry> {
+        self.index.get(&qid).copied()
     }
 
-    /// The kind of the findings of a QID; none when it is not known.
-    pub(crate) fn kind(&self, qid: u32) -> Option<FindingKind> {
-        self.index.get(&qid).and_then(|entry| entry.kind)
-    }
-
-    /// Fills `row` with the definition of a QID. Returns `false` if the QID is unknown.
-    pub(crate) fn load(&mut self, qid: u32, row: &mut DefinitionRow) -> Result<bool, Box<Fault>> {
-        let Some(entry) = self.index.get(&qid).copied() else { return Ok(false) };
-        if let Some(bytes) = self.young.get(&qid) {
-            decode(bytes, row);
-            return Ok(true);
-        }
-        let bytes = match self.old.remove(&qid) {
-            Some(bytes) => bytes,
-            None => {
-                let mut bytes = vec![0; entry.length as usize].into_boxed_slice();
-                self.spool.read_at(entry.offset, &mut bytes).map_err(failed)?;
-                bytes
+    /// Adds the definition of a QID to a batch. A definition that is sent again goes from the spool into the batch as it
+    /// is; otherwise it is read into `row`.
+    pub(crate) fn push(
+        &mut self,
+        qid: u32,
+        entry: Entry,
+        row: &mut DefinitionRow,
+        batch: &mut BatchBuilder,
+    ) -> Result<DefinitionIndex, Box<Fault>> {
+        let Self { spool, scratch, index, .. } = self;
+        let length = entry.length as usize;
+        if entry.sent != 0 {
+            let sent = batch.push_stored(entry.sent, length, |into| spool.read_at(entry.offset, into));
+            if let Some(sent) = sent.map_err(failed)? {
+                return Ok(sent);
             }
-        };
-        decode(&bytes, row);
-        self.cache(qid, bytes);
-        Ok(true)
-    }
-
-    fn cache(&mut self, qid: u32, bytes: Box<[u8]>) {
-        if bytes.len() > GENERATION_BYTES / 8 {
-            return; // One very large entry would evict all others.
         }
-        if self.young_bytes + bytes.len() > GENERATION_BYTES {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
+        scratch.resize(length, 0);
+        spool.read_at(entry.offset, scratch).map_err(failed)?;
+        if !row.restore(scratch) {
+            return Err(Fault::Spool("its content has changed".to_owned()).into());
         }
-        self.young_bytes += bytes.len();
-        self.young.insert(qid, bytes);
+        let pushed = batch.push_definition(row);
+        if let Some(entry) = index.get_mut(&qid) {
+            entry.sent = pushed.key();
+        }
+        Ok(pushed)
     }
 }
 
@@ -186,59 +153,81 @@ impl fmt::Debug for Definitions {
     }
 }
 
-fn decode(bytes: &[u8], row: &mut DefinitionRow) {
-    row.clear();
-    let mut rest = bytes;
-    while let Some(((number, length), after)) = split_cell(rest) {
-        let Some((text, after)) = after.split_at_checked(length) else { return };
-        rest = after;
-        if let Some(field) = DefinitionField::ALL.get(usize::from(number)) {
-            row.set(*field, simdutf8::basic::from_utf8(text).unwrap_or_default());
-        }
-    }
-}
-
-/// The number of the next cell's field, and the length of its text.
-fn split_cell(bytes: &[u8]) -> Option<((u8, usize), &[u8])> {
-    let (number, rest) = bytes.split_first()?;
-    let (length, rest) = rest.split_first_chunk::<4>()?;
-    Some(((*number, u32::from_le_bytes(*length) as usize), rest))
-}
-
-fn length_of(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).expect("a definition is bounded by the limit on its texts")
-}
-
 fn failed(error: io::Error) -> Box<Fault> {
     Box::new(Fault::Spool(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
+    use scanbridge_plugin_api::batch::{AssetRow, Batch, Columns, FindingRow, Schema};
+    use scanbridge_plugin_api::model::DefinitionField;
+
     use super::*;
     use crate::test_support::MemorySpool;
 
-    #[test]
-    fn definitions_are_loaded_and_cache_size_is_limited() {
+    fn text(qid: u32) -> String {
+        format!("{qid} ").repeat(500)
+    }
+
+    fn definitions() -> Definitions {
         let mut definitions = Definitions::new(Box::<MemorySpool>::default());
         let mut row = DefinitionRow::default();
-        let text = |qid: u32| format!("{qid} ").repeat(5_000);
-        for qid in 1..=400 {
+        for qid in 1..=40 {
             row.clear();
             row.set(DefinitionField::Compliance, "HIPAA\t1\tx");
             row.set(DefinitionField::Id, &qid.to_string());
             row.set(DefinitionField::Diagnosis, &text(qid));
             definitions.add(qid, Severity::new(if qid == 7 { 0 } else { 4 }), None, &row).unwrap();
         }
-        for qid in (1..=400).chain([3, 400, 3]) {
-            assert!(definitions.load(qid, &mut row).unwrap());
-            assert_eq!(row.get(DefinitionField::Diagnosis), text(qid));
-            assert_eq!(row.get(DefinitionField::Compliance), "HIPAA\t1\tx");
-            let cached: usize =
-                definitions.young.values().chain(definitions.old.values()).map(|bytes| bytes.len()).sum();
-            assert!(cached <= 2 * GENERATION_BYTES, "{cached}");
+        definitions
+    }
+
+    #[test]
+    fn definitions_are_the_same_however_often_they_are_sent() {
+        let (mut definitions, mut row) = (definitions(), DefinitionRow::default());
+        let columns = Columns::of(Schema::default());
+        for _ in 0..3 {
+            // Each of these builders sends all its definitions.
+            let mut batch = BatchBuilder::default();
+            let asset = batch.push_asset(&AssetRow::default(), false);
+            let qids = [3, 40, 3, 1];
+            for qid in qids {
+                let entry = definitions.find(qid).unwrap();
+                let definition = definitions.push(qid, entry, &mut row, &mut batch).unwrap();
+                let mut finding = FindingRow::default();
+                finding.set_kind(FindingKind::Information);
+                batch.push_finding(asset, definition, &finding);
+            }
+            let raw = batch.finish();
+            let sent = Batch::of(&raw, &columns).unwrap();
+            assert_eq!(raw.keys.len(), 3 * 4);
+            for (finding, qid) in sent.findings().zip(qids) {
+                let definition = finding.definition();
+                assert_eq!(definition.get(DefinitionField::Diagnosis), text(qid));
+                assert_eq!(definition.get(DefinitionField::Compliance), "HIPAA\t1\tx");
+                assert_eq!(definition.id(), qid.to_string());
+            }
         }
-        assert!(!definitions.load(401, &mut row).unwrap());
-        assert_eq!([3, 7, 401].map(|qid| definitions.severity(qid)), [Severity::new(4), None, None]);
+    }
+
+    #[test]
+    fn later_definition_replaces_the_earlier_one() {
+        let (mut definitions, mut row) = (definitions(), DefinitionRow::default());
+        let first = definitions.find(3).unwrap();
+        let first = definitions.push(3, first, &mut row, &mut BatchBuilder::default()).unwrap();
+        row.set(DefinitionField::Title, "t");
+        definitions.add(3, None, None, &row).unwrap();
+        let second = definitions.find(3).unwrap();
+        let second = definitions.push(3, second, &mut row, &mut BatchBuilder::default()).unwrap();
+        assert_ne!(first.key(), second.key());
+        assert_eq!(row.get(DefinitionField::Title), "t");
+        assert_eq!(definitions.len(), 40);
+    }
+
+    #[test]
+    fn severities_are_known_without_the_texts() {
+        let definitions = definitions();
+        let severity = |qid| definitions.find(qid).map(|entry| entry.severity);
+        assert_eq!([3, 7, 41].map(severity), [Some(Severity::new(4)), Some(None), None]);
     }
 }

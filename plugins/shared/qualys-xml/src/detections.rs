@@ -10,7 +10,7 @@ use crate::damage::{Damage, Fault};
 use crate::element::Element;
 use crate::element_role::{Code, ElementRole, Gathered, Item, Level, Structure, Value};
 use crate::events::Limits;
-use crate::join::{Joined, SentDefinitions, qid_number};
+use crate::join::{Joined, deliver, qid_number};
 use crate::other::Table;
 use crate::page::MORE_PAGES;
 use crate::preface::Preface;
@@ -30,7 +30,6 @@ pub(crate) fn read_preface(source: impl Read, limits: Limits) -> (Preface, Optio
 #[derive(Debug, Default)]
 pub(crate) struct Detections {
     pub(crate) writer: BatchWriter,
-    pub(crate) join: SentDefinitions,
     warning_code: String,
     names_next_page: bool,
 }
@@ -126,7 +125,7 @@ impl Document<Joined<'_>> for Detections {
         match role {
             ElementRole::Of(Structure::Finding) => {
                 let key = qid_number(state.cells.definition.get(DefinitionField::Id));
-                return self.join.deliver(&mut self.writer, key, state, sink);
+                return deliver(&mut self.writer, key, state, sink);
             }
             ElementRole::Of(Structure::Asset) => {
                 return Ok(self.writer.end_asset(&mut state.cells, sink.batch));

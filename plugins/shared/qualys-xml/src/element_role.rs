@@ -5,8 +5,10 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 use crate::cloud::Provider;
 use crate::other::Table;
 
-/// The role of an open element.
+/// The role of an open element. It has the size of a number, because it is copied for each element, and a processor waits
+/// when it reads at once what was written in parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(4))]
 pub(crate) enum ElementRole {
     /// Known and not needed; skipped with its content.
     Ignored,
@@ -321,6 +323,15 @@ impl ElementRole {
     #[inline]
     pub(crate) fn is_skipped(self) -> bool {
         matches!(self, Self::Ignored | Self::Unknown)
+    }
+
+    /// The role after the element was opened: earlier text has been replaced.
+    #[inline]
+    pub(crate) fn opened(self) -> Self {
+        match self {
+            Self::AssetBetter(field) => Self::Asset(field),
+            role => role,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::element::Element;
 use crate::element_stack::{ElementStack, Reader};
 use crate::in_place::{self, Token};
 use crate::names::{Shown, is_xml_character};
+pub(crate) use crate::sanitizer::BlockPosition;
 use crate::sanitizer::{Sanitizer, SourcePosition};
 use crate::skip_element;
 
@@ -39,9 +40,9 @@ pub(crate) enum Event<'b> {
     /// An element begins. [`Event::Close`] also follows an empty one.
     Open(Element<'b>),
     /// Text outside CDATA, without references. A text may be split into several events.
-    Text(Cow<'b, str>),
+    Text(&'b str),
     /// Text of a CDATA section.
-    Verbatim(Cow<'b, str>),
+    Verbatim(&'b str),
     /// The character of a resolved reference.
     Char(char),
     /// A reference to a character forbidden in XML.
@@ -58,6 +59,8 @@ pub(crate) enum Event<'b> {
 pub(crate) struct Events<R: Read> {
     parser: Parser<Sanitizer<R>>,
     buffer: Vec<u8>,
+    /// A text that the parser had to change.
+    owned: String,
     stack: ElementStack,
     limits: Limits,
     /// The parser has not read beyond the last event.
@@ -85,6 +88,7 @@ impl<R: Read> Events<R> {
         Self {
             parser,
             buffer: Vec::new(),
+            owned: String::new(),
             stack,
             limits,
             is_between_tokens: false,
@@ -148,12 +152,12 @@ impl<R: Read> Events<R> {
         match token {
             Token::Text => {
                 self.parser.stream().consume(before);
-                Ok(Event::Text(Cow::Borrowed(self.parser.get_ref().consumed(before))))
+                Ok(Event::Text(self.parser.get_ref().consumed(before)))
             }
             Token::Verbatim { length } => {
                 self.parser.stream().consume(before + length);
                 let section = self.parser.get_ref().consumed(length);
-                Ok(Event::Verbatim(Cow::Borrowed(&section[in_place::CDATA.len()..length - 3])))
+                Ok(Event::Verbatim(&section[in_place::CDATA.len()..length - 3]))
             }
             Token::Close { length } => {
                 self.parser.stream().consume(before + length);
@@ -206,8 +210,12 @@ impl<R: Read> Events<R> {
                 Ok(()) => return Ok(Event::Close),
                 Err(fault) => fault,
             },
-            Ok(Raw::Text(text)) if self.stack.is_inside() => return Ok(Event::Text(text.into_inner())),
-            Ok(Raw::CData(text)) if self.stack.is_inside() => return Ok(Event::Verbatim(text.into_inner())),
+            Ok(Raw::Text(text)) if self.stack.is_inside() => {
+                return Ok(Event::Text(borrowed(text.into_inner(), &mut self.owned)));
+            }
+            Ok(Raw::CData(text)) if self.stack.is_inside() => {
+                return Ok(Event::Verbatim(borrowed(text.into_inner(), &mut self.owned)));
+            }
             Ok(Raw::GeneralRef(reference)) if self.stack.is_inside() => match resolve(&reference) {
                 Ok(c) if is_xml_character(c) => return Ok(Event::Char(c)),
                 Ok(_) => return Ok(Event::Forbidden),
@@ -233,6 +241,28 @@ impl<R: Read> Events<R> {
         Err(Damage { offset: self.parser.buffer_position().wrapping_add(self.before), fault })
     }
 
+    /// The name of the element that was just opened, and the bytes of the current block after its start tag. None if it
+    /// is empty.
+    pub(crate) fn following(&self) -> Option<(&str, &[u8])> {
+        let (name, _) = self.stack.innermost().filter(|_| self.is_between_tokens && !self.is_empty)?;
+        Some((name, self.parser.get_ref().buffered()))
+    }
+
+    /// Skips complete elements and texts of the current block, which are known to be well-formed.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.parser.stream().consume(bytes);
+    }
+
+    /// The current position in its block, after the start tag of an element that is not empty.
+    pub(crate) fn block_position(&self) -> Option<BlockPosition> {
+        self.following().map(|_| self.parser.get_ref().block_position())
+    }
+
+    /// The bytes that were read since a position, if it is in the current block.
+    pub(crate) fn since(&self, position: BlockPosition) -> Option<&[u8]> {
+        self.parser.get_ref().since(position)
+    }
+
     /// Skips to the end tag of the element that was just opened, without parsing its content.
     pub(crate) fn skip_content(&mut self) -> Result<(), Damage> {
         self.skipped_from = Some(self.source_position());
@@ -243,6 +273,17 @@ impl<R: Read> Events<R> {
             Err(error) => Fault::Read(error.to_string()),
         };
         Err(Damage { offset: self.position(), fault: fault.into() })
+    }
+}
+
+/// The text, kept in `owned` if it is not borrowed: events are passed in registers, and an owned text would not fit.
+fn borrowed<'a>(text: Cow<'a, str>, owned: &'a mut String) -> &'a str {
+    match text {
+        Cow::Borrowed(text) => text,
+        Cow::Owned(text) => {
+            *owned = text;
+            owned
+        }
     }
 }
 
@@ -287,7 +328,7 @@ mod tests {
                     element.attributes(attribute).map_err(|fault| Damage { offset: before, fault })?;
                     concatenated.push('>');
                 }
-                Event::Text(text) => concatenated.push_str(&text),
+                Event::Text(text) => concatenated.push_str(text),
                 Event::Verbatim(text) => concatenated.push_str(&format!("[{text}]")),
                 Event::Char(c) => concatenated.push(c),
                 Event::Forbidden => concatenated.push('\u{FFFD}'),

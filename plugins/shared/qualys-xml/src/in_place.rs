@@ -88,7 +88,7 @@ fn section(markup: &[u8]) -> Token {
 /// Length of the rest of a section, including its `]]>`. Searches for `]` because texts contain few of them, but
 /// possibly much markup.
 #[inline]
-fn end_of_cdata(text: &[u8]) -> Option<usize> {
+pub(crate) fn end_of_cdata(text: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b']', text).find(|at| text[*at..].starts_with(b"]]>")).map(|at| at + "]]>".len())
 }
 

@@ -50,6 +50,7 @@ mod page;
 mod preface;
 mod preface_reader;
 mod reader;
+mod repeats;
 mod reply;
 mod sanitizer;
 mod scan;

@@ -15,6 +15,8 @@ pub struct Sanitizer<R> {
     carry_over: Vec<u8>,
     /// The bytes of the current block before they were sanitized; empty if the block is unchanged.
     original: Vec<u8>,
+    /// Number of blocks so far.
+    blocks: u64,
     /// Number of bytes read from the source.
     read: u64,
     replaced: u64,
@@ -35,6 +37,7 @@ impl<R: Read> Sanitizer<R> {
             start: 0,
             carry_over: Vec::new(),
             original: Vec::new(),
+            blocks: 0,
             read: 0,
             replaced: 0,
             ended: false,
@@ -82,6 +85,18 @@ impl<R: Read> Sanitizer<R> {
         &self.block[self.start - length..self.start]
     }
 
+    /// The current position in its block.
+    #[inline]
+    pub(crate) fn block_position(&self) -> BlockPosition {
+        BlockPosition { block: self.blocks, offset: self.start }
+    }
+
+    /// The bytes that were consumed since a position, if it is in the current block.
+    pub(crate) fn since(&self, position: BlockPosition) -> Option<&[u8]> {
+        let is_current = position.block == self.blocks;
+        self.block.as_bytes().get(position.offset..self.start).filter(|_| is_current)
+    }
+
     /// The number of bytes of the source before the current position, and how many of them were replaced. Only directly
     /// after a `>`.
     pub(crate) fn source_position(&self) -> SourcePosition {
@@ -114,6 +129,7 @@ impl<R: Read> Sanitizer<R> {
     }
 
     fn refill(&mut self) -> io::Result<()> {
+        self.blocks += 1;
         let mut bytes = std::mem::take(&mut self.block).into_bytes();
         self.start = 0;
         while self.block.is_empty() && !self.ended {
@@ -181,6 +197,13 @@ impl<R: Read> Sanitizer<R> {
         }
         clean
     }
+}
+
+/// A position in a block of a [`Sanitizer`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BlockPosition {
+    block: u64,
+    offset: usize,
 }
 
 /// A position in the source of a [`Sanitizer`].

@@ -1,6 +1,8 @@
 //! `SCAN`: the result of one scan; each finding contains its definition.
 
-use scanbridge_plugin_api::batch::BatchBuilder;
+use std::io::Read;
+
+use scanbridge_plugin_api::batch::{BatchBuilder, DefinitionIndex};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, FindingKind};
 
 use crate::batch_writer::{BatchWriter, add_facts, pause_when_overfull};
@@ -8,8 +10,10 @@ use crate::cells::Cells;
 use crate::damage::Fault;
 use crate::element::Element;
 use crate::element_role::{Code, ElementRole, Structure, Value, in_definition};
+use crate::events::Events;
 use crate::facts::{is_placeholder, reader_of};
 use crate::other::Table;
+use crate::repeats::Repeats;
 use crate::walk::{Document, EMPTY_ERROR, Flow, State, table_of_role};
 
 /// Delivers the assets of a scan. `scan_preface` reads its header before.
@@ -21,6 +25,9 @@ pub(crate) struct Scan {
     /// Number of assets whose scan ended normally.
     pub(crate) scanned: u64,
     category: Category,
+    pub(crate) repeats: Box<Repeats>,
+    /// The definition of the current finding, if it was skipped.
+    known: Option<DefinitionIndex>,
 }
 
 /// Attributes of a `CAT`, which apply to all findings in it.
@@ -94,6 +101,20 @@ impl Document<BatchBuilder> for Scan {
         }
     }
 
+    #[inline]
+    fn after_open<R: Read>(
+        &mut self,
+        role: ElementRole,
+        events: &mut Events<R>,
+        state: &mut State,
+        batch: &mut BatchBuilder,
+    ) {
+        match role {
+            ElementRole::Of(Structure::Finding) => self.known = self.repeats.begin(events, state, batch),
+            _ => self.repeats.open(role, events, state),
+        }
+    }
+
     fn close(
         &mut self,
         role: ElementRole,
@@ -107,7 +128,11 @@ impl Document<BatchBuilder> for Scan {
                 if let Some(facts) = reader_of(state.cells.definition.get(DefinitionField::Id)) {
                     add_facts(&mut state.cells, facts)?;
                 }
-                let definition = batch.push_definition(&state.cells.definition);
+                let definition = self.known.take().unwrap_or_else(|| {
+                    let definition = batch.push_definition(&state.cells.definition);
+                    self.repeats.end(definition.key());
+                    definition
+                });
                 batch.push_finding(asset, definition, &state.cells.finding);
                 Ok(pause_when_overfull(batch))
             }

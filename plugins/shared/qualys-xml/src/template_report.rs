@@ -8,7 +8,7 @@ use crate::batch_writer::BatchWriter;
 use crate::damage::Fault;
 use crate::element::Element;
 use crate::element_role::{Code, ElementRole, Structure, Value};
-use crate::join::{Joined, SentDefinitions, qid_number};
+use crate::join::{Joined, deliver, qid_number};
 use crate::notes::Notes;
 use crate::other::Table;
 use crate::preface::AssetRisk;
@@ -18,7 +18,6 @@ use crate::walk::{Document, Flow, State, table_of_role};
 #[derive(Debug, Default)]
 pub(crate) struct TemplateReport {
     pub(crate) writer: BatchWriter,
-    pub(crate) join: SentDefinitions,
     /// The end of the only list of assets, as found by the first pass. The rest of the report is not needed.
     pub(crate) assets_end: Option<u64>,
     /// That list has ended.
@@ -181,7 +180,7 @@ impl Document<Joined<'_>> for TemplateReport {
                 let text = state.cells.definition.get(DefinitionField::Id);
                 let key = self.key.or_else(|| qid_number(text));
                 self.add_risk(state);
-                return self.join.deliver(&mut self.writer, key, state, sink);
+                return deliver(&mut self.writer, key, state, sink);
             }
             // If delivered, it would look like an asset that was scanned and has no findings.
             ElementRole::Of(Structure::Asset) if self.failed && !self.writer.has_started() => {

@@ -36,6 +36,16 @@ pub(crate) trait Document<S> {
     fn open(&mut self, role: ElementRole, element: &Element<'_>, state: &mut State)
     -> Result<(), Box<Fault>>;
 
+    /// An element has begun. The document may skip what follows its start tag.
+    fn after_open<R: Read>(
+        &mut self,
+        _role: ElementRole,
+        _events: &mut Events<R>,
+        _state: &mut State,
+        _sink: &mut S,
+    ) {
+    }
+
     /// Whether an unknown element within `parent` that is not passed on is counted. Another walk may have read it.
     fn counts_unknown(&self, _parent: ElementRole) -> bool {
         true
@@ -62,6 +72,8 @@ pub(crate) struct State {
     pub(crate) details: Vec<ReportDetail>,
     /// The number of the current `ERROR`.
     pub(crate) error_number: String,
+    /// Number of texts that were passed on, or had to be dropped.
+    pub(crate) passed_on: u64,
 }
 
 /// The message for an `ERROR` without content.
@@ -98,6 +110,7 @@ impl State {
     /// Passes a text on with its row. `path` is relative to the element of the row.
     #[cold]
     pub(crate) fn pass_on(&mut self, extra: &Extra, path: &str) {
+        self.passed_on += 1;
         let is_unknown = match extra.field {
             Some(field) => {
                 self.notes.bad_value(extra.table, field);
@@ -156,6 +169,7 @@ impl<R: Read, D> Walk<R, D> {
                 notes: Notes::default(),
                 details: Vec::new(),
                 error_number: String::new(),
+                passed_on: 0,
             },
             innermost: ElementRole::Of(Structure::Document),
             ancestors: Vec::new(),
@@ -244,12 +258,14 @@ impl<R: Read, D> Walk<R, D> {
                 Event::Open(element) => {
                     self.ancestors.push(self.innermost);
                     let role = open(&mut self.document, &mut self.state, &self.ancestors, &element);
-                    role.map(|role| self.innermost = role).map(|()| Flow::On)
+                    role.map(|role| {
+                        self.innermost = role;
+                        self.document.after_open(role, &mut self.events, &mut self.state, sink);
+                        Flow::On
+                    })
                 }
-                Event::Text(piece) => self.state.cells.text(self.innermost, &piece).map(|()| Flow::On),
-                Event::Verbatim(piece) => {
-                    self.state.cells.verbatim(self.innermost, &piece).map(|()| Flow::On)
-                }
+                Event::Text(piece) => self.state.cells.text(self.innermost, piece).map(|()| Flow::On),
+                Event::Verbatim(piece) => self.state.cells.verbatim(self.innermost, piece).map(|()| Flow::On),
                 Event::Char(c) => {
                     let mut bytes = [0; 4];
                     self.state.cells.verbatim(self.innermost, c.encode_utf8(&mut bytes)).map(|()| Flow::On)
@@ -308,7 +324,8 @@ fn open<S, D: Document<S>>(
         }
     }
     if !role.is_skipped() {
-        role = state.cells.open(role, parent)?;
+        state.cells.open(role, parent)?;
+        role = role.opened();
     }
     if let ElementRole::Other(table) = role {
         state.notes.forbidden_references += pass_on_attributes(state, table, element)?;

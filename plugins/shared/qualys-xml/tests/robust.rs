@@ -62,6 +62,35 @@ fn read(kind: &Kind, bytes: &[u8], pieces: &[usize]) -> Outcome {
 
 const ONE_READ: &[usize] = &[usize::MAX];
 
+/// What a definition may contain. The last ones have effects outside it.
+const INSIDE: &[&str] = &[
+    "",
+    "",
+    "",
+    "<CVE_ID_LIST><CVE_ID><ID>CVE-2026-0001</ID></CVE_ID><CVE_ID><ID>CVE-2026-0002</ID></CVE_ID></CVE_ID_LIST>",
+    "<CVSS_BASE source=\"service\">7.5</CVSS_BASE>",
+    "<CVSS_BASE>high</CVSS_BASE>",
+    "<COMPLIANCE x=\"1\"/>",
+    "<UNKNOWN>u</UNKNOWN>",
+    "<SOLUTION>&#1;s &amp; t</SOLUTION>",
+    "<INSTANCE>i</INSTANCE>",
+    "<!-- c -->",
+];
+
+/// The end of a finding. In the last ones, parts of the definition follow the result.
+const ENDS: &[&str] = &[
+    "<RESULT><![CDATA[r]]></RESULT>",
+    "<RESULT><![CDATA[r]]></RESULT>",
+    "<RESULT format=\"table\"><![CDATA[a]]]]><![CDATA[>b]]></RESULT>",
+    "",
+    "<RESULT/>",
+    "<RESULT>r &lt; s</RESULT>",
+    "<RESULT><![CDATA[</VULN>]]></RESULT>",
+    "<RESULT><![CDATA[r]]></RESULT><TITLE>more</TITLE>",
+    "<RESULT><![CDATA[r]]></RESULT><CONSEQUENCE><![CDATA[c]]></CONSEQUENCE>",
+    "<RESULT><![CDATA[r]]></RESULT><UNKNOWN>u</UNKNOWN>",
+];
+
 #[test]
 fn truncated_report_is_never_complete() {
     for name in ["scan-all-kinds.xml", "scan-header-after-hosts.xml", "template-report.xml", "detections.xml"]
@@ -117,6 +146,29 @@ proptest! {
         for kind in [Kind::of(&bytes), Kind::Scan, Kind::TemplateReport, Kind::Detections] {
             read(&kind, &bytes, ONE_READ);
         }
+    }
+
+    /// A definition that was read before is skipped, but only within one block: short reads show what parsing all of
+    /// them makes.
+    #[test]
+    fn repeated_definitions_are_the_same_as_parsed_ones(
+        findings in prop::collection::vec(
+            (0..3_usize, prop::sample::select(INSIDE), prop::sample::select(INSIDE), prop::sample::select(ENDS)), 1..40),
+        number in 1..3_u32,
+    ) {
+        let findings: String = findings
+            .iter()
+            .map(|(kind, first, second, end)| {
+                let name = ["VULN", "INFO", "PRACTICE"][*kind];
+                format!(
+                    "<{name} number=\"{number}\" severity=\"3\" cveid=\"CVE-2026-0001\">\n<TITLE>t</TITLE>\n{first}\n\
+                     <DIAGNOSIS><![CDATA[<p>d]]></DIAGNOSIS>{second}\n{end}\n</{name}>\n"
+                )
+            })
+            .collect();
+        let scan = format!("<SCAN>\n<IP value=\"192.0.2.1\">\n<VULNS>\n<CAT value=\"c\">\n{findings}</CAT></VULNS></IP></SCAN>");
+        let parsed = read(&Kind::Scan, scan.as_bytes(), &[13]);
+        prop_assert_eq!(read(&Kind::Scan, scan.as_bytes(), ONE_READ), parsed);
     }
 
     #[test]

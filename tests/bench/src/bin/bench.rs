@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use scanbridge_bench::measuring::{Bound, Instructions, Stage, StageError, measure_child};
+use scanbridge_bench::measuring::{
+    Bound, Instructions, ShapesRequest, Stage, StageError, compare, measure_child,
+};
 
 /// Measure the host. Build everything first: cargo build --release --workspace.
 #[derive(Parser)]
@@ -27,16 +29,38 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Measurement {
-    /// CPU time and wall time compared with the bare event loop and Python, and peak memory.
-    Speed {
-        /// Size of each report, in MB.
+    /// CPU time and wall time compared with the bare event loop and Python, and peak memory, for every shape of report.
+    Shapes {
+        /// Size of each report, in MB. The reports with 1,000,000 findings or assets have them at 300.
         #[arg(long, default_value_t = 300)]
         mb: u64,
         /// Number of runs of each program.
         #[arg(long, default_value_t = 7)]
         rounds: usize,
+        /// Only the cases with this text in their name, which consists of shape, source and destination. Repeatable.
+        #[arg(long, value_name = "TEXT")]
+        only: Vec<String>,
+        /// Also write the results to this file, for `bench compare`.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
     },
-    /// Peak memory with a very large scan and with a very large glossary.
+    /// Compare two files of results of `bench shapes --json`.
+    Compare {
+        /// The earlier results.
+        before: PathBuf,
+        /// The later results.
+        after: PathBuf,
+    },
+    /// Compare what two builds of the host write, byte for byte, for every shape of report.
+    Bytes {
+        /// Directory of the executable and plugins of the other build.
+        #[arg(long, value_name = "DIR")]
+        against: PathBuf,
+        /// Directory with reports. Repeatable. Default: `examples/reports`.
+        #[arg(long, value_name = "DIR")]
+        samples: Vec<PathBuf>,
+    },
+    /// Peak memory with a very large scan, and with every shape of report into three kinds of files.
     Memory {
         /// Size of the scan, in GB.
         #[arg(long, default_value_t = 3)]
@@ -65,15 +89,6 @@ enum Measurement {
     },
     /// Cost of a delivery to a Defense Center: 50,000 findings on 2,000 assets.
     DefenseCenter,
-    /// Cost of one scan for each kind of output: files, commands, receivers over TCP and TLS.
-    Outputs {
-        /// Size of the report, in MB.
-        #[arg(long, default_value_t = 100)]
-        mb: u64,
-        /// Number of runs into each file; a receiver gets one.
-        #[arg(long, default_value_t = 3)]
-        rounds: usize,
-    },
     /// Cost of the service: a scrape during a large run; memory, reload and schedules of 50 pipelines.
     Service {
         /// Number of findings of the large run.
@@ -136,12 +151,22 @@ fn run(args: Args) -> Result<ExitCode, StageError> {
     }
     let stage = Stage::new(args.folder, args.executables.map_or_else(directory_of_this_executable, Ok)?)?;
     let bounds = match args.command {
-        Measurement::Speed { mb, rounds } => stage.speed(mb, rounds, &mut out)?,
+        Measurement::Shapes { mb, rounds, only, json } => {
+            stage.shapes(&ShapesRequest { megabytes: mb, rounds, only, json }, &mut out)?
+        }
+        Measurement::Compare { before, after } => {
+            compare(&before, &after, &mut out)?;
+            Vec::new()
+        }
+        Measurement::Bytes { against, samples } => {
+            let examples = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/reports")];
+            let samples = if samples.is_empty() { examples } else { samples };
+            stage.bytes(&against, &samples, &mut out)?
+        }
         Measurement::Memory { gb } => stage.memory(gb, &mut out)?,
         Measurement::Crash { mb, kills, seed } => stage.crash(mb, kills, seed, &mut out)?,
         Measurement::DeadOutput { mb, rounds } => stage.dead_output(mb, rounds, &mut out)?,
         Measurement::DefenseCenter => stage.defense_center(&mut out)?,
-        Measurement::Outputs { mb, rounds } => stage.outputs(mb, rounds, &mut out)?,
         Measurement::Service { findings, minutes } => {
             stage.service(findings, duration(minutes)?, &mut out)?
         }

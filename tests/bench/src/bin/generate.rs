@@ -43,6 +43,8 @@ struct Args {
 #[derive(Clone, Copy, ValueEnum)]
 enum Report {
     Scan,
+    /// A scan with texts of 200 kB.
+    LongScan,
     Template,
     Detections,
     KnowledgeBase,
@@ -83,6 +85,7 @@ impl From<Report> for Format {
     fn from(report: Report) -> Self {
         match report {
             Report::Scan => Self::Scan,
+            Report::LongScan => Self::LongScan,
             Report::Template => Self::Template,
             Report::Detections => Self::Detections,
             Report::KnowledgeBase => Self::KnowledgeBase,

@@ -25,6 +25,8 @@ use population::Population;
 pub enum Format {
     /// `SCAN`: every finding contains its definition and has about 5.3 kB in total.
     Scan,
+    /// As [`Format::Scan`], but each diagnosis and each result (except facts about an asset) has at least 200 kB.
+    LongScan,
     /// `ASSET_DATA_REPORT`: the definitions are in a glossary after the assets.
     Template,
     /// `HOST_LIST_VM_DETECTION_OUTPUT`: the definitions are in a separate file.
@@ -49,7 +51,7 @@ pub struct Shape {
     pub format: Format,
     /// The size. A knowledge base has no assets and ignores it.
     pub extent: Extent,
-    /// Findings per asset.
+    /// Findings per asset. The first four report facts about the asset, if there are more than four.
     pub findings_per_asset: usize,
     /// Number of different definitions, including those that report facts about an asset.
     pub qids: usize,
@@ -68,11 +70,13 @@ impl Shape {
     pub fn write(self, out: impl Write) -> io::Result<Counts> {
         let mut out = CountingWriter::new(out);
         let mut population = Population::new(self);
-        if self.format != Format::Scan {
+        if !matches!(self.format, Format::Scan | Format::LongScan) {
             population.replace_services_by_information();
         }
         match self.format {
-            Format::Scan => scan::write(&mut out, &mut population, self.extent, self.own_texts)?,
+            Format::Scan | Format::LongScan => {
+                scan::write(&mut out, &mut population, self.extent, self.own_texts)?;
+            }
             Format::Template => template::write(&mut out, &mut population, self.extent)?,
             Format::Detections => {
                 detections::write(&mut out, &mut population, self.extent, self.own_texts)?;
@@ -89,9 +93,14 @@ impl Format {
     /// definition has 2.1 kB and a finding 1.3 kB, close to the largest public template report.
     fn text_percent(self) -> usize {
         match self {
-            Self::Scan => 100,
+            Self::Scan | Self::LongScan => 100,
             Self::Template | Self::Detections | Self::KnowledgeBase => 35,
         }
+    }
+
+    /// Minimum length of diagnoses and results, in bytes.
+    fn min_text_bytes(self) -> usize {
+        if self == Self::LongScan { 200_000 } else { 0 }
     }
 }
 

@@ -12,6 +12,7 @@ use super::words;
 pub(super) struct Population {
     definitions: Vec<Definition>,
     findings_per_asset: usize,
+    min_text_bytes: usize,
     random: Random,
     counts: Counts,
 }
@@ -43,11 +44,16 @@ pub(super) struct Finding {
 
 impl Population {
     pub(super) fn new(shape: Shape) -> Self {
-        let definitions = Definition::generate_all(shape.seed, shape.qids, shape.format.text_percent());
+        let mut definitions = Definition::generate_all(shape.seed, shape.qids, shape.format.text_percent());
+        let min_text_bytes = shape.format.min_text_bytes();
+        definitions
+            .iter_mut()
+            .for_each(|definition| words::lengthen(&mut definition.diagnosis, min_text_bytes));
         let counts = Counts { definitions: definitions.len() as u64, ..Counts::default() };
         Self {
             definitions,
             findings_per_asset: shape.findings_per_asset,
+            min_text_bytes,
             random: Random::new(shape.seed),
             counts,
         }
@@ -110,7 +116,7 @@ impl Population {
     }
 
     fn finding(&mut self, asset: &Asset, index: usize) -> Finding {
-        if index < FACTS.len() {
+        if index < FACTS.len() && self.findings_per_asset > FACTS.len() {
             return self.fact(asset, index);
         }
         // The smaller of two random numbers: some definitions are used often, many rarely.
@@ -120,6 +126,7 @@ impl Population {
         let has_hazard = self.random.below(100) == 0;
         let is_table = self.random.chance(20);
         let mut result = if is_table { self.table_result() } else { self.prose_result() };
+        words::lengthen(&mut result, self.min_text_bytes);
         if has_hazard {
             self.counts.hazards += 1;
             result.push_str(HAZARD);

@@ -53,6 +53,14 @@ pub(super) fn link(out: &mut String, id: &str) {
     out.push_str(": Workstation and Server</A>");
 }
 
+/// Repeats the text, unless it is empty, until it has at least `min_bytes` bytes.
+pub(super) fn lengthen(text: &mut String, min_bytes: usize) {
+    let unit = text.clone();
+    while text.len() < min_bytes && !unit.is_empty() {
+        text.push_str(&unit);
+    }
+}
+
 const OPENERS: &[&str] =
     &["The", "A", "Remote", "When", "If", "This", "Affected", "Successful", "An", "Every"];
 

@@ -1,8 +1,9 @@
 //! The directory of the measurements: generated reports, their pipelines, and the executables.
 
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::BufWriter;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::run::Program;
@@ -60,33 +61,35 @@ impl Stage {
         Ok(Report { path, counts })
     }
 
-    /// A run of the host that writes this report as CEF events to `/dev/null`, and its summary to
-    /// `NAME.summary.json`.
-    pub(super) fn host(
-        &self,
-        report: &Report,
-        knowledge_base: Option<&Report>,
-    ) -> Result<Program, StageError> {
-        self.host_into("{ id: siem, plugin: ArcSightCEF, with: { path: /dev/null } }", report, knowledge_base)
-    }
-
     /// The state directory of the measured runs.
     pub(super) fn state(&self) -> PathBuf {
         self.folder.join("state")
     }
 
-    /// A run of the host with this output, written as in a pipeline file.
+    /// A run of the host that reads this report and writes it to this output, written as in a pipeline file.
     pub(super) fn host_into(
         &self,
         output: &str,
         report: &Report,
         knowledge_base: Option<&Report>,
     ) -> Result<Program, StageError> {
+        let input = file_input(&report.path, knowledge_base.map(|report| report.path.as_path()));
+        self.host_between(&input, output, report)
+    }
+
+    /// A run of the host from this input, which provides the report, to this output, both written as in a pipeline file.
+    /// Its summary goes to `NAME.summary.json`.
+    pub(super) fn host_between(
+        &self,
+        input: &str,
+        output: &str,
+        report: &Report,
+    ) -> Result<Program, StageError> {
         // Each measurement starts without saved state, so earlier runs do not affect it.
-        let _ = fs::remove_dir_all(self.state());
+        self.remove_state();
         let pipeline = report.path.with_extension("yaml");
-        let text = pipeline_text(output, &report.path, knowledge_base.map(|report| report.path.as_path()));
-        fs::write(&pipeline, text).map_err(|error| StageError::new(pipeline.display(), error))?;
+        let text = format!("version: 1\ninputs:\n  - {input}\noutputs:\n  - {output}\n");
+        write_pipeline(&pipeline, &text)?;
         let host = self.executables.join("scanbridge");
         let mut program = Program::new(
             "host",
@@ -106,10 +109,16 @@ impl Stage {
         Ok(program)
     }
 
-    /// The bare event loop over these reports.
-    pub(super) fn bare_loop(&self, reports: &[&Report]) -> Program {
+    /// Removes the saved state of earlier runs.
+    pub(super) fn remove_state(&self) {
+        // Without state there is nothing to remove; a failure to remove it shows in the next run.
+        let _ = fs::remove_dir_all(self.state());
+    }
+
+    /// The bare event loop over these files.
+    pub(super) fn bare_loop(&self, files: &[PathBuf]) -> Program {
         let program = self.executables.join("bare-loop");
-        let paths = reports.iter().map(|report| report.path.as_os_str());
+        let paths = files.iter().map(|path| path.as_os_str());
         Program::new("bare loop", [program.as_os_str()].into_iter().chain(paths))
     }
 
@@ -120,18 +129,22 @@ impl Stage {
     }
 }
 
-fn pipeline_text(output: &str, report: &Path, knowledge_base: Option<&Path>) -> String {
+/// Writes a pipeline file that only its owner can read: the host warns of passwords that others can read.
+pub(super) fn write_pipeline(path: &Path, text: &str) -> Result<(), StageError> {
+    let failed = |error| StageError::new(path.display(), error);
+    fs::write(path, text).map_err(failed)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)
+}
+
+/// The input for a file, as in a pipeline file.
+pub(super) fn file_input(report: &Path, knowledge_base: Option<&Path>) -> String {
     let knowledge_base = knowledge_base.map(|path| format!(", knowledge_base: {path:?}")).unwrap_or_default();
-    format!(
-        "version: 1\n\
-         inputs:\n  - {{ id: reports, plugin: QualysGuardFile, with: {{ path: {report:?}{knowledge_base} }} }}\n\
-         outputs:\n  - {output}\n"
-    )
+    format!("{{ id: reports, plugin: QualysGuardFile, with: {{ path: {report:?}{knowledge_base} }} }}")
 }
 
 impl Report {
-    /// Fails unless the last run of the host over this report counted what the generator wrote. A fast run that loses
-    /// findings must not pass.
+    /// Fails unless the last run of the host over this report counted what the generator wrote, and its output has
+    /// written or filtered all of it. A fast run that loses findings must not pass.
     pub(super) fn check_summary(&self) -> Result<(), StageError> {
         let path = self.path.with_extension("summary.json");
         let text = fs::read_to_string(&path).map_err(|error| StageError::new(path.display(), error))?;
@@ -142,8 +155,17 @@ impl Report {
             .or_else(|| serde_json::from_str(&text).ok())
             .ok_or_else(|| StageError::new(path.display(), "no summary"))?;
         let input = &summary["inputs"][0];
-        let expected = serde_json::json!({ "assets": self.counts.assets, "findings": self.counts.findings });
-        let found = serde_json::json!({ "assets": input["assets"], "findings": input["findings"] });
+        let count = |name: &str| summary["outputs"][0][name].as_u64().unwrap_or(0);
+        let expected = serde_json::json!({
+            "assets": self.counts.assets,
+            "findings": self.counts.findings,
+            "delivered": self.counts.findings.total(),
+        });
+        let found = serde_json::json!({
+            "assets": input["assets"],
+            "findings": input["findings"],
+            "delivered": count("records") + count("filtered"),
+        });
         if found == expected {
             return Ok(());
         }

@@ -13,7 +13,7 @@ use crate::service_dead_letters::{call, rogue};
 fn watching(instances: u32) -> String {
     format!(
         "version: 1\nname: fetch\ninstances: {instances}\nschedule: continuous\n\
-         inputs: [{{ id: reports, plugin: QualysGuardFile, with: {{ path: inbox, watch: yes, poll_secs: 1 }} }}]\n\
+         inputs: [{{ id: reports, plugin: Rogue, with: {{ act: watch }} }}]\n\
          outputs: [{{ id: bad, plugin: Rogue, with: {{ act: behave }} }}]\n"
     )
 }
@@ -84,6 +84,21 @@ fn service_runs_each_instance_and_a_faulty_file_stops_none() {
         wait_for(&sandbox, name, Value::is_null);
     }
     assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn instances_that_would_each_deliver_everything_are_refused() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("inbox")).unwrap();
+    let folder = "plugin: QualysGuardFile, with: { path: inbox, watch: yes }";
+    let pipeline = |instances| watching(instances).replace("plugin: Rogue, with: { act: watch }", folder);
+    write_pipeline(&sandbox, "fetch", &pipeline(2));
+    for (command, options) in [("check", &[][..]), ("run", &["--state-dir", "state"])] {
+        let refused = on_file(&sandbox, &[command], options).expect_code(78).stderr;
+        assert!(refused.contains("would deliver everything of input reports 2 times"), "{refused}");
+    }
+    write_pipeline(&sandbox, "fetch", &pipeline(1));
+    on_file(&sandbox, &["check"], &[]).expect_code(0);
 }
 
 #[test]

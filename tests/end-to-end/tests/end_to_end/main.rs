@@ -21,6 +21,7 @@ mod dead_letters;
 mod defense_center;
 mod describe;
 mod disk_order;
+mod documentation;
 mod exit_codes;
 mod exiting_plugins;
 mod field_encryption;

@@ -217,7 +217,8 @@ fn killed_choice_is_continued_by_the_next_run_and_ends() {
     assert_eq!(run.summary()["trigger"], "choice");
     assert_eq!(scans.sent(), chosen, "each once, in the order of the choice");
     let fetches = scans.bench.count("GET /msp/scan_report.php");
-    assert!((200..=208).contains(&fetches), "{fetches} downloads with 4 kills");
+    // Again after a kill: the one that was read, and those that waited for the output. On a busy machine these are several.
+    assert!((200..=240).contains(&fetches), "{fetches} downloads with 4 kills");
     // Then regular runs follow.
     scans.call(&["run", "pipeline.yaml"]).expect_code(0);
     let all: Vec<u32> = chosen.into_iter().chain(201..=300).collect();

@@ -33,6 +33,17 @@ fn stopped_at(case: &Case, file: &Path) -> Summary {
     })
 }
 
+/// The exit code is that of the output that failed, not 130 for the others, whose calls were cancelled.
+#[test]
+fn cancelled_output_keeps_the_exit_code_of_the_failure() {
+    let waits = "id: waits, plugin: Rogue, with: { act: wait-for-stop }";
+    let fails = "id: fails, plugin: Rogue, with: { act: panic-in-write }";
+    let summary = Case::new("behave", &[waits, fails]).run();
+    let failures: Vec<_> =
+        summary.failures.iter().map(|failure| (failure.instance.as_str(), failure.exit_code)).collect();
+    assert_eq!((failures, summary.exit_code()), (vec![("fails", 70)], 70), "{summary:?}");
+}
+
 #[test]
 fn run_resumes_after_a_required_output_hung() {
     let hangs = "id: out, plugin: Rogue, hang_secs: 1, queue: { findings: 1 }, \

@@ -4,9 +4,9 @@ use scanbridge_plugin_api::Result;
 use scanbridge_plugin_api::batch::FindingView;
 use scanbridge_plugin_api::model::{Fact, FindingField, Protocol, Severity};
 
-use super::Encoder;
+use super::{Encoder, append_protocol, parts_of};
 use crate::field::{self, Field, KEPT_BYTES, TruncatedFields, append_header};
-use crate::fragment::{append_classification, append_severity};
+use crate::fragment::{Part, append_classification, append_severity};
 use crate::sink::{Outcome, Sink};
 use crate::table::Table;
 
@@ -35,13 +35,12 @@ impl Encoder {
         [assigned, detected]: [&str; 2],
         sink: &mut impl Sink,
     ) -> Result<()> {
-        let mut truncated = self.start(Table::OpenPorts, finding.severity(), finding);
+        let mut truncated = self.start(Table::OpenPorts, finding);
         field::append_number(&mut self.line, "dpt=", port);
-        self.protocol(&mut truncated, Protocol::of(protocol));
-        let fragment =
-            self.cache.get(&self.settings, Table::OpenPorts, finding.severity(), finding.definition());
-        truncated.merge(fragment.truncated);
-        self.line.extend_from_slice(fragment.front());
+        append_protocol(&mut self.line, &mut truncated, Protocol::of(protocol));
+        let parts = parts_of(&self.settings, Table::OpenPorts, finding);
+        self.cache.append(Part::Front, &parts, &mut self.line);
+        truncated.merge(self.cache.changes().truncated);
         self.line.extend_from_slice(&self.report.origin);
         self.begin_id(Table::OpenPorts, finding.get(FindingField::LastFound));
         self.id.add_port(Some(port), protocol);
