@@ -13,7 +13,7 @@ use crate::sandbox::{Outcome, Sandbox};
 /// Another exit code, or a line of the page that was not printed.
 pub(super) fn run(sandbox: &Sandbox, block: &Block, exit_code: i32) -> Result<(), String> {
     let steps = if block.language == "console" {
-        steps(&block.lines)
+        steps(&block.lines)?
     } else {
         vec![(block.lines.join("\n"), Vec::new())]
     };
@@ -35,17 +35,17 @@ pub(super) fn run(sandbox: &Sandbox, block: &Block, exit_code: i32) -> Result<()
 }
 
 /// The commands with the lines that they print. A command continues after a backslash at the end of a line.
-fn steps(lines: &[String]) -> Vec<(String, Vec<&str>)> {
+fn steps(lines: &[String]) -> Result<Vec<(String, Vec<&str>)>, String> {
     let mut steps: Vec<(String, Vec<&str>)> = Vec::new();
     for line in lines {
         match (line.strip_prefix("$ "), steps.last_mut()) {
             (Some(command), _) => steps.push((command.to_owned(), Vec::new())),
             (None, Some((command, _))) if command.ends_with('\\') => *command += &format!("\n{line}"),
             (None, Some((_, shown))) => shown.push(line),
-            (None, None) => panic!("a block must begin with a command: {line}"),
+            (None, None) => return Err(format!("a block must begin with `$` and a command: {line}")),
         }
     }
-    steps
+    Ok(steps)
 }
 
 /// The installed programs come first in the search path. Nothing of the machine's own state is used.
