@@ -1,5 +1,6 @@
 //! The consumer: a member of a group that gets some of the partitions.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -279,8 +280,19 @@ impl Group {
     /// Those of [`Link::metadata`]; the topic does not exist or must not be read.
     pub(super) fn partitions(&self, topic: &str) -> Result<Vec<i32>> {
         let link = self.link();
-        let poll = || drop(self.consumer.poll(Duration::ZERO));
+        // The client reports a refusal of the group once, also before it joins.
+        let refused = RefCell::new(None);
+        let poll = || {
+            if let Some(Err(error)) = self.consumer.poll(Duration::ZERO)
+                && let Err(error) = self.judge(&error)
+            {
+                refused.borrow_mut().get_or_insert(error);
+            }
+        };
         let metadata = link.metadata(self.consumer.client(), Some(topic), poll)?;
+        if let Some(error) = refused.take() {
+            return Err(error);
+        }
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let code = found.and_then(|found| found.error()).map(Code::from);
         let partitions: Vec<i32> =

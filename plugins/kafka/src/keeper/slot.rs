@@ -220,26 +220,32 @@ fn answer(consumer: &BaseConsumer<Context>, stop: &AtomicBool) {
     let shared = Arc::clone(&consumer.context().0);
     let _log = shared.link.services.enter();
     while !stop.load(Ordering::Relaxed) {
-        let Some(Err(error)) = consumer.poll(POLL) else { continue };
-        let Some(code) = error.rdkafka_error_code() else { continue };
-        let (code, words) = match (code, consumer.client().fatal_error()) {
-            (Code::Fatal, Some((code, words))) => (code, words),
-            (code, _) => (code, String::new()),
-        };
-        if kind(code, &words) != ErrorKind::Unavailable {
-            let what = format!("cannot take part in group {}", shared.group);
-            shared.fail(shared.link.failed(&what, Resource::Group(&shared.group)).error(code, &words));
-        }
+        poll(consumer, POLL);
     }
     // A revocation while the client closes is not a failure.
     shared.lock().working = None;
+}
+
+/// Serves the group for this time. The client reports a refusal once, so each error that does not pass is kept.
+fn poll(consumer: &BaseConsumer<Context>, timeout: Duration) {
+    let Some(Err(error)) = consumer.poll(timeout) else { return };
+    let Some(code) = error.rdkafka_error_code() else { return };
+    let (code, words) = match (code, consumer.client().fatal_error()) {
+        (Code::Fatal, Some((code, words))) => (code, words),
+        (code, _) => (code, String::new()),
+    };
+    if kind(code, &words) != ErrorKind::Unavailable {
+        let shared = &consumer.context().0;
+        let what = format!("cannot take part in group {}", shared.group);
+        shared.fail(shared.link.failed(&what, Resource::Group(&shared.group)).error(code, &words));
+    }
 }
 
 /// # Errors
 /// The state topic does not exist, or has another number of partitions than `slots`.
 fn check_topic(settings: &KeeperSettings, link: &Link, consumer: &BaseConsumer<Context>) -> Result<()> {
     let topic = settings.state_topic.as_str();
-    let metadata = link.metadata(consumer.client(), Some(topic), || drop(consumer.poll(Duration::ZERO)))?;
+    let metadata = link.metadata(consumer.client(), Some(topic), || poll(consumer, Duration::ZERO))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let code = found.and_then(|found| found.error()).map(Code::from);
     let partitions = found.map_or(0, |found| found.partitions().len());
