@@ -37,6 +37,12 @@ pub(crate) fn create(brokers: &str, name: &str, partitions: i32, settings: &[(&s
     for created in runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap() {
         created.unwrap();
     }
+    // A broker may answer before its metadata has the topic.
+    let began = Instant::now();
+    while self::partitions(brokers, name) != usize::try_from(partitions).unwrap() {
+        assert!(began.elapsed() < Duration::from_secs(30), "topic {name} is not there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// The number of partitions of a topic; 0 if it does not exist.
