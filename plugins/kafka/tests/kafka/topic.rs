@@ -40,7 +40,7 @@ pub(crate) fn create(brokers: &str, name: &str, partitions: i32, settings: &[(&s
     // A broker may answer before its metadata has the topic.
     let began = Instant::now();
     while self::partitions(brokers, name) != usize::try_from(partitions).unwrap() {
-        assert!(began.elapsed() < Duration::from_secs(30), "topic {name} is not there");
+        assert!(began.elapsed() < Duration::from_secs(30), "topic {name} is missing after its creation");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
