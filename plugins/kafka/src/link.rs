@@ -12,7 +12,7 @@ use scanbridge_plugin_api::tracing::{debug, warn};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, printable};
 
 use crate::connection::Connection;
-use crate::error::{Failed, Resource};
+use crate::error::{Failed, Resource, kind};
 
 /// The part of a client's context that is the same in all clients of an instance.
 #[derive(Debug)]
@@ -215,6 +215,17 @@ pub(crate) fn oauth_token(link: &Link) -> std::result::Result<OAuthToken, Box<dy
         }
         text.into()
     })
+}
+
+/// The code and the words of an error that a consumer reports between records; none if it passes, because the client
+/// connects again. If the client cannot go on, those of the cause.
+pub(crate) fn lasting<C: ClientContext>(client: &Client<C>, error: &KafkaError) -> Option<(Code, String)> {
+    let (code, words) = match (error.rdkafka_error_code()?, client.fatal_error()) {
+        (Code::Fatal, Some((code, words))) => (code, words),
+        (code, _) => (code, String::new()),
+    };
+    debug!(?code, "the client reports an error");
+    (kind(code, &words) != ErrorKind::Unavailable).then_some((code, words))
 }
 
 /// Implements [`ClientContext`] for a type that is [`Linked`].

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use scanbridge_http_route::Runtime;
 use scanbridge_plugin_api::tracing::{info, warn};
@@ -10,10 +10,10 @@ use scanbridge_plugin_api::{PluginError, Result, Services};
 
 use crate::connection::Connection;
 use crate::error::Resource;
-use crate::link::Link;
+use crate::link::Linked as _;
 use crate::producer::Producer;
 use crate::topic_plan::{IN_SYNC, REPLICAS, TopicPlan};
-use crate::topic_settings::AdminContext;
+use crate::topic_settings::admin;
 
 /// Creates those of the topics that do not exist. Several instances may do so at the same time.
 ///
@@ -36,7 +36,9 @@ pub(crate) fn create_missing(producer: &Producer, services: &Services, plans: &[
 }
 
 fn create(connection: &Connection, services: &Services, plans: &[&TopicPlan], replicas: usize) -> Result<()> {
-    let link = Link::new(connection.clone(), services);
+    let cannot_create = "cannot create topics";
+    let admin = admin(connection, services, cannot_create)?;
+    let link = admin.inner().context().link();
     let failed = |name: &str, code: Code| {
         let what = format!("cannot create topic {name}");
         link.failed(&what, Resource::New(name)).error(code, "")
@@ -49,15 +51,11 @@ fn create(connection: &Connection, services: &Services, plans: &[&TopicPlan], re
         plan.settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
     });
     let topics: Vec<NewTopic<'_>> = topics.collect();
-    let admin: AdminClient<AdminContext> = connection
-        .config()
-        .create_with_context(AdminContext(Link::new(connection.clone(), services)))
-        .map_err(|error| link.failed("cannot create topics", Resource::Cluster).of(&error))?;
     let timeout = Some(connection.connect_timeout);
     let options = AdminOptions::new().request_timeout(timeout).operation_timeout(timeout);
     let created = Runtime::new(services)?
         .run(admin.create_topics(&topics, &options))?
-        .map_err(|error| link.failed("cannot create topics", Resource::New(&plans[0].name)).of(&error))?;
+        .map_err(|error| link.failed(cannot_create, Resource::New(&plans[0].name)).of(&error))?;
     for created in created {
         match created {
             Ok(topic) => info!(topic, replicas, "topic created"),

@@ -19,7 +19,7 @@ pub(crate) struct TopicSettings {
 }
 
 /// The context of a client for administration.
-pub(crate) struct AdminContext(pub(crate) Link);
+pub(crate) struct AdminContext(Link);
 
 impl Linked for AdminContext {
     fn link(&self) -> &Link {
@@ -28,6 +28,20 @@ impl Linked for AdminContext {
 }
 
 client_context!(AdminContext);
+
+/// A client for administration.
+///
+/// # Errors
+/// It cannot be created. `what` is not possible then.
+pub(crate) fn admin(
+    connection: &Connection,
+    services: &Services,
+    what: &str,
+) -> Result<AdminClient<AdminContext>> {
+    let link = || Link::new(connection.clone(), services);
+    let created = connection.config().create_with_context(AdminContext(link()));
+    created.map_err(|error| link().failed(what, Resource::Cluster).of(&error))
+}
 
 /// Asks for the settings of these topics.
 ///
@@ -42,23 +56,18 @@ pub(crate) fn describe(
     if connection.tokens.is_some() {
         return Err(PluginError::unavailable("topic settings are not queried with `sasl: oauthbearer`"));
     }
-    let link = Link::new(connection.clone(), services);
     let what = "cannot query the settings of the topics";
-    let failed = |error: &rdkafka::error::KafkaError| {
-        Link::new(connection.clone(), services).failed(what, Resource::Cluster).of(error)
-    };
-    let admin: AdminClient<AdminContext> =
-        connection.config().create_with_context(AdminContext(link)).map_err(|error| failed(&error))?;
+    let admin = admin(connection, services, what)?;
+    let failed = admin.inner().context().0.failed(what, Resource::Cluster);
     let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
     let options = AdminOptions::new().request_timeout(Some(connection.connect_timeout));
     let found = Runtime::new(services)?
         .run(admin.describe_configs(&resources, &options))?
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| failed.of(&error))?;
     found
         .into_iter()
         .map(|resource| {
-            let resource = resource
-                .map_err(|code| admin.inner().context().0.failed(what, Resource::Cluster).error(code, ""))?;
+            let resource = resource.map_err(|code| failed.error(code, ""))?;
             let value = |name| resource.get(name).and_then(|entry| entry.value.clone());
             Ok(TopicSettings {
                 max_message_bytes: value("max.message.bytes").and_then(|value| value.parse().ok()),

@@ -2,25 +2,16 @@
 
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
-use rdkafka::{Offset, TopicPartitionList};
 
-use crate::topic::Seen;
+use crate::topic::{Seen, client, reader};
 
 /// A producer as small programs have it.
 pub(crate) struct Producer {
     client: ThreadedProducer<DefaultProducerContext>,
     topic: String,
-}
-
-fn client(brokers: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers);
-    config
 }
 
 impl Producer {
@@ -67,21 +58,9 @@ impl Producer {
 
 /// Reads a topic to its end; returns the number of records and their bytes.
 pub(crate) fn consume(brokers: &str, topic: &str) -> (u64, u64) {
-    let consumer: BaseConsumer = client(brokers)
-        .set("group.id", "plain")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("isolation.level", "read_committed")
-        .set("queued.max.messages.kbytes", "16384")
-        .create()
-        .unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(20)).unwrap();
-    let mut left = metadata.topics()[0].partitions().len();
-    let mut all = TopicPartitionList::new();
-    for partition in metadata.topics()[0].partitions() {
-        all.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
-    }
-    consumer.assign(&all).unwrap();
+    let mut config = client(brokers);
+    config.set("group.id", "plain").set("queued.max.messages.kbytes", "16384");
+    let (consumer, mut left) = reader(&mut config, topic);
     let (mut records, mut bytes) = (0, 0);
     while left > 0 {
         match consumer.poll(Duration::from_millis(200)) {

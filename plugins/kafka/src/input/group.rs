@@ -16,7 +16,7 @@ use scanbridge_plugin_api::tracing::{Level, debug, info, warn};
 use scanbridge_plugin_api::{Counter, ErrorKind, Gauge, PluginError, Result, Services};
 
 use super::position::{Offsets, Partition};
-use crate::error::{Resource, cannot_create_client, kind};
+use crate::error::{Resource, cannot_create_client};
 use crate::link::{self, Link, Linked};
 
 /// A member of a consumer group.
@@ -349,16 +349,7 @@ impl Group {
     }
 
     fn judge(&self, error: &KafkaError) -> Result<()> {
-        let Some(code) = error.rdkafka_error_code() else { return Ok(()) };
-        let (code, words) = match (code, self.consumer.client().fatal_error()) {
-            (Code::Fatal, Some((code, words))) => (code, words),
-            (code, _) => (code, String::new()),
-        };
-        debug!(?code, "the client reports an error");
-        if kind(code, &words) == ErrorKind::Unavailable {
-            // The client connects again.
-            return Ok(());
-        }
+        let Some((code, words)) = link::lasting(self.consumer.client(), error) else { return Ok(()) };
         let context = self.context();
         let topics = context.lock().owned.keys().next().map(|partition| partition.topic.clone());
         let what = format!("cannot read in group {}", context.name);

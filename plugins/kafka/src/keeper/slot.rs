@@ -14,8 +14,8 @@ use scanbridge_plugin_api::tracing::{info, warn};
 use scanbridge_plugin_api::{ErrorKind, Gauge, PluginError, Result, Services};
 
 use super::settings::KeeperSettings;
-use crate::error::{Resource, kind};
-use crate::link::{Link, Linked, client_context};
+use crate::error::Resource;
+use crate::link::{Link, Linked, client_context, lasting};
 
 /// Holds a slot while it lives. A thread answers the group.
 pub(super) struct Slot {
@@ -229,16 +229,10 @@ fn answer(consumer: &BaseConsumer<Context>, stop: &AtomicBool) {
 /// Serves the group for this time. The client reports a refusal once, so each error that does not pass is kept.
 fn poll(consumer: &BaseConsumer<Context>, timeout: Duration) {
     let Some(Err(error)) = consumer.poll(timeout) else { return };
-    let Some(code) = error.rdkafka_error_code() else { return };
-    let (code, words) = match (code, consumer.client().fatal_error()) {
-        (Code::Fatal, Some((code, words))) => (code, words),
-        (code, _) => (code, String::new()),
-    };
-    if kind(code, &words) != ErrorKind::Unavailable {
-        let shared = &consumer.context().0;
-        let what = format!("cannot take part in group {}", shared.group);
-        shared.fail(shared.link.failed(&what, Resource::Group(&shared.group)).error(code, &words));
-    }
+    let Some((code, words)) = lasting(consumer.client(), &error) else { return };
+    let shared = &consumer.context().0;
+    let what = format!("cannot take part in group {}", shared.group);
+    shared.fail(shared.link.failed(&what, Resource::Group(&shared.group)).error(code, &words));
 }
 
 /// # Errors

@@ -20,7 +20,7 @@ pub(crate) struct Seen {
     pub(crate) headers: BTreeMap<String, String>,
 }
 
-fn client(brokers: &str) -> ClientConfig {
+pub(crate) fn client(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers);
     config
@@ -62,22 +62,26 @@ pub(crate) fn settings(brokers: &str, name: &str) -> BTreeMap<String, String> {
     entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
 }
 
-/// All committed records of a topic.
-pub(crate) fn read(brokers: &str, topic: &str) -> Vec<Seen> {
-    let consumer: BaseConsumer = client(brokers)
-        .set("group.id", "test-reader")
+/// A consumer of all committed records of a topic, which reports the end of each partition; and their number.
+pub(crate) fn reader(config: &mut ClientConfig, topic: &str) -> (BaseConsumer, usize) {
+    let consumer: BaseConsumer = config
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed")
         .create()
         .unwrap();
     let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(20)).unwrap();
-    let mut left = metadata.topics()[0].partitions().len();
     let mut all = TopicPartitionList::new();
     for partition in metadata.topics()[0].partitions() {
         all.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
     }
     consumer.assign(&all).unwrap();
+    (consumer, metadata.topics()[0].partitions().len())
+}
+
+/// All committed records of a topic.
+pub(crate) fn read(brokers: &str, topic: &str) -> Vec<Seen> {
+    let (consumer, mut left) = reader(client(brokers).set("group.id", "test-reader"), topic);
     let (mut seen, began) = (Vec::new(), Instant::now());
     while left > 0 {
         assert!(began.elapsed() < Duration::from_secs(120), "reading {topic} takes too long");
