@@ -54,6 +54,14 @@ impl Installation {
         command
     }
 
+    /// The option tables of the plugin.
+    pub(crate) fn describe(&self) -> String {
+        let mut command = Command::new(self.path("scanbridge"));
+        let output = command.args(["plugin", "describe", "Kafka", "--format", "markdown"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Runs a pipeline to its end.
     pub(crate) fn run(&self, pipeline: &str, arguments: &[&str]) -> Output {
         self.command(pipeline, "state", arguments).output().unwrap()
