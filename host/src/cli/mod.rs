@@ -38,6 +38,8 @@ pub use format::{DescribeFormat, Format, ListFormat, SummaryFormat};
 pub use graph_view::show_graph;
 pub use help::{command, options_of_every_command};
 pub use host_keys_view::{DescribedKey, host_keys};
+#[cfg(test)]
+pub(crate) use option_table::option_table;
 pub(crate) use option_words::value_in_words;
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 pub(crate) use preview_view::{preview_to_json, show_preview};

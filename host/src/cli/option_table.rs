@@ -1,4 +1,4 @@
-//! The options of a plugin as a Markdown table, for its README.
+//! Options as a Markdown table, for the README of a plugin and for the pages of the documentation.
 
 use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind};
 use serde_json::Value;
@@ -6,12 +6,17 @@ use serde_json::Value;
 use super::option_words::{rules_in_words, value_in_words};
 use super::table::plain;
 
-/// The table between two comments, by which it is found again in a README.
-pub(super) fn option_table<'a>(
+/// The table of a plugin.
+pub(super) fn plugin_table<'a>(
     plugin: &Descriptor,
     options: impl Iterator<Item = &'a OptionDescriptor>,
 ) -> String {
-    let begin = format!("<!-- options of {} {} -->\n", plugin.kind.word(), plain(&plugin.name));
+    option_table(&format!("{} {}", plugin.kind.word(), plain(&plugin.name)), options)
+}
+
+/// The options of `whom` as a table between two comments, by which it is found again in a page.
+pub(crate) fn option_table<'a>(whom: &str, options: impl Iterator<Item = &'a OptionDescriptor>) -> String {
+    let begin = format!("<!-- options of {whom} -->\n");
     let head = "| Option | Values | Default | Meaning |\n|---|---|---|---|\n";
     begin + head + &options.map(row).collect::<String>() + "<!-- end of options -->\n"
 }
@@ -106,7 +111,7 @@ mod tests {
         let mut descriptor: Descriptor =
             serde_json::from_value(json!({ "name": "Rows", "kind": "output" })).unwrap();
         descriptor.options = options.iter().map(OptionDescriptor::from).collect();
-        insta::assert_snapshot!(option_table(&descriptor, descriptor.options.iter()), @r"
+        insta::assert_snapshot!(plugin_table(&descriptor, descriptor.options.iter()), @r"
         <!-- options of output Rows -->
         | Option | Values | Default | Meaning |
         |---|---|---|---|

@@ -6,7 +6,7 @@ use scanbridge_plugin_api::{CryptoModule, Descriptor, OptionDescriptor, OptionSp
 use serde_json::{Value, json};
 
 use super::format::{DescribeFormat, Format};
-use super::option_table::option_table;
+use super::option_table::plugin_table;
 use super::option_words::{rules_in_words, value_in_words};
 use super::table::{plain, render};
 
@@ -73,7 +73,7 @@ pub fn describe_plugin(
     let is_shown = |option: &&OptionDescriptor| only.is_none_or(|only| only.name == option.name);
     let shown = descriptor.options.iter().filter(is_shown);
     match format {
-        DescribeFormat::Markdown => option_table(descriptor, shown),
+        DescribeFormat::Markdown => plugin_table(descriptor, shown),
         DescribeFormat::Json => {
             let mut value = plugin_to_json(plugin);
             value["capabilities"] = descriptor.capabilities.clone();
