@@ -1,0 +1,155 @@
+//! The options of the formats: those of the outputs ArcSightCEF and JSON, under the same names.
+//!
+//! The events are as most parsers of CEF read them, unless an option says otherwise.
+
+use scanbridge_cef_events::options::{self as cef, EventDefaults};
+use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
+
+use crate::TextFormat;
+
+pub use scanbridge_json_records::LEAVE_OUT;
+
+/// The heading of options for CEF events.
+const GROUP: &str = "CEF";
+
+/// Option `cef_version`.
+pub const CEF_VERSION: OptionSpec = cef::CEF_VERSION.group(GROUP);
+/// Option `severity_style`.
+pub const SEVERITY_STYLE: OptionSpec = cef::SEVERITY_STYLE.group(GROUP);
+/// Option `class_id_separator`.
+pub const CLASS_ID_SEPARATOR: OptionSpec = cef::CLASS_ID_SEPARATOR.default_text("colon").group(GROUP);
+/// Option `name_style`.
+pub const NAME_STYLE: OptionSpec = cef::NAME_STYLE.default_text("title").group(GROUP);
+/// Option `class_id_style`.
+pub const CLASS_ID_STYLE: OptionSpec = cef::CLASS_ID_STYLE.group(GROUP);
+/// Option `category_technique`.
+pub const CATEGORY_TECHNIQUE: OptionSpec = cef::CATEGORY_TECHNIQUE.group(GROUP);
+/// Option `additional_data`.
+pub const ADDITIONAL_DATA: OptionSpec = cef::ADDITIONAL_DATA.default_text("custom").group(GROUP);
+/// Option `extension_leading_space`.
+pub const EXTENSION_LEADING_SPACE: OptionSpec = cef::EXTENSION_LEADING_SPACE.default_text("no").group(GROUP);
+/// Option `extra_fields`.
+pub const EXTRA_FIELDS: OptionSpec = cef::EXTRA_FIELDS.group(GROUP).help(
+    "Keys that are sent in addition, listed in the README of ArcSightCEF. Default: all. `none` sends none of them; \
+     `outcome` is always sent.",
+);
+/// Option `additional_fields`.
+pub const ADDITIONAL_FIELDS: OptionSpec = cef::ADDITIONAL_FIELDS.group(GROUP).help(
+    "Columns of the JSON and CSV outputs to send as additional data, for example `asset.owner` as \
+     `QualysQualysAssetOwner`: at most 1,023 bytes each and 8,000 together.",
+);
+/// Option `connector_fields`.
+pub const CONNECTOR_FIELDS: OptionSpec = cef::CONNECTOR_FIELDS.group(GROUP);
+/// Option `time_offset_secs`.
+pub const TIME_OFFSET: OptionSpec = cef::TIME_OFFSET.group(GROUP);
+/// Option `time_past_limit_secs`.
+pub const TIME_PAST_LIMIT: OptionSpec = cef::TIME_PAST_LIMIT.group(GROUP);
+/// Option `time_future_limit_secs`.
+pub const TIME_FUTURE_LIMIT: OptionSpec = cef::TIME_FUTURE_LIMIT.group(GROUP);
+/// Option `device_vendor`.
+pub const DEVICE_VENDOR: OptionSpec = cef::DEVICE_VENDOR.group(GROUP);
+/// Option `device_product`.
+pub const DEVICE_PRODUCT: OptionSpec = cef::DEVICE_PRODUCT.group(GROUP);
+/// Option `device_version`.
+pub const DEVICE_VERSION: OptionSpec = cef::DEVICE_VERSION.group(GROUP);
+/// Option `derive`.
+pub const DERIVE: OptionSpec = cef::DERIVE.default_flag(false).group(GROUP);
+/// Option `asset_events`.
+pub const ASSET_EVENTS: OptionSpec = cef::ASSET_EVENTS.group(GROUP);
+/// Option `aggregate`.
+pub const AGGREGATE: OptionSpec = cef::AGGREGATE.group(GROUP);
+/// Option `order`.
+pub const ORDER: OptionSpec = cef::ORDER.group(GROUP);
+/// Option `assets`.
+pub const ASSETS: OptionSpec = scanbridge_json_records::ASSETS
+    .help("Also write one record per asset, with or without findings. Only for the format `json`.");
+
+/// The options that decide what is in a CEF event.
+const OF_CEF: &[OptionSpec] = &[
+    CEF_VERSION,
+    SEVERITY_STYLE,
+    CLASS_ID_SEPARATOR,
+    NAME_STYLE,
+    CLASS_ID_STYLE,
+    CATEGORY_TECHNIQUE,
+    ADDITIONAL_DATA,
+    EXTENSION_LEADING_SPACE,
+    EXTRA_FIELDS,
+    ADDITIONAL_FIELDS,
+    CONNECTOR_FIELDS,
+    TIME_OFFSET,
+    TIME_PAST_LIMIT,
+    TIME_FUTURE_LIMIT,
+    DEVICE_VENDOR,
+    DEVICE_PRODUCT,
+    DEVICE_VERSION,
+    DERIVE,
+    ASSET_EVENTS,
+    AGGREGATE,
+    ORDER,
+];
+
+/// What the options mean that are not set.
+pub(crate) const DEFAULTS: EventDefaults = EventDefaults {
+    dotted_keys: false,
+    leading_space: false,
+    class_id_separator: ":",
+    title_as_name: true,
+    extra_fields: true,
+};
+
+/// Refuses an option that has no effect, because no text has its format. Only a value other than the default counts.
+///
+/// # Errors
+/// A configuration error that names the option and its formats.
+pub fn refuse_unused(options: &Options, formats: &[TextFormat]) -> Result<()> {
+    match unused(options, formats)? {
+        None => Ok(()),
+        Some((name, needed)) => {
+            let words: Vec<_> = needed.iter().map(|format| format!("`{}`", format.word())).collect();
+            let words = words.join(", ");
+            Err(PluginError::config(format!(
+                "option `{name}` has no effect: no record has the format {words}"
+            ))
+            .with_option(name)
+            .with_hint(format!("remove it, or set the format {words}")))
+        }
+    }
+}
+
+/// The first option with an effect on other formats only, and these formats. Only a value other than the default counts.
+///
+/// # Errors
+/// A plugin bug: the option is of another type in the table.
+pub fn unused(
+    options: &Options,
+    formats: &[TextFormat],
+) -> Result<Option<(&'static str, &'static [TextFormat])>> {
+    let tables: [(&[OptionSpec], &'static [TextFormat]); 3] = [
+        (OF_CEF, &[TextFormat::Cef]),
+        (&[ASSETS], &[TextFormat::Json]),
+        (&[LEAVE_OUT], &[TextFormat::Json, TextFormat::Ocsf, TextFormat::Ecs]),
+    ];
+    for (table, needed) in tables {
+        if formats.iter().any(|format| needed.contains(format)) {
+            continue;
+        }
+        for spec in table.iter().filter(|spec| options.has(spec.name)) {
+            if is_changed(options, spec)? {
+                return Ok(Some((spec.name, needed)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether an option has a value other than its default.
+fn is_changed(options: &Options, spec: &OptionSpec) -> Result<bool> {
+    let (name, default) = (spec.name, spec.default_value());
+    Ok(match spec.value {
+        ValueSpec::Flag => options.optional_flag(name)? != default.and_then(|value| value.as_bool()),
+        ValueSpec::Integer { .. } => options.integer(name)? != default.and_then(|value| value.as_i64()),
+        ValueSpec::List(_) => options.is_set(name),
+        _ => options.text(name)? != default.as_ref().and_then(|value| value.as_str()),
+    })
+}
