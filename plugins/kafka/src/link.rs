@@ -218,7 +218,7 @@ pub(crate) fn oauth_token(link: &Link) -> std::result::Result<OAuthToken, Box<dy
 }
 
 /// The code and the words of an error that a consumer reports between records; none if it passes, because the client
-/// connects again. If the client cannot go on, those of the cause.
+/// connects again. If the client cannot continue, those of the cause.
 pub(crate) fn lasting<C: ClientContext>(client: &Client<C>, error: &KafkaError) -> Option<(Code, String)> {
     let (code, words) = match (error.rdkafka_error_code()?, client.fatal_error()) {
         (Code::Fatal, Some((code, words))) => (code, words),

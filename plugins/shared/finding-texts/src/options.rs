@@ -153,3 +153,94 @@ fn is_changed(options: &Options, spec: &OptionSpec) -> Result<bool> {
         _ => options.text(name)? != default.as_ref().and_then(|value| value.as_str()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use scanbridge_plugin_api::ErrorKind;
+
+    use super::*;
+
+    const ALL: &[OptionSpec] = &[
+        LEAVE_OUT,
+        ASSETS,
+        CEF_VERSION,
+        SEVERITY_STYLE,
+        CLASS_ID_SEPARATOR,
+        NAME_STYLE,
+        CLASS_ID_STYLE,
+        CATEGORY_TECHNIQUE,
+        ADDITIONAL_DATA,
+        EXTENSION_LEADING_SPACE,
+        EXTRA_FIELDS,
+        ADDITIONAL_FIELDS,
+        CONNECTOR_FIELDS,
+        TIME_OFFSET,
+        TIME_PAST_LIMIT,
+        TIME_FUTURE_LIMIT,
+        DEVICE_VENDOR,
+        DEVICE_PRODUCT,
+        DEVICE_VERSION,
+        DERIVE,
+        ASSET_EVENTS,
+        AGGREGATE,
+        ORDER,
+    ];
+
+    #[test]
+    fn each_option_is_refused_without_its_format() {
+        for (option, value, formats) in [
+            ("leave_out", r#"["finding.result"]"#, "`json`, `ocsf`, `ecs`"),
+            ("assets", "true", "`json`"),
+            ("cef_version", "1", "`cef`"),
+            ("severity_style", r#""word""#, "`cef`"),
+            ("class_id_separator", r#""pipe""#, "`cef`"),
+            ("name_style", r#""guide""#, "`cef`"),
+            ("class_id_style", r#""concat""#, "`cef`"),
+            ("category_technique", "false", "`cef`"),
+            ("additional_data", r#""ad""#, "`cef`"),
+            ("extension_leading_space", r#""yes""#, "`cef`"),
+            ("extra_fields", r#"["none"]"#, "`cef`"),
+            ("additional_fields", r#"["asset.owner"]"#, "`cef`"),
+            ("connector_fields", r#""none""#, "`cef`"),
+            ("time_offset_secs", "-1", "`cef`"),
+            ("time_past_limit_secs", "1", "`cef`"),
+            ("time_future_limit_secs", "0", "`cef`"),
+            ("device_vendor", r#""Acme""#, "`cef`"),
+            ("device_product", r#""Acme""#, "`cef`"),
+            ("device_version", r#""2""#, "`cef`"),
+            ("derive", "true", "`cef`"),
+            ("asset_events", "true", "`cef`"),
+            ("aggregate", "true", "`cef`"),
+            ("order", r#""severity""#, "`cef`"),
+        ] {
+            let options = Options::read(ALL, format!("{{\"{option}\": {value}}}").as_bytes()).unwrap();
+            let needed: Vec<_> = formats
+                .split(", ")
+                .map(|word| TextFormat::of_word(word.trim_matches('`')).unwrap())
+                .collect();
+            for format in TextFormat::ALL {
+                let result = refuse_unused(&options, &[*format]);
+                assert_eq!(result.is_ok(), needed.contains(format), "{option} {format:?}");
+            }
+            let error = refuse_unused(&options, &[]).unwrap_err();
+            assert_eq!((error.kind, error.option.as_deref()), (ErrorKind::Config, Some(option)));
+            assert_eq!(
+                error.message,
+                format!("option `{option}` has no effect: no record has the format {formats}")
+            );
+        }
+    }
+
+    /// Whether an option was written in the pipeline file is not known here, only its value.
+    #[test]
+    fn defaults_are_accepted_with_every_format() {
+        let written =
+            br#"{"severity_style": "number", "derive": false, "cef_version": 0, "additional_fields": []}"#;
+        for written in [&b"{}"[..], written] {
+            let options = Options::read(ALL, written).unwrap();
+            assert_eq!(unused(&options, &[]).unwrap(), None);
+        }
+        // A table without the options.
+        assert_eq!(unused(&Options::read(&[LEAVE_OUT], b"{}").unwrap(), &[]).unwrap(), None);
+    }
+}
