@@ -81,6 +81,9 @@ impl Output for KafkaOutput {
 
     fn open(open: &Open<'_>, _: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let mut settings = OutputSettings::read(open)?;
+        let started = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        // Invalid options are found before brokers are waited for.
+        drop(routes(open, &settings, &started)?);
         let services = open.services;
         let delivery = match open.purpose() {
             Purpose::Run | Purpose::Exam => connect(&mut settings, services)?,
@@ -91,20 +94,8 @@ impl Output for KafkaOutput {
             }
             _ => Delivery::None,
         };
-        let started = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let routes = settings.routes.iter().map(|(topic, format)| {
-            let encoder = match *format {
-                Format::Batch => RouteEncoder::Assets(AssetPacker::new(settings.record_bytes)),
-                Format::Text(format) => RouteEncoder::Texts(Box::new(TextRecords::new(
-                    format,
-                    open,
-                    &started,
-                    settings.event_bytes,
-                )?)),
-            };
-            Ok(Route { topic: topic.clone(), format: *format, encoder })
-        });
-        let routes = routes.collect::<Result<_>>()?;
+        // A topic may have a limit for the size of its records.
+        let routes = routes(open, &settings, &started)?;
         // A part of an asset would replace all of it at the readers of the topic.
         let partial = if settings.has_only_texts() { Partial::Adds } else { Partial::Refuses };
         let capabilities = match settings.keeper {
@@ -320,6 +311,20 @@ impl Delivery {
             _ => Err(not_opened()),
         }
     }
+}
+
+/// The topics, with encoders for their formats.
+fn routes(open: &Open<'_>, settings: &OutputSettings, started: &str) -> Result<Vec<Route>> {
+    let routes = settings.routes.iter().map(|(topic, format)| {
+        let encoder = match *format {
+            Format::Batch => RouteEncoder::Assets(AssetPacker::new(settings.record_bytes)),
+            Format::Text(format) => {
+                RouteEncoder::Texts(Box::new(TextRecords::new(format, open, started, settings.event_bytes)?))
+            }
+        };
+        Ok(Route { topic: topic.clone(), format: *format, encoder })
+    });
+    routes.collect()
 }
 
 /// Connects, finds or creates the topics, and adapts the size of records to them. Exactly once: waits for a slot.
