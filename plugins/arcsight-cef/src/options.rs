@@ -69,14 +69,14 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::choice(cef::ADDITIONAL_DATA.name, &["profile", "ad", "custom"]).default_text("profile").group("records").help(
         "Key of exploit descriptions: `ad` = `ad.ExpltDescription`, `custom` = \
          `QualysQualysExpltDescription` (for receivers that do not accept dots in keys). Also the keys of \
-         `additional_fields`. `profile`: the default of `receiver` or `profile`.",
+         `additional_fields`. Default: `profile`, that of `receiver` or `profile`.",
     ),
     OptionSpec::choice(cef::EXTENSION_LEADING_SPACE.name, &["profile", "yes", "no"]).default_text("profile").group("records").help(
-        "Add a space after the CEF header (needed by liblognorm 2.0.6). `profile`: the default of \
+        "Add a space after the CEF header (needed by liblognorm 2.0.6). Default: `profile`, that of \
          `receiver` or `profile`.",
     ),
     cef::EXTRA_FIELDS.help(
-        "Keys that are sent in addition, listed in the README. Default: none for `receiver: arcsight`, all for the \
+        "Keys that are sent in addition, listed in the README of ArcSightCEF. Default: none for `receiver: arcsight`, all for the \
          others. `none` sends none of them; `outcome` is always sent.",
     ),
     cef::ADDITIONAL_FIELDS,

@@ -79,7 +79,7 @@ pub const EXTRA_FIELDS: OptionSpec =
 pub const ADDITIONAL_FIELDS: OptionSpec =
     OptionSpec::list("additional_fields", &ValueSpec::Text).group("records").help(
         "Columns of the JSON and CSV outputs to send as additional data, for example `asset.owner` as \
-         `ad.AssetOwner`: at most 1,023 bytes each and 8,000 together.",
+         `ad.AssetOwner` with `additional_data: ad`: at most 1,023 bytes each and 8,000 together.",
     );
 /// Option `connector_fields`.
 pub const CONNECTOR_FIELDS: OptionSpec =

@@ -9,60 +9,75 @@ use crate::TextFormat;
 
 pub use scanbridge_json_records::LEAVE_OUT;
 
-/// The heading of options for CEF events.
-const GROUP: &str = "CEF";
+/// An option of another plugin, whose help also says for which formats it is.
+macro_rules! only_for {
+    ($formats:literal, $option:expr) => {{
+        const HELP: [&str; 2] = [$option.help, concat!(" Only for ", $formats, ".")];
+        const BYTES: [u8; HELP[0].len() + HELP[1].len()] = joined(HELP);
+        const TEXT: &str = match str::from_utf8(&BYTES) {
+            Ok(text) => text,
+            Err(_) => panic!("two texts are a text"),
+        };
+        $option.help(TEXT)
+    }};
+}
+
+const fn joined<const LENGTH: usize>([first, second]: [&str; 2]) -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    let (start, end) = bytes.split_at_mut(first.len());
+    start.copy_from_slice(first.as_bytes());
+    end.copy_from_slice(second.as_bytes());
+    bytes
+}
 
 /// Option `cef_version`.
-pub const CEF_VERSION: OptionSpec = cef::CEF_VERSION.group(GROUP);
+pub const CEF_VERSION: OptionSpec = only_for!("`cef`", cef::CEF_VERSION);
 /// Option `severity_style`.
-pub const SEVERITY_STYLE: OptionSpec = cef::SEVERITY_STYLE.group(GROUP);
+pub const SEVERITY_STYLE: OptionSpec = only_for!("`cef`", cef::SEVERITY_STYLE);
 /// Option `class_id_separator`.
-pub const CLASS_ID_SEPARATOR: OptionSpec = cef::CLASS_ID_SEPARATOR.default_text("colon").group(GROUP);
+pub const CLASS_ID_SEPARATOR: OptionSpec = only_for!("`cef`", cef::CLASS_ID_SEPARATOR.default_text("colon"));
 /// Option `name_style`.
-pub const NAME_STYLE: OptionSpec = cef::NAME_STYLE.default_text("title").group(GROUP);
+pub const NAME_STYLE: OptionSpec = only_for!("`cef`", cef::NAME_STYLE.default_text("title"));
 /// Option `class_id_style`.
-pub const CLASS_ID_STYLE: OptionSpec = cef::CLASS_ID_STYLE.group(GROUP);
+pub const CLASS_ID_STYLE: OptionSpec = only_for!("`cef`", cef::CLASS_ID_STYLE);
 /// Option `category_technique`.
-pub const CATEGORY_TECHNIQUE: OptionSpec = cef::CATEGORY_TECHNIQUE.group(GROUP);
+pub const CATEGORY_TECHNIQUE: OptionSpec = only_for!("`cef`", cef::CATEGORY_TECHNIQUE);
 /// Option `additional_data`.
-pub const ADDITIONAL_DATA: OptionSpec = cef::ADDITIONAL_DATA.default_text("custom").group(GROUP);
+pub const ADDITIONAL_DATA: OptionSpec = only_for!("`cef`", cef::ADDITIONAL_DATA.default_text("custom"));
 /// Option `extension_leading_space`.
-pub const EXTENSION_LEADING_SPACE: OptionSpec = cef::EXTENSION_LEADING_SPACE.default_text("no").group(GROUP);
+pub const EXTENSION_LEADING_SPACE: OptionSpec =
+    only_for!("`cef`", cef::EXTENSION_LEADING_SPACE.default_text("no"));
 /// Option `extra_fields`.
-pub const EXTRA_FIELDS: OptionSpec = cef::EXTRA_FIELDS.group(GROUP).help(
-    "Keys that are sent in addition, listed in the README of ArcSightCEF. Default: all. `none` sends none of them; \
-     `outcome` is always sent.",
-);
+pub const EXTRA_FIELDS: OptionSpec = only_for!("`cef`", cef::EXTRA_FIELDS.help(
+        "Keys that are sent in addition, listed in the README of ArcSightCEF. Default: all. `none` sends none of them; \
+         `outcome` is always sent.",
+    ));
 /// Option `additional_fields`.
-pub const ADDITIONAL_FIELDS: OptionSpec = cef::ADDITIONAL_FIELDS.group(GROUP).help(
-    "Columns of the JSON and CSV outputs to send as additional data, for example `asset.owner` as \
-     `QualysQualysAssetOwner`: at most 1,023 bytes each and 8,000 together.",
-);
+pub const ADDITIONAL_FIELDS: OptionSpec = only_for!("`cef`", cef::ADDITIONAL_FIELDS);
 /// Option `connector_fields`.
-pub const CONNECTOR_FIELDS: OptionSpec = cef::CONNECTOR_FIELDS.group(GROUP);
+pub const CONNECTOR_FIELDS: OptionSpec = only_for!("`cef`", cef::CONNECTOR_FIELDS);
 /// Option `time_offset_secs`.
-pub const TIME_OFFSET: OptionSpec = cef::TIME_OFFSET.group(GROUP);
+pub const TIME_OFFSET: OptionSpec = only_for!("`cef`", cef::TIME_OFFSET);
 /// Option `time_past_limit_secs`.
-pub const TIME_PAST_LIMIT: OptionSpec = cef::TIME_PAST_LIMIT.group(GROUP);
+pub const TIME_PAST_LIMIT: OptionSpec = only_for!("`cef`", cef::TIME_PAST_LIMIT);
 /// Option `time_future_limit_secs`.
-pub const TIME_FUTURE_LIMIT: OptionSpec = cef::TIME_FUTURE_LIMIT.group(GROUP);
+pub const TIME_FUTURE_LIMIT: OptionSpec = only_for!("`cef`", cef::TIME_FUTURE_LIMIT);
 /// Option `device_vendor`.
-pub const DEVICE_VENDOR: OptionSpec = cef::DEVICE_VENDOR.group(GROUP);
+pub const DEVICE_VENDOR: OptionSpec = only_for!("`cef`", cef::DEVICE_VENDOR);
 /// Option `device_product`.
-pub const DEVICE_PRODUCT: OptionSpec = cef::DEVICE_PRODUCT.group(GROUP);
+pub const DEVICE_PRODUCT: OptionSpec = only_for!("`cef`", cef::DEVICE_PRODUCT);
 /// Option `device_version`.
-pub const DEVICE_VERSION: OptionSpec = cef::DEVICE_VERSION.group(GROUP);
+pub const DEVICE_VERSION: OptionSpec = only_for!("`cef`", cef::DEVICE_VERSION);
 /// Option `derive`.
-pub const DERIVE: OptionSpec = cef::DERIVE.default_flag(false).group(GROUP);
+pub const DERIVE: OptionSpec = only_for!("`cef`", cef::DERIVE.default_flag(false));
 /// Option `asset_events`.
-pub const ASSET_EVENTS: OptionSpec = cef::ASSET_EVENTS.group(GROUP);
+pub const ASSET_EVENTS: OptionSpec = only_for!("`cef`", cef::ASSET_EVENTS);
 /// Option `aggregate`.
-pub const AGGREGATE: OptionSpec = cef::AGGREGATE.group(GROUP);
+pub const AGGREGATE: OptionSpec = only_for!("`cef`", cef::AGGREGATE);
 /// Option `order`.
-pub const ORDER: OptionSpec = cef::ORDER.group(GROUP);
+pub const ORDER: OptionSpec = only_for!("`cef`", cef::ORDER);
 /// Option `assets`.
-pub const ASSETS: OptionSpec = scanbridge_json_records::ASSETS
-    .help("Also write one record per asset, with or without findings. Only for the format `json`.");
+pub const ASSETS: OptionSpec = only_for!("`json`", scanbridge_json_records::ASSETS);
 
 /// The options that decide what is in a CEF event.
 const OF_CEF: &[OptionSpec] = &[
