@@ -87,9 +87,9 @@ pub const CONNECTOR_FIELDS: OptionSpec =
         .default_text("ad")
         .group("records")
         .help(
-            "Fields of the pipeline's `connector`: `ad` sends name, location and comment as additional data; `device` sends \
-             the connector as the device: `deviceExternalId`, `deviceFacility`, `dvchost`, `dvc` or `c6a1`, and \
-             `deviceProcessName`; `none` sends nothing.",
+            "Fields of the pipeline's `connector`: `ad` sends name, location and comment as additional data; `device` sends it \
+             as the device: `deviceExternalId`, `deviceFacility`, `dvchost`, `dvc` or `c6a1`, and `deviceProcessName`; \
+             `none` sends nothing.",
         );
 /// Option `aggregate`.
 pub const AGGREGATE: OptionSpec = OptionSpec::flag("aggregate")
