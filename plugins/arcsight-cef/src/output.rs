@@ -112,7 +112,7 @@ impl Output for ArcSightCef {
         let tally = self.encoder.finish(&mut self.transport)?;
         let written = self.written(tally);
         self.transport.end(end)?;
-        log(self.report);
+        self.encoder.log(self.report);
         Ok(written)
     }
 
@@ -144,44 +144,6 @@ impl ArcSightCef {
             .with_rejected(self.encoder.take_rejected())
             .with_derived(earlier.derived + tally.derived)
             .with_bytes(earlier.bytes + self.transport.take_bytes())
-    }
-}
-
-/// Logs what is missing or changed in the events.
-fn log(tally: Tally) {
-    if tally.truncated > 0 {
-        tracing::info!(
-            events = tally.truncated,
-            "text fields truncated to the CEF field limits or `max_message_bytes`"
-        );
-    }
-    if tally.bad_addresses > 0 {
-        tracing::warn!(
-            assets = tally.bad_addresses,
-            "assets with an invalid IP address; their events have no `dst`"
-        );
-    }
-    if tally.clamped > 0 {
-        tracing::warn!(
-            events = tally.clamped,
-            "event times clamped to `time_past_limit_secs` or `time_future_limit_secs`"
-        );
-    }
-    if tally.too_long > 0 {
-        tracing::warn!(
-            events = tally.too_long,
-            "derived events dropped: larger than `max_message_bytes` even without text fields, or than the \
-                 socket accepts"
-        );
-    }
-    if tally.bad_values > 0 {
-        tracing::warn!(events = tally.bad_values, "events without a value that is not a number or a time");
-    }
-    if tally.unnamed > 0 {
-        tracing::warn!(
-            assets = tally.unnamed,
-            "assets without derived events: they have no address, name, MAC address or ID"
-        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! Presets for receivers: the defaults that `receiver` and `profile` set. Each option of its own takes precedence.
 
+use scanbridge_cef_events::options::EventDefaults;
 use scanbridge_plugin_api::{CheckReport, Options, Result};
 
 use crate::syslog::{Framing, HeaderStyle};
@@ -15,13 +16,8 @@ pub(crate) struct Preset {
     pub facility: &'static str,
     /// The port for TCP and UDP.
     pub port: u16,
-    /// Write additional data as `ad.…`, not with a key without a dot.
-    pub dotted_keys: bool,
-    pub leading_space: bool,
-    pub class_id_separator: &'static str,
-    pub title_as_name: bool,
-    /// Send the fields of `extra_fields`.
-    pub extra_fields: bool,
+    /// What is in an event.
+    pub events: EventDefaults,
     /// Maximum size of a message over TCP and TLS, in bytes.
     pub max_message: usize,
     /// Maximum size of a datagram, in bytes.
@@ -54,11 +50,11 @@ impl Preset {
         let origin = format!("`{}: {}`", if receiver { "receiver" } else { "profile" }, self.name);
         let word = |yes, word: &'static str, other: &'static str| if yes { word } else { other };
         let mut values = vec![
-            ("additional_data", word(self.dotted_keys, "ad", "custom").to_owned()),
-            ("extension_leading_space", word(self.leading_space, "yes", "no").to_owned()),
-            ("class_id_separator", word(self.class_id_separator == "|", "pipe", "colon").to_owned()),
-            ("name_style", word(self.title_as_name, "title", "guide").to_owned()),
-            ("extra_fields", word(self.extra_fields, "all", "none").to_owned()),
+            ("additional_data", word(self.events.dotted_keys, "ad", "custom").to_owned()),
+            ("extension_leading_space", word(self.events.leading_space, "yes", "no").to_owned()),
+            ("class_id_separator", word(self.events.class_id_separator == "|", "pipe", "colon").to_owned()),
+            ("name_style", word(self.events.title_as_name, "title", "guide").to_owned()),
+            ("extra_fields", word(self.events.extra_fields, "all", "none").to_owned()),
         ];
         let transport = options.text("transport")?;
         let max = match transport {
@@ -125,11 +121,13 @@ const ARCSIGHT: Preset = Preset {
     framing: None,
     facility: "local0",
     port: 514,
-    dotted_keys: true,
-    leading_space: false,
-    class_id_separator: "|",
-    title_as_name: false,
-    extra_fields: false,
+    events: EventDefaults {
+        dotted_keys: true,
+        leading_space: false,
+        class_id_separator: "|",
+        title_as_name: false,
+        extra_fields: false,
+    },
     max_message: 8000,
     // One Ethernet packet, including the headers of IPv6 and tunnels.
     max_datagram: 1400,
@@ -141,15 +139,17 @@ const ARCSIGHT: Preset = Preset {
 const GENERIC: Preset = Preset {
     name: "generic",
     header: HeaderStyle::Rfc5424,
-    dotted_keys: false,
-    extra_fields: true,
+    events: EventDefaults { dotted_keys: false, extra_fields: true, ..ARCSIGHT.events },
     peer_setting: "a listener for RFC 5424",
     ..ARCSIGHT
 };
 
 /// For parsers that do not unescape `|` in the header, or that show people the name of an event.
-const PLAIN: Preset =
-    Preset { framing: Some(Framing::Newline), class_id_separator: ":", title_as_name: true, ..GENERIC };
+const PLAIN: Preset = Preset {
+    framing: Some(Framing::Newline),
+    events: EventDefaults { class_id_separator: ":", title_as_name: true, ..GENERIC.events },
+    ..GENERIC
+};
 
 const LOGSTASH: Preset = Preset {
     name: "logstash",
@@ -216,7 +216,7 @@ const ALL: [Preset; 13] = [
     },
     Preset {
         name: "rsyslog",
-        leading_space: true,
+        events: EventDefaults { leading_space: true, ..GENERIC.events },
         peer_setting: "a template with `%msg%` or `%rawmsg%`, and `maxMessageSize` of at least 8k",
         ..GENERIC
     },

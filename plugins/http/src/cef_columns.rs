@@ -42,6 +42,11 @@ const COLUMNS: &[(&str, &str)] = &[
     ("externalId", "ExternalID"),
     ("dvchost", "DeviceName"),
     ("dvc", "DeviceAddress"),
+    ("deviceExternalId", "DeviceExternalID"),
+    ("deviceFacility", "DeviceFacility"),
+    ("deviceProcessName", "ProcessName"),
+    ("c6a1", "DeviceCustomIPv6Address1"),
+    ("c6a1Label", "DeviceCustomIPv6Address1Label"),
     ("filePath", "FilePath"),
     ("oldFilePath", "OldFilePath"),
     ("c6a3", "DeviceCustomIPv6Address3"),
@@ -169,7 +174,7 @@ mod tests {
 
     #[test]
     fn keys_become_columns_and_the_rest_is_additional() {
-        let event = r"CEF:0|Qualys|Qualys \| X|unknown|Qualys:VULN:1|a \\ b|8|rt=1 dst=192.0.2.1 dpt=443 cs1Label=Result cs1=a\=b c\nd cfp3Label=EPSS cfp3=0.5 ScanbridgeEventId=abc QualysKey=x y";
+        let event = r"CEF:0|Qualys|Qualys \| X|unknown|Qualys:VULN:1|a \\ b|8|rt=1 dst=192.0.2.1 dpt=443 cs1Label=Result cs1=a\=b c\nd cfp3Label=EPSS cfp3=0.5 ScanbridgeEventId=abc QualysKey=x y deviceExternalId=emea deviceProcessName=scanbridge";
         let mut out = b"{\"TimeGenerated\":\"t\"".to_vec();
         append(&mut out, event, "id1");
         let row: Value = serde_json::from_slice(&out).unwrap();
@@ -184,6 +189,8 @@ mod tests {
             ("DeviceCustomString1Label", "Result".into()),
             ("DeviceCustomString1", "a=b c\nd".into()),
             ("DeviceCustomFloatingPoint3", 0.5.into()),
+            ("DeviceExternalID", "emea".into()),
+            ("ProcessName", "scanbridge".into()),
             ("AdditionalExtensions", "RecordId=id1;ScanbridgeEventId=abc;QualysKey=x y".into()),
         ] {
             assert_eq!(row[column], value, "{column}");

@@ -1,7 +1,7 @@
 //! The option table.
 
+use scanbridge_finding_texts::options as text;
 use scanbridge_http_route as route;
-use scanbridge_json_records::LEAVE_OUT;
 use scanbridge_plugin_api::{OptionSpec, ValueSpec};
 use scanbridge_tls_identity::options as tls;
 
@@ -31,7 +31,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "Records with the same ID: `event`, those of one finding with the same time and status; `finding`, all of one \
          finding, so that a destination keeps its newest state. Default: event.",
     ),
-    LEAVE_OUT,
+    text::LEAVE_OUT,
     OptionSpec::text("token").secret().conflicts(&["username", "oauth_token_url"]).group("account")
         .help("Token or API key for the header `Authorization`."),
     OptionSpec::text("username").requires(&["password"]).group("account").help("User name for Basic authentication."),
@@ -145,6 +145,23 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "Maximum number of findings in a file; a report with more is sent as several tests. Default: 10000. Only for \
          `defectdojo`.",
     ),
+    text::CEF_VERSION,
+    text::SEVERITY_STYLE,
+    text::CLASS_ID_SEPARATOR,
+    text::NAME_STYLE,
+    text::CLASS_ID_STYLE,
+    text::CATEGORY_TECHNIQUE,
+    text::ADDITIONAL_DATA,
+    text::EXTENSION_LEADING_SPACE,
+    text::EXTRA_FIELDS,
+    text::ADDITIONAL_FIELDS,
+    text::CONNECTOR_FIELDS,
+    text::TIME_OFFSET,
+    text::TIME_PAST_LIMIT,
+    text::TIME_FUTURE_LIMIT,
+    text::DEVICE_VENDOR,
+    text::DEVICE_PRODUCT,
+    text::DEVICE_VERSION,
     route::PROXY,
     route::PROXY_USERNAME,
     route::PROXY_PASSWORD,

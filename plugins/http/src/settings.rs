@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use scanbridge_finding_texts::TextFormat;
+use scanbridge_finding_texts::{LineLimit, TextFormat, options as text};
 use scanbridge_http_route::{NetworkOptions, Wording};
 use scanbridge_json_records::RecordId;
 use scanbridge_plugin_api::{Fips, Options, PluginError, Result, Secret};
@@ -216,13 +216,14 @@ impl Settings {
         if self.is_array { "application/json" } else { self.preset.content_type }
     }
 
-    /// The maximum size of a CEF event, in bytes.
-    pub(crate) fn max_line(&self) -> usize {
-        match self.preset.form {
+    /// The maximum size of a CEF event.
+    pub(crate) fn line_limit(&self) -> LineLimit {
+        let bytes = match self.preset.form {
             // Splunk truncates lines at 10,000 bytes.
             RecordForm::Line | RecordForm::SplunkEvent => 9500,
             _ => 60 << 10,
-        }
+        };
+        LineLimit { bytes, name: "the limit of the preset" }
     }
 }
 
@@ -248,6 +249,9 @@ fn format(options: &Options, preset: &Preset) -> Result<TextFormat> {
         ))
         .with_option("format")
         .with_hint(format!("it accepts {}", words.join(", "))));
+    }
+    if preset.form != RecordForm::Import {
+        text::refuse_unused(options, &[format])?;
     }
     if preset.form == RecordForm::SecOps && format != TextFormat::Cef && !options.is_set("log_type") {
         return Err(PluginError::config(format!(
@@ -360,11 +364,12 @@ fn headers(options: &Options, redactor: &mut Redactor) -> Result<HeaderMap> {
 
 /// Refuses options that have no effect for DefectDojo, whose files have a fixed form.
 fn refuse_unused(options: &Options, preset: &Preset) -> Result<()> {
-    const UNUSED: [&str; 5] = ["format", "record_id", "leave_out", "compression", "batch_records"];
+    const UNUSED: [&str; 4] = ["format", "record_id", "compression", "batch_records"];
     if preset.form != RecordForm::Import {
         return Ok(());
     }
-    match UNUSED.into_iter().find(|name| options.is_set(name)) {
+    let of_formats = text::unused(options, &[])?.map(|(name, _)| name);
+    match UNUSED.into_iter().find(|name| options.is_set(name)).or(of_formats) {
         None => Ok(()),
         Some(name) => {
             Err(PluginError::config(format!("option `{name}` has no effect with `preset: {}`", preset.name))

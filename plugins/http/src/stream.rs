@@ -63,8 +63,8 @@ impl Stream {
         let delivered = receipt.map(read_receipt).transpose()?.unwrap_or_default();
         let now = Timestamp::now();
         let started = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let encoder =
-            TextEncoder::new(settings.format, options, &open.frame.connector, &started, settings.max_line())?;
+        let (connector, limit) = (&open.frame.connector, settings.line_limit());
+        let encoder = TextEncoder::new(settings.format, options, connector, &started, limit)?;
         let sender = Sender {
             records: RecordMaker::new(settings.record(options)?, settings.record_id, now.as_millisecond()),
             limits: settings.limits,
@@ -93,7 +93,7 @@ impl Stream {
 
     pub(crate) fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
         let Self { encoder, sender, services, .. } = self;
-        let omitted = encoder.batch(batch, |finding, line| sender.take(batch.number(), finding, line))?;
+        let omitted = encoder.findings(batch, |finding, line| sender.take(batch.number(), finding, line))?;
         sender.send_overdue()?;
         sender.note(services);
         if !omitted.left_out.is_empty() {
@@ -110,7 +110,7 @@ impl Stream {
         encoder.begin(report);
         records.begin(report);
         let mut rendered = Vec::new();
-        let omitted = encoder.batch(batch, |finding, line| {
+        let omitted = encoder.findings(batch, |finding, line| {
             let mut record = Vec::new();
             records.append(&mut record, finding, line);
             rendered.push(Rendered::new(finding.row(), String::from_utf8_lossy(&record)));
@@ -124,6 +124,7 @@ impl Stream {
     }
 
     pub(crate) fn end(&mut self, end: &ReportEnd) {
+        self.encoder.log();
         if !end.deliver {
             // What was sent stays at the destination.
             self.sender.queue.clear();

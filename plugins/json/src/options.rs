@@ -9,11 +9,7 @@ pub(crate) const FORMAT: OptionSpec =
          OCSF 1.8.0; `ecs` has the fields of the Elastic Common Schema 9.4.0.",
     );
 
-pub(crate) const ASSETS: OptionSpec = OptionSpec::flag("assets")
-    .default_flag(false)
-    .only_with("format", &["scanbridge"])
-    .group("records")
-    .help("Also write one line per asset, with or without findings.");
+pub(crate) const ASSETS: OptionSpec = scanbridge_json_records::ASSETS.only_with("format", &["scanbridge"]);
 
 /// What is in a line.
 pub(crate) fn line_options(options: &Options) -> Result<LineOptions> {

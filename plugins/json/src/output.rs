@@ -96,25 +96,7 @@ impl Output for Json {
     }
 
     fn render(&self, report: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
-        let (mut lines, mut asset, mut rendered) = (self.lines.fresh(), None, Vec::new());
-        lines.begin(report);
-        for finding in batch.findings() {
-            let (row, asset_row) = (finding.row(), finding.asset().row());
-            let is_new = asset.replace(asset_row) != Some(asset_row) && !finding.asset().is_continued();
-            if self.assets && is_new {
-                let mut line = Vec::new();
-                lines.asset(&mut line, finding.asset());
-                rendered.push(Rendered::new(row, String::from_utf8_lossy(line.trim_ascii_end())));
-            }
-            if !lines.accepts(finding.kind()) {
-                rendered.push(Rendered::omitted(row, NOT_VULNERABILITIES));
-                continue;
-            }
-            let mut line = Vec::new();
-            lines.finding(&mut line, finding);
-            rendered.push(Rendered::new(row, String::from_utf8_lossy(line.trim_ascii_end())));
-        }
-        Ok(rendered)
+        Ok(self.lines.render(self.assets, report, batch))
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {

@@ -21,6 +21,14 @@ impl Format {
         if word == "batch" { Some(Self::Batch) } else { TextFormat::of_word(word).map(Self::Text) }
     }
 
+    /// The format of a text; `None` for whole assets.
+    pub(crate) fn text(self) -> Option<TextFormat> {
+        match self {
+            Self::Batch => None,
+            Self::Text(format) => Some(format),
+        }
+    }
+
     /// The value of the header `sb-format`. A new number before the full stop is not readable by this version.
     pub(crate) fn header(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! Input and output for Apache Kafka and compatible brokers.
 //!
 //! `options` are the tables, `connection` and `settings` what an operator chose. `link` is what all clients report, `error`
-//! classifies it. Output: `asset_records` and the crate `finding-texts` make records of `format`, `producer` sends them.
+//! classifies it. Output: `asset_records` and `text_records` make records of `format`, `sender` and `producer` send them.
 //! `keeper` makes it exactly once. `new_topics` creates topics. `input` is the input.
 
 #![doc = include_str!("../README.md")]
@@ -19,7 +19,9 @@ mod options;
 mod output;
 mod probe;
 mod producer;
+mod sender;
 mod settings;
+mod text_records;
 mod token;
 mod topic_plan;
 mod topic_settings;

@@ -1,6 +1,6 @@
 //! The option tables of input and output.
 
-use scanbridge_json_records::LEAVE_OUT;
+use scanbridge_finding_texts::options as text;
 use scanbridge_plugin_api::{EndpointPort, OptionSpec, ValueSpec};
 use scanbridge_tls_identity::options as tls;
 
@@ -93,7 +93,29 @@ pub(crate) const OUTPUT: &[OptionSpec] = &[
         "Several topics, each with its format: `{ scanbridge.findings: batch, siem: cef }`. Instead of `topic` and \
          `format`.",
     ),
-    LEAVE_OUT,
+    text::LEAVE_OUT,
+    text::ASSETS,
+    text::CEF_VERSION,
+    text::SEVERITY_STYLE,
+    text::CLASS_ID_SEPARATOR,
+    text::NAME_STYLE,
+    text::CLASS_ID_STYLE,
+    text::DERIVE,
+    text::ASSET_EVENTS,
+    text::CATEGORY_TECHNIQUE,
+    text::ADDITIONAL_DATA,
+    text::EXTENSION_LEADING_SPACE,
+    text::EXTRA_FIELDS,
+    text::ADDITIONAL_FIELDS,
+    text::CONNECTOR_FIELDS,
+    text::AGGREGATE,
+    text::ORDER,
+    text::TIME_OFFSET,
+    text::TIME_PAST_LIMIT,
+    text::TIME_FUTURE_LIMIT,
+    text::DEVICE_VENDOR,
+    text::DEVICE_PRODUCT,
+    text::DEVICE_VERSION,
     OptionSpec::choice("delivery", &["at-least-once", "exactly-once"]).default_text("at-least-once").group("records").help(
         "`exactly-once`: records and the checkpoint of the pipeline are committed in one transaction of Kafka, so that \
          another machine can continue. The output must then be the only one.",
@@ -122,8 +144,8 @@ pub(crate) const OUTPUT: &[OptionSpec] = &[
         .group("records")
         .help("Compression of requests. `lz4` for brokers before 2.1."),
     OptionSpec::size("record_bytes", 10_000, 64 << 20).default_integer(900_000).resume_safe().group("limits").help(
-        "Maximum size of a record before compression. A larger asset is split into parts; a larger finding is \
-         rejected. Not more than `max.message.bytes` of the topic.",
+        "Maximum size of a record before compression. A larger asset is split into parts, the texts of a larger CEF event \
+         are truncated, another larger finding is rejected. Not more than `max.message.bytes` of the topic.",
     ),
     OptionSpec::duration("linger", 0, 60_000).default_integer(20).resume_safe().group("limits")
         .help("Longest time that a record waits for others of the same partition."),

@@ -1,7 +1,6 @@
 //! The output plugin: findings as records on topics.
 
 use jiff::Timestamp;
-use scanbridge_finding_texts::TextEncoder;
 use scanbridge_json_records::NOT_VULNERABILITIES;
 use scanbridge_plugin_api::batch::{Batch, Columns};
 use scanbridge_plugin_api::keeper::{PairChanges, Pairs};
@@ -13,20 +12,18 @@ use scanbridge_plugin_api::{
     Result, Resume, Services, Written, register_output,
 };
 
-use crate::asset_records::{AssetPacker, PackedAsset, clean_addresses, clean_asset};
-use crate::format::{Format, PartHeaders, ReportHeaders};
+use crate::asset_records::{AssetPacker, clean_addresses, clean_asset};
+use crate::format::{Format, ReportHeaders};
 use crate::keeper::Session;
-use crate::key;
 use crate::link::Link;
 use crate::new_topics::create_missing;
 use crate::options;
 use crate::probe;
-use crate::producer::{Producer, Record};
+use crate::producer::Producer;
+use crate::sender::Sender;
 use crate::settings::OutputSettings;
+use crate::text_records::TextRecords;
 use crate::topic_settings::smallest_limit;
-
-/// Maximum size of a CEF event, in bytes.
-const MAX_EVENT: usize = 60 << 10;
 
 /// Writes findings to topics. A finding is delivered when the brokers have acknowledged its record.
 #[derive(Debug)]
@@ -36,6 +33,8 @@ pub struct KafkaOutput {
     delivery: Delivery,
     routes: Vec<Route>,
     report: Option<CurrentReport>,
+    /// Records about no finding that were written at a commit and are not reported to the host yet.
+    derived: u64,
 }
 
 /// How records are made durable.
@@ -58,7 +57,7 @@ struct Route {
 #[derive(Debug)]
 enum RouteEncoder {
     Assets(AssetPacker),
-    Texts(Box<TextEncoder>),
+    Texts(Box<TextRecords>),
 }
 
 #[derive(Debug)]
@@ -82,6 +81,9 @@ impl Output for KafkaOutput {
 
     fn open(open: &Open<'_>, _: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let mut settings = OutputSettings::read(open)?;
+        let started = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        // Invalid options are found before brokers are waited for.
+        drop(routes(open, &settings, &started)?);
         let services = open.services;
         let delivery = match open.purpose() {
             Purpose::Run | Purpose::Exam => connect(&mut settings, services)?,
@@ -92,19 +94,8 @@ impl Output for KafkaOutput {
             }
             _ => Delivery::None,
         };
-        let started = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let routes = settings.routes.iter().map(|(topic, format)| {
-            let encoder = match *format {
-                Format::Batch => RouteEncoder::Assets(AssetPacker::new(settings.record_bytes)),
-                Format::Text(format) => {
-                    let connector = &open.frame.connector;
-                    let encoder = TextEncoder::new(format, open.options, connector, &started, MAX_EVENT)?;
-                    RouteEncoder::Texts(Box::new(encoder))
-                }
-            };
-            Ok(Route { topic: topic.clone(), format: *format, encoder })
-        });
-        let routes = routes.collect::<Result<_>>()?;
+        // A topic may have a limit for the size of its records.
+        let routes = routes(open, &settings, &started)?;
         // A part of an asset would replace all of it at the readers of the topic.
         let partial = if settings.has_only_texts() { Partial::Adds } else { Partial::Refuses };
         let capabilities = match settings.keeper {
@@ -115,7 +106,8 @@ impl Output for KafkaOutput {
             Delivery::ExactlyOnce(session) => Some(session.share()),
             _ => None,
         };
-        let output = Self { settings, services: services.clone(), delivery, routes, report: None };
+        let output =
+            Self { settings, services: services.clone(), delivery, routes, report: None, derived: 0 };
         let opened = OpenedOutput::from(output).with_capabilities(capabilities.partial(partial));
         Ok(match share {
             Some(share) => opened.with_share(share),
@@ -136,7 +128,7 @@ impl Output for KafkaOutput {
         for route in &mut self.routes {
             match &mut route.encoder {
                 RouteEncoder::Assets(packer) => packer.clear(),
-                RouteEncoder::Texts(encoder) => encoder.begin(report),
+                RouteEncoder::Texts(records) => records.begin(report),
             }
         }
         self.report = Some(CurrentReport { start: report.clone(), headers: ReportHeaders::of(report)? });
@@ -144,28 +136,25 @@ impl Output for KafkaOutput {
     }
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
-        let Self { settings, services, delivery, routes, report, .. } = self;
+        let Self { settings, services, delivery, routes, report, derived, .. } = self;
+        let mut derived = std::mem::take(derived);
         let (producer, report) = (delivery.sending()?, current(report.as_ref())?);
         let sender = Sender { producer, headers: &report.headers, has_keys: settings.has_keys };
         let mut rejected: Vec<Rejection> = Vec::new();
         let mut left_out: Option<Vec<u32>> = None;
         for route in routes {
-            let (topic, format) = (&route.topic, route.format);
+            let topic = &route.topic;
             let omitted = match &mut route.encoder {
                 RouteEncoder::Assets(packer) => {
                     let source = &report.headers.source;
                     rejected.extend(packer.batch(batch, source, |asset| sender.asset(topic, asset, false))?);
                     Vec::new()
                 }
-                RouteEncoder::Texts(encoder) => {
-                    let mut keys = Keys::default();
-                    let omitted = encoder.batch(batch, |finding, line| {
-                        let key = keys.of(&report.headers.source, finding.asset());
-                        let row = LateRow::new(batch.number(), finding.row());
-                        sender.text(topic, format, key, line, row)
-                    })?;
-                    rejected.extend(omitted.rejected);
-                    omitted.left_out
+                RouteEncoder::Texts(records) => {
+                    let encoded = records.batch(batch, topic, &sender)?;
+                    rejected.extend(encoded.rejected);
+                    derived += encoded.derived;
+                    encoded.left_out
                 }
             };
             // A finding that one of the topics gets is not left out.
@@ -185,23 +174,16 @@ impl Output for KafkaOutput {
         Ok(Written::default()
             .with_left_out(left_out)
             .with_rejected(rejected)
+            .with_derived(derived)
             .with_bytes(producer.take_bytes()))
     }
 
     fn render(&self, report: &ReportStart, batch: Batch<'_>) -> Result<Vec<Rendered>> {
         let mut rendered = Vec::new();
         for route in &self.routes {
-            let RouteEncoder::Texts(encoder) = &route.encoder else { continue };
-            let mut encoder = encoder.fresh();
-            encoder.begin(report);
-            let omitted = encoder.batch(batch, |finding, line| {
-                rendered.push(Rendered::new(finding.row(), String::from_utf8_lossy(line)));
-                Ok(())
-            })?;
-            let left_out =
-                omitted.left_out.into_iter().map(|row| Rendered::omitted(row, NOT_VULNERABILITIES));
-            rendered.extend(left_out);
-            rendered.extend(omitted.rejected.into_iter().map(|one| Rendered::omitted(one.row, one.reason)));
+            if let RouteEncoder::Texts(records) = &route.encoder {
+                rendered.extend(records.render(report, batch)?);
+            }
         }
         if !self.settings.has_only_texts() {
             let missing: Vec<u32> = batch
@@ -216,15 +198,24 @@ impl Output for KafkaOutput {
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
-        self.flush_assets()?;
+        for route in &mut self.routes {
+            match &mut route.encoder {
+                RouteEncoder::Texts(records) if !end.deliver => records.abandon(),
+                _ => {}
+            }
+        }
+        self.finish_assets()?;
         if end.deliver && end.complete && !end.clean_assets.is_empty() {
             self.clean(end)?;
         }
-        Ok(Written::default())
+        if end.deliver {
+            self.log();
+        }
+        Ok(Written::default().with_derived(std::mem::take(&mut self.derived)))
     }
 
     fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
-        self.flush_assets()?;
+        self.finish_assets()?;
         let Delivery::AtLeastOnce(producer) = &self.delivery else {
             return Err(PluginError::bug(
                 "plugin bug: a commit without the checkpoint that the output keeps",
@@ -242,7 +233,7 @@ impl Output for KafkaOutput {
 
     fn commit_with(&mut self, _: CommitPoint, changes: &PairChanges) -> Result<Committed> {
         if !changes.is_empty() {
-            self.flush_assets()?;
+            self.finish_assets()?;
         }
         let session = self.delivery.session()?;
         session.commit(changes)?;
@@ -253,21 +244,33 @@ impl Output for KafkaOutput {
 register_output!(KafkaOutput);
 
 impl KafkaOutput {
-    /// Sends the assets that are complete now.
-    fn flush_assets(&mut self) -> Result<()> {
-        let Self { settings, delivery, routes, report, .. } = self;
-        let is_open = routes
-            .iter()
-            .any(|route| matches!(&route.encoder, RouteEncoder::Assets(packer) if packer.is_open()));
-        let Some(report) = report.as_ref().filter(|_| is_open) else { return Ok(()) };
+    /// Sends what the last asset still needs: it is complete now.
+    fn finish_assets(&mut self) -> Result<()> {
+        let Self { settings, delivery, routes, report, derived, .. } = self;
+        let is_pending = |route: &Route| match &route.encoder {
+            RouteEncoder::Assets(packer) => packer.is_open(),
+            RouteEncoder::Texts(records) => records.is_pending(),
+        };
+        let is_pending = routes.iter().any(is_pending);
+        let Some(report) = report.as_ref().filter(|_| is_pending) else { return Ok(()) };
         let producer = delivery.sending()?;
         let sender = Sender { producer, headers: &report.headers, has_keys: settings.has_keys };
-        for route in routes {
-            if let RouteEncoder::Assets(packer) = &mut route.encoder {
-                packer.flush(|asset| sender.asset(&route.topic, asset, false))?;
+        for Route { topic, encoder, .. } in routes {
+            match encoder {
+                RouteEncoder::Assets(packer) => packer.flush(|asset| sender.asset(topic, asset, false))?,
+                RouteEncoder::Texts(records) => *derived += records.finish(topic, &sender)?,
             }
         }
         Ok(())
+    }
+
+    /// Logs what is missing or changed in the records of a report.
+    fn log(&self) {
+        for route in &self.routes {
+            if let RouteEncoder::Texts(records) = &route.encoder {
+                records.log();
+            }
+        }
     }
 
     /// Sends records of assets that were scanned and have no findings.
@@ -310,6 +313,20 @@ impl Delivery {
     }
 }
 
+/// The topics, with encoders for their formats.
+fn routes(open: &Open<'_>, settings: &OutputSettings, started: &str) -> Result<Vec<Route>> {
+    let routes = settings.routes.iter().map(|(topic, format)| {
+        let encoder = match *format {
+            Format::Batch => RouteEncoder::Assets(AssetPacker::new(settings.record_bytes)),
+            Format::Text(format) => {
+                RouteEncoder::Texts(Box::new(TextRecords::new(format, open, started, settings.event_bytes)?))
+            }
+        };
+        Ok(Route { topic: topic.clone(), format: *format, encoder })
+    });
+    routes.collect()
+}
+
 /// Connects, finds or creates the topics, and adapts the size of records to them. Exactly once: waits for a slot.
 fn connect(settings: &mut OutputSettings, services: &Services) -> Result<Delivery> {
     settings.connection.warn();
@@ -348,63 +365,6 @@ fn not_opened() -> PluginError {
 fn distinct(rejected: Vec<(LateRow, String)>) -> Vec<(LateRow, String)> {
     let mut known = std::collections::HashSet::new();
     rejected.into_iter().filter(|(row, _)| known.insert(*row)).collect()
-}
-
-/// Sends records of one report.
-struct Sender<'a> {
-    producer: &'a Producer,
-    headers: &'a ReportHeaders,
-    has_keys: bool,
-}
-
-impl Sender<'_> {
-    fn asset(&self, topic: &str, asset: PackedAsset, is_clean: bool) -> Result<()> {
-        let count = asset.parts.len();
-        for (number, part) in (1..).zip(asset.parts) {
-            let headers =
-                self.headers.batch(PartHeaders { value: &part.value, part: (number, count), is_clean });
-            let key = Some(asset.key.as_bytes());
-            self.producer.send(Record {
-                topic,
-                partition: None,
-                key,
-                value: Some(&part.value),
-                headers,
-                rows: part.rows,
-            })?;
-        }
-        Ok(())
-    }
-
-    fn text(&self, topic: &str, format: Format, key: &str, value: &[u8], row: LateRow) -> Result<()> {
-        let key = self.has_keys.then_some(key.as_bytes());
-        let headers = self.headers.text(format);
-        self.producer.send(Record {
-            topic,
-            partition: None,
-            key,
-            value: Some(value),
-            headers,
-            rows: vec![row],
-        })
-    }
-}
-
-/// The key of the current asset: findings of an asset come together.
-#[derive(Default)]
-struct Keys {
-    asset: Option<u32>,
-    key: String,
-}
-
-impl Keys {
-    fn of(&mut self, source: &str, asset: scanbridge_plugin_api::batch::AssetView<'_>) -> &str {
-        if self.asset.replace(asset.row()) != Some(asset.row()) {
-            self.key.clear();
-            key::append(&mut self.key, source, asset);
-        }
-        &self.key
-    }
 }
 
 const BINARY: &str = "is in the record of its asset, which is not a text (`format: batch`)";

@@ -93,9 +93,15 @@ impl Acks {
 
     fn refused(&self, topic: &str, error: &KafkaError, rows: Vec<LateRow>, bytes: usize) {
         let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-        if is_of_record(code) && !rows.is_empty() {
+        if is_of_record(code) {
             let reason = format!("topic {topic} refuses the record of {bytes} bytes: {}", words(code));
-            self.lock().rejected.extend(rows.into_iter().map(|row| (row, reason.clone())));
+            let mut outcome = self.lock();
+            if rows.is_empty() {
+                // No finding can be rejected instead, and sending it again does not help.
+                outcome.failure.get_or_insert(PluginError::config(reason));
+            } else {
+                outcome.rejected.extend(rows.into_iter().map(|row| (row, reason.clone())));
+            }
             return;
         }
         // What follows from a failure or from the end of the client says nothing.

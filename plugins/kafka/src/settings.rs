@@ -1,6 +1,7 @@
 //! The options of the output, checked.
 
 use rdkafka::ClientConfig;
+use scanbridge_finding_texts::options as text;
 use scanbridge_plugin_api::{Open, PluginError, Result};
 
 use crate::connection::{Connection, valid_topic};
@@ -21,6 +22,8 @@ pub(crate) struct OutputSettings {
     pub(crate) create_topics: bool,
     /// Maximum size of a record, in bytes.
     pub(crate) record_bytes: usize,
+    /// Maximum size of a CEF event, in bytes.
+    pub(crate) event_bytes: usize,
     compression: String,
     partitioner: &'static str,
     linger: u128,
@@ -31,6 +34,8 @@ pub(crate) struct OutputSettings {
 const QUEUE_KIB: usize = 16 << 10;
 /// Maximum size of a request to a partition, in bytes: the default of librdkafka.
 const BATCH_BYTES: usize = 1_000_000;
+/// Maximum size of a CEF event that other limits allow, in bytes.
+const MAX_EVENT: usize = 60 << 10;
 /// For headers and the frame of a record, in bytes.
 const OVERHEAD: usize = 64 << 10;
 
@@ -53,6 +58,8 @@ impl OutputSettings {
             return Err(PluginError::config("option `topic` or `routes` is required").with_option("topic"));
         }
         routes.iter().try_for_each(|(topic, _)| valid_topic("topic", topic))?;
+        let formats: Vec<_> = routes.iter().filter_map(|(_, format)| format.text()).collect();
+        text::refuse_unused(options, &formats)?;
         let has_keys = options.text("key")? != Some("none");
         if !has_keys && routes.iter().any(|(_, format)| *format == Format::Batch) {
             return Err(PluginError::config(
@@ -62,13 +69,15 @@ impl OutputSettings {
         }
         let create_topics = connection.creates_topics(options)?;
         let size = options.size("record_bytes")?.unwrap_or_default();
+        let record_bytes = usize::try_from(size).unwrap_or(usize::MAX);
         Ok(Self {
             keeper: KeeperSettings::read(open, &connection)?,
             connection,
             routes,
             has_keys,
             create_topics,
-            record_bytes: usize::try_from(size).unwrap_or(usize::MAX),
+            record_bytes,
+            event_bytes: record_bytes.min(MAX_EVENT),
             compression: options.text("compression")?.unwrap_or("zstd").to_owned(),
             partitioner: match options.text("partitioner")? {
                 Some("crc32") => "consistent_random",
@@ -114,6 +123,8 @@ impl OutputSettings {
     /// Makes records not larger than the topics accept.
     pub(crate) fn limit(&mut self, limit: usize) {
         // The headers and the frame of a record count as well.
-        self.record_bytes = self.record_bytes.min(limit.saturating_sub(limit / 20 + 6_000).max(1_000));
+        let without = |overhead| limit.saturating_sub(limit / 20 + overhead).max(1_000);
+        self.record_bytes = self.record_bytes.min(without(6_000));
+        self.event_bytes = self.event_bytes.min(without(1_000));
     }
 }

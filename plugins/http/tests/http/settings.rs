@@ -39,6 +39,41 @@ fn wrong_settings_name_the_option() {
     }
 }
 
+/// Options for CEF events need the format `cef`, which may be the default of the preset.
+#[test]
+fn option_without_its_format_is_refused_by_name() {
+    let splunk = json!({ "preset": "splunk-hec", "url": "https://h:8088", "token": "t" });
+    let dojo = json!({ "preset": "defectdojo", "url": "https://h", "token": "t", "product_name": "p" });
+    for (base, format, option, value, message) in [
+        (&splunk, Value::Null, "severity_style", json!("word"), "no record has the format `cef`"),
+        (
+            &splunk,
+            json!("ecs"),
+            "additional_fields",
+            json!(["asset.owner"]),
+            "no record has the format `cef`",
+        ),
+        (&splunk, json!("cef"), "leave_out", json!(["asset.owner"]), "no record has the format `json`"),
+        (&dojo, Value::Null, "severity_style", json!("word"), "with `preset: defectdojo`"),
+        (&dojo, Value::Null, "leave_out", json!(["asset.owner"]), "with `preset: defectdojo`"),
+    ] {
+        let mut options = base.clone();
+        options["format"] = format;
+        options[option] = value;
+        let error = open(&without_nulls(options)).unwrap_err();
+        assert_eq!((error.kind, error.option.as_deref()), (ErrorKind::Config, Some(option)), "{error}");
+        assert!(error.message.starts_with(&format!("option `{option}` has no effect")), "{error}");
+        assert!(error.message.contains(message) && error.hint.is_some(), "{error}");
+    }
+    let mut raw = splunk.clone();
+    raw["preset"] = "splunk-hec-raw".into();
+    raw["severity_style"] = "word".into();
+    open(&raw).unwrap();
+    for absent in ["derive", "asset_events", "aggregate", "order", "assets"] {
+        assert!(Http::OPTIONS.iter().all(|option| option.name != absent), "{absent}");
+    }
+}
+
 fn without_nulls(options: Value) -> Value {
     let Value::Object(mut options) = options else { return options };
     options.retain(|_, value| !value.is_null());

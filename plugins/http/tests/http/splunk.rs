@@ -52,6 +52,25 @@ fn raw_lines_are_cef_events_with_a_channel() {
 }
 
 #[test]
+fn options_decide_what_is_in_an_event() {
+    let (server, mut options) = start(Splunk::default());
+    options["preset"] = "splunk-hec-raw".into();
+    for (option, value) in [
+        ("severity_style", Value::from("word")),
+        ("class_id_separator", "pipe".into()),
+        ("device_vendor", "Acme".into()),
+        ("additional_fields", vec!["finding.severity"].into()),
+        ("extra_fields", vec!["none"].into()),
+    ] {
+        options[option] = value;
+    }
+    send(&options, &["a"]).unwrap();
+    let event = server.with(|splunk| splunk.events[0].as_str().unwrap().to_owned());
+    assert!(event.starts_with("CEF:0|Acme|") && event.contains(r"|Qualys\|VULN\|1000|title 0|"), "{event}");
+    assert!(event.contains("FindingSeverity=") && !event.contains("externalId="), "{event}");
+}
+
+#[test]
 fn invalid_event_is_rejected_and_all_others_arrive() {
     for (keeps_earlier, counts_from_one) in [(false, false), (true, false), (false, true), (true, true)] {
         let (server, options) = start(Splunk { keeps_earlier, counts_from_one, ..Splunk::default() });

@@ -2,7 +2,8 @@
 //! the same settings.
 //!
 //! `cargo bench --manifest-path plugins/kafka/Cargo.toml` starts a broker and takes some minutes. The environment variable
-//! `SCANBRIDGE_BENCH_FINDINGS` sets the number of findings, 1,000,000 without it.
+//! `SCANBRIDGE_BENCH_FINDINGS` sets the number of findings, 1,000,000 without it. With `SCANBRIDGE_PROGRAMS`, the directory of a
+//! release build with `scanbridge-bench`, also the whole program is measured, with about 50,000 findings.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,9 +16,13 @@
 #[path = "../../tests/kafka/cluster.rs"]
 mod cluster;
 mod findings;
+#[expect(dead_code, reason = "the measurement only runs pipelines to their end")]
+#[path = "../../tests/kafka/host.rs"]
+mod host;
 mod measured;
 mod plain;
 mod plugin;
+mod program;
 #[expect(dead_code, reason = "the measurement needs some of the functions")]
 #[path = "../../tests/kafka/topic.rs"]
 mod topic;
@@ -40,13 +45,24 @@ fn main() {
     let round = Round::new();
     println!("{} findings for each line\n", rounds * FINDINGS_PER_ROUND);
     println!(
-        "{:16} {:>10} {:>12} {:>12} {:>12} {:>8}",
+        "{:20} {:>10} {:>12} {:>12} {:>12} {:>8}",
         "", "records", "B / finding", "plugin/CPU s", "plain/CPU s", "ratio"
     );
     for format in FORMATS {
         produced(&cluster, format, &round, rounds);
     }
     consumed(&cluster, rounds);
+    match program::Program::new() {
+        Some(program) => ["batch", "cef"].iter().for_each(|format| whole(&cluster, &program, format)),
+        None => eprintln!("SCANBRIDGE_PROGRAMS is not set: the whole program is not measured"),
+    }
+}
+
+/// `scanbridge run` from a report to a topic.
+fn whole(cluster: &Cluster, program: &program::Program, format: &str) {
+    let done = program.deliver(cluster, format);
+    let what = format!("run {format}, {}", done.findings);
+    print(&what, done.records, done.bytes / done.findings, done.findings, &done.program, &done.plain);
 }
 
 /// Our output and a plain producer in turns, so that both meet the same machine.
@@ -94,7 +110,7 @@ fn topic_of(format: &str) -> String {
 
 fn print(what: &str, records: u64, bytes: u64, findings: u64, cost: &Cost, plain: &Cost) {
     println!(
-        "{what:16} {records:>10} {bytes:>12} {:>12.0} {:>12.0} {:>8.2}",
+        "{what:20} {records:>10} {bytes:>12} {:>12.0} {:>12.0} {:>8.2}",
         findings as f64 / cost.cpu.as_secs_f64(),
         findings as f64 / plain.cpu.as_secs_f64(),
         cost.cpu.as_secs_f64() / plain.cpu.as_secs_f64()

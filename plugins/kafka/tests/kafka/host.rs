@@ -20,23 +20,28 @@ pub(crate) struct Installation {
 
 impl Installation {
     pub(crate) fn new() -> Self {
+        Self::with_host(&programs().join("scanbridge"))
+    }
+
+    /// With another host.
+    pub(crate) fn with_host(host: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::DirBuilder::new().mode(0o700).create(folder.path().join("plugins")).unwrap();
         let programs = programs();
-        let link = |from: PathBuf, to: &str| {
+        let link = |from: &Path, to: &str| {
             let to = folder.path().join(to);
-            fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap_or_else(|error| {
+            fs::hard_link(from, &to).or_else(|_| fs::copy(from, &to).map(drop)).unwrap_or_else(|error| {
                 panic!("{}: {error}; run `cargo build --workspace` first", from.display())
             });
         };
-        link(programs.join("scanbridge"), "scanbridge");
+        link(host, "scanbridge");
         for plugin in ["qualysguard", "qualysguard_file", "csv"] {
             let file = format!("libscanbridge_{plugin}.so");
-            link(programs.join(&file), &format!("plugins/{file}"));
+            link(&programs.join(&file), &format!("plugins/{file}"));
         }
         // The library of these tests is next to their program.
         let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-        link(deps.join("libscanbridge_kafka.so"), "plugins/libscanbridge_kafka.so");
+        link(&deps.join("libscanbridge_kafka.so"), "plugins/libscanbridge_kafka.so");
         Self { folder }
     }
 
@@ -56,10 +61,15 @@ impl Installation {
 
     /// The option tables of the plugin.
     pub(crate) fn describe(&self) -> String {
-        let mut command = Command::new(self.path("scanbridge"));
-        let output = command.args(["plugin", "describe", "Kafka", "--format", "markdown"]).output().unwrap();
+        let output = self.host(&["plugin", "describe", "Kafka", "--format", "markdown"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs the host with these arguments to its end.
+    pub(crate) fn host(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(self.path("scanbridge"));
+        command.args(arguments).current_dir(self.folder.path()).env_remove("RUST_LOG").output().unwrap()
     }
 
     /// Runs a pipeline to its end.

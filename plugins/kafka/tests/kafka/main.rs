@@ -7,6 +7,8 @@
 mod case;
 mod cluster;
 mod exactly_once;
+mod fips;
+mod formats;
 mod host;
 mod input;
 mod mock;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use scanbridge_kafka::{KafkaInput, KafkaOutput};
 use scanbridge_plugin_api::{ErrorKind, Input as _, Output as _};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::case::{input_for, output};
 use crate::host::Installation;
@@ -20,8 +20,26 @@ fn readme_has_the_options() {
 
 #[test]
 fn wrong_values_are_refused_by_name() {
-    let output = json!({ "brokers": ["127.0.0.1:1"], "topic": "t", "connect_timeout": 1000 });
-    scanbridge_plugin_contract::wrong_option_values_of_output::<KafkaOutput>(&[output], &[("topic", "")]);
+    let output = |topics: Value| {
+        let mut output = json!({ "brokers": ["127.0.0.1:1"], "connect_timeout": 1000 });
+        output.as_object_mut().unwrap().extend(topics.as_object().unwrap().clone());
+        output
+    };
+    scanbridge_plugin_contract::wrong_option_values_of_output::<KafkaOutput>(
+        &[
+            output(json!({ "topic": "t", "format": "cef" })),
+            output(json!({ "routes": { "t": "batch", "u": "cef", "v": "json" } })),
+        ],
+        &[
+            ("topic", "characters of a name"),
+            ("routes", "an empty map without `topic`"),
+            ("assets", "the formats of `routes`"),
+            ("additional_fields", "names of columns"),
+            ("device_vendor", "texts without a visible character, and the length after escaping"),
+            ("device_product", "texts without a visible character, and the length after escaping"),
+            ("device_version", "texts without a visible character, and the length after escaping"),
+        ],
+    );
     let input = json!({ "brokers": ["127.0.0.1:1"], "topics": ["t"], "connect_timeout": 1000 });
     scanbridge_plugin_contract::wrong_option_values_of_input::<KafkaInput>(
         &[input],

@@ -100,6 +100,10 @@ impl AssetBuffer {
         Ok(())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     /// Discards the buffered events.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();

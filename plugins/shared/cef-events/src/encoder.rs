@@ -21,6 +21,7 @@ use crate::report::ReportPart;
 use crate::settings::EventSettings;
 use crate::sink::{self, Outcome, Sink};
 use crate::table::Table;
+use crate::tally::Tally;
 use crate::time;
 
 /// Encodes events of findings, open ports, operating systems and assets.
@@ -53,38 +54,6 @@ pub struct Encoder {
     rejected: Vec<Rejection>,
 }
 
-/// Counters of an encoder since they were last read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Derived events, which are written in addition to the findings.
-    pub derived: u64,
-    /// Events with at least one truncated text.
-    pub truncated: u64,
-    /// Assets with an invalid IP address.
-    pub bad_addresses: u64,
-    /// Events whose time was clamped to a limit.
-    pub clamped: u64,
-    /// Derived events that were dropped: too long even without their texts, or refused by the destination.
-    pub too_long: u64,
-    /// Events without a value that is not a number or a time.
-    pub bad_values: u64,
-    /// Assets without derived events, because nothing says which asset it is.
-    pub unnamed: u64,
-}
-
-impl Tally {
-    /// Adds the counters of another one.
-    pub fn add(&mut self, other: Self) {
-        self.derived += other.derived;
-        self.truncated += other.truncated;
-        self.bad_addresses += other.bad_addresses;
-        self.clamped += other.clamped;
-        self.too_long += other.too_long;
-        self.bad_values += other.bad_values;
-        self.unnamed += other.unnamed;
-    }
-}
-
 impl Encoder {
     /// Creates an encoder whose lines have at most `budget` bytes, without the line feed.
     #[must_use]
@@ -109,6 +78,11 @@ impl Encoder {
             digits: String::new(),
             tally: Tally::default(),
         }
+    }
+
+    /// Logs at the end of a report what is missing or changed in its events.
+    pub fn log(&self, report: Tally) {
+        report.log(self.settings.limit);
     }
 
     /// Begins a report.
@@ -154,7 +128,6 @@ impl Encoder {
                 self.switch_to(asset, sink)?;
                 current = Some(asset.row());
             }
-            sink.finding(finding.row());
             self.events(finding, sink)?;
         }
         for asset in assets {
@@ -169,12 +142,23 @@ impl Encoder {
             self.rejected.push(Rejection::new(finding.row(), UNNAMED));
             return Ok(());
         }
+        if !self.settings.buffer.is_on() {
+            sink.finding(Some(finding.row()));
+        }
         self.finding(finding, sink)?;
         // The ports of a closed finding are no longer open, or are not to be seen.
         if self.settings.derive && finding.is_open() {
+            sink.finding(None);
             self.facts(finding, sink)?;
         }
         Ok(())
+    }
+
+    /// Whether [`Self::finish`] may write events.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        let derives = self.settings.derive || self.settings.asset_events;
+        !self.buffer.is_empty() || derives && self.asset.is_known()
     }
 
     /// Returns the findings of the last batch whose events exceed the limit.
@@ -195,10 +179,12 @@ impl Encoder {
 
     fn switch_to(&mut self, asset: AssetView<'_>, sink: &mut impl Sink) -> Result<()> {
         if asset.is_continued() && self.asset.is_repeated_by(asset) {
+            sink.asset(asset);
             self.asset.update(asset, &self.settings, &self.additional.assets);
             return Ok(());
         }
         self.finish_asset(sink)?;
+        sink.asset(asset);
         self.asset.begin(asset, &self.settings, &self.additional.assets);
         self.tally.bad_addresses += u64::from(self.asset.has_bad_address);
         Ok(())
@@ -206,6 +192,7 @@ impl Encoder {
 
     /// Writes the events that need all findings of the asset, then flushes the buffer.
     fn finish_asset(&mut self, sink: &mut impl Sink) -> Result<()> {
+        sink.finding(None);
         if self.asset.is_known() {
             let has_system = self.settings.derive && !self.asset.system.name.is_empty();
             let is_named = self.asset.is_named();
@@ -282,8 +269,9 @@ impl Encoder {
         let reason = match self.end_line(truncated, finding.severity(), is_mergeable, sink)? {
             Outcome::Accepted => return Ok(()),
             Outcome::OverBudget => format!(
-                "event too large: {} bytes without its text fields, but `max_message_bytes` leaves {} bytes",
+                "event too large: {} bytes without its text fields, but {} leaves {} bytes",
                 self.line.len(),
+                self.settings.limit,
                 self.budget
             ),
             Outcome::Refused { bytes } => sink::refusal(bytes),

@@ -10,7 +10,7 @@ use wide::u8x16;
 
 /// Result of writing a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EscapeResult {
+pub(crate) enum EscapeResult {
     /// The cleaned text is empty; nothing was written.
     Empty,
     /// The complete text was written.
@@ -23,7 +23,7 @@ pub enum EscapeResult {
 pub(crate) const TRUNCATION_MARK: &[u8] = b"...";
 
 /// Appends a header field of at most `limit` bytes.
-pub fn header(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
+pub(crate) fn header(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
     encode::<b'|'>(out, text, limit)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`Encoder`] turns batches into lines and passes each to a [`Sink`]. It uses `table` (fields of each kind of event),
 //! `field` (keys and limits), `escape` (cleaning and escaping of texts) and `budget` (truncation to a maximum size).
-//! [`EventSettings`] decides what is in an event.
+//! [`EventSettings`] decides what is in an event, [`options`] reads it from the options of a plugin.
 
 mod additional;
 mod asset;
@@ -15,20 +15,22 @@ mod escape;
 mod event_id;
 mod field;
 mod fragment;
+pub mod options;
 mod ports;
 mod report;
 mod settings;
 mod severity;
 mod sink;
 mod table;
+mod tally;
 mod time;
 
 pub use additional::AdditionalField;
 pub use asset_buffer::AssetBufferSettings;
 pub use connector::{ConnectorFields, ConnectorStyle};
-pub use encoder::{Encoder, Tally};
-pub use escape::{EscapeResult, header};
-pub use settings::{ClassIdStyle, DEVICE_LIMIT, EventSettings, ExtraFields, VERSION_LIMIT};
+pub use encoder::Encoder;
+pub use settings::{ClassIdStyle, EventSettings, ExtraFields};
 pub use severity::SeverityStyle;
 pub use sink::{Outcome, Sink, refusal};
+pub use tally::Tally;
 pub use time::TimeCorrection;

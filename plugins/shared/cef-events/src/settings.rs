@@ -7,9 +7,9 @@ use crate::severity::SeverityStyle;
 use crate::time::TimeCorrection;
 
 /// Maximum length of the device vendor and product in bytes, after escaping.
-pub const DEVICE_LIMIT: usize = 63;
+pub(crate) const DEVICE_LIMIT: usize = 63;
 /// Maximum length of the device version in bytes, after escaping.
-pub const VERSION_LIMIT: usize = 31;
+pub(crate) const VERSION_LIMIT: usize = 31;
 
 /// Format of the class ID of a vulnerability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,11 +68,11 @@ impl ExtraFields {
 pub struct EventSettings {
     /// `CEF:0|` or `CEF:1|`.
     pub opening: &'static str,
-    /// The vendor in the header, at most [`DEVICE_LIMIT`] bytes; `None`: that of the report.
+    /// The vendor in the header, at most 63 bytes; `None`: that of the report.
     pub vendor: Option<String>,
-    /// The product in the header, at most [`DEVICE_LIMIT`] bytes; `None`: that of the report.
+    /// The product in the header, at most 63 bytes; `None`: that of the report.
     pub product: Option<String>,
-    /// The version in the header if the report has none, at most [`VERSION_LIMIT`] bytes.
+    /// The version in the header if the report has none, at most 31 bytes.
     pub version: String,
     /// Whether `dst` may have an IPv6 address.
     pub ipv6_in_dst: bool,
@@ -104,6 +104,8 @@ pub struct EventSettings {
     pub buffer: AssetBufferSettings,
     /// Correction of event times.
     pub time: TimeCorrection,
+    /// What limits the size of a line, for messages: an option in backticks.
+    pub limit: &'static str,
 }
 
 impl Default for EventSettings {
@@ -128,6 +130,7 @@ impl Default for EventSettings {
             connector: ConnectorFields::default(),
             buffer: AssetBufferSettings::default(),
             time: TimeCorrection::default(),
+            limit: "`max_message_bytes`",
         }
     }
 }

@@ -1,12 +1,19 @@
 //! Where finished events go.
 
 use scanbridge_plugin_api::Result;
+use scanbridge_plugin_api::batch::AssetView;
 use scanbridge_plugin_api::model::Severity;
 
 /// Receives finished events, each a line with its line feed.
 pub trait Sink {
-    /// The next events belong to the finding in this row of the batch. Events of an asset follow those of its last finding.
-    fn finding(&mut self, row: u32) {
+    /// The next events are about this asset. Called again for each batch that continues it.
+    fn asset(&mut self, asset: AssetView<'_>) {
+        let _ = asset;
+    }
+
+    /// The next events belong to the finding in this row of the batch; `None`: to the asset. While events are merged or
+    /// sorted it is always `None`: an event can then be that of another finding, also of an earlier batch.
+    fn finding(&mut self, row: Option<u32>) {
         let _ = row;
     }
 
@@ -23,7 +30,7 @@ pub trait Sink {
 pub enum Outcome {
     /// The event was taken.
     Accepted,
-    /// The event does not fit `max_message_bytes`, even without its texts.
+    /// The event does not fit the maximum size of a line, even without its texts.
     OverBudget,
     /// The destination refused this event because of its size; others can follow.
     Refused {

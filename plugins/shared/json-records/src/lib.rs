@@ -13,6 +13,7 @@ mod lines;
 mod mapping;
 mod ocsf;
 mod options;
+mod render;
 mod source;
 mod text;
 mod tree;
@@ -20,5 +21,5 @@ mod value;
 
 pub use identity::RecordId;
 pub use lines::{Lines, NOT_VULNERABILITIES};
-pub use options::{LEAVE_OUT, LineFormat, LineOptions};
+pub use options::{ASSETS, LEAVE_OUT, LineFormat, LineOptions};
 pub use text::push_text;

@@ -12,6 +12,12 @@ pub const LEAVE_OUT: OptionSpec = OptionSpec::list("leave_out", &ValueSpec::Choi
      are written anyway.",
 );
 
+/// Option `assets`, for plugins that write lines. Only our own schema has such lines.
+pub const ASSETS: OptionSpec = OptionSpec::flag("assets")
+    .default_flag(false)
+    .group("records")
+    .help("Also write one line per asset, with or without findings.");
+
 /// The schema of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineFormat {

@@ -203,6 +203,34 @@ fn sentinel_gets_all_findings_with_a_token() {
 }
 
 #[test]
+fn events_for_sentinel_are_as_the_options_of_cef_say() {
+    let sandbox = Sandbox::new();
+    let server = HttpDestination::start(sentinel());
+    let of_cef =
+        "severity_style: word, device_vendor: Acme, additional_fields: [report.id, finding.severity]";
+    let options = sentinel_options(&server.url())
+        .replace("Custom-Findings_CL", "Microsoft-CommonSecurityLog, format: cef, ")
+        + of_cef;
+    assert_delivered(&deliver(&sandbox, &options, None, 0), FINDINGS);
+    server.with(|sentinel| {
+        for (_, row) in &sentinel.rows {
+            assert_eq!(row["DeviceVendor"], "Acme");
+            assert!(["Low", "Medium", "High", "Very-High"].contains(&row["LogSeverity"].as_str().unwrap()));
+            let additional = row["AdditionalExtensions"].as_str().unwrap();
+            assert!(
+                additional.contains("ReportId=") && additional.contains("FindingSeverity="),
+                "{additional}"
+            );
+        }
+    });
+    let rows = sentinel_options(&server.url()) + ", " + of_cef;
+    let refused = deliver(&sandbox, &rows, None, 78);
+    let text = refused.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("has no effect: no record has the format `cef`"), "{text}");
+    assert!(text.contains("remove it, or set the format `cef`"), "{text}");
+}
+
+#[test]
 fn google_secops_gets_all_findings_with_a_signed_assertion() {
     let sandbox = Sandbox::new();
     let server = HttpDestination::start(secops());

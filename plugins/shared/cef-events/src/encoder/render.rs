@@ -6,6 +6,7 @@ use scanbridge_plugin_api::{Rendered, Result};
 
 use super::Encoder;
 use crate::asset_buffer::AssetBufferSettings;
+use crate::settings::EventSettings;
 use crate::sink::{Outcome, Sink};
 
 /// Collects the events with the rows of their findings.
@@ -16,6 +17,13 @@ struct Records<F> {
 }
 
 impl Encoder {
+    /// An encoder with the same settings, for another report. It neither merges nor sorts events.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        let settings = EventSettings { buffer: AssetBufferSettings::default(), ..self.settings.clone() };
+        Self::new(settings, self.budget)
+    }
+
     /// The events of the findings of a batch, by an encoder of its own. `prefix` writes what is before an event of this
     /// severity. Events that belong to an asset follow its last finding. Events are neither merged nor sorted.
     ///
@@ -27,9 +35,7 @@ impl Encoder {
         batch: Batch<'_>,
         prefix: impl FnMut(&mut Vec<u8>, Option<Severity>),
     ) -> Result<Vec<Rendered>> {
-        let mut settings = self.settings.clone();
-        settings.buffer = AssetBufferSettings::default();
-        let mut encoder = Self::new(settings, self.budget);
+        let mut encoder = self.fresh();
         encoder.begin(report);
         let (mut sink, mut asset) = (Records { prefix, row: 0, records: Vec::new() }, None);
         for finding in batch.findings() {
