@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use config_catalogue::FakeCatalogue;
-use scanbridge::cli::{self, Format, ListedPlugin, RefusedLibrary};
+use scanbridge::cli::{self, DescribeFormat, Format, ListedPlugin, RefusedLibrary};
 use scanbridge::config::{self, Catalogue, Environment, Pipeline};
 use scanbridge_plugin_api::{CryptoModule, PluginKind};
 use serde_json::{Value, json};
@@ -184,13 +184,16 @@ fn plugins_are_listed_and_described() {
     insta::assert_snapshot!("plugin-list", cli::list_plugins(&listed, &refused, Format::Text, 110));
     insta::assert_snapshot!("plugin-list-none", cli::list_plugins(&[], &[], Format::Text, 110));
     insta::assert_snapshot!("plugin-list-json", cli::list_plugins(&listed, &refused, Format::Json, 110));
-    insta::assert_snapshot!("plugin-describe", cli::describe_plugin(&listed[1], None, Format::Text, 110));
+    insta::assert_snapshot!(
+        "plugin-describe",
+        cli::describe_plugin(&listed[1], None, DescribeFormat::Text, 110)
+    );
     insta::assert_snapshot!(
         "plugin-describe-narrow",
-        cli::describe_plugin(&listed[0], None, Format::Text, 60)
+        cli::describe_plugin(&listed[0], None, DescribeFormat::Text, 60)
     );
     let json: Value =
-        serde_json::from_str(&cli::describe_plugin(&listed[0], None, Format::Json, 110)).unwrap();
+        serde_json::from_str(&cli::describe_plugin(&listed[0], None, DescribeFormat::Json, 110)).unwrap();
     assert_eq!(json["options"][3]["kind"], json!({ "type": "integer", "min": 1, "max": 10_000 }));
 }
 

@@ -211,7 +211,7 @@ mod tests {
     fn summary() -> Value {
         json!({
             "schema": 1, "pipeline": "emea", "file": "/etc/scanbridge/pipelines/emea.yaml", "run": 412,
-            "started": "2026-11-30T05:03:11.120Z", "ended": "2026-11-30T05:19:40.000Z", "version": "0.1.0",
+            "started": "2026-11-30T05:03:11.120Z", "ended": "2026-11-30T05:19:40.000Z", "version": "0.2.0",
             "host": "bridge", "trigger": "schedule", "status": "partial", "exit_code": 65, "elapsed_ms": 988_880,
             "inputs": [{
                 "id": "scans", "plugin": "QualysGuard", "reports": 2, "assets": 812,

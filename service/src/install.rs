@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,11 +11,7 @@ use clap::Args;
 use scanbridge_observe::{UNIT_DESCRIPTION_RULE, UNIT_PATH_RULE, is_unit_description, is_unit_path};
 
 use crate::terminal::{print, print_error};
-
-const UNIT: &str = include_str!("../../dist/systemd/scanbridge.service");
-const TEMPLATE: &str = include_str!("../../dist/systemd/scanbridge@.service");
-const TIMER: &str = include_str!("../../dist/systemd/scanbridge@.timer");
-const SYSUSERS: &str = include_str!("../../dist/systemd/scanbridge.sysusers");
+use crate::unit_files::{ShippedFile, UNITS, UnitSettings, below, drop_in, shipped_files, unit_path};
 
 pub(crate) const USAGE: u8 = 64;
 const SYSTEMD: u8 = 69;
@@ -112,10 +109,20 @@ fn try_to_install(options: &Install) -> Result<String, Failure> {
     for (path, text) in &files {
         write(&below(&options.root, path), text, &mut done)?;
     }
+    for file in shipped(options).iter().filter(|file| file.is_packaged(&options.root)) {
+        // Written before the package was installed, it would hide that of the package.
+        if files.iter().all(|(path, _)| *path != file.path) {
+            move_away(&below(&options.root, &file.path), &mut done)?;
+            let _ = writeln!(done, "from the package: {}", file.packaged_path());
+        }
+    }
     let name = &options.name;
     if is_system {
-        call("systemd-sysusers", &[&format!("/etc/sysusers.d/{name}.conf")])?;
-        call("systemd-analyze", &["verify", &format!("/etc/systemd/system/{name}.service")])?;
+        call("systemd-sysusers", &[&format!("{name}.conf")])?;
+        let unit = shipped(options).into_iter().find(|file| file.path == unit_path(name));
+        for unit in unit.iter().map(|unit| unit.path_below(&options.root).display().to_string()) {
+            call("systemd-analyze", &["verify", &unit])?;
+        }
         call("systemctl", &["daemon-reload"])?;
         for (is_wanted, verb) in [(options.enable, "enable"), (options.start, "restart")] {
             if is_wanted {
@@ -159,42 +166,38 @@ fn files(options: &Install) -> Result<Vec<(String, String)>, Failure> {
     {
         return Err((USAGE, format!("a description and a calendar must be {UNIT_DESCRIPTION_RULE}")));
     }
-    let units = format!("/etc/systemd/system/{}", options.name);
-    let mut files = vec![
-        (format!("/etc/sysusers.d/{}.conf", options.name), sysusers(options)),
-        (format!("{units}.service"), unit(options, UNIT)),
-    ];
-    if let Some(site) = site(options)? {
-        files.push((format!("{units}.service.d/10-site.conf"), site));
+    let mut site = site(options)?;
+    let mut files = Vec::new();
+    for file in shipped(options) {
+        if !file.is_packaged(&options.root) {
+            files.push((file.path, file.text));
+        } else if file.path == unit_path(&options.name) {
+            site = file.changes() + &site;
+        } else if file.has_drop_ins() {
+            let changes = file.changes();
+            files.extend((!changes.is_empty()).then(|| (drop_in(&file.path), changes)));
+        } else if file.text != file.shipped {
+            files.push((file.path, file.text));
+        }
     }
+    files.extend((!site.is_empty()).then(|| (drop_in(&unit_path(&options.name)), site)));
     if let [calendar, pipeline] = options.timer.as_slice() {
-        files.push((format!("{units}@.service"), unit(options, TEMPLATE)));
-        files.push((format!("{units}@.timer"), TIMER.to_owned()));
         let text = format!("[Timer]\nOnCalendar=\nOnCalendar={calendar}\n");
-        files.push((format!("{units}@{pipeline}.timer.d/10-site.conf"), text));
+        files.push((drop_in(&format!("{UNITS}/{}@{pipeline}.timer", options.name)), text));
     }
     Ok(files)
 }
 
-/// The shipped unit with the names of this installation.
-fn unit(options: &Install, shipped: &str) -> String {
-    let line = |line: &str| match line.split_once('=') {
-        Some(("Description", "Scanbridge")) => {
-            format!("Description={}", options.description.replace('%', "%%"))
-        }
-        Some((key @ ("User" | "Group"), _)) => format!("{key}={}", options.account),
-        Some((key, value)) if key.ends_with("Directory") => {
-            format!("{key}={}", value.replace("scanbridge", &options.name))
-        }
-        Some(("ExecStart", serve @ "/usr/bin/scanbridge serve")) => {
-            format!("ExecStart={serve}{}", serve_arguments(options))
-        }
-        Some(("ExecStart", value)) => {
-            format!("ExecStart={}", value.replace("/etc/scanbridge/pipelines", &pipelines(options)))
-        }
-        _ => line.to_owned(),
-    };
-    shipped.lines().map(|text| line(text) + "\n").collect()
+/// The shipped files with the settings of this installation.
+fn shipped(options: &Install) -> Vec<ShippedFile> {
+    shipped_files(&UnitSettings {
+        name: &options.name,
+        description: &options.description,
+        account: &options.account,
+        serve_arguments: serve_arguments(options),
+        pipelines: pipelines(options),
+        has_timer: !options.timer.is_empty(),
+    })
 }
 
 /// What follows `scanbridge serve`; nothing where that is the default.
@@ -210,20 +213,13 @@ fn is_by_config(options: &Install) -> bool {
     options.config.is_some() && options.pipelines.is_none()
 }
 
-fn sysusers(options: &Install) -> String {
-    let home = format!("/var/lib/{}", options.name);
-    SYSUSERS
-        .replace("u scanbridge ", &format!("u {} ", options.account))
-        .replace("/var/lib/scanbridge", &home)
-}
-
 fn pipelines(options: &Install) -> String {
     let default = || format!("/etc/{}/pipelines", options.name);
     options.pipelines.as_ref().map_or_else(default, |path| path.display().to_string())
 }
 
-/// The drop-in with credentials and further directories; `None` without any.
-fn site(options: &Install) -> Result<Option<String>, Failure> {
+/// The drop-in with credentials and further directories; empty without any.
+fn site(options: &Install) -> Result<String, Failure> {
     let mut text = "[Service]\n".to_owned();
     for credential in &options.credentials {
         let Some((name, path)) = credential.split_once('=').filter(|(_, path)| path.starts_with('/')) else {
@@ -243,7 +239,7 @@ fn site(options: &Install) -> Result<Option<String>, Failure> {
     for path in options.pipelines.iter().chain(&options.config) {
         check_path(path)?;
     }
-    Ok((text.lines().count() > 1).then_some(text))
+    Ok(if text.lines().count() > 1 { text } else { String::new() })
 }
 
 pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
@@ -272,12 +268,7 @@ fn write(path: &Path, text: &str, done: &mut String) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    if known.is_some() {
-        let mut old = path.as_os_str().to_owned();
-        old.push(".old");
-        fs::rename(path, &old).map_err(failed)?;
-        let _ = writeln!(done, "kept the earlier file as {}", Path::new(&old).display());
-    }
+    move_away(path, done)?;
     fs::write(path, text)
         .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o644)))
         .map_err(failed)?;
@@ -285,9 +276,18 @@ fn write(path: &Path, text: &str, done: &mut String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The absolute form of a path below a root directory.
-pub(crate) fn below(root: &Path, path: &str) -> PathBuf {
-    root.join(path.trim_start_matches('/'))
+/// Renames a file that exists to `.old`.
+fn move_away(path: &Path, done: &mut String) -> Result<(), Failure> {
+    let mut old = path.as_os_str().to_owned();
+    old.push(".old");
+    match fs::rename(path, &old) {
+        Ok(()) => {
+            let _ = writeln!(done, "kept the earlier file as {}", Path::new(&old).display());
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err((CANNOT_CREATE, format!("cannot rename {}: {error}", path.display()))),
+    }
 }
 
 pub(crate) fn call(program: &str, arguments: &[&str]) -> Result<(), Failure> {

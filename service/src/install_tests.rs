@@ -3,6 +3,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::unit_files::{TEMPLATE, TIMER, UNIT};
 
 #[derive(Parser)]
 struct Line {
@@ -78,6 +79,48 @@ fn names_and_site_settings_are_applied() {
     assert!(read("systemd/system/bridge@emea.timer.d/10-site.conf").contains("OnCalendar=Mon..Fri 05:00"));
     assert!(read("systemd/system/bridge@.service").contains("run /etc/bridge/pipelines/%i.yaml"));
     assert!(read("sysusers.d/bridge.conf").contains("u sb - \"Scanbridge\" /var/lib/bridge"));
+}
+
+/// The package has the units; an installation changes them with drop-ins, so that an upgrade of the package takes effect.
+#[test]
+fn units_of_a_package_are_not_hidden() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |path: &str| root.path().join(path);
+    // From before the package.
+    install_into(root.path(), &[]).unwrap();
+    for (path, text) in [
+        ("usr/lib/systemd/system/scanbridge.service", UNIT),
+        ("usr/lib/systemd/system/scanbridge@.service", TEMPLATE),
+        ("usr/lib/systemd/system/scanbridge@.timer", TIMER),
+        ("usr/lib/sysusers.d/scanbridge.conf", ""),
+    ] {
+        fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+        fs::write(at(path), text).unwrap();
+    }
+    let done = install_into(root.path(), &[]).unwrap();
+    assert!(done.contains("from the package: /usr/lib/systemd/system/scanbridge.service"), "{done}");
+    assert!(at("etc/systemd/system/scanbridge.service.old").exists(), "{done}");
+    for path in [
+        "systemd/system/scanbridge.service",
+        "systemd/system/scanbridge.service.d",
+        "sysusers.d/scanbridge.conf",
+    ] {
+        assert!(!at("etc").join(path).exists(), "{path}: {done}");
+    }
+    let more =
+        ["--account", "sb", "--description", "EMEA", "--path-write", "/srv/out", "--timer", "daily", "emea"];
+    let more = [&more[..], &["--pipelines", "/srv/p"]].concat();
+    install_into(root.path(), &more).unwrap();
+    let site = fs::read_to_string(at("etc/systemd/system/scanbridge.service.d/10-site.conf")).unwrap();
+    let expected = "[Unit]\nDescription=EMEA\n[Service]\nExecStart=\n\
+                    ExecStart=/usr/bin/scanbridge serve /srv/p\nUser=sb\nGroup=sb\n[Service]\nReadWritePaths=/srv/out\n";
+    assert_eq!(site, expected);
+    let template = fs::read_to_string(at("etc/systemd/system/scanbridge@.service.d/10-site.conf")).unwrap();
+    assert!(template.contains("ExecStart=\nExecStart=/usr/bin/scanbridge run /srv/p/%i.yaml"), "{template}");
+    assert!(!at("etc/systemd/system/scanbridge@.timer").exists());
+    assert!(at("etc/systemd/system/scanbridge@emea.timer.d/10-site.conf").exists());
+    // The account is not that of the package.
+    assert!(fs::read_to_string(at("etc/sysusers.d/scanbridge.conf")).unwrap().contains("u sb "));
 }
 
 #[test]

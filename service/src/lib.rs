@@ -46,6 +46,7 @@ mod table;
 mod tap;
 mod terminal;
 mod uninstall;
+mod unit_files;
 
 use std::io::Write as _;
 use std::process::ExitCode;

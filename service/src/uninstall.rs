@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::install::{CANNOT_CREATE, Failure, USAGE, below, call, check_name, conclude, require_root};
+use crate::install::{CANNOT_CREATE, Failure, USAGE, call, check_name, conclude, require_root};
 use crate::terminal::print;
+use crate::unit_files::below;
 
 /// Options of `uninstall`.
 #[derive(Debug, Args)]
@@ -50,7 +51,8 @@ fn try_to_uninstall(
         return Err((INTERRUPTED, "nothing was removed".to_owned()));
     }
     let timers = timers(name, &units)?;
-    if is_system && units.join(format!("{name}.service")).exists() {
+    let packaged = below(root, &format!("/usr/lib/systemd/system/{name}.service"));
+    if is_system && (units.join(format!("{name}.service")).exists() || packaged.exists()) {
         call("systemctl", &["disable", "--now", &format!("{name}.service")])?;
     }
     let mut done = String::new();
@@ -60,19 +62,22 @@ fn try_to_uninstall(
         }
         remove(&units.join(format!("{timer}.d")), &mut done)?;
     }
-    for file in ["service", "service.d/10-site.conf"].map(|end| format!("{name}.{end}")) {
-        remove(&units.join(file), &mut done)?;
+    for unit in [name.clone(), format!("{name}@")] {
+        for end in ["service", "service.d/10-site.conf"] {
+            remove(&units.join(format!("{unit}.{end}")), &mut done)?;
+        }
+        // Other drop-ins are the operator's.
+        let _ = fs::remove_dir(units.join(format!("{unit}.service.d")));
     }
-    // Other drop-ins are the operator's.
-    let _ = fs::remove_dir(units.join(format!("{name}.service.d")));
-    for file in ["service", "timer"].map(|end| format!("{name}@.{end}")) {
-        remove(&units.join(file), &mut done)?;
-    }
+    remove(&units.join(format!("{name}@.timer")), &mut done)?;
     if is_system {
         call("systemctl", &["daemon-reload"])?;
     }
     for path in &doomed {
         remove(path, &mut done)?;
+    }
+    if packaged.exists() {
+        let _ = writeln!(done, "kept: {}, which the package removes", packaged.display());
     }
     let _ = if options.purge {
         writeln!(done, "kept: the account")

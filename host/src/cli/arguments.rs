@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use scanbridge_plugin_api::Fips;
 
 use super::encrypt_arguments::{DecryptArguments, EncryptCommand};
-use super::format::{Format, SummaryFormat};
+use super::format::{DescribeFormat, Format, SummaryFormat};
 use super::reports_arguments::ReportsCommand;
 use super::state_arguments::{DeadLettersCommand, ServiceOptions, StateCommand};
 use crate::config::MAX_INSTANCES;
@@ -303,7 +303,7 @@ pub enum PluginCommand {
         option: Option<String>,
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-        format: Format,
+        format: DescribeFormat,
     },
     /// Write the crate of a new plugin that passes the exam
     New {

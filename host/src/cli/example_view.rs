@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use scanbridge_plugin_api::{Descriptor, OptionCondition, OptionDescriptor, OptionKind, PluginKind};
 use serde_json::Value;
 
-use super::plugin_view::value_in_words;
+use super::option_words::value_in_words;
 use super::table::plain;
 use crate::config::{PLACEHOLDER, Scope, host_options};
 use crate::yaml_text::scalar;

@@ -12,6 +12,18 @@ pub enum Format {
     Json,
 }
 
+/// Output format of the description of a plugin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum DescribeFormat {
+    /// Human-readable text
+    #[default]
+    Text,
+    /// JSON
+    Json,
+    /// The options as a table for the README of the plugin
+    Markdown,
+}
+
 /// Output format of a list that may be long.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ListFormat {

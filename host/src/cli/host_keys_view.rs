@@ -1,6 +1,6 @@
 //! The keys of the host in words, for the manual page of pipeline files.
 
-use super::plugin_view::value_in_words;
+use super::option_words::value_in_words;
 use crate::config::{Scope, host_options};
 
 /// A key of a pipeline file.

@@ -9,6 +9,8 @@ mod format;
 mod graph_view;
 mod help;
 mod host_keys_view;
+mod option_table;
+mod option_words;
 mod plugin_view;
 mod preview_view;
 mod reports_arguments;
@@ -32,11 +34,13 @@ pub use dead_letters_view::{
 };
 pub use encrypt_arguments::{DecryptArguments, DecryptInput, EncryptCommand};
 pub use example_view::show_example;
-pub use format::{Format, ListFormat, SummaryFormat};
+pub use format::{DescribeFormat, Format, ListFormat, SummaryFormat};
 pub use graph_view::show_graph;
 pub use help::{command, options_of_every_command};
 pub use host_keys_view::{DescribedKey, host_keys};
-pub(crate) use plugin_view::value_in_words;
+#[cfg(test)]
+pub(crate) use option_table::option_table;
+pub(crate) use option_words::value_in_words;
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 pub(crate) use preview_view::{preview_to_json, show_preview};
 pub use reports_arguments::{

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use scanbridge_plugin_api::{
-    CryptoModule, Descriptor, OptionCondition, OptionDescriptor, OptionKind, OptionSpec, show_duration,
-    show_size,
-};
+use scanbridge_plugin_api::{CryptoModule, Descriptor, OptionDescriptor, OptionSpec};
 use serde_json::{Value, json};
 
-use super::format::Format;
+use super::format::{DescribeFormat, Format};
+use super::option_table::plugin_table;
+use super::option_words::{rules_in_words, value_in_words};
 use super::table::{plain, render};
 
 /// A plugin and the library that contains it.
@@ -66,22 +65,30 @@ pub fn list_plugins(
 pub fn describe_plugin(
     plugin: &ListedPlugin<'_>,
     only: Option<&str>,
-    format: Format,
+    format: DescribeFormat,
     width: usize,
 ) -> String {
     let descriptor = plugin.descriptor;
     let only = only.and_then(|name| descriptor.option(name));
-    if format == Format::Json {
-        let mut value = plugin_to_json(plugin);
-        value["capabilities"] = descriptor.capabilities.clone();
-        let is_shown = |option: &&OptionDescriptor| only.is_none_or(|only| only.name == option.name);
-        value["options"] = descriptor.options.iter().filter(is_shown).map(option_to_json).collect();
-        return pretty(&value);
+    let is_shown = |option: &&OptionDescriptor| only.is_none_or(|only| only.name == option.name);
+    let shown = descriptor.options.iter().filter(is_shown);
+    match format {
+        DescribeFormat::Markdown => plugin_table(descriptor, shown),
+        DescribeFormat::Json => {
+            let mut value = plugin_to_json(plugin);
+            value["capabilities"] = descriptor.capabilities.clone();
+            value["options"] = shown.map(option_to_json).collect();
+            pretty(&value)
+        }
+        DescribeFormat::Text => {
+            let width = if width == usize::MAX { PIPE_WIDTH } else { width };
+            only.map_or_else(|| describe_as_text(plugin, width), |option| option_block(option, width))
+        }
     }
-    let width = if width == usize::MAX { PIPE_WIDTH } else { width };
-    if let Some(option) = only {
-        return option_block(option, width);
-    }
+}
+
+fn describe_as_text(plugin: &ListedPlugin<'_>, width: usize) -> String {
+    let descriptor = plugin.descriptor;
     let text = format!(
         "{} {}, {}\n{}\nlibrary: {}\n{}",
         plain(&descriptor.name),
@@ -168,37 +175,6 @@ fn option_block(option: &OptionDescriptor, width: usize) -> String {
     block
 }
 
-/// The rules between this option and others, a sentence each.
-fn rules_in_words(option: &OptionDescriptor) -> Vec<String> {
-    let names = |names: &[String]| format!("`{}`", names.join("`, `"));
-    let condition =
-        |condition: &OptionCondition| format!("`{}: {}`", condition.option, condition.words.join("`, `"));
-    let mut rules = Vec::new();
-    rules.extend(option.required_with.as_ref().map(|with| format!("Required for {}.", condition(with))));
-    rules.extend(option.only_with.as_ref().map(|with| format!("Allowed only with {}.", condition(with))));
-    rules.extend(option.max_with.as_ref().map(|maximum| {
-        let max = value_in_words(&option.kind, &maximum.max.into());
-        format!("At most {max} with {}.", condition(&maximum.condition))
-    }));
-    rules.extend(option.host_name_with.iter().map(|case| {
-        let conditions: Vec<_> = case.iter().map(condition).collect();
-        format!("A plain host name (letters, digits, `.`, `-`, `_`) with {}.", conditions.join(" and "))
-    }));
-    rules.extend((!option.requires.is_empty()).then(|| format!("Requires {}.", names(&option.requires))));
-    rules.extend(
-        (!option.conflicts.is_empty())
-            .then(|| format!("Cannot be combined with {}.", names(&option.conflicts))),
-    );
-    let (always, with): (Vec<_>, Vec<_>) =
-        option.excludes_keys.iter().partition(|entry| entry.conditions.is_empty());
-    rules.extend(always.into_iter().map(|entry| format!("Must not contain {}.", names(&entry.keys))));
-    let mut by: Vec<String> =
-        with.into_iter().filter_map(|entry| Some(entry.conditions.last()?.option.clone())).collect();
-    by.dedup();
-    rules.extend((!by.is_empty()).then(|| format!("Must not contain what {} sets.", names(&by))));
-    rules
-}
-
 /// Text that has no letter or digit, or ends in a space, would be lost among the words around it.
 fn quoted(text: String) -> String {
     let is_visible = text.contains(char::is_alphanumeric) && text.trim() == text;
@@ -235,31 +211,6 @@ fn list_as_text(plugins: &[ListedPlugin<'_>], refused: &[RefusedLibrary<'_>], wi
 
 fn with_note(summary: &str, note: &str) -> String {
     if note.is_empty() { summary.to_owned() } else { format!("{summary} ({note})") }
-}
-
-/// A value as written in a pipeline file.
-pub(crate) fn value_in_words(kind: &OptionKind, value: &Value) -> String {
-    match (kind, value) {
-        (_, Value::Bool(true)) => "yes".to_owned(),
-        (_, Value::Bool(false)) => "no".to_owned(),
-        (OptionKind::Size { .. }, Value::Number(number)) => {
-            number.as_u64().map_or_else(|| number.to_string(), show_size)
-        }
-        (OptionKind::Duration { .. }, Value::Number(number)) => {
-            number.as_u64().map_or_else(|| number.to_string(), show_duration)
-        }
-        (OptionKind::Map { of }, Value::Object(entries)) => entries
-            .iter()
-            .map(|(name, value)| format!("{name}={}", value_in_words(of, value)))
-            .collect::<Vec<_>>()
-            .join(", "),
-        (_, Value::String(text)) if text.is_empty() => "''".to_owned(),
-        (_, Value::String(text)) => text.clone(),
-        (OptionKind::List { of }, Value::Array(items)) => {
-            items.iter().map(|item| value_in_words(of, item)).collect::<Vec<_>>().join(", ")
-        }
-        (_, other) => other.to_string(),
-    }
 }
 
 fn plugin_to_json(plugin: &ListedPlugin<'_>) -> Value {

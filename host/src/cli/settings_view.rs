@@ -8,7 +8,8 @@ use scanbridge_plugin_api::{Descriptor, EffectiveValue, OptionDescriptor, Plugin
 use serde_json::{Map, Value, json};
 
 use super::format::Format;
-use super::plugin_view::{pretty, value_in_words};
+use super::option_words::value_in_words;
+use super::plugin_view::pretty;
 use super::table::{plain, render};
 use crate::config::{
     AddressRanges, Catalogue, Exclude, Filter, HostSetting, HostSettings, Instance, Origin, Pipeline, Ranges,

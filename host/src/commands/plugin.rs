@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
 use super::terminal::{error_style, print_error, print_output, width};
-use crate::cli::{Format, ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
+use crate::cli::{
+    DescribeFormat, Format, ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins,
+};
 use crate::config::{Problems, nearest};
 use crate::exam::{self, Refused};
 use crate::exit_code::USAGE;
@@ -40,7 +42,7 @@ pub(super) fn list(format: Format, registry: &Registry) -> u8 {
 }
 
 /// Shows the plugins of this name, or one option of them.
-pub(super) fn describe(name: &str, option: Option<&str>, format: Format, registry: &Registry) -> u8 {
+pub(super) fn describe(name: &str, option: Option<&str>, format: DescribeFormat, registry: &Registry) -> u8 {
     let kinds = [PluginKind::Input, PluginKind::Output];
     let claims = kinds.map(|kind| registry.claim(kind, name));
     if claims.iter().all(|claim| matches!(claim, Err(Unavailable::Unknown { .. }))) {

@@ -218,11 +218,13 @@ fn is_word(section: &str, node: &Node) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use scanbridge_plugin_api::OptionKind;
     use scanbridge_plugin_api::model::{FindingKind, FindingStatus};
 
     use super::*;
-    use crate::cli::value_in_words;
+    use crate::cli::option_table;
 
     #[test]
     fn table_is_valid() {
@@ -250,16 +252,15 @@ mod tests {
         assert_eq!(words("statuses"), FindingStatus::ALL.map(FindingStatus::word));
     }
 
-    /// The keys of the documentation, `section.key`, with the defaults as in `config show`.
+    /// With `UPDATE_DOCS=1` it writes them.
     #[test]
-    fn documentation_lists_every_key_with_its_default() {
-        let docs = include_str!("../../../docs/pipelines.md");
-        for scope in [Scope::Run, Scope::Input, Scope::Output] {
-            for option in host_options(scope) {
-                let default = option.default.as_ref().map(|value| value_in_words(&option.kind, value));
-                let row = format!("| `{}` | {} |", option.name, default.as_deref().unwrap_or("–"));
-                assert!(docs.contains(&row), "docs/pipelines.md has no row {row}");
-            }
-        }
+    fn documentation_lists_every_key() {
+        let of_plugins = DESCRIPTORS
+            .iter()
+            .filter(|(scopes, _)| scopes.contains(&Scope::Input) || scopes.contains(&Scope::Output));
+        let described = option_table("a pipeline", host_options(Scope::Run))
+            + &option_table("outputs and inputs", of_plugins.map(|(_, option)| option));
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/pipelines.md");
+        scanbridge_plugin_contract::readme(&described, &page);
     }
 }

@@ -1,5 +1,5 @@
 //! The host's own keys of a pipeline, as a table. `host_options` makes checks, defaults, the JSON Schema and `config show`
-//! of it; the table in `docs/pipelines.md` is compared with it.
+//! of it; the tables in `docs/pipelines.md` are generated from it.
 
 use scanbridge_plugin_api::{Fips, OptionSpec, ValueSpec};
 

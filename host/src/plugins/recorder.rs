@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(CallRecorder::read(&path), Vec::new());
         let recorder = CallRecorder::create(&path).unwrap();
         let slots: Vec<Slot> = (0..3).map(|_| recorder.slot().unwrap()).collect();
-        slots[0].begin("input scans (QualysGuardFile 0.1.0)", "next");
+        slots[0].begin("input scans (QualysGuardFile 0.2.0)", "next");
         slots[1].begin("output siem (Acme 1.2.0)", "write");
         slots[2].begin(&"x".repeat(1000), "commit");
         slots[0].end();

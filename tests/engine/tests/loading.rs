@@ -116,7 +116,7 @@ fn incompatible_abi_is_reported_with_a_hint() {
         let other = format!("scanbridge-plugin\nabi={abi}\n");
         let folder = folder_with(|bytes| replace(bytes, b"scanbridge-plugin\nabi=2\n", other.as_bytes()));
         let expected = format!(
-            "scanbridge-rogue-plugins 0.1.0 was built for plugin ABI {abi}; this Scanbridge loads ABI 2: {hint}"
+            "scanbridge-rogue-plugins 0.2.0 was built for plugin ABI {abi}; this Scanbridge loads ABI 2: {hint}"
         );
         let sentence = refusal(folder.path());
         assert!(sentence.ends_with(&expected), "{sentence}");
@@ -129,7 +129,7 @@ fn library_that_needs_a_newer_host_is_rejected() {
     let sentence = refusal(folder.path());
     assert!(
         sentence.ends_with(
-            "scanbridge-rogue-plugins 0.1.0 was built for a newer Scanbridge (needs zzz/12); this one has \
+            "scanbridge-rogue-plugins 0.2.0 was built for a newer Scanbridge (needs zzz/12); this one has \
              plugin API 2.0; update Scanbridge"
         ),
         "{sentence}"

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use scanbridge_arcsight_cef::ArcSightCef;
+use scanbridge_plugin_api::ErrorKind;
 use scanbridge_plugin_api::batch::RawBatch2;
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D};
-use scanbridge_plugin_api::{ErrorKind, Output};
 use serde_json::{Value, json};
 
 use crate::case::{Filling, event_of, events_of, open, scan, text_of};
@@ -139,13 +139,6 @@ fn invalid_option_is_named_in_the_error() {
         assert_eq!(error.kind, ErrorKind::Config, "{options}");
         assert!(error.message.contains(words), "{options}: {error}");
     }
-}
-
-#[test]
-fn readme_lists_every_option_with_its_help() {
-    let (_, options) = include_str!("../../README.md").split_once("\n## Options\n").unwrap();
-    let (options, _) = options.split_once("\n## ").unwrap();
-    scanbridge_plugin_contract::readme(ArcSightCef::OPTIONS, options);
 }
 
 #[test]

@@ -126,8 +126,3 @@ fn damaged_receipt_is_a_wrong_setting() {
         assert!(error.hint.is_some());
     }
 }
-
-#[test]
-fn readme_has_a_row_per_option() {
-    scanbridge_plugin_contract::readme(Http::OPTIONS, include_str!("../../README.md"));
-}

@@ -114,8 +114,3 @@ fn wrong_values_are_found_without_opening_the_plugin() {
         &[("path", "placeholders in a file name"), ("mode", "octal numbers are not an option kind")],
     );
 }
-
-#[test]
-fn readme_has_a_row_per_option() {
-    scanbridge_plugin_contract::readme(Json::OPTIONS, include_str!("../../README.md"));
-}

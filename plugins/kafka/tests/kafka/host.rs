@@ -59,6 +59,13 @@ impl Installation {
         command
     }
 
+    /// The option tables of the plugin.
+    pub(crate) fn describe(&self) -> String {
+        let output = self.host(&["plugin", "describe", "Kafka", "--format", "markdown"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Runs the host with these arguments to its end.
     pub(crate) fn host(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(self.path("scanbridge"));

@@ -9,14 +9,13 @@ use scanbridge_plugin_api::{ErrorKind, Input as _, Output as _};
 use serde_json::{Value, json};
 
 use crate::case::{input_for, output};
+use crate::host::Installation;
 
+/// With `UPDATE_DOCS=1` it writes them.
 #[test]
 fn readme_has_the_options() {
-    let readme = include_str!("../../README.md");
-    let (before, input) = readme.split_once("## Options of the input").unwrap();
-    let (_, output) = before.split_once("## Options of the output").unwrap();
-    scanbridge_plugin_contract::readme(KafkaOutput::OPTIONS, output);
-    scanbridge_plugin_contract::readme(KafkaInput::OPTIONS, input);
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    scanbridge_plugin_contract::readme(&Installation::new().describe(), &readme);
 }
 
 #[test]

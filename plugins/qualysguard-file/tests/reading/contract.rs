@@ -4,7 +4,6 @@ use std::fs;
 
 use scanbridge_bench::generator::{Extent, Format, Shape};
 use scanbridge_fixtures::good;
-use scanbridge_plugin_api::Input as _;
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::json;
 
@@ -49,11 +48,4 @@ fn wrong_values_are_found_without_opening_the_plugin() {
             ("done_folder", "it cannot be a parent of the reports"),
         ],
     );
-}
-
-#[test]
-fn readme_lists_every_option_with_its_help() {
-    let (_, options) = include_str!("../../README.md").split_once("\n## Options\n").unwrap();
-    let (options, _) = options.split_once("\n## ").unwrap();
-    scanbridge_plugin_contract::readme(QualysGuardFile::OPTIONS, options);
 }

@@ -56,6 +56,7 @@ pub(crate) struct Entry {
 
 /// More than five times the size of the knowledge base of 2026.
 const MAX_DEFINITIONS: usize = 1_000_000;
+
 impl Definitions {
     /// Stores definitions in `spool`.
     #[must_use]

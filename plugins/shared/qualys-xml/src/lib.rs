@@ -58,7 +58,7 @@ mod scan_preface;
 mod skip_element;
 pub mod tail;
 mod template_report;
-#[cfg(any(test, feature = "test-support"))]
+#[doc(hidden)]
 pub mod test_support;
 mod walk;
 

@@ -127,11 +127,6 @@ fn kinds_and_severities_are_filtered() {
 }
 
 #[test]
-fn readme_lists_every_option_with_its_default() {
-    scanbridge_plugin_contract::readme(SourcefireOutput::OPTIONS, include_str!("../../README.md"));
-}
-
-#[test]
 fn wrong_values_are_found_without_opening_the_plugin() {
     scanbridge_plugin_contract::wrong_option_values_of_output::<SourcefireOutput>(
         &[json!({ "server": "dc.example.com", "pkcs12": "/nonexistent/client.pkcs12" })],

@@ -13,9 +13,9 @@ use crate::sandbox::{Outcome, Sandbox};
 #[test]
 fn crash_in_a_plugin_call_names_the_call() {
     for (act, signal, line) in [
-        ("segfault-in-write", 11, "output bad (Rogue 0.1.0) crashed in `write` (SIGSEGV"),
-        ("overflow-in-write", 11, "output bad (Rogue 0.1.0) crashed in `write` (SIGSEGV"),
-        ("abort-in-write", 6, "output bad (Rogue 0.1.0) crashed in `write` (SIGABRT"),
+        ("segfault-in-write", 11, "output bad (Rogue 0.2.0) crashed in `write` (SIGSEGV"),
+        ("overflow-in-write", 11, "output bad (Rogue 0.2.0) crashed in `write` (SIGSEGV"),
+        ("abort-in-write", 6, "output bad (Rogue 0.2.0) crashed in `write` (SIGABRT"),
         ("segfault-in-a-thread", 11, "crashed (SIGSEGV"),
     ] {
         let sandbox = Sandbox::new();
@@ -30,7 +30,7 @@ fn crash_in_a_plugin_call_names_the_call() {
         let next =
             Outcome::of(sandbox.host_with_rogue(&["run", "pipeline.yaml", "--restart"]).output().unwrap());
         let next = next.expect_code(0);
-        let recorded = "the last run was killed or crashed while output bad (Rogue 0.1.0) was in `write`";
+        let recorded = "the last run was killed or crashed while output bad (Rogue 0.2.0) was in `write`";
         assert!(next.stderr.contains(recorded), "{act}: {}", next.stderr);
         assert_eq!(sandbox.read("out.csv").lines().count(), 10, "{act}: a header and nine findings");
     }
@@ -45,7 +45,7 @@ fn line_of_a_crash_is_json_with_log_format_json() {
     let lines: Vec<serde_json::Value> =
         stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let message = lines.last().unwrap()["message"].as_str().unwrap();
-    assert!(message.contains("output bad (Rogue 0.1.0) crashed in `write`"), "{message}");
+    assert!(message.contains("output bad (Rogue 0.2.0) crashed in `write`"), "{message}");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn run_after_sigkill_names_the_interrupted_call() {
     thread::sleep(Duration::from_millis(300));
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
-    let recorded = "the last run was killed or crashed while input source (Rogue 0.1.0) was in `next`";
+    let recorded = "the last run was killed or crashed while input source (Rogue 0.2.0) was in `next`";
     let shown = Outcome::of(sandbox.host_with_rogue(&["state", "show", "pipeline.yaml"]).output().unwrap())
         .expect_code(0);
     assert!(shown.stdout.contains(&format!("{recorded} (since 20")), "{}", shown.stdout);

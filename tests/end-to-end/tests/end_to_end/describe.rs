@@ -1,8 +1,10 @@
 //! `plugin describe` of every built plugin at 80 columns, and the style of all option help texts.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use scanbridge::cli::{Format, ListedPlugin, describe_plugin};
+use scanbridge::cli::{DescribeFormat, ListedPlugin, describe_plugin};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge_plugin_api::{CryptoModule, OptionDescriptor, OptionSpec, PluginKind};
 use serde_json::Value;
@@ -33,12 +35,33 @@ fn every_plugin_is_described_in_80_columns() {
             note: "",
             crypto: CryptoModule::None,
         };
-        let shown = describe_plugin(&plugin, None, Format::Text, COLUMNS);
+        let shown = describe_plugin(&plugin, None, DescribeFormat::Text, COLUMNS);
         let long: Vec<&str> = shown.lines().filter(|line| line.chars().count() > COLUMNS).collect();
         assert!(long.is_empty(), "{}: {long:#?}", descriptor.name);
         let shown = shown.replacen(&descriptor.version, "X.Y.Z", 1);
         insta::assert_snapshot!(format!("describe-{}", descriptor.name), shown);
     }
+}
+
+/// With `UPDATE_DOCS=1` it writes them.
+#[test]
+fn readme_of_every_plugin_has_its_options() {
+    let sandbox = Sandbox::new();
+    let registry = installed();
+    for claim in registry.claims() {
+        let describe = ["plugin", "describe", claim.name, "--format", "markdown"];
+        let described = Outcome::of(sandbox.host(&describe).output().unwrap()).expect_code(0).stdout;
+        scanbridge_plugin_contract::readme(&described, &readme_of(claim.kind, claim.name));
+    }
+}
+
+/// The README with the options of a plugin.
+fn readme_of(kind: PluginKind, name: &str) -> PathBuf {
+    let begin = format!("<!-- options of {} {name}", kind.word());
+    let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins")).unwrap();
+    let mut files = folders.map(|folder| folder.unwrap().path().join("README.md"));
+    let has_options = |file: &PathBuf| fs::read_to_string(file).is_ok_and(|text| text.contains(&begin));
+    files.find(has_options).unwrap_or_else(|| panic!("no README below plugins has a line `{begin} -->`"))
 }
 
 /// The words under which operators look for an option.

@@ -12,11 +12,11 @@ fn run(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
 #[test]
 fn exit_in_a_plugin_call_ends_with_70_and_names_the_call() {
     for (input_act, output_act, line) in [
-        ("exit-in-next", "behave", "input source (Rogue 0.1.0) called exit in `next`"),
-        ("behave", "exit-in-open", "output bad (Rogue 0.1.0) called exit in `open`"),
-        ("behave", "exit-in-write", "output bad (Rogue 0.1.0) called exit in `write`"),
-        ("behave", "quick-exit-in-write", "output bad (Rogue 0.1.0) called exit in `write`"),
-        ("behave", "exit-in-close", "output bad (Rogue 0.1.0) called exit in `close`"),
+        ("exit-in-next", "behave", "input source (Rogue 0.2.0) called exit in `next`"),
+        ("behave", "exit-in-open", "output bad (Rogue 0.2.0) called exit in `open`"),
+        ("behave", "exit-in-write", "output bad (Rogue 0.2.0) called exit in `write`"),
+        ("behave", "quick-exit-in-write", "output bad (Rogue 0.2.0) called exit in `write`"),
+        ("behave", "exit-in-close", "output bad (Rogue 0.2.0) called exit in `close`"),
         ("behave", "exit-in-a-thread", "a plugin called exit from a thread of its own"),
     ] {
         let sandbox = Sandbox::new();
@@ -33,7 +33,7 @@ fn exit_during_check_ends_with_70() {
         sandbox.write_rogue_pipeline("behave", act);
         let outcome = run(&sandbox, &["check", "--probe", "pipeline.yaml"]).expect_code(70);
         assert!(
-            outcome.stderr.contains("output bad (Rogue 0.1.0) called exit in"),
+            outcome.stderr.contains("output bad (Rogue 0.2.0) called exit in"),
             "{act}: {}",
             outcome.stderr
         );
@@ -47,7 +47,7 @@ fn exit_during_a_replay_of_dead_letters_ends_with_70() {
     run(&sandbox, &["run", "pipeline.yaml"]).expect_code(65);
     sandbox.write_rogue_pipeline("behave", "exit-in-write");
     let outcome = run(&sandbox, &["dead-letters", "replay", "pipeline.yaml"]).expect_code(70);
-    assert!(outcome.stderr.contains("output bad (Rogue 0.1.0) called exit in `write`"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("output bad (Rogue 0.2.0) called exit in `write`"), "{}", outcome.stderr);
 }
 
 #[test]

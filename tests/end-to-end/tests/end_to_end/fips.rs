@@ -71,7 +71,7 @@ fn module_that_differs_from_the_identity_is_refused_by_name() {
     let list = Outcome::of(sandbox.program(&changed, &arguments).output().unwrap());
     let expected = format!("its identity names the cryptography `{claimed}`, and its code `");
     let found = one_line(&(list.stdout + &list.stderr));
-    assert!(found.contains("scanbridge-arcsight-cef 0.1.0"), "{found}");
+    assert!(found.contains("scanbridge-arcsight-cef 0.2.0"), "{found}");
     assert!(found.contains(&expected) && found.contains("libscanbridge_arcsight_cef.so"), "{found}");
     let checked = Outcome::of(sandbox.program(&changed, &["check", "pipeline.yaml"]).output().unwrap());
     assert!(one_line(&checked.stderr).contains(&expected), "{}", checked.stderr);
@@ -220,7 +220,7 @@ mod fips_build {
         for command in ["check", "run"] {
             let found = Outcome::of(sandbox.host_with_rogue(&[command, "pipeline.yaml"]).output().unwrap());
             let found = found.expect_code(78).stderr;
-            let reason = "scanbridge-rogue-plugins 0.1.0 has cryptography outside a FIPS module; install its FIPS build \
+            let reason = "scanbridge-rogue-plugins 0.2.0 has cryptography outside a FIPS module; install its FIPS build \
                           or set fips: off";
             let found = one_line(&found);
             assert!(found.contains(reason) && found.contains("libscanbridge_rogue_plugins.so: "), "{found}");
