@@ -16,7 +16,7 @@
 #[path = "../../tests/kafka/cluster.rs"]
 mod cluster;
 mod findings;
-#[expect(dead_code, reason = "the measurement only runs pipelines to their end")]
+#[expect(dead_code, unused_imports, reason = "the measurement only runs pipelines to their end")]
 #[path = "../../tests/kafka/host.rs"]
 mod host;
 mod measured;

@@ -1,5 +1,7 @@
 //! The texts of a report: the same bytes as the events and lines of the encoders, and what options add.
 
+#![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
+
 use scanbridge_cef_events::{
     ConnectorFields, ConnectorStyle, Encoder, EventSettings, ExtraFields, Outcome, Sink,
 };
