@@ -19,7 +19,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     ),
     OptionSpec::url("url", HTTP).group("network").help(
         "URL of the destination, without the path that the preset adds; for `webhook` the complete URL. Default: for \
-         `google-secops` that of `region`. http only without a login, or on this machine.",
+         `google-secops` that of `region`. Without encryption (`http:`) only without a login, or on this machine.",
     ),
     OptionSpec::choice("format", &["json", "ocsf", "ecs", "cef"]).group("records").help(
         "Content of a record: all columns, OCSF 1.8.0, ECS 9.4.0 or a CEF event. Default: by preset.",
