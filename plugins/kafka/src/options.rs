@@ -39,7 +39,9 @@ const OAUTH_TOKEN_URL: OptionSpec = OptionSpec::url("oauth_token_url", &["https"
     .only_with("sasl", &["oauthbearer"])
     .required_with("sasl", &["oauthbearer"])
     .group("account")
-    .help("URL from which tokens are requested (OAuth 2.0, client credentials). `http:` only on this machine.");
+    .help(
+        "URL from which tokens are requested (OAuth 2.0, client credentials). `http:` only on this machine.",
+    );
 const OAUTH_CLIENT_ID: OptionSpec = OptionSpec::text("oauth_client_id")
     .requires(&["oauth_token_url"])
     .resume_safe()
