@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use scanbridge_kafka::{KafkaInput, KafkaOutput};
-use scanbridge_plugin_api::{ErrorKind, Input as _, Output as _};
+use scanbridge_plugin_api::ErrorKind;
 use serde_json::{Value, json};
 
 use crate::case::{input_for, output};
