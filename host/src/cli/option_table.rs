@@ -29,9 +29,18 @@ fn row(option: &OptionDescriptor) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// A table row is one line, and `|` separates its cells.
+/// A table row is one line, and `|` separates its cells. Addresses are shown, they are not links.
 fn cell_text(text: &str) -> String {
-    plain(text).replace('\n', " ").replace('|', "\\|")
+    let text = plain(text).replace('\n', " ").replace('|', "\\|");
+    let words =
+        text.split(' ').map(|word| match word.starts_with("https://") || word.starts_with("http://") {
+            true => {
+                let url = word.trim_end_matches(['.', ',', ';']);
+                format!("`{url}`{}", &word[url.len()..])
+            }
+            false => word.to_owned(),
+        });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The maximum number of words in a cell. `plugin describe` shows all of them.
@@ -105,7 +114,7 @@ mod tests {
             OptionSpec::flag("header").default_flag(true).only_with("format", &["c"]).help("Write a header."),
             OptionSpec::list("kinds", &ValueSpec::Choice(&["x", "y"]))
                 .help("Kinds. Default: all. Others are skipped."),
-            OptionSpec::text("separator").default_text("; ").help("Separator."),
+            OptionSpec::text("separator").default_text("; ").help("Separator, see https://example.com/a."),
             OptionSpec::text("password").secret().help("Password."),
         ];
         let mut descriptor: Descriptor =
@@ -119,7 +128,7 @@ mod tests {
         | `format` | `a\|b`, `c` | `c` | Form, e.g. `c`. `a\|b`: old. |
         | `header` | yes/no | yes | Write a header. Allowed only with `format: c`. |
         | `kinds` | list of `x`, `y` | all | Kinds. Others are skipped. |
-        | `separator` | text | `; ` | Separator. |
+        | `separator` | text | `; ` | Separator, see `https://example.com/a`. |
         | `password` | text, secret | – | Password. |
         <!-- end of options -->
         ");
